@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * One stored response, in one layout for every tier and for the channel: this header, then the key
+ * text, then the field lines as they are sent ("Name: value\r\n", without the fields that each
+ * response gets anew), then the body. Offsets only, so that it can lie anywhere.
+ *
+ * Times are wall-clock milliseconds since 1970, because an object outlives a process. */
+#ifndef CACHE_OBJECT_H
+#define CACHE_OBJECT_H
+
+#include "lib/base.h"
+#include "lib/hash.h"
+#include "lib/span.h"
+
+enum object_flag {
+	OBJECT_STORABLE = 1 << 0,        /* a shared cache may keep it */
+	OBJECT_REVALIDATE = 1 << 1,      /* no-cache, or must-revalidate when stale */
+	OBJECT_CHUNKED = 1 << 2,         /* body_len is not known yet (UINT64_MAX) */
+	OBJECT_NO_BODY = 1 << 3,         /* answer to HEAD, or 204, 304 */
+};
+
+struct object {
+	struct hash128 hash;      /* of the key text */
+	uint64_t response_ms;     /* when the response was received: Date for the age (RFC 9111 4.2.3) */
+	uint64_t expires_ms;      /* when it stops being fresh */
+	uint64_t body_len;        /* bytes, UINT64_MAX when not known */
+	uint64_t tag_bits;        /* reserved for group generations: 0 */
+	uint32_t initial_age_s;   /* corrected_initial_age (RFC 9111 4.2.3) */
+	uint32_t key_len;
+	uint32_t fields_len;
+	uint32_t etag_off;        /* of the ETag's value within the field lines; len 0: none */
+	uint32_t last_modified_off;
+	uint16_t etag_len;
+	uint16_t last_modified_len;
+	uint16_t status;
+	uint16_t flags;           /* enum object_flag */
+	uint32_t pad;
+};
+static_assert(sizeof(struct object) == 80, "shared ABI");
+
+static inline struct span object_key(const struct object *o)
+{
+	return span_of((const char *)(o + 1), o->key_len);
+}
+
+static inline struct span object_fields(const struct object *o)
+{
+	return span_of((const char *)(o + 1) + o->key_len, o->fields_len);
+}
+
+static inline size_t object_head_bytes(const struct object *o)
+{
+	return sizeof(*o) + o->key_len + o->fields_len;
+}
+
+/* Only where the body lies behind the head (in a tier, not in a head message). */
+static inline struct span object_body(const struct object *o)
+{
+	return span_of((const char *)o + object_head_bytes(o), o->body_len);
+}
+
+static inline struct span object_etag(const struct object *o)
+{
+	return span_of(object_fields(o).ptr + o->etag_off, o->etag_len);
+}
+
+static inline struct span object_last_modified(const struct object *o)
+{
+	return span_of(object_fields(o).ptr + o->last_modified_off, o->last_modified_len);
+}
+
+/* Seconds since the origin made it (current_age, RFC 9111 4.2.3). */
+static inline uint64_t object_age_s(const struct object *o, uint64_t wall_ms)
+{
+	return o->initial_age_s + (wall_ms > o->response_ms ? (wall_ms - o->response_ms) / 1000 : 0);
+}
+
+static inline bool object_is_fresh(const struct object *o, uint64_t wall_ms)
+{
+	return wall_ms < o->expires_ms;
+}
+
+/* Do the lengths hold within len bytes (head only)? For input that another process wrote. */
+bool object_head_valid(const void *mem, size_t len);
+
+#endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * One queue of one port, as a poll core uses it: bursts in, bursts out, packet buffers. Two
+ * implementations are linked in its place: dataplane/dpdk (the product) and tests/sim (simulator,
+ * benchmarks, fuzzers). Nothing above this header knows DPDK.
+ *
+ * A nic belongs to one core. Packets are handed over by value: struct pkt is a view, the buffer
+ * behind pkt->handle belongs to whoever holds the pkt last. */
+#ifndef DATAPLANE_NIC_H
+#define DATAPLANE_NIC_H
+
+#include "lib/base.h"
+#include "lib/status.h"
+
+#define NIC_BURST 32u
+
+enum pkt_flag {
+	PKT_RX_IP_CSUM_OK = 1 << 0,  /* the port verified the IPv4 header checksum */
+	PKT_RX_L4_CSUM_OK = 1 << 1,  /* the port verified the TCP checksum */
+	PKT_RX_CSUM_BAD = 1 << 2,    /* the port says that one of them is wrong */
+	PKT_TX_IP_CSUM = 1 << 3,     /* the port shall fill in the IPv4 header checksum */
+	PKT_TX_L4_CSUM = 1 << 4,     /* the port shall fill in the TCP checksum; the field holds the
+					pseudo-header's sum, not inverted */
+	PKT_TX_TSO = 1 << 5,         /* the port shall cut the payload into segments of tso_mss bytes */
+};
+
+struct pkt {
+	uint8_t *data;       /* first byte of the Ethernet header */
+	void *handle;        /* the implementation's own (struct rte_mbuf, simulated packet) */
+	uint32_t len;        /* bytes from data */
+	uint32_t cap;        /* bytes that fit from data (transmit) */
+	uint32_t rss;        /* hash by the port, 0 when it has none */
+	uint16_t l3_off;     /* set by net_input or the sender */
+	uint16_t l4_off;
+	uint16_t payload_off;
+	uint16_t payload_len;
+	uint16_t tso_mss;
+	uint8_t flags;       /* enum pkt_flag */
+	uint8_t ip_version;  /* 4 or 6, set by net_input */
+};
+
+struct nic_caps {
+	uint8_t mac[6];
+	uint16_t mtu;         /* IP bytes a frame */
+	bool tx_ip_csum;
+	bool tx_l4_csum;
+	bool tx_tso;
+	bool rx_csum;         /* receive flags above are set by the port */
+	/* Frames of a local veth or tap peer may carry only the pseudo-header's sum (the kernel's
+	 * CHECKSUM_PARTIAL); such a checksum is accepted when this is true. */
+	bool rx_partial_csum;
+};
+
+struct nic;
+
+const struct nic_caps *nic_caps(const struct nic *nic);
+/* Up to n (at most NIC_BURST) packets; the caller then owns them. data, handle, len, rss and the
+ * receive flags are set, the offsets are not. */
+unsigned nic_rx_burst(struct nic *nic, struct pkt *pkts, unsigned n);
+/* Sends the first packets of the array and takes them over; returns how many. The rest stay the
+ * caller's. */
+unsigned nic_tx_burst(struct nic *nic, struct pkt *pkts, unsigned n);
+/* A buffer to write a frame into; false when the port has none. At least mtu + 14 bytes fit. */
+bool nic_pkt_alloc(struct nic *nic, struct pkt *out);
+void nic_pkt_free(struct nic *nic, struct pkt *pkts, unsigned n);
+/* Packet buffers free now, for watermarks and reports. */
+uint32_t nic_pkts_free(const struct nic *nic);
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Hierarchical timing wheel (Varghese and Lauck, 1987): set and cancel in constant time, no clock of
+ * its own, no allocation. A timer fires at or after its deadline, at most one tick late.
+ *
+ * The owner embeds struct timer; a timer belongs to one wheel at a time. */
+#ifndef LIB_TIMERWHEEL_H
+#define LIB_TIMERWHEEL_H
+
+#include "lib/base.h"
+
+#define TIMERWHEEL_LEVELS    4u
+#define TIMERWHEEL_SLOT_BITS 8u
+#define TIMERWHEEL_SLOTS     (1u << TIMERWHEEL_SLOT_BITS)
+
+struct timer {
+	struct timer *next;
+	struct timer **prev_next; /* NULL when the timer is not set */
+	uint64_t deadline_ns;
+};
+
+struct timerwheel {
+	uint64_t tick_ns;   /* resolution, for example 1 ms */
+	uint64_t now_tick;  /* every timer of an earlier tick has fired */
+	uint32_t armed;     /* timers set */
+	struct timer *slots[TIMERWHEEL_LEVELS][TIMERWHEEL_SLOTS];
+};
+
+typedef void (*timer_fn)(void *arg, struct timer *timer, uint64_t now_ns);
+
+void timerwheel_init(struct timerwheel *w, uint64_t tick_ns, uint64_t now_ns);
+/* (Re)arms. A deadline in the past fires at the next advance; one beyond the wheel's span (2^32
+ * ticks) is kept in the last slot and placed again. */
+void timer_set(struct timerwheel *w, struct timer *t, uint64_t deadline_ns);
+void timer_cancel(struct timerwheel *w, struct timer *t);
+/* Fires what is due, at most budget timers (0: no limit), oldest tick first; returns how many fired.
+ * fn may set and cancel any timer. */
+uint32_t timerwheel_advance(struct timerwheel *w, uint64_t now_ns, uint32_t budget, timer_fn fn,
+			    void *arg);
+/* A lower bound of the next deadline, or UINT64_MAX when no timer is set. */
+uint64_t timerwheel_next_ns(const struct timerwheel *w);
+
+static inline bool timer_is_set(const struct timer *t)
+{
+	return t->prev_next != NULL;
+}
+
+#endif
