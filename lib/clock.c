@@ -228,6 +228,8 @@ static bool take_rfc850(struct span *s, struct civil *c)
 	c->year = now_year - now_year % 100 + year;
 	if (c->year > now_year + 50)
 		c->year -= 100;
+	else if (c->year <= now_year - 50)
+		c->year += 100;
 	return take_time(s, c) && take_lit(s, " GMT");
 }
 
