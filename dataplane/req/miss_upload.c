@@ -43,36 +43,33 @@ static void body_send(struct core *core, struct req *req, uint32_t block, uint32
 }
 
 /* Fills one block from what TCP has; *len is what it got. False when the body is bad. */
-static bool block_fill(struct core *core, struct req *req, unsigned char *block, uint32_t *len,
-		       unsigned *status)
+static bool block_fill(struct core *core, struct req *req, unsigned char *block,
+		       struct http_run *run, uint32_t *len)
 {
 	uint32_t cap = core->chan.up.block_bytes;
 
 	*len = 0;
 	for (;;) {
 		struct span in = tcp_rx(req->conn);
-		struct span data;
-		size_t used;
 
 		/* No more than fits, counted in raw bytes: framing only makes it less. With a full block
 		 * nothing is offered, and the reader still says whether that was the end. */
 		in.len = min_size(in.len, cap - *len);
-		enum http_body_step step = http_body_read(&req->body, in, &used, &data, status);
-		if (step == HTTP_BODY_REFUSE)
+		enum http_run_kind kind = http_body_read(&req->body, in, run);
+		if (kind == HTTP_RUN_REFUSE)
 			return false;
-		if (step == HTTP_BODY_DATA) {
-			memcpy(block + *len, data.ptr, data.len);
-			*len += (uint32_t)data.len;
+		if (kind == HTTP_RUN_DATA) {
+			memcpy(block + *len, run->data.ptr, run->data.len);
+			*len += (uint32_t)run->data.len;
 		}
-		tcp_rx_consume(core->tcp, req->conn, used);
-		if (step == HTTP_BODY_END) {
+		tcp_rx_consume(core->tcp, req->conn, run->used);
+		if (kind == HTTP_RUN_END) {
 			req->uploading = false;
-			break;
+			return true;
 		}
-		if (step == HTTP_BODY_MORE && used == 0)
-			break;
+		if (kind == HTTP_RUN_MORE && run->used == 0)
+			return true;
 	}
-	return true;
 }
 
 /* The body broke the framing rules or a limit: control forgets the request. */
@@ -97,7 +94,7 @@ enum req_next miss_upload(struct core *core, struct req *req)
 
 	while (req->uploading && req->slot != UINT32_MAX) {
 		struct miss *miss = &ch->misses[req->slot];
-		unsigned status = 400;
+		struct http_run run;
 		uint32_t block, len;
 
 		if (tcp_rx(req->conn).len == 0)
@@ -112,9 +109,9 @@ enum req_next miss_upload(struct core *core, struct req *req)
 		if (req->parked)
 			miss_unpark(core, req);
 		block = chan_block_get(&ch->up);
-		if (!block_fill(core, req, chan_block_at(&ch->up, block), &len, &status)) {
+		if (!block_fill(core, req, chan_block_at(&ch->up, block), &run, &len)) {
 			chan_block_put(&ch->up, block);
-			return body_refuse(core, req, status);
+			return body_refuse(core, req, run.status);
 		}
 		if (len == 0) {
 			chan_block_put(&ch->up, block);
