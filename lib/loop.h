@@ -6,7 +6,10 @@
  * The caller embeds struct loop_op where the operation's state lives, and may reuse it as soon as its
  * callback runs (for a multishot operation: with more == false). An op that is under way must not be
  * freed: cancel it and wait for its callback (result -ECANCELED). Results are as in the system calls:
- * a count or descriptor, or a negative errno. */
+ * a count or descriptor, or a negative errno.
+ *
+ * The thread that creates a loop is the one that runs it. Sockets stay in blocking mode: with
+ * O_NONBLOCK the kernel answers -EAGAIN instead of waiting. */
 #ifndef LIB_LOOP_H
 #define LIB_LOOP_H
 
@@ -26,6 +29,7 @@ struct loop_op {
 	loop_fn fn;
 	void *arg;
 	uint32_t buf_id;   /* loop_recv_multishot: the provided buffer that holds the bytes */
+	uint16_t group;    /* of provided buffers; set by the loop */
 	bool has_buf;      /* buf_id is valid */
 	bool more;         /* a multishot operation goes on */
 	bool active;       /* under way; set by the loop */
