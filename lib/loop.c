@@ -382,13 +382,26 @@ uint32_t loop_bufs_ready(const struct loop_bufs *b)
 	return b->ready;
 }
 
+static void recv_group(struct io_uring_sqe *sqe, struct loop_op *op, uint16_t group)
+{
+	sqe->flags |= IOSQE_BUFFER_SELECT;
+	sqe->buf_group = group;
+	op->group = group;
+	op_start(sqe, op);
+}
+
 void loop_recv_multishot(struct loop *l, struct loop_op *op, int fd, uint16_t group)
 {
 	struct io_uring_sqe *sqe = sqe_get(l);
 
 	io_uring_prep_recv_multishot(sqe, fd, NULL, 0, 0);
-	sqe->flags |= IOSQE_BUFFER_SELECT;
-	sqe->buf_group = group;
-	op->group = group;
-	op_start(sqe, op);
+	recv_group(sqe, op, group);
+}
+
+void loop_recv_select(struct loop *l, struct loop_op *op, int fd, uint16_t group)
+{
+	struct io_uring_sqe *sqe = sqe_get(l);
+
+	io_uring_prep_recv(sqe, fd, NULL, 0, 0);
+	recv_group(sqe, op, group);
 }
