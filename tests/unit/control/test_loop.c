@@ -254,13 +254,11 @@ static void cancel_spares_the_next_use(void **state)
 	/* Complete it, and queue a cancel before the completion was seen. */
 	assert_int_equal(write(fd[0], "a", 1), 1);
 	loop_cancel(l, &op);
-	RUN_UNTIL(l, u.calls == 1);
-	for (int i = 0; i < 10; i++)
-		loop_once(l, NS_PER_MS);
-	assert_int_equal(u.calls, 1);
-	assert_true(op.active);
+	/* The cancel or the byte may win; the second receive must see neither's cancel. */
+	RUN_UNTIL(l, u.calls >= 1);
 	assert_int_equal(write(fd[0], "bc", 2), 2);
 	RUN_UNTIL(l, u.calls == 2);
+	assert_true(u.results[0] == 1 || u.results[0] == -ECANCELED);
 	assert_true(u.results[1] >= 1);
 	loop_cancel(l, &op); /* of an op that is idle: nothing happens */
 	for (int i = 0; i < 5; i++)
