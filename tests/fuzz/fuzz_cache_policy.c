@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Field lines to every policy. Two bytes choose method, rule and status, the rest is a field section.
- * Besides not crashing: what may not be stored is not, and times do not wrap. */
+ * Field lines to every policy. Two bytes choose method, rule and status, the rest is a field
+ * section. Besides not crashing: what may not be stored is not, and times do not wrap. */
 #include <stdlib.h>
 
 #include "cache/policy.h"
@@ -36,13 +36,13 @@ static void object_check(const struct http_fields *fs, const struct cache_reques
 		struct object o;
 		char fields[64];
 	} mem = {.o = {.response_ms = NOW_MS,
-		       .expires_ms = NOW_MS + 10000,
-		       .fields_len = 32,
-		       .status = 200,
-		       .etag_len = 3,
-		       .last_modified_off = 3,
-		       .last_modified_len = 29},
-		 .fields = "\"a\"Tue, 14 Nov 2023 22:13:20 GMT"};
+	               .expires_ms = NOW_MS + 10000,
+	               .fields_len = 32,
+	               .status = 200,
+	               .etag_len = 3,
+	               .last_modified_off = 3,
+	               .last_modified_len = 29},
+	         .fields = "\"a\"Tue, 14 Nov 2023 22:13:20 GMT"};
 	uint32_t count;
 
 	/* Without a condition in the request there is nothing to be unmodified against. */
@@ -72,12 +72,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	cache_control_parse(&fs, &cc);
 	cache_request_policy(method, &fs, &rule, &req);
 	struct cache_response_in in = {.method = method,
-				       .status = 200 + data[1] % 250u,
-				       .authorized = req.authorized,
-				       .fields = &fs,
-				       .rule = rule,
-				       .request_wall_ms = NOW_MS - data[1],
-				       .response_wall_ms = NOW_MS};
+	                               .status = 200 + data[1] % 250u,
+	                               .authorized = req.authorized,
+	                               .fields = &fs,
+	                               .rule = rule,
+	                               .request_wall_ms = NOW_MS - data[1],
+	                               .response_wall_ms = NOW_MS};
 	response_check(&in, &cc);
 	object_check(&fs, &req);
 	return 0;
