@@ -250,7 +250,7 @@ static void damaged_requests(void **state)
 	struct reading r;
 
 	(void)state;
-	for (int round = 0; round < 30000; round++) {
+	for (int round = 0; round < 200000; round++) {
 		struct span s = cases[random_next(&seed) % ARRAY_LEN(cases)].text;
 
 		if (s.len == 0 || s.len > sizeof(text))
