@@ -28,8 +28,7 @@ struct config_port {
 	char *interface; /* af_xdp, af_packet, tap: the kernel's name */
 	char *device;    /* pci: address; memif: socket path */
 	char *role;      /* memif: "server" or "client" ("server") */
-	unsigned *cores; /* CPU of queue 0, 1, ...; default: one queue on CPU 1, or 0 if there is
-	                    one */
+	unsigned *cores; /* of queue 0, 1, ...; default: CPU 1, or 0 when there is one */
 	unsigned cores_count;
 	uint32_t rx_descriptors; /* 1024 */
 	uint32_t tx_descriptors; /* 1024 */

@@ -31,7 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < 16 || size - 16 > SNAPSHOT_MAX_BYTES)
 		return 0;
 	/* At the end of its own allocation, so that a read behind it is seen. */
-	s = malloc(size - 16 + 1);
+	s = malloc(size > 16 ? size - 16 : 1);
 	if (!s)
 		return 0;
 	memcpy(s, data + 16, size - 16);
