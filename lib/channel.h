@@ -233,10 +233,12 @@ void chan_push(struct chan_port *p);
 bool chan_flush(struct chan_port *p);
 
 /* Receiving: copies the oldest message out; false when there is none or the ring is corrupt
- * (p->rx.corrupt). chan_rx_done once a burst gives the slots back. */
+ * (p->rx.corrupt). chan_rx_done once a burst gives the slots back; before the chan_flush of
+ * the answers, so that who sees an answer has room to send. */
 bool chan_recv(struct chan_port *p, struct chan_msg *out);
 void chan_rx_done(struct chan_port *p);
-/* Throws away what is in the receive ring; returns how many. */
+/* A new attach epoch on the core's side: throws away what is in the receive ring, forgives corrupt
+ * positions and publishes its own again; returns how many messages were lost. */
 uint32_t chan_drain(struct chan_port *p);
 
 /* Before sleeping on wait_fd: sets asleep, fences, looks again. False: there is work, do not sleep. */

@@ -22,6 +22,7 @@ struct timer {
 struct timerwheel {
 	uint64_t tick_ns;   /* resolution, for example 1 ms */
 	uint64_t now_tick;  /* every timer of an earlier tick has fired */
+	uint64_t floor_tick; /* no timer is placed before this tick */
 	uint32_t armed;     /* timers set */
 	struct timer *slots[TIMERWHEEL_LEVELS][TIMERWHEEL_SLOTS];
 };
@@ -37,7 +38,8 @@ void timer_cancel(struct timerwheel *w, struct timer *t);
  * fn may set and cancel any timer. */
 uint32_t timerwheel_advance(struct timerwheel *w, uint64_t now_ns, uint32_t budget, timer_fn fn,
 			    void *arg);
-/* A lower bound of the next deadline, or UINT64_MAX when no timer is set. */
+/* No timer fires before this time; UINT64_MAX when none is set. Advancing at this time fires one, or
+ * brings a far one nearer. */
 uint64_t timerwheel_next_ns(const struct timerwheel *w);
 
 static inline bool timer_is_set(const struct timer *t)
