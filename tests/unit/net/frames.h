@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Frames for the tests of dataplane/net, built field by field, so that a test can spoil one field. */
+ * Frames for the tests of dataplane/net, built field by field, so that a test can spoil one field.
+ */
 #ifndef TESTS_UNIT_NET_FRAMES_H
 #define TESTS_UNIT_NET_FRAMES_H
 

@@ -42,7 +42,7 @@ static void every_length_and_alignment(void **state)
 			assert_int_equal(swap16(csum_fold(csum_add(0, p, len))), want(p, len));
 			memset(dst, 0xa5, sizeof(dst));
 			assert_int_equal(swap16(csum_fold(csum_copy(dst + 8 - at, p, len, 0))),
-					 want(p, len));
+			                 want(p, len));
 			assert_memory_equal(dst + 8 - at, p, len);
 			assert_int_equal(dst[8 - at + len], 0xa5);
 		}
@@ -74,8 +74,8 @@ static void runs_join_at_even_offsets(void **state)
 	for (size_t i = 0; i < sizeof(buf); i++)
 		buf[i] = (uint8_t)rnd(&seed);
 	for (size_t cut = 0; cut < sizeof(buf); cut += 2) {
-		uint32_t parts = csum_join(csum_add(0, buf, cut),
-					   csum_add(0, buf + cut, sizeof(buf) - cut));
+		uint32_t parts =
+		        csum_join(csum_add(0, buf, cut), csum_add(0, buf + cut, sizeof(buf) - cut));
 		uint32_t chained = csum_add(csum_add(0, buf, cut), buf + cut, sizeof(buf) - cut);
 
 		assert_int_equal(swap16(csum_fold(parts)), want(buf, sizeof(buf)));
@@ -100,19 +100,19 @@ static void addresses(void **state)
 		const char *out; /* NULL: refused */
 		bool v4;
 	} rows[] = {
-		{"10.0.0.1", "10.0.0.1", true},
-		{"255.255.255.255", "255.255.255.255", true},
-		{"::ffff:192.0.2.1", "192.0.2.1", true},
-		{"2001:DB8:0:0:1:0:0:1", "2001:db8::1:0:0:1", false},
-		{"::", "::", false},
-		{"fe80::1", "fe80::1", false},
-		{"10.0.0", NULL, false},
-		{"10.0.0.256", NULL, false},
-		{"010.0.0.1", NULL, false},
-		{"fe80::1%eth0", NULL, false},
-		{":::", NULL, false},
-		{"", NULL, false},
-		{"10.0.0.1 ", NULL, false},
+	        {"10.0.0.1", "10.0.0.1", true},
+	        {"255.255.255.255", "255.255.255.255", true},
+	        {"::ffff:192.0.2.1", "192.0.2.1", true},
+	        {"2001:DB8:0:0:1:0:0:1", "2001:db8::1:0:0:1", false},
+	        {"::", "::", false},
+	        {"fe80::1", "fe80::1", false},
+	        {"10.0.0", NULL, false},
+	        {"10.0.0.256", NULL, false},
+	        {"010.0.0.1", NULL, false},
+	        {"fe80::1%eth0", NULL, false},
+	        {":::", NULL, false},
+	        {"", NULL, false},
+	        {"10.0.0.1 ", NULL, false},
 	};
 
 	(void)state;
@@ -131,9 +131,11 @@ static void addresses(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_length_and_alignment), cmocka_unit_test(carries),
-		cmocka_unit_test(runs_join_at_even_offsets),  cmocka_unit_test(known_value),
-		cmocka_unit_test(addresses),
+	        cmocka_unit_test(every_length_and_alignment),
+	        cmocka_unit_test(carries),
+	        cmocka_unit_test(runs_join_at_even_offsets),
+	        cmocka_unit_test(known_value),
+	        cmocka_unit_test(addresses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -352,7 +352,8 @@ static void no_buffer_left(void **state)
 
 static void addresses_are_checked(void **state)
 {
-	static const char *const bad[] = {"0.0.0.0", "224.0.0.1", "255.255.255.255", "::", "ff02::1"};
+	static const char *const bad[] = {"0.0.0.0", "224.0.0.1", "255.255.255.255",
+	                                  "::", "ff02::1"};
 	struct ip_addr addrs[NET_MAX_ADDRS + 1];
 	struct counters ctr;
 	struct net *net;
@@ -374,16 +375,11 @@ static void addresses_are_checked(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(arp_reply),
-		cmocka_unit_test(echo_reply_v4),
-		cmocka_unit_test(echo_reply_v6),
-		cmocka_unit_test(neighbor_advertisement),
-		cmocka_unit_test(announcements),
-		cmocka_unit_test(echo_is_rate_limited),
-		cmocka_unit_test(segments_are_framed),
-		cmocka_unit_test(queue_limits),
-		cmocka_unit_test(no_buffer_left),
-		cmocka_unit_test(addresses_are_checked),
+	        cmocka_unit_test(arp_reply),           cmocka_unit_test(echo_reply_v4),
+	        cmocka_unit_test(echo_reply_v6),       cmocka_unit_test(neighbor_advertisement),
+	        cmocka_unit_test(announcements),       cmocka_unit_test(echo_is_rate_limited),
+	        cmocka_unit_test(segments_are_framed), cmocka_unit_test(queue_limits),
+	        cmocka_unit_test(no_buffer_left),      cmocka_unit_test(addresses_are_checked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
