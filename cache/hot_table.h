@@ -4,7 +4,7 @@
  * functions. Entries lie in log segments; a 64-byte bucket holds tags and offsets; eviction is
  * log-structured S3-FIFO (Yang et al., SOSP 2023), whole segments at a time. See docs/decisions.
  *
- * An object returned by hot_get stays where it is until the caller's burst ends, or as long as it is
+ * An object returned by hot_get stays where it is until the next hot_fill_begin, or as long as it is
  * pinned: a pinned segment is not reused. */
 #ifndef CACHE_HOT_TABLE_H
 #define CACHE_HOT_TABLE_H
@@ -63,5 +63,9 @@ uint32_t hot_purge_pattern(struct hot_table *t, struct span pattern);
 /* Walks live entries from *cursor (0 at first); NULL at the end. The table may change in between. */
 const struct object *hot_next(struct hot_table *t, uint64_t *cursor);
 uint32_t hot_count(const struct hot_table *t);
+
+/* The wall clock, for dropping expired objects at eviction. Optional: without it the newest
+ * response_ms of a fill is taken for the time. */
+void hot_set_wall(struct hot_table *t, uint64_t wall_ms);
 
 #endif

@@ -16,8 +16,8 @@ struct cache_key {
 	struct span text;
 };
 
-/* "host/path?query", host in lower case, the path and query as sent. buf (CACHE_KEY_MAX bytes) holds
- * the text. seed: the snapshot's hash seed. False when it would be too long. */
+/* "host/path?query", host in lower case, the path and query as sent; no '?' when query.ptr is NULL,
+ * because "/a?" and "/a" are two targets. buf (CACHE_KEY_MAX bytes) holds the text. seed: the snapshot's hash seed. False when it would be too long. */
 bool cache_key_default(char *buf, struct span host, struct span path, struct span query,
 		       uint64_t seed, struct cache_key *out);
 

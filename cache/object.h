@@ -34,7 +34,7 @@ struct object {
 	uint16_t last_modified_len;
 	uint16_t status;
 	uint16_t flags;           /* enum object_flag */
-	uint32_t pad;
+	uint32_t pad;             /* 0 in messages; the tier that holds it may use it */
 };
 static_assert(sizeof(struct object) == 80, "shared ABI");
 

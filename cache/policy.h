@@ -30,7 +30,8 @@ struct cache_control {
 };
 
 /* Reads all Cache-Control fields of a message. Unknown directives are ignored; a repeated or
- * malformed number makes the directive 0 (stale), which is the safe side (RFC 9111 4.2.1). */
+ * malformed number makes the directive 0 (stale; min-fresh: 2^31), which is the safe side (RFC 9111
+ * 4.2.1). A directive that breaks the grammar counts as no-store as well. */
 void cache_control_parse(const struct http_fields *fs, struct cache_control *out);
 
 enum cache_mode {
@@ -79,6 +80,12 @@ struct cache_response_in {
 	uint64_t response_wall_ms;
 };
 void cache_response_policy(const struct cache_response_in *in, struct cache_response *out);
+
+/* object.expires_ms of a storable response. */
+static inline uint64_t cache_expires_ms(const struct cache_response *r, uint64_t response_wall_ms)
+{
+	return response_wall_ms + r->lifetime_ms - r->initial_age_s * 1000ull;
+}
 
 /* If-None-Match by weak comparison (RFC 9110 13.1.2), else If-Modified-Since when there is no
  * If-None-Match (13.1.3): true when 304 is the answer. */

@@ -6,10 +6,12 @@
 #define DATAPLANE_CORE_H
 
 #include "cache/hot_table.h"
+#include "dataplane/http/http_parse.h"
 #include "dataplane/net/net.h"
 #include "dataplane/nic.h"
 #include "dataplane/tcp/tcp.h"
 #include "lib/channel.h"
+#include "lib/clock.h"
 #include "lib/config.h"
 #include "lib/counters.h"
 #include "lib/pool.h"
@@ -17,14 +19,20 @@
 
 struct req;
 
+/* Where the core listens. */
+struct core_listener {
+	struct ip_addr addr;
+	uint16_t port;
+};
+
 /* What core_create needs. The memory behind the pointers outlives the core. */
 struct core_config {
 	uint32_t index;             /* 0 to cores - 1: the channel's region and the NIC's queue */
 	uint32_t cpu;
 	struct nic *nic;
 	const struct config *config;
-	const struct ip_addr *addrs;/* of the listeners */
-	uint32_t addr_count;
+	const struct core_listener *listeners;
+	uint32_t listener_count;
 	struct core_stats *stats;
 	struct chan_port port;      /* the core's end */
 	unsigned char *up_base;
@@ -33,6 +41,7 @@ struct core_config {
 	uint32_t down_block_bytes;
 	uint32_t down_blocks;
 	const struct snapshot *snapshot;
+	uint64_t hash_seed;         /* of cache keys, the same for all cores */
 	uint64_t now_ns;
 	uint64_t wall_ns;
 };
@@ -42,22 +51,64 @@ struct core_config {
 struct core_control {
 	const struct snapshot *next_snapshot; /* main: the snapshot to use */
 	const struct snapshot *used_snapshot; /* core: the one in use; main frees others */
-	uint32_t attach_epoch;   /* main: epoch of the control plane that is attached, 0: none */
-	uint32_t stop;           /* main */
-	uint32_t stopped;        /* core */
+	uint32_t attach_epoch; /* main: epoch of the control plane that is attached, 0: none */
+	uint32_t drain_ms;     /* main: above 0, drain within that time and stay drained */
+	uint32_t drained;      /* core: draining, and no connection is left */
+	uint32_t stop;         /* main */
 } ALIGNED(CACHE_LINE);
 
-/* An outstanding miss: a slot names it in tickets. */
+/* One outstanding miss; its index is the slot in tickets. */
 struct miss {
-	struct req *req;   /* NULL: the slot is free, or the client has gone */
+	struct req *req;     /* NULL: the slot is free */
 	uint64_t seq;
-	uint32_t up_held;  /* up blocks that control has not given back */
+	uint32_t up_held;    /* up blocks with body bytes that control has not given back */
+	uint32_t head_len;   /* bytes in the head block, for a replay */
 	uint32_t next_free;
-	bool live;
 };
 
+/* Who has a block of the up slab. */
+enum up_state {
+	UP_FREE,
+	UP_SENT,      /* control reads it; free when it comes back */
+	UP_HEAD_SENT, /* a request's head: control reads it, and the request keeps it for a replay */
+	UP_HEAD_KEPT  /* a request's head: only the request keeps it */
+};
+
+struct up_block {
+	uint64_t seq;  /* of the miss that sent it, so that the credit returns to the right one */
+	uint32_t slot; /* its slot */
+	uint32_t state;
+};
+
+/* The channel as one core uses it. */
+struct core_chan {
+	struct chan_port port;
+	uint32_t epoch;         /* attach epoch in use, 0: control is away */
+	bool syncing;           /* SYNC and HELD are not all sent yet */
+	bool sync_sent;
+	uint32_t sync_block;    /* next block of the down slab to report */
+	uint32_t sync_refs;     /* references of it that are reported already */
+	uint64_t away_since_ns;
+	struct chan_slab up;
+	struct up_block *up_blocks;
+	struct miss *misses;
+	uint32_t miss_count;
+	uint32_t miss_free;     /* first free slot, or miss_count */
+	uint32_t miss_live;
+	uint64_t miss_seq;
+	uint16_t *down_refs;    /* for each down block: how often TCP still sends from it */
+	uint32_t down_blocks;
+	uint32_t *release;      /* blocks to give back, also those that found the ring full */
+	uint32_t release_count;
+	uint32_t release_cap;
+	struct req *park_head;  /* requests that wait for room or for control, oldest first */
+	struct req *park_tail;
+};
+
+#define CORE_OUT_BYTES 32768u
+
 struct core {
-	uint64_t now_ns;       /* set by core_tick only */
+	uint64_t now_ns; /* set by core_tick only */
 	uint64_t wall_ms;
 	struct counters *ctr;
 	const struct snapshot *snap;
@@ -67,47 +118,32 @@ struct core {
 	struct hot_table *hot;
 	struct core_stats *stats;
 	struct core_control *shared;
+	struct pool reqs; /* struct req */
+	struct core_chan chan;
+	uint64_t hash_seed;
+	uint32_t did; /* work of this round */
+	bool draining;
+	uint64_t date_s; /* the second that date holds */
+	char date[HTTP_DATE_LEN + 3];
 
-	struct pool reqs;              /* struct req */
-	struct shm reqs_mem;
+	/* Scratch of the request that runs now */
+	struct http_request *http;
+	char *out;     /* CORE_OUT_BYTES, for heads that do not fit a chunk */
+	char *key_buf; /* CACHE_KEY_MAX */
+	unsigned char *head_copy; /* CORE_OUT_BYTES / 2: a head of control, before it is checked */
 
-	/* Channel */
-	struct chan_port port;
-	struct chan_slab up;
-	struct miss *misses;
-	uint32_t miss_count;
-	uint32_t miss_free;            /* head of the free slots */
-	uint32_t miss_live;
-	uint64_t miss_seq;
-	uint32_t epoch;                /* attach epoch in use, 0: control is away */
-	uint64_t away_since_ns;        /* when control went */
-	uint32_t *down_refs;           /* blocks of the down slab that this core sends from */
-	uint32_t down_blocks;
-	uint32_t down_block_bytes;
-	uint32_t release[CHAN_RELEASE_MAX];
-	uint32_t release_count;
-	uint32_t *release_backlog;     /* releases that found the ring full */
-	uint32_t release_backlog_count;
-	struct req *room_head;         /* requests that wait for room in the channel, oldest first */
-	struct req *room_tail;
-	uint16_t *up_owner;            /* miss slot of each up block, so that its credit returns */
-
-	/* Dates, made once a second */
-	uint64_t date_s;
-	char date[32];
-
-	/* Loop */
-	uint32_t did;                  /* work of this round */
-	uint32_t idle_rounds;
-	uint64_t round_start_cycles;
+	/* Housekeeping */
+	uint64_t next_housekeep_ns;
 	uint64_t announce_at_ns;
 	uint32_t announces_left;
-	bool draining;
 	uint64_t drain_deadline_ns;
+	uint32_t drain_cursor;
+	uint64_t started_ns;
 	uint32_t index;
 	uint32_t cpu;
-	uint64_t started_ns;
-	bool wants_sleep;
+	const struct core_listener *listeners;
+	uint32_t listener_count;
+	struct shm mem; /* everything above that the core owns lies in it */
 };
 
 /* Takes all the memory the core will ever use. Runs before the core's thread starts. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The Internet checksum (RFC 1071, RFC 1624). Sums are 32-bit ones-complement partial sums in memory
- * order; csum_fold makes the 16-bit value that goes into a header. */
+ * The Internet checksum (RFC 1071, RFC 1624). Sums are 32-bit ones-complement partial sums in
+ * memory order; csum_fold makes the 16-bit value that goes into a header. */
 #ifndef DATAPLANE_NET_CSUM_H
 #define DATAPLANE_NET_CSUM_H
 
@@ -12,11 +12,25 @@ uint32_t csum_add(uint32_t sum, const void *data, size_t len);
 /* Copies and sums in one pass. */
 uint32_t csum_copy(void *restrict dst, const void *restrict src, size_t len, uint32_t sum);
 
+/* The sum of two runs, the first of an even length. */
+static inline uint32_t csum_join(uint32_t a, uint32_t b)
+{
+	uint64_t sum = (uint64_t)a + b;
+
+	return (uint32_t)(sum + (sum >> 32));
+}
+
 static inline uint16_t csum_fold(uint32_t sum)
 {
 	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
 	return (uint16_t)~sum;
+}
+
+/* Folded but not inverted: what a port that finishes the checksum wants to find in the field. */
+static inline uint16_t csum_fold_partial(uint32_t sum)
+{
+	return (uint16_t)~csum_fold(sum);
 }
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The layer below TCP: Ethernet, ARP, NDP, IPv4, IPv6, ICMP, and the core's transmit queue. One struct
- * net a core, over one struct nic. It knows no connection: net_input sorts a burst, answers what is
- * its own, and leaves the valid TCP segments to tcp_input. */
+ * The layer below TCP: Ethernet, ARP, NDP, IPv4, IPv6, ICMP, and the core's transmit queue. One
+ * struct net a core, over one struct nic. It knows no connection: net_input sorts a burst, answers
+ * what is its own, and leaves the valid TCP segments to tcp_input. */
 #ifndef DATAPLANE_NET_NET_H
 #define DATAPLANE_NET_NET_H
 
@@ -48,7 +48,7 @@ struct net;
 
 /* addrs: the listeners' addresses, which this core answers for (at most NET_MAX_ADDRS). */
 enum status net_create(struct net **out, struct nic *nic, struct counters *ctr,
-		       const struct ip_addr *addrs, uint32_t addr_count);
+                       const struct ip_addr *addrs, uint32_t addr_count);
 void net_destroy(struct net *net);
 const struct nic_caps *net_caps(const struct net *net);
 /* IP bytes a frame on the way of this path. */
@@ -58,9 +58,10 @@ uint16_t net_mtu(const struct net *net);
  * advertisements (RFC 4861 7.2.6). Called at start and again a few times a second apart. */
 void net_announce(struct net *net);
 
-/* Sorts pkts[0, n): handles and frees ARP, NDP and ICMP, drops and counts what is malformed or not
- * ours, and moves the TCP segments whose checksums and lengths hold to the front with their offsets
- * set. Returns how many those are; the caller frees them after the burst (nic_pkt_free). */
+/* Sorts pkts[0, n), n at most NIC_BURST: handles and frees ARP, NDP and ICMP, drops and counts what
+ * is malformed or not ours, and moves the TCP segments whose checksums and lengths hold to the
+ * front with their offsets set. Returns how many those are; the caller frees them after the burst
+ * (nic_pkt_free). Counts rx_bursts, rx_packets, rx_bytes, and rx_tcp for those returned. */
 unsigned net_input(struct net *net, struct pkt *pkts, unsigned n, uint64_t now_ns);
 
 /* The way back to the sender of a received TCP segment. */
@@ -72,22 +73,23 @@ static inline uint32_t net_headroom(const struct net_path *path)
 	return 14u + (path->vlan ? 4u : 0u) + (ip_addr_is_v4(&path->local) ? 20u : 40u);
 }
 
-/* A packet to build a segment in: the TCP header begins at data + net_headroom(path). NULL when there
- * is no buffer (counted as shed_pkt). The pointer holds until net_send or net_unsend. */
+/* A packet to build a segment in: the TCP header begins at data + net_headroom(path). NULL when
+ * there is no buffer (counted as shed_pkt). The pointer holds until net_send or net_unsend, and no
+ * other function of this header may be called in between. */
 struct pkt *net_alloc(struct net *net, const struct net_path *path);
-/* tcp_len: header and payload bytes. payload_sum: the ones-complement sum of the payload when it was
- * taken during the copy (csum_copy in csum.h); 0 with have_sum false makes net_send take it. Fills
- * Ethernet, IP and the TCP checksum, and queues the packet; a full queue is flushed first. */
+/* tcp_len: header and payload bytes. payload_sum: the ones-complement sum of the payload when it
+ * was taken during the copy (csum_copy in csum.h); 0 with have_sum false makes net_send take it.
+ * Fills Ethernet, IP and the TCP checksum, and queues the packet; a full queue is flushed first. */
 struct net_seg {
 	uint32_t tcp_hdr_len;
 	uint32_t tcp_len;
 	uint32_t payload_sum;
 	uint16_t tso_mss; /* above 0: let the port segment */
 	bool have_sum;
-	uint8_t ecn;      /* 0 to 3, for the IP header */
+	uint8_t ecn; /* 0 to 3, for the IP header */
 };
 void net_send(struct net *net, const struct net_path *path, struct pkt *pkt,
-	      const struct net_seg *seg);
+              const struct net_seg *seg);
 void net_unsend(struct net *net, struct pkt *pkt);
 /* Hands the queue to the NIC; what it refuses is dropped and counted (shed_tx). Returns how many
  * packets went out. */

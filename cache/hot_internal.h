@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Inside of the hot table, shared by hot_table.c (fills, look-up), hot_index.c (buckets, ghosts),
+ * hot_log.c (segments, eviction) and hot_purge.c. Nobody else includes it, except tests that look
+ * at the inside.
+ *
+ *   memory:  struct hot_table | struct hot_seg[] | struct hot_bucket[] | ghosts[] | log
+ *   log:     segment 0 | segment 1 | ...          all of the same size
+ *   segment: entry | entry | ... | unused tail    entries begin on 64-byte units
+ *
+ * An entry is a struct object with what follows it; its field pad holds the entry's units. An entry
+ * is live exactly when a slot of its bucket holds its unit number: replaced, purged and aborted
+ * entries need no mark of their own. */
+#ifndef CACHE_HOT_INTERNAL_H
+#define CACHE_HOT_INTERNAL_H
+
+#include "cache/hot_table.h"
+#include "lib/shm.h"
+
+#define HOT_UNIT_BYTES  64u
+#define HOT_SLOTS       8u /* of a bucket */
+#define HOT_FREQ_MAX    3u /* as in S3-FIFO: two bits of use */
+#define HOT_GHOST_WAYS  8u
+#define HOT_NO_SEG      UINT32_MAX
+#define HOT_PURGES      64u /* remembered; older fills are refused */
+#define HOT_PATTERN_MAX 256u
+#define HOT_SLOT_BYTES  128u /* of the log to one slot of the index */
+#define HOT_SEGS_WANTED 64u
+#define HOT_SEGS_MIN    8u
+#define HOT_SEG_BYTES   (256u << 10) /* aimed at: bounds the stall of one eviction */
+#define HOT_SCAN_MAX    64u          /* pinned segments looked at before ST_FULL */
+
+struct hot_bucket {
+	uint16_t tag[HOT_SLOTS]; /* 0: empty */
+	uint32_t unit[HOT_SLOTS];
+	uint8_t freq[HOT_SLOTS];
+	uint32_t over; /* entries whose first bucket this is and that lie in their second */
+	uint32_t pad;
+} ALIGNED(CACHE_LINE);
+static_assert(sizeof(struct hot_bucket) == CACHE_LINE, "a bucket is one cache line");
+
+struct hot_seg {
+	uint32_t next; /* newer segment of the queue, or next free one */
+	uint32_t used; /* units */
+	uint32_t pins;
+	uint32_t gen;  /* counts reuses: catches a stale cookie */
+	uint8_t queue; /* enum hot_queue_id */
+};
+
+enum hot_queue_id { HOT_SMALL, HOT_MAIN, HOT_FREE, HOT_QUEUES };
+
+/* Segments in a chain from the oldest to the newest. */
+struct hot_queue {
+	uint32_t oldest;
+	uint32_t newest;
+	uint32_t open; /* takes new entries, or HOT_NO_SEG */
+	uint32_t count;
+};
+
+struct hot_purge {
+	struct hash128 hash; /* of the key, when pattern_len is 0 */
+	uint32_t pattern_len;
+	char pattern[HOT_PATTERN_MAX];
+};
+
+struct hot_table {
+	struct hot_bucket *buckets;
+	char *log;
+	uint32_t bucket_count;
+	uint32_t seg_count;
+	uint32_t seg_units;
+	uint32_t small_target; /* segments */
+	struct hot_seg *segs;
+	uint32_t *ghosts;
+	uint32_t ghost_buckets;
+	uint32_t ghost_clock; /* ghosts put so far */
+	uint32_t ghost_shift; /* ghost_clock to the 12 bits of an entry */
+	uint32_t main_count;  /* live entries in the main queue */
+	uint32_t count;       /* live entries */
+	uint32_t max_object_bytes;
+	uint64_t bytes;   /* of live entries, in whole units */
+	uint64_t wall_ms; /* for expiry at eviction */
+	bool wall_given;  /* by hot_set_wall; else the newest response time is used */
+	struct hot_queue queues[HOT_QUEUES];
+	struct counters *ctr;
+	struct shm shm;
+	uint64_t purge_seq;
+	struct hot_purge purges[HOT_PURGES];
+};
+
+static inline struct object *hot_at(const struct hot_table *t, uint32_t unit)
+{
+	return (struct object *)(void *)(t->log + (size_t)unit * HOT_UNIT_BYTES);
+}
+
+static inline uint32_t hot_unit_of(const struct hot_table *t, const struct object *o)
+{
+	return (uint32_t)((size_t)((const char *)o - t->log) / HOT_UNIT_BYTES);
+}
+
+static inline uint32_t hot_seg_of(const struct hot_table *t, uint32_t unit)
+{
+	return unit / t->seg_units;
+}
+
+/* Where a live entry stands in the index. */
+struct hot_place {
+	struct hot_bucket *b;
+	uint32_t slot;
+};
+
+/* index */
+bool hot_index_find(const struct hot_table *t, const struct cache_key *key, struct hot_place *out);
+/* By position instead of by key. */
+bool hot_index_find_unit(const struct hot_table *t, const struct object *o, struct hot_place *out);
+/* Always finds a slot: at worst an entry of little use goes (counted as evicted). */
+void hot_index_insert(struct hot_table *t, const struct object *o, uint8_t freq);
+/* Takes the entry out of the index and of the counts. */
+void hot_index_remove(struct hot_table *t, struct hot_place at);
+void hot_index_prefetch(const struct hot_table *t, struct hash128 hash);
+void hot_ghost_put(struct hot_table *t, struct hash128 hash);
+/* Was the key evicted from the small queue lately? Forgets it. */
+bool hot_ghost_take(struct hot_table *t, struct hash128 hash);
+
+/* log */
+void hot_log_init(struct hot_table *t);
+/* Room for an entry in the queue, evicting when there is no free segment; NULL when all are pinned.
+ */
+struct object *hot_log_alloc(struct hot_table *t, enum hot_queue_id queue, uint32_t units);
+/* Shortens an entry (0 units: gives all back) if it is the last of its segment. */
+void hot_log_shrink(struct hot_table *t, struct object *o, uint32_t units);
+
+/* purge */
+bool hot_purged_since(const struct hot_table *t, uint64_t seq, const struct object *o);
+
+#endif

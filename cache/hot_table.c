@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "cache/hot_internal.h"
+
+#define MEMORY_MIN     (1u << 20)
+#define MAX_OBJECT_MIN 256u
+
+/* Where the parts lie in the memory. */
+struct layout {
+	size_t segs_off;
+	size_t buckets_off;
+	size_t ghosts_off;
+	size_t log_off;
+	uint64_t buckets;
+	uint64_t ghost_buckets;
+	uint64_t segs;
+	uint64_t seg_bytes;
+};
+
+static uint64_t segment_bytes(uint64_t log_bytes, uint64_t max_object_bytes)
+{
+	uint64_t want = min_u64(log_bytes / HOT_SEGS_WANTED, HOT_SEG_BYTES);
+
+	return align_up(max_u64(want, max_object_bytes), HOT_UNIT_BYTES);
+}
+
+static enum status layout_plan(const struct hot_config *cfg, struct layout *l)
+{
+	if (cfg->memory_bytes < MEMORY_MIN || cfg->max_object_bytes < MAX_OBJECT_MIN)
+		return ST_INVALID;
+
+	/* Of each slot's share of the log go 8 bytes to the slot and 2 to ghosts. */
+	uint64_t share = HOT_SLOT_BYTES + sizeof(struct hot_bucket) / HOT_SLOTS + 2;
+	uint64_t log_bytes = cfg->memory_bytes / share * HOT_SLOT_BYTES;
+
+	l->seg_bytes = segment_bytes(log_bytes, cfg->max_object_bytes);
+	l->buckets = log_bytes / HOT_SLOT_BYTES / HOT_SLOTS;
+	l->ghost_buckets = l->buckets / 2;
+	l->segs_off = align_up(sizeof(struct hot_table), CACHE_LINE);
+	l->buckets_off = align_up(l->segs_off + (log_bytes / l->seg_bytes) * sizeof(struct hot_seg),
+	                          CACHE_LINE);
+	l->ghosts_off = l->buckets_off + l->buckets * sizeof(struct hot_bucket);
+	l->log_off = align_up(l->ghosts_off + l->ghost_buckets * HOT_GHOST_WAYS * sizeof(uint32_t),
+	                      HOT_UNIT_BYTES);
+	l->segs = (cfg->memory_bytes - l->log_off) / l->seg_bytes;
+	l->segs = min_u64(l->segs, log_bytes / l->seg_bytes);
+	if (l->segs < HOT_SEGS_MIN)
+		return ST_INVALID;
+	if (l->segs * l->seg_bytes / HOT_UNIT_BYTES > UINT32_MAX || l->buckets > UINT32_MAX)
+		return ST_TOOBIG;
+	return ST_OK;
+}
+
+/* The clock of ghosts has 12 bits; it must not wrap before every ghost has been overwritten. */
+static uint32_t ghost_shift(uint64_t ghosts)
+{
+	uint32_t shift = 0;
+
+	while ((ghosts * 4 >> shift) > 4096)
+		shift++;
+	return shift;
+}
+
+enum status hot_create(struct hot_table **out, const struct hot_config *cfg, struct counters *ctr)
+{
+	struct layout l;
+	struct shm shm;
+	enum status st = layout_plan(cfg, &l);
+
+	*out = NULL;
+	if (st != ST_OK)
+		return st;
+	st = shm_anon(&shm, cfg->memory_bytes, cfg->huge_pages);
+	if (st != ST_OK)
+		return st;
+
+	char *base = shm.base;
+	struct hot_table *t = shm.base;
+	t->shm = shm;
+	t->ctr = ctr;
+	t->segs = (void *)(base + l.segs_off);
+	t->buckets = (void *)(base + l.buckets_off);
+	t->ghosts = (void *)(base + l.ghosts_off);
+	t->log = base + l.log_off;
+	t->bucket_count = (uint32_t)l.buckets;
+	t->ghost_buckets = (uint32_t)l.ghost_buckets;
+	t->ghost_shift = ghost_shift(l.ghost_buckets * HOT_GHOST_WAYS);
+	t->seg_count = (uint32_t)l.segs;
+	t->seg_units = (uint32_t)(l.seg_bytes / HOT_UNIT_BYTES);
+	t->small_target = max_u32(t->seg_count / 10, 2);
+	t->max_object_bytes = cfg->max_object_bytes;
+	hot_log_init(t);
+	*out = t;
+	return ST_OK;
+}
+
+void hot_destroy(struct hot_table *t)
+{
+	if (t == NULL)
+		return;
+	/* The table lies in the memory that it gives back. */
+	struct shm shm = t->shm;
+	counter_set(t->ctr, CTR_cache_objects, 0);
+	counter_set(t->ctr, CTR_cache_bytes, 0);
+	shm_close(&shm);
+}
+
+void hot_set_wall(struct hot_table *t, uint64_t wall_ms)
+{
+	t->wall_ms = wall_ms;
+	t->wall_given = true;
+}
+
+void hot_prefetch(const struct hot_table *t, struct hash128 hash)
+{
+	hot_index_prefetch(t, hash);
+}
+
+const struct object *hot_get(struct hot_table *t, const struct cache_key *key)
+{
+	struct hot_place at;
+
+	if (!hot_index_find(t, key, &at))
+		return NULL;
+	/* A store to a hot line only when it changes something. */
+	if (at.b->freq[at.slot] < HOT_FREQ_MAX)
+		at.b->freq[at.slot]++;
+	return hot_at(t, at.b->unit[at.slot]);
+}
+
+uint64_t hot_pin(struct hot_table *t, const struct object *o)
+{
+	uint32_t seg = hot_seg_of(t, hot_unit_of(t, o));
+
+	t->segs[seg].pins++;
+	return (uint64_t)t->segs[seg].gen << 32 | seg;
+}
+
+void hot_unpin(struct hot_table *t, uint64_t cookie)
+{
+	struct hot_seg *seg = &t->segs[(uint32_t)cookie];
+
+	assert((uint32_t)cookie < t->seg_count && seg->gen == cookie >> 32 && seg->pins > 0);
+	seg->pins--;
+}
+
+static uint32_t units_of(uint64_t bytes)
+{
+	return (uint32_t)((bytes + HOT_UNIT_BYTES - 1) / HOT_UNIT_BYTES);
+}
+
+/* A key that is in main, or that left the small queue lately, has proved itself. */
+static enum hot_queue_id choose_queue(struct hot_table *t, const struct cache_key *key)
+{
+	struct hot_place at;
+
+	if (hot_index_find(t, key, &at))
+		return t->segs[hot_seg_of(t, at.b->unit[at.slot])].queue;
+	return hot_ghost_take(t, key->hash) ? HOT_MAIN : HOT_SMALL;
+}
+
+enum status hot_fill_begin(struct hot_table *t, struct hot_fill *f, const struct object *head,
+                           uint64_t capacity)
+{
+	size_t head_bytes = object_head_bytes(head);
+
+	f->obj = NULL;
+	if (head->key_len == 0 || head->key_len > CACHE_KEY_MAX)
+		return ST_INVALID;
+	if (head_bytes > t->max_object_bytes || capacity > t->max_object_bytes - head_bytes)
+		return ST_TOOBIG;
+
+	struct cache_key key = {.hash = head->hash, .text = object_key(head)};
+	uint32_t units = units_of(head_bytes + capacity);
+	struct object *o = hot_log_alloc(t, choose_queue(t, &key), units);
+	if (o == NULL)
+		return ST_FULL;
+	memcpy(o, head, head_bytes);
+	o->pad = units;
+	f->obj = o;
+	f->pin = hot_pin(t, o);
+	f->written = 0;
+	f->capacity = capacity;
+	if (!t->wall_given)
+		t->wall_ms = max_u64(t->wall_ms, head->response_ms);
+	return ST_OK;
+}
+
+enum status hot_fill_append(struct hot_table *t, struct hot_fill *f, struct span bytes)
+{
+	(void)t;
+	if (bytes.len > f->capacity - f->written)
+		return ST_TOOBIG;
+	if (bytes.len > 0)
+		memcpy((char *)f->obj + object_head_bytes(f->obj) + f->written, bytes.ptr,
+		       bytes.len);
+	f->written += bytes.len;
+	return ST_OK;
+}
+
+void hot_fill_abort(struct hot_table *t, struct hot_fill *f)
+{
+	if (f->obj == NULL)
+		return;
+	hot_log_shrink(t, f->obj, 0);
+	hot_unpin(t, f->pin);
+	f->obj = NULL;
+}
+
+const struct object *hot_fill_commit(struct hot_table *t, struct hot_fill *f)
+{
+	struct object *o = f->obj;
+	uint8_t freq = 0;
+	struct hot_place at;
+
+	if (hot_purged_since(t, f->purge_seq, o)) {
+		hot_fill_abort(t, f);
+		return NULL;
+	}
+	o->body_len = f->written;
+	o->flags = (uint16_t)(o->flags & ~OBJECT_CHUNKED);
+	hot_log_shrink(t, o, units_of(object_head_bytes(o) + f->written));
+
+	struct cache_key key = {.hash = o->hash, .text = object_key(o)};
+	if (hot_index_find(t, &key, &at)) {
+		freq = at.b->freq[at.slot]; /* the key's use, not the object's */
+		hot_index_remove(t, at);
+	}
+	hot_index_insert(t, o, freq);
+	hot_unpin(t, f->pin);
+	f->obj = NULL;
+	return o;
+}
+
+const struct object *hot_next(struct hot_table *t, uint64_t *cursor)
+{
+	uint64_t end = (uint64_t)t->bucket_count * HOT_SLOTS;
+
+	while (*cursor < end) {
+		const struct hot_bucket *b = &t->buckets[*cursor / HOT_SLOTS];
+		uint32_t slot = (uint32_t)(*cursor % HOT_SLOTS);
+
+		++*cursor;
+		if (b->tag[slot] != 0)
+			return hot_at(t, b->unit[slot]);
+	}
+	return NULL;
+}
+
+uint32_t hot_count(const struct hot_table *t)
+{
+	return t->count;
+}

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "dataplane/path.h"
+
+#include <stdlib.h>
+
+#include "lib/doorbell.h"
+#include "lib/log.h"
+
+/* An idle core spins this long before it first sleeps, so that a busy one never does. */
+#define IDLE_SPIN_NS  (50 * NS_PER_US)
+/* Without any work for this long, sleeps become ten times longer. */
+#define IDLE_DEEP_NS  (1 * NS_PER_S)
+#define COMPLETIONS   256u
+#define HOUSEKEEP_NS  (1 * NS_PER_MS)
+
+/* The core's arrays lie behind each other in one mapping. */
+struct carve {
+	char *base;
+	size_t at;
+};
+
+static void *carve_take(struct carve *c, size_t bytes)
+{
+	void *p = c->base == NULL ? NULL : c->base + c->at;
+
+	c->at += align_up(bytes, CACHE_LINE);
+	return p;
+}
+
+/* Called twice: without a base it only counts. */
+static void core_carve(struct core *core, struct carve *c, const struct core_config *cfg)
+{
+	const struct config_limits *lim = &cfg->config->limits;
+	struct core_chan *ch = &core->chan;
+	void *reqs;
+
+	reqs = carve_take(c, align_up(sizeof(struct req), 8) * lim->requests);
+	if (reqs != NULL)
+		pool_init(&core->reqs, reqs, align_up(sizeof(struct req), 8), lim->requests);
+	ch->misses = carve_take(c, sizeof(struct miss) * lim->requests);
+	ch->miss_count = lim->requests;
+	ch->up_blocks = carve_take(c, sizeof(struct up_block) * cfg->up_blocks);
+	ch->down_refs = carve_take(c, sizeof(ch->down_refs[0]) * cfg->down_blocks);
+	ch->down_blocks = cfg->down_blocks;
+	ch->release_cap = 4 * cfg->down_blocks;
+	ch->release = carve_take(c, sizeof(ch->release[0]) * ch->release_cap);
+	core->http = carve_take(c, sizeof(*core->http));
+	core->out = carve_take(c, CORE_OUT_BYTES);
+	core->head_copy = carve_take(c, CORE_OUT_BYTES / 2);
+	core->key_buf = carve_take(c, CACHE_KEY_MAX);
+}
+
+static void tcp_settings(const struct config *cfg, struct tcp_config *out)
+{
+	const struct config_limits *lim = &cfg->limits;
+	const struct config_tcp *t = &cfg->tcp;
+
+	tcp_config_default(out);
+	out->max_conns = lim->connections;
+	out->max_syn_backlog = lim->syn_backlog;
+	out->rx_bufs = lim->rx_buffers;
+	out->rx_buf_bytes = lim->rx_buffer_bytes;
+	/* A chunk holds several small answers; an answer in flight needs a few descriptors. */
+	out->tx_chunks = lim->connections / 2 + 4096;
+	out->tx_refs = lim->connections + 8 * cfg->memory.down_blocks + 4096;
+	out->initial_window = t->initial_window;
+	out->min_rto_ms = t->min_rto_ms;
+	out->max_rto_ms = t->max_rto_ms;
+	out->delayed_ack_ms = t->delayed_ack_ms;
+	out->keepalive_idle_ms = t->keepalive_idle_ms;
+	out->keepalive_interval_ms = t->keepalive_interval_ms;
+	out->keepalive_probes = t->keepalive_probes;
+	out->time_wait_ms = t->time_wait_ms;
+	out->syn_retries = t->syn_retries;
+	out->retries = t->retries;
+}
+
+static enum status core_layers(struct core *core, const struct core_config *cfg)
+{
+	struct ip_addr addrs[NET_MAX_ADDRS];
+	struct tcp_config tcfg;
+	struct tcp_env env;
+	enum status st;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < cfg->listener_count && n < NET_MAX_ADDRS; i++)
+		addrs[n++] = cfg->listeners[i].addr;
+	st = net_create(&core->net, cfg->nic, core->ctr, addrs, n);
+	if (st != ST_OK)
+		return st;
+	tcp_settings(cfg->config, &tcfg);
+	env = (struct tcp_env){
+		.net = core->net,
+		.ctr = core->ctr,
+		.release = req_release,
+		.arg = core,
+	};
+	st = tcp_create(&core->tcp, &tcfg, &env, cfg->now_ns);
+	if (st != ST_OK)
+		return st;
+	tcp_set_user_timer_fn(core->tcp, req_timeout, core);
+	for (uint32_t i = 0; i < cfg->listener_count; i++) {
+		st = tcp_listen(core->tcp, &cfg->listeners[i].addr, cfg->listeners[i].port);
+		if (st != ST_OK)
+			return st;
+	}
+	struct hot_config hot = {
+		.memory_bytes = cfg->config->memory.hot_table_bytes,
+		.max_object_bytes = cfg->config->limits.object_bytes,
+		.huge_pages = cfg->config->memory.huge_pages != HUGE_OFF,
+	};
+	return hot_create(&core->hot, &hot, core->ctr);
+}
+
+enum status core_create(struct core **out, const struct core_config *cfg,
+			struct core_control *shared)
+{
+	struct core *core = calloc(1, sizeof(*core));
+	struct carve c = {0};
+	enum status st;
+
+	if (core == NULL)
+		return ST_NOMEM;
+	core_carve(core, &c, cfg);
+	st = shm_anon(&core->mem, c.at, cfg->config->memory.huge_pages == HUGE_ON);
+	if (st != ST_OK)
+		goto err;
+	c = (struct carve){.base = core->mem.base};
+	core_carve(core, &c, cfg);
+
+	core->now_ns = cfg->now_ns;
+	core->started_ns = cfg->now_ns;
+	core->stats = cfg->stats;
+	core->ctr = &cfg->stats->counters;
+	core->nic = cfg->nic;
+	core->snap = cfg->snapshot;
+	core->shared = shared;
+	core->index = cfg->index;
+	core->cpu = cfg->cpu;
+	core->hash_seed = cfg->hash_seed;
+	core->listeners = cfg->listeners;
+	core->listener_count = cfg->listener_count;
+	core->announces_left = 3;
+	shared->next_snapshot = cfg->snapshot;
+	shared->used_snapshot = cfg->snapshot;
+
+	core->chan.port = cfg->port;
+	core->chan.away_since_ns = cfg->now_ns;
+	for (uint32_t i = 0; i < core->chan.miss_count; i++)
+		core->chan.misses[i].next_free = i + 1;
+	st = chan_slab_init(&core->chan.up, cfg->up_base, cfg->up_block_bytes, cfg->up_blocks);
+	if (st != ST_OK)
+		goto err;
+	st = core_layers(core, cfg);
+	if (st != ST_OK)
+		goto err;
+	core_tick(core, cfg->now_ns, cfg->wall_ns);
+	*out = core;
+	return ST_OK;
+err:
+	core_destroy(core);
+	return st;
+}
+
+void core_destroy(struct core *core)
+{
+	if (core->tcp != NULL)
+		tcp_destroy(core->tcp);
+	if (core->hot != NULL)
+		hot_destroy(core->hot);
+	if (core->net != NULL)
+		net_destroy(core->net);
+	chan_slab_destroy(&core->chan.up);
+	if (core->mem.base != NULL)
+		shm_close(&core->mem);
+	free(core);
+}
+
+void core_tick(struct core *core, uint64_t now_ns, uint64_t wall_ns)
+{
+	uint64_t s = wall_ns / NS_PER_S;
+
+	core->now_ns = now_ns;
+	core->wall_ms = wall_ns / NS_PER_MS;
+	core->did = 0;
+	if (unlikely(s != core->date_s)) {
+		core->date_s = s;
+		clock_http_date(s, core->date);
+	}
+}
+
+void core_rx(struct core *core)
+{
+	struct pkt pkts[NIC_BURST];
+	unsigned n = nic_rx_burst(core->nic, pkts, NIC_BURST);
+
+	if (n == 0)
+		return;
+	core->did += n;
+	n = net_input(core->net, pkts, n, core->now_ns);
+	for (unsigned i = 0; i < n; i++)
+		tcp_input(core->tcp, &pkts[i], core->now_ns);
+	core_ready(core);
+	/* Only now: until here, payload was lent to connections and parsed where it lay. */
+	if (n > 0)
+		nic_pkt_free(core->nic, pkts, n);
+}
+
+void core_ready(struct core *core)
+{
+	struct conn *conn;
+	uint32_t events;
+
+	while ((conn = tcp_ready(core->tcp, &events)) != NULL) {
+		req_run(core, conn, events);
+		tcp_ready_done(core->tcp, conn, core->now_ns);
+	}
+}
+
+void core_completions(struct core *core)
+{
+	struct core_chan *ch = &core->chan;
+	struct chan_msg m;
+	uint32_t n = 0;
+
+	if (ch->epoch == 0)
+		return;
+	while (n < COMPLETIONS && chan_recv(&ch->port, &m)) {
+		n++;
+		if (m.type == CHAN_RELEASE)
+			miss_released_up(core, &m);
+		else if (m.type == CHAN_PURGE || m.type == CHAN_QUERY || m.type == CHAN_DRAIN)
+			query_input(core, &m);
+		else
+			miss_input(core, &m);
+	}
+	if (n > 0) {
+		chan_rx_done(&ch->port);
+		counter_add(core->ctr, CTR_chan_rx, n);
+		core->did += n;
+	}
+	if (ch->syncing)
+		miss_sync(core);
+	else if (ch->park_head != NULL)
+		miss_wake_parked(core);
+	core_ready(core);
+}
+
+void core_timers(struct core *core)
+{
+	tcp_timers(core->tcp, core->now_ns);
+	core_ready(core);
+}
+
+void core_tx(struct core *core)
+{
+	miss_flush(core);
+	core->did += net_flush(core->net);
+}
+
+uint32_t core_round(struct core *core, uint64_t now_ns, uint64_t wall_ns)
+{
+	core_tick(core, now_ns, wall_ns); /* the only clock there is */
+	core_rx(core);                    /* NIC > TCP > HTTP > reply */
+	core_completions(core);           /* control > miss_input */
+	core_timers(core);
+	core_tx(core);
+	if (now_ns >= core->next_housekeep_ns) {
+		core->next_housekeep_ns = now_ns + HOUSEKEEP_NS;
+		core_housekeep(core);     /* snapshot, attach, drain, announcements, gauges */
+	}
+	return core->did;
+}
+
+/* Sleeps on the doorbell: control's answer wakes at once, a packet at the latest after sleep_us. */
+static void core_sleep(struct core *core, uint64_t idle_ns)
+{
+	uint64_t sleep_ns = core->snap->idle_sleep_us * NS_PER_US;
+	uint64_t next_ns = tcp_next_timer_ns(core->tcp);
+
+	if (idle_ns > IDLE_DEEP_NS)
+		sleep_ns *= 10;
+	if (next_ns <= core->now_ns)
+		return;
+	sleep_ns = min_u64(sleep_ns, next_ns - core->now_ns);
+	if (!chan_prepare_sleep(&core->chan.port))
+		return;
+	counter_inc(core->ctr, CTR_loop_sleeps);
+	if (core->chan.port.wait_fd >= 0 && doorbell_wait(core->chan.port.wait_fd, sleep_ns))
+		doorbell_clear(core->chan.port.wait_fd);
+	chan_awake(&core->chan.port);
+}
+
+void core_run(struct core *core)
+{
+	uint64_t last_work_ns = clock_mono_ns();
+	uint64_t wall_offset_ns = clock_wall_ns() - last_work_ns;
+	uint64_t offset_at_ns = last_work_ns;
+
+	while (!__atomic_load_n(&core->shared->stop, __ATOMIC_RELAXED)) {
+		uint64_t start = clock_cycles();
+		uint64_t now_ns = clock_mono_ns();
+
+		if (now_ns - offset_at_ns > NS_PER_S) {
+			offset_at_ns = now_ns;
+			wall_offset_ns = clock_wall_ns() - now_ns;
+		}
+		counter_inc(core->ctr, CTR_loop_polls);
+		if (core_round(core, now_ns, now_ns + wall_offset_ns) > 0) {
+			last_work_ns = now_ns;
+			counter_add(core->ctr, CTR_loop_busy_cycles, clock_cycles() - start);
+			continue;
+		}
+		counter_inc(core->ctr, CTR_loop_empty);
+		if (core->snap->idle == IDLE_ADAPTIVE && now_ns - last_work_ns > IDLE_SPIN_NS)
+			core_sleep(core, now_ns - last_work_ns);
+		else
+			__builtin_ia32_pause();
+	}
+}

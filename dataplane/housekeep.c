@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * What a core does once a millisecond beside requests: takes a new snapshot, notices that control came
+ * or went, drains, announces its addresses, publishes gauges. */
+#include "dataplane/path.h"
+
+#include "lib/log.h"
+
+#define DRAIN_WALK 256u
+
+static void snapshot_take(struct core *core)
+{
+	const struct snapshot *next =
+		__atomic_load_n(&core->shared->next_snapshot, __ATOMIC_ACQUIRE);
+
+	if (next == core->snap)
+		return;
+	core->snap = next;
+	/* Nothing of the core refers to the old one between rounds; main may free it now. */
+	__atomic_store_n(&core->shared->used_snapshot, next, __ATOMIC_RELEASE);
+}
+
+static void attach_notice(struct core *core)
+{
+	uint32_t epoch = __atomic_load_n(&core->shared->attach_epoch, __ATOMIC_ACQUIRE);
+
+	if (epoch != core->chan.epoch) {
+		if (core->chan.epoch != 0)
+			miss_detach(core);
+		if (epoch != 0)
+			miss_attach(core, epoch);
+	}
+	if (core->chan.epoch == 0)
+		miss_away(core);
+}
+
+static void listen_again(struct core *core)
+{
+	for (uint32_t i = 0; i < core->listener_count; i++) {
+		enum status st = tcp_listen(core->tcp, &core->listeners[i].addr,
+					    core->listeners[i].port);
+		if (st != ST_OK && st != ST_EXISTS)
+			log_error("core", "cannot listen again on port %u: %s",
+				  core->listeners[i].port, status_text(st));
+	}
+}
+
+void core_drain(struct core *core, uint32_t within_ms)
+{
+	if (within_ms == 0) {
+		if (core->draining)
+			listen_again(core);
+		core->draining = false;
+		__atomic_store_n(&core->shared->drained, 0, __ATOMIC_RELEASE);
+		return;
+	}
+	if (!core->draining)
+		tcp_stop_listening(core->tcp);
+	core->draining = true;
+	core->drain_deadline_ns = core->now_ns + within_ms * NS_PER_MS;
+	core->drain_cursor = 0;
+}
+
+/* Closes connections that have no request; the others close after their answer. */
+static void drain_step(struct core *core)
+{
+	bool late = core->now_ns >= core->drain_deadline_ns;
+	struct conn *conn;
+
+	for (uint32_t i = 0; i < DRAIN_WALK; i++) {
+		conn = tcp_conn_walk(core->tcp, &core->drain_cursor);
+		if (conn == NULL) {
+			core->drain_cursor = 0;
+			break;
+		}
+		if (late) {
+			tcp_abort(core->tcp, conn);
+		} else if (tcp_owner(conn) == NULL && tcp_rx(conn).len == 0) {
+			counter_inc(core->ctr, CTR_shed_draining);
+			tcp_close(core->tcp, conn, core->now_ns);
+		}
+	}
+	core_ready(core);
+	if (tcp_conn_count(core->tcp) == 0)
+		__atomic_store_n(&core->shared->drained, 1, __ATOMIC_RELEASE);
+}
+
+void core_housekeep(struct core *core)
+{
+	uint32_t drain_ms = __atomic_load_n(&core->shared->drain_ms, __ATOMIC_ACQUIRE);
+
+	snapshot_take(core);
+	attach_notice(core);
+	if (drain_ms > 0 && !core->draining)
+		core_drain(core, drain_ms);
+	if (core->draining)
+		drain_step(core);
+	if (core->announces_left > 0 && core->now_ns >= core->announce_at_ns) {
+		core->announces_left--;
+		core->announce_at_ns = core->now_ns + 2 * NS_PER_S;
+		net_announce(core->net);
+	}
+	hot_set_wall(core->hot, core->wall_ms);
+	counter_set(core->ctr, CTR_tcp_conns, tcp_conn_count(core->tcp));
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * ARP (RFC 826, RFC 5227): we answer for our addresses and announce them; we never ask, because
+ * answers take the way that the question came (docs/decisions/reply-path.md). */
+#include "dataplane/net/net_int.h"
+
+static bool request_ok(const struct wire_arp *arp)
+{
+	return be16_get(arp->htype) == 1 && be16_get(arp->ptype) == ETHERTYPE_V4 &&
+	       arp->hlen == 6 && arp->plen == 4 && be16_get(arp->op) == ARP_OP_REQUEST &&
+	       !mac_is_group(arp->sha) && !mac_is_zero(arp->sha);
+}
+
+enum counter_id arp_input(struct net *net, struct pkt *pkt)
+{
+	struct wire_eth *eth = (void *)pkt->data;
+	struct wire_arp *arp = (void *)(pkt->data + pkt->l3_off);
+	uint8_t addr[4];
+
+	if (pkt->len - pkt->l3_off < ARP_LEN)
+		return CTR_drop_runt;
+	if (!mac_is_group(eth->dst) && memcmp(eth->dst, net->caps.mac, 6) != 0)
+		return CTR_drop_not_ours;
+	/* A sender with our own address is a conflict or an announcement of one (RFC 5227 2.4), and
+	 * no question. The probe's sender 0.0.0.0 (RFC 5227 2.1.1) is answered like any other. */
+	if (!request_ok(arp) || !net_has_v4(net, arp->tpa) || net_has_v4(net, arp->spa))
+		return CTR_drop_arp;
+	memcpy(addr, arp->tpa, 4);
+	arp->op = be16_make(ARP_OP_REPLY);
+	memcpy(arp->tha, arp->sha, 6);
+	memcpy(arp->tpa, arp->spa, 4);
+	memcpy(arp->sha, net->caps.mac, 6);
+	memcpy(arp->spa, addr, 4);
+	memcpy(eth->dst, arp->tha, 6);
+	memcpy(eth->src, net->caps.mac, 6);
+	pkt->len = pkt->l3_off + ARP_LEN;
+	net_reply(net, pkt);
+	return CTR_rx_arp;
+}
+
+/* RFC 5227 3: a broadcast request with our address as sender and as target. */
+void arp_announce(const struct net *net, struct pkt *pkt, uint32_t i)
+{
+	struct wire_eth *eth = (void *)pkt->data;
+	struct wire_arp *arp = (void *)(eth + 1);
+
+	memset(eth->dst, 0xff, 6);
+	memcpy(eth->src, net->caps.mac, 6);
+	eth->type = be16_make(ETHERTYPE_ARPV4);
+	*arp = (struct wire_arp){
+	        .htype = be16_make(1),
+	        .ptype = be16_make(ETHERTYPE_V4),
+	        .hlen = 6,
+	        .plen = 4,
+	        .op = be16_make(ARP_OP_REQUEST),
+	};
+	memcpy(arp->sha, net->caps.mac, 6);
+	memcpy(arp->spa, net->v4[i], 4);
+	memcpy(arp->tpa, net->v4[i], 4);
+	pkt->len = ETH_HDR_LEN + ARP_LEN;
+}

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Sorting what the NIC gives: Ethernet, VLAN tag, IPv4, IPv6, and the checks that every TCP segment
+ * passes before a connection sees it. Each packet leaves with the name of exactly one counter. */
+#include "dataplane/net/net_int.h"
+
+/* RFC 9293 3.1: header length, checksum over pseudo-header, header and data. */
+static enum counter_id check_tcp(const struct net *net, struct pkt *pkt, const uint8_t *addrs,
+                                 size_t addrs_len)
+{
+	const struct wire_tcp *tcp = (const void *)(pkt->data + pkt->l4_off);
+	uint32_t len = pkt->len - pkt->l4_off;
+	uint32_t hdr_len;
+	uint32_t pseudo;
+
+	if (unlikely(len < TCP_HDR_LEN))
+		return CTR_drop_tcp_header;
+	hdr_len = (uint32_t)(tcp->data_off >> 4) * 4;
+	if (unlikely(hdr_len < TCP_HDR_LEN || hdr_len > len))
+		return CTR_drop_tcp_header;
+	pkt->payload_off = (uint16_t)(pkt->l4_off + hdr_len);
+	pkt->payload_len = (uint16_t)(len - hdr_len);
+	if ((pkt->flags & (PKT_RX_L4_CSUM_OK | PKT_RX_CSUM_BAD)) == PKT_RX_L4_CSUM_OK)
+		return CTR_rx_tcp;
+	pseudo = pseudo_sum(addrs, addrs_len, PROTO_TCP, len);
+	if (net->caps.rx_partial_csum && csum_get(tcp->csum) == csum_fold_partial(pseudo))
+		return CTR_rx_tcp;
+	/* A port that calls the sum bad does not say which one: count again. */
+	if (unlikely(csum_fold(csum_add(pseudo, tcp, len)) != 0))
+		return CTR_drop_tcp_csum;
+	return CTR_rx_tcp;
+}
+
+/* RFC 1122 3.2.1.3: addresses that are never a source. Class E is reserved (RFC 1112 4). */
+static bool v4_source_ok(const struct net *net, const uint8_t src[4])
+{
+	return src[0] != 0 && src[0] != 127 && src[0] < 224 && !net_has_v4(net, src);
+}
+
+static enum counter_id v4_header(const struct net *net, struct pkt *pkt, uint32_t *hdr_len_out)
+{
+	const struct wire_ipv4 *ip = (const void *)(pkt->data + pkt->l3_off);
+	uint32_t room = pkt->len - pkt->l3_off;
+	uint32_t hdr_len;
+	uint32_t total;
+
+	if (unlikely(room < IPV4_HDR_LEN))
+		return CTR_drop_runt;
+	hdr_len = (uint32_t)(ip->ver_ihl & 15) * 4;
+	total = be16_get(ip->total_len);
+	/* RFC 1122 3.2.1.1: version. RFC 791 3.1: length of the header, total length. */
+	if (unlikely(ip->ver_ihl >> 4 != 4 || hdr_len < IPV4_HDR_LEN || total < hdr_len))
+		return CTR_drop_ip_header;
+	if (unlikely(total > room))
+		return CTR_drop_runt;
+	/* RFC 1122 3.2.1.2: silently discard a datagram with a bad checksum. */
+	if ((pkt->flags & (PKT_RX_IP_CSUM_OK | PKT_RX_CSUM_BAD)) != PKT_RX_IP_CSUM_OK &&
+	    unlikely(csum_fold(csum_add(0, ip, hdr_len)) != 0))
+		return CTR_drop_ip_csum;
+	pkt->len = pkt->l3_off + total; /* what follows is Ethernet padding */
+	*hdr_len_out = hdr_len;
+	/* RFC 1122 3.3.6: a unicast datagram in a broadcast frame is not for us either. */
+	if (unlikely(!net_has_v4(net, ip->dst) || memcmp(pkt->data, net->caps.mac, 6) != 0))
+		return CTR_drop_not_ours;
+	if (unlikely(!v4_source_ok(net, ip->src)))
+		return CTR_drop_ip_options;
+	if (unlikely((be16_get(ip->frag) & 0x3fff) != 0)) /* more fragments, or an offset */
+		return CTR_drop_ip_fragment;
+	return CTR_rx_tcp;
+}
+
+static enum counter_id v4_input(struct net *net, struct pkt *pkt, uint64_t now_ns)
+{
+	const struct wire_ipv4 *ip = (const void *)(pkt->data + pkt->l3_off);
+	uint32_t hdr_len = 0;
+	enum counter_id verdict = v4_header(net, pkt, &hdr_len);
+
+	if (unlikely(verdict != CTR_rx_tcp))
+		return verdict;
+	pkt->ip_version = 4;
+	pkt->l4_off = (uint16_t)(pkt->l3_off + hdr_len);
+	if (likely(ip->proto == PROTO_TCP))
+		return check_tcp(net, pkt, ip->src, 8);
+	if (ip->proto == PROTO_ICMP)
+		return icmp_input(net, pkt, now_ns);
+	return CTR_drop_ip_proto;
+}
+
+/* A source that an answer may go to: no multicast, no loopback, none of ours, and no IPv4-mapped
+ * address, which never is on the wire (RFC 4038 4.2) and would pass for an IPv4 peer in every
+ * table. The unspecified address may ask for duplicates only (RFC 4861 4.3). */
+static bool v6_source_ok(const struct net *net, const uint8_t src[16], bool may_be_unspecified)
+{
+	static const uint8_t loopback[16] = {[15] = 1};
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+	if (unlikely(v6_is_unspecified(src)))
+		return may_be_unspecified;
+	return src[0] != 0xff && memcmp(src, loopback, 16) != 0 && memcmp(src, mapped, 12) != 0 &&
+	       !net_has_v6(net, src);
+}
+
+/* RFC 8200 4.2: an unknown option whose type begins with 00 is skipped; the others ask to discard.
+ */
+static bool v6_options_ok(const uint8_t *opt, uint32_t len)
+{
+	uint32_t at = 2;
+
+	while (at < len) {
+		if (opt[at] == 0) { /* Pad1 */
+			at++;
+			continue;
+		}
+		if ((opt[at] & 0xc0) != 0 || at + 2 > len)
+			return false;
+		at += 2 + (uint32_t)opt[at + 1];
+	}
+	return at == len;
+}
+
+/* Skips hop-by-hop and destination options; sets l4_off and *proto. */
+static enum counter_id v6_skip_options(struct pkt *pkt, uint8_t *proto)
+{
+	uint32_t at = pkt->l3_off + IPV6_HDR_LEN;
+	uint8_t next = *proto;
+
+	for (unsigned i = 0; next == PROTO_HOP_OPTS || next == PROTO_DEST_OPTS; i++) {
+		const uint8_t *opt = pkt->data + at;
+		uint32_t len;
+
+		/* RFC 8200 4.1: hop-by-hop options come first or not at all. */
+		if (i == NET_V6_EXT_HEADERS || (next == PROTO_HOP_OPTS && i > 0))
+			return CTR_drop_ip_proto;
+		if (pkt->len - at < 8)
+			return CTR_drop_ip_header;
+		len = 8 + (uint32_t)opt[1] * 8;
+		if (pkt->len - at < len)
+			return CTR_drop_ip_header;
+		if (!v6_options_ok(opt, len))
+			return CTR_drop_ip_proto;
+		next = opt[0];
+		at += len;
+	}
+	*proto = next;
+	pkt->l4_off = (uint16_t)at;
+	return CTR_rx_tcp;
+}
+
+static enum counter_id v6_header(const struct net *net, struct pkt *pkt, bool *multicast_out)
+{
+	const struct wire_ipv6 *ip = (const void *)(pkt->data + pkt->l3_off);
+	uint32_t room = pkt->len - pkt->l3_off;
+	uint32_t len;
+
+	if (unlikely(room < IPV6_HDR_LEN))
+		return CTR_drop_runt;
+	len = be16_get(ip->payload_len);
+	if (unlikely(ip->ver_class_flow.b[0] >> 4 != 6))
+		return CTR_drop_ip_header;
+	if (unlikely(len > room - IPV6_HDR_LEN))
+		return CTR_drop_runt;
+	pkt->len = pkt->l3_off + IPV6_HDR_LEN + len;
+	*multicast_out = net_has_solicited_node(net, ip->dst);
+	if (unlikely(!*multicast_out && !net_has_v6(net, ip->dst)))
+		return CTR_drop_not_ours;
+	if (unlikely(memcmp(pkt->data, net->caps.mac, 6) != 0 &&
+	             !(*multicast_out && mac_is_group(pkt->data))))
+		return CTR_drop_not_ours;
+	return CTR_rx_tcp;
+}
+
+static enum counter_id v6_input(struct net *net, struct pkt *pkt, uint64_t now_ns)
+{
+	const struct wire_ipv6 *ip = (const void *)(pkt->data + pkt->l3_off);
+	bool multicast = false;
+	enum counter_id verdict = v6_header(net, pkt, &multicast);
+	uint8_t proto;
+	bool solicit;
+
+	if (unlikely(verdict != CTR_rx_tcp))
+		return verdict;
+	proto = ip->next;
+	if (likely(proto == PROTO_TCP))
+		pkt->l4_off = (uint16_t)(pkt->l3_off + IPV6_HDR_LEN);
+	else
+		verdict = v6_skip_options(pkt, &proto);
+	if (unlikely(verdict != CTR_rx_tcp))
+		return verdict;
+	solicit = proto == PROTO_ICMPV6 && pkt->len > pkt->l4_off &&
+	          pkt->data[pkt->l4_off] == ICMPV6_NEIGHBOR_SOLICIT;
+	if (unlikely(!v6_source_ok(net, ip->src, solicit)))
+		return CTR_drop_ip_options;
+	if (unlikely(multicast && !solicit))
+		return CTR_drop_not_ours;
+	pkt->ip_version = 6;
+	if (likely(proto == PROTO_TCP))
+		return check_tcp(net, pkt, ip->src, 32);
+	if (proto == PROTO_ICMPV6)
+		return icmpv6_input(net, pkt, now_ns);
+	return proto == PROTO_FRAGMENT ? CTR_drop_ip_fragment : CTR_drop_ip_proto;
+}
+
+static enum counter_id sort_packet(struct net *net, struct pkt *pkt, uint64_t now_ns)
+{
+	const struct wire_eth *eth = (const void *)pkt->data;
+	uint16_t type;
+
+	if (unlikely(pkt->len < ETH_HDR_LEN || pkt->len > UINT16_MAX))
+		return CTR_drop_runt;
+	type = be16_get(eth->type);
+	pkt->l3_off = ETH_HDR_LEN;
+	if (unlikely(type == ETHERTYPE_TAG)) {
+		if (pkt->len < ETH_HDR_LEN + VLAN_TAG_LEN)
+			return CTR_drop_runt;
+		type = be16_get(((const struct wire_vlan *)(const void *)(eth + 1))->type);
+		pkt->l3_off += VLAN_TAG_LEN;
+	}
+	/* IEEE 802.3 3.2.3: a source address is never a group; no answer could go there. */
+	if (unlikely(mac_is_group(eth->src)))
+		return CTR_drop_ip_options;
+	if (likely(type == ETHERTYPE_V4))
+		return v4_input(net, pkt, now_ns);
+	if (type == ETHERTYPE_V6)
+		return v6_input(net, pkt, now_ns);
+	if (type == ETHERTYPE_ARPV4)
+		return arp_input(net, pkt);
+	return CTR_drop_ethertype;
+}
+
+static unsigned sort_burst(struct net *net, struct pkt *pkts, unsigned n, uint64_t now_ns)
+{
+	unsigned up = 0;
+	unsigned dead = 0;
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		__builtin_prefetch(pkts[i].data);
+	for (unsigned i = 0; i < n; i++) {
+		enum counter_id verdict;
+
+		bytes += pkts[i].len;
+		verdict = sort_packet(net, &pkts[i], now_ns);
+		if (likely(verdict == CTR_rx_tcp)) {
+			if (up != i)
+				pkts[up] = pkts[i];
+			up++;
+			continue;
+		}
+		counter_inc(net->ctr, verdict);
+		if (pkts[i].data != NULL)
+			net->dead[dead++] = pkts[i];
+	}
+	if (dead > 0)
+		nic_pkt_free(net->nic, net->dead, dead);
+	counter_add(net->ctr, CTR_rx_bytes, bytes);
+	return up;
+}
+
+unsigned net_input(struct net *net, struct pkt *pkts, unsigned n, uint64_t now_ns)
+{
+	unsigned up;
+
+	if (n == 0)
+		return 0;
+	assert(n <= NIC_BURST);
+	up = sort_burst(net, pkts, n, now_ns);
+	counter_inc(net->ctr, CTR_rx_bursts);
+	counter_add(net->ctr, CTR_rx_packets, n);
+	counter_add(net->ctr, CTR_rx_tcp, up);
+	return up;
+}
+
+void net_path_reply(const struct pkt *pkt, struct net_path *out)
+{
+	const struct wire_eth *eth = (const void *)pkt->data;
+	const uint8_t *ip = pkt->data + pkt->l3_off;
+
+	memcpy(out->remote_mac, eth->src, 6);
+	out->vlan = 0;
+	if (pkt->l3_off != ETH_HDR_LEN)
+		out->vlan = be16_get(((const struct wire_vlan *)(const void *)(eth + 1))->tci);
+	if (pkt->ip_version == 4) {
+		const struct wire_ipv4 *v4 = (const void *)ip;
+		static const struct ip_addr mapped = {{[10] = 0xff, [11] = 0xff}};
+
+		out->local = mapped;
+		out->remote = mapped;
+		memcpy(&out->local.b[12], v4->dst, 4);
+		memcpy(&out->remote.b[12], v4->src, 4);
+	} else {
+		const struct wire_ipv6 *v6 = (const void *)ip;
+
+		memcpy(out->local.b, v6->dst, 16);
+		memcpy(out->remote.b, v6->src, 16);
+	}
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * What the files of dataplane/net share among themselves. Nobody else includes it. */
+#ifndef DATAPLANE_NET_NET_INT_H
+#define DATAPLANE_NET_NET_INT_H
+
+#include "dataplane/net/csum.h"
+#include "dataplane/net/net.h"
+#include "dataplane/net/wire.h"
+
+enum {
+	NET_TX_QUEUE = 64,      /* packets that wait for net_flush */
+	NET_ICMP_PER_S = 1000,  /* echo replies a second, and as many at once */
+	NET_V6_EXT_HEADERS = 4, /* extension headers that are skipped in one packet */
+	NET_TTL = 64,
+};
+
+struct net {
+	struct nic *nic;
+	struct counters *ctr;
+	struct nic_caps caps;
+	uint32_t tx_count;
+	bool staged; /* tx[tx_count] is with the caller of net_alloc */
+	uint16_t ip_id;
+	uint32_t v4_count;
+	uint32_t v6_count;
+	uint64_t icmp_ns; /* when the echo budget is full again */
+	uint8_t v4[NET_MAX_ADDRS][4];
+	uint8_t v6[NET_MAX_ADDRS][16];
+	struct pkt tx[NET_TX_QUEUE];
+	struct pkt dead[NIC_BURST]; /* packets of one burst that end in net_input */
+};
+
+/* Handlers return the one counter that the packet ends in. A packet that is answered is answered in
+ * its own buffer, so that this works when no buffer is left: net_reply queues it and clears
+ * pkt->data, which tells net_input not to free it. l3_off and l4_off are set, the length is trimmed
+ * to the IP packet's. */
+enum counter_id arp_input(struct net *net, struct pkt *pkt);
+enum counter_id icmp_input(struct net *net, struct pkt *pkt, uint64_t now_ns);
+enum counter_id icmpv6_input(struct net *net, struct pkt *pkt, uint64_t now_ns);
+enum counter_id ndp_input(struct net *net, struct pkt *pkt);
+
+/* Frame of an unsolicited announcement of our address i, written at pkt->data. */
+void arp_announce(const struct net *net, struct pkt *pkt, uint32_t i);
+void ndp_announce(const struct net *net, struct pkt *pkt, uint32_t i);
+
+void net_reply(struct net *net, struct pkt *pkt);
+
+/* The partial sum of the pseudo-header: RFC 9293 3.1 for IPv4, RFC 8200 8.1 for IPv6. addrs is
+ * where source and destination lie in the IP header, next to each other. */
+static inline uint32_t pseudo_sum(const uint8_t *addrs, size_t addrs_len, uint8_t proto,
+                                  uint32_t len)
+{
+	uint8_t tail[8] = {0,
+	                   0,
+	                   0,
+	                   proto,
+	                   (uint8_t)(len >> 24),
+	                   (uint8_t)(len >> 16),
+	                   (uint8_t)(len >> 8),
+	                   (uint8_t)len};
+
+	return csum_add(csum_add(0, tail, sizeof(tail)), addrs, addrs_len);
+}
+
+static inline bool net_has_v4(const struct net *net, const uint8_t addr[4])
+{
+	for (uint32_t i = 0; i < net->v4_count; i++) {
+		if (memcmp(net->v4[i], addr, 4) == 0)
+			return true;
+	}
+	return false;
+}
+
+static inline bool net_has_v6(const struct net *net, const uint8_t addr[16])
+{
+	for (uint32_t i = 0; i < net->v6_count; i++) {
+		if (memcmp(net->v6[i], addr, 16) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Solicited-node multicast address (RFC 4291 2.7.1) of one of our addresses. */
+static inline bool net_has_solicited_node(const struct net *net, const uint8_t addr[16])
+{
+	static const uint8_t prefix[13] = {0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff};
+
+	if (memcmp(addr, prefix, 13) != 0)
+		return false;
+	for (uint32_t i = 0; i < net->v6_count; i++) {
+		if (memcmp(net->v6[i] + 13, addr + 13, 3) == 0)
+			return true;
+	}
+	return false;
+}
+
+static inline bool v6_is_unspecified(const uint8_t addr[16])
+{
+	static const uint8_t zero[16];
+
+	return memcmp(addr, zero, 16) == 0;
+}
+
+#endif

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The transmit queue, and the headers in front of a TCP segment. A packet is built in the queue's
+ * own next place, so that nothing is copied between net_alloc and the NIC. */
+#include <stdlib.h>
+
+#include "dataplane/net/net_int.h"
+
+static bool addr_usable(const struct ip_addr *a)
+{
+	if (ip_addr_is_v4(a))
+		return a->b[12] != 0 && a->b[12] < 224;
+	return !v6_is_unspecified(a->b) && a->b[0] != 0xff;
+}
+
+enum status net_create(struct net **out, struct nic *nic, struct counters *ctr,
+                       const struct ip_addr *addrs, uint32_t addr_count)
+{
+	size_t size = align_up(sizeof(struct net), CACHE_LINE);
+	struct net *net;
+
+	if (addr_count > NET_MAX_ADDRS)
+		return ST_TOOBIG;
+	for (uint32_t i = 0; i < addr_count; i++) {
+		if (!addr_usable(&addrs[i]))
+			return ST_INVALID;
+	}
+	net = aligned_alloc(CACHE_LINE, size);
+	if (net == NULL)
+		return ST_NOMEM;
+	memset(net, 0, size);
+	net->nic = nic;
+	net->ctr = ctr;
+	net->caps = *nic_caps(nic);
+	for (uint32_t i = 0; i < addr_count; i++) {
+		if (ip_addr_is_v4(&addrs[i]))
+			memcpy(net->v4[net->v4_count++], &addrs[i].b[12], 4);
+		else
+			memcpy(net->v6[net->v6_count++], addrs[i].b, 16);
+	}
+	*out = net;
+	return ST_OK;
+}
+
+void net_destroy(struct net *net)
+{
+	if (net == NULL)
+		return;
+	nic_pkt_free(net->nic, net->tx, net->tx_count + net->staged);
+	free(net);
+}
+
+const struct nic_caps *net_caps(const struct net *net)
+{
+	return &net->caps;
+}
+
+uint16_t net_mtu(const struct net *net)
+{
+	return net->caps.mtu;
+}
+
+/* The queue's next place. Only one packet is under construction at a time. */
+static struct pkt *tx_place(struct net *net)
+{
+	assert(!net->staged);
+	if (unlikely(net->tx_count == NET_TX_QUEUE))
+		net_flush(net);
+	return &net->tx[net->tx_count];
+}
+
+void net_reply(struct net *net, struct pkt *pkt)
+{
+	pkt->flags = 0;
+	*tx_place(net) = *pkt;
+	net->tx_count++;
+	pkt->data = NULL;
+}
+
+struct pkt *net_alloc(struct net *net, const struct net_path *path)
+{
+	struct pkt *pkt = tx_place(net);
+
+	if (unlikely(!nic_pkt_alloc(net->nic, pkt))) {
+		counter_inc(net->ctr, CTR_shed_pkt);
+		return NULL;
+	}
+	assert(pkt->cap > net_headroom(path));
+	net->staged = true;
+	return pkt;
+}
+
+void net_unsend(struct net *net, struct pkt *pkt)
+{
+	assert(net->staged && pkt == &net->tx[net->tx_count]);
+	net->staged = false;
+	nic_pkt_free(net->nic, pkt, 1);
+}
+
+static uint16_t eth_write(const struct net *net, const struct net_path *path, uint8_t *frame,
+                          uint16_t type)
+{
+	struct wire_eth *eth = (void *)frame;
+	struct wire_vlan *vlan = (void *)(eth + 1);
+
+	memcpy(eth->dst, path->remote_mac, 6);
+	memcpy(eth->src, net->caps.mac, 6);
+	if (likely(path->vlan == 0)) {
+		eth->type = be16_make(type);
+		return ETH_HDR_LEN;
+	}
+	eth->type = be16_make(ETHERTYPE_TAG);
+	vlan->tci = be16_make(path->vlan);
+	vlan->type = be16_make(type);
+	return ETH_HDR_LEN + VLAN_TAG_LEN;
+}
+
+/* Returns where the addresses for the pseudo-header lie. */
+static const uint8_t *v4_write(struct net *net, const struct net_path *path, struct pkt *pkt,
+                               const struct net_seg *seg)
+{
+	struct wire_ipv4 *ip = (void *)(pkt->data + pkt->l3_off);
+
+	/* RFC 6864 4: the identification of a datagram that is never cut needs no uniqueness. */
+	*ip = (struct wire_ipv4){
+	        .ver_ihl = 0x45,
+	        .tos = seg->ecn & 3,
+	        .total_len = be16_make(IPV4_HDR_LEN + seg->tcp_len),
+	        .id = be16_make(net->ip_id++),
+	        .frag = be16_make(0x4000), /* do not fragment (RFC 1191 3) */
+	        .ttl = NET_TTL,
+	        .proto = PROTO_TCP,
+	};
+	memcpy(ip->src, &path->local.b[12], 4);
+	memcpy(ip->dst, &path->remote.b[12], 4);
+	if (net->caps.tx_ip_csum)
+		pkt->flags |= PKT_TX_IP_CSUM;
+	else
+		csum_put(ip->csum, csum_fold(csum_add(0, ip, IPV4_HDR_LEN)));
+	return ip->src;
+}
+
+static const uint8_t *v6_write(const struct net_path *path, struct pkt *pkt,
+                               const struct net_seg *seg)
+{
+	struct wire_ipv6 *ip = (void *)(pkt->data + pkt->l3_off);
+
+	ip->ver_class_flow = be32_make((6u << 28) | ((seg->ecn & 3u) << 20));
+	ip->payload_len = be16_make(seg->tcp_len);
+	ip->next = PROTO_TCP;
+	ip->hop_limit = NET_TTL;
+	memcpy(ip->src, path->local.b, 16);
+	memcpy(ip->dst, path->remote.b, 16);
+	return ip->src;
+}
+
+static void tcp_csum_write(const struct net *net, struct pkt *pkt, const struct net_seg *seg,
+                           uint32_t pseudo)
+{
+	struct wire_tcp *tcp = (void *)(pkt->data + pkt->l4_off);
+	uint32_t sum;
+
+	if (net->caps.tx_l4_csum) {
+		pkt->flags |= PKT_TX_L4_CSUM;
+		csum_put(tcp->csum, csum_fold_partial(pseudo));
+		return;
+	}
+	csum_put(tcp->csum, 0);
+	if (seg->have_sum) {
+		sum = csum_join(csum_add(pseudo, tcp, seg->tcp_hdr_len), seg->payload_sum);
+	} else {
+		sum = csum_add(pseudo, tcp, seg->tcp_len);
+	}
+	csum_put(tcp->csum, csum_fold(sum));
+}
+
+void net_send(struct net *net, const struct net_path *path, struct pkt *pkt,
+              const struct net_seg *seg)
+{
+	bool v4 = ip_addr_is_v4(&path->local);
+	bool tso = seg->tso_mss > 0 && net->caps.tx_tso;
+	const uint8_t *addrs;
+
+	assert(net->staged && pkt == &net->tx[net->tx_count]);
+	pkt->flags = 0;
+	pkt->l3_off = eth_write(net, path, pkt->data, v4 ? ETHERTYPE_V4 : ETHERTYPE_V6);
+	pkt->ip_version = v4 ? 4 : 6;
+	pkt->l4_off = (uint16_t)(pkt->l3_off + (v4 ? IPV4_HDR_LEN : IPV6_HDR_LEN));
+	pkt->payload_off = (uint16_t)(pkt->l4_off + seg->tcp_hdr_len);
+	pkt->payload_len = (uint16_t)(seg->tcp_len - seg->tcp_hdr_len);
+	pkt->len = pkt->l4_off + seg->tcp_len;
+	assert(pkt->len <= pkt->cap && seg->tcp_hdr_len <= seg->tcp_len);
+	addrs = v4 ? v4_write(net, path, pkt, seg) : v6_write(path, pkt, seg);
+	pkt->tso_mss = 0;
+	if (tso) {
+		pkt->flags |= PKT_TX_TSO;
+		pkt->tso_mss = seg->tso_mss;
+	}
+	/* A port that segments puts each segment's own length into the sum. */
+	tcp_csum_write(net, pkt, seg,
+	               pseudo_sum(addrs, v4 ? 8 : 32, PROTO_TCP, tso ? 0 : seg->tcp_len));
+	net->staged = false;
+	net->tx_count++;
+}
+
+unsigned net_flush(struct net *net)
+{
+	uint64_t bytes = 0;
+	unsigned count = net->tx_count;
+	unsigned sent;
+
+	if (count == 0)
+		return 0;
+	assert(!net->staged);
+	for (unsigned i = 0; i < count; i++)
+		bytes += net->tx[i].len;
+	sent = nic_tx_burst(net->nic, net->tx, count);
+	if (unlikely(sent < count))
+		sent += nic_tx_burst(net->nic, net->tx + sent, count - sent);
+	net->tx_count = 0;
+	if (unlikely(sent < count)) {
+		for (unsigned i = sent; i < count; i++)
+			bytes -= net->tx[i].len;
+		counter_add(net->ctr, CTR_shed_tx, count - sent);
+		nic_pkt_free(net->nic, net->tx + sent, count - sent);
+	}
+	counter_add(net->ctr, CTR_tx_packets, sent);
+	counter_add(net->ctr, CTR_tx_bytes, bytes);
+	return sent;
+}
+
+void net_announce(struct net *net)
+{
+	for (uint32_t i = 0; i < net->v4_count + net->v6_count; i++) {
+		struct pkt *pkt = tx_place(net);
+
+		if (!nic_pkt_alloc(net->nic, pkt)) {
+			counter_inc(net->ctr, CTR_shed_pkt);
+			return;
+		}
+		pkt->flags = 0;
+		if (i < net->v4_count)
+			arp_announce(net, pkt, i);
+		else
+			ndp_announce(net, pkt, i - net->v4_count);
+		net->tx_count++;
+	}
+}

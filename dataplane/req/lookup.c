@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * May a stored response answer this request (RFC 9111), and is there one? */
+#include "dataplane/path.h"
+
+static void rule_of(const struct snap_route *route, struct cache_rule *rule)
+{
+	static const enum cache_mode modes[] = {
+		[CONFIG_CACHE_OFF] = CACHE_OFF,
+		[CONFIG_CACHE_ORIGIN] = CACHE_ORIGIN,
+		[CONFIG_CACHE_TTL] = CACHE_TTL,
+	};
+
+	rule->mode = route->cache_mode < ARRAY_LEN(modes) ? modes[route->cache_mode] : CACHE_OFF;
+	rule->ttl_ms = route->ttl_ms;
+}
+
+static enum req_next serve(struct core *core, struct req *req, const struct object *o)
+{
+	counter_inc(core->ctr, CTR_cache_hit);
+	tcp_rx_consume(core->tcp, req->conn, core->http->head_len);
+	return reply_object(core, req, o);
+}
+
+/* Nothing may be taken from or put into the cache. */
+static enum req_next bypass(struct core *core, struct req *req, struct span why)
+{
+	counter_inc(core->ctr, CTR_cache_bypass);
+	req->cache.lookup = false;
+	req->cache.store = false;
+	req->cond.etags_len = 0;
+	req->cond.since_len = 0;
+	req->fwd = why;
+	req->stage = REQ_SUBMIT;
+	return REQ_NEXT;
+}
+
+enum req_next req_lookup(struct core *core, struct req *req)
+{
+	const struct http_request *h = core->http;
+	const struct object *o;
+	struct cache_key key;
+	bool too_long;
+
+	rule_of(req->route, &req->rule);
+	cache_request_policy(h->method, &h->fields, &req->rule, &req->cache);
+	if (h->method != HTTP_GET && h->method != HTTP_HEAD)
+		return bypass(core, req, SPAN_LIT("method"));
+	if (h->framing.kind != HTTP_BODY_NONE || (!req->cache.lookup && !req->cache.store))
+		return bypass(core, req, SPAN_LIT("bypass"));
+	if (!cache_key_default(core->key_buf, h->host, h->path, h->query, core->hash_seed, &key))
+		return bypass(core, req, SPAN_LIT("bypass"));
+	req_cond_keep(&req->cond, &h->fields, &too_long);
+	if (too_long)
+		return bypass(core, req, SPAN_LIT("bypass"));
+
+	req->key_hash = key.hash;
+	req->fwd = SPAN_LIT("request");
+	o = hot_get(core->hot, &key);
+	if (o != NULL && req->cache.lookup) {
+		if (cache_may_serve(o, &req->cache, core->wall_ms))
+			return serve(core, req, o);
+		counter_inc(core->ctr, CTR_cache_stale);
+		if (!object_is_fresh(o, core->wall_ms))
+			req->fwd = SPAN_LIT("stale");
+	} else {
+		counter_inc(core->ctr, CTR_cache_miss);
+		if (o == NULL)
+			req->fwd = SPAN_LIT("uri-miss");
+	}
+	if (req->cache.only_if_cached) { /* RFC 9111 5.2.1.7 */
+		tcp_rx_consume(core->tcp, req->conn, h->head_len);
+		return reply_error(core, req, 504);
+	}
+	if (!req->cache.store || h->method == HTTP_HEAD) {
+		/* The origin sees the conditions itself; what it answers is passed on. */
+		req->cache.store = false;
+		req->cond.etags_len = 0;
+		req->cond.since_len = 0;
+	}
+	req->stage = REQ_SUBMIT;
+	return REQ_NEXT;
+}

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * A request leaves for control: a slot, a block with its head, a message. */
+#include "dataplane/path.h"
+
+/* Enough that no head is cut: the texts of chan_request besides target and field lines. */
+#define REQUEST_FIXED_BYTES (sizeof(struct chan_request) + CACHE_KEY_MAX + 512)
+
+static uint32_t slot_get(struct core_chan *ch)
+{
+	uint32_t slot = ch->miss_free;
+
+	if (slot >= ch->miss_count)
+		return UINT32_MAX;
+	ch->miss_free = ch->misses[slot].next_free;
+	ch->miss_live++;
+	return slot;
+}
+
+static void slot_put(struct core_chan *ch, uint32_t slot)
+{
+	struct miss *m = &ch->misses[slot];
+
+	m->req = NULL;
+	m->next_free = ch->miss_free;
+	ch->miss_free = slot;
+	ch->miss_live--;
+}
+
+/* The request gives its head block up; control may still be reading it. */
+static void head_block_put(struct core_chan *ch, struct req *req)
+{
+	struct up_block *b;
+
+	if (req->head_block == CHAN_NO_BLOCK)
+		return;
+	b = &ch->up_blocks[req->head_block];
+	if (b->state == UP_HEAD_KEPT) {
+		b->state = UP_FREE;
+		chan_block_put(&ch->up, req->head_block);
+	} else {
+		b->state = UP_SENT;
+	}
+	req->head_block = CHAN_NO_BLOCK;
+}
+
+void miss_end(struct core *core, struct req *req)
+{
+	struct core_chan *ch = &core->chan;
+
+	if (req->slot == UINT32_MAX)
+		return;
+	slot_put(ch, req->slot);
+	req->slot = UINT32_MAX;
+	head_block_put(ch, req);
+}
+
+void miss_cancel(struct core *core, struct req *req)
+{
+	struct core_chan *ch = &core->chan;
+	struct chan_msg *m;
+
+	counter_inc(core->ctr, CTR_miss_cancelled);
+	/* Without room for the message control finds out by itself: what it still sends is late here, and
+	 * its blocks come back at once. */
+	if (ch->epoch != 0 && !ch->syncing && (m = chan_slot(&ch->port)) != NULL) {
+		m->type = CHAN_CANCEL;
+		m->ticket = (struct chan_ticket){
+			.epoch = ch->epoch,
+			.core = (uint16_t)core->index,
+			.slot = (uint16_t)req->slot,
+			.seq = ch->misses[req->slot].seq,
+		};
+		m->block = CHAN_NO_BLOCK;
+		chan_push(&ch->port);
+		counter_inc(core->ctr, CTR_chan_tx);
+	}
+	miss_end(core, req);
+}
+
+static char *put_text(char *at, struct span s)
+{
+	memcpy(at, s.ptr, s.len);
+	return at + s.len;
+}
+
+/* Fields of this hop, and those that are told otherwise (RFC 9110 7.6.1). */
+static bool is_forwarded(const struct req *req, const struct http_fields *fs,
+			 const struct http_field *f)
+{
+	switch (f->id) {
+	case HDR_HOST:
+	case HDR_CONNECTION:
+	case HDR_KEEP_ALIVE:
+	case HDR_PROXY_CONNECTION:
+	case HDR_PROXY_AUTHENTICATE:
+	case HDR_PROXY_AUTHORIZATION:
+	case HDR_TE:
+	case HDR_TRAILER:
+	case HDR_TRANSFER_ENCODING:
+	case HDR_UPGRADE:
+	case HDR_CONTENT_LENGTH:
+	case HDR_EXPECT:
+		return false;
+	case HDR_IF_NONE_MATCH:
+	case HDR_IF_MODIFIED_SINCE:
+		/* The whole object is wanted; the condition is answered here. */
+		return !req->cache.store;
+	default:
+		return !http_field_has_token(fs, HDR_CONNECTION, f->name);
+	}
+}
+
+static char *put_fields(char *at, const struct req *req, const struct http_fields *fs)
+{
+	for (uint32_t i = 0; i < fs->count; i++) {
+		const struct http_field *f = &fs->f[i];
+
+		if (!is_forwarded(req, fs, f))
+			continue;
+		at = put_text(at, f->name);
+		at = put_text(at, SPAN_LIT(": "));
+		at = put_text(at, f->value);
+		at = put_text(at, SPAN_LIT("\r\n"));
+	}
+	return at;
+}
+
+/* The authority as the client sent it. An absolute-form target outranks Host (RFC 9112 3.2.2). */
+static struct span host_with_port(const struct http_request *h)
+{
+	struct span host = h->host;
+	const char *end = h->host.ptr + h->host.len;
+
+	if (host.len == 0 || h->host_port == 0)
+		return host;
+	if (*end == ']')
+		end++;
+	while (*end == ':' || (*end >= '0' && *end <= '9'))
+		end++;
+	return span_of(host.ptr, end - host.ptr);
+}
+
+static uint16_t request_flags(const struct req *req, const struct http_request *h)
+{
+	uint16_t flags = 0;
+
+	if (h->framing.kind == HTTP_BODY_CHUNKED)
+		flags |= CHAN_REQ_CHUNKED;
+	if (req->cache.store)
+		flags |= CHAN_REQ_STORE;
+	if (req->cache.store && !req->cache.authorized)
+		flags |= CHAN_REQ_COLLAPSE;
+	if (req->cache.authorized)
+		flags |= CHAN_REQ_AUTHORIZED;
+	return flags;
+}
+
+/* Writes the head into the block; returns its length. Lines gain at most the space behind each colon,
+ * for which the limits leave room. */
+static uint32_t head_write(struct core *core, struct req *req, unsigned char *block)
+{
+	const struct http_request *h = core->http;
+	struct chan_request *cr = (struct chan_request *)(void *)block;
+	struct span key = {0};
+	struct cache_key ck;
+	struct tcp_info info;
+	char *at = (char *)(cr + 1);
+	char *mark;
+
+	if (req->cache.store && cache_key_default(core->key_buf, h->host, h->path, h->query,
+						  core->hash_seed, &ck))
+		key = ck.text;
+	tcp_conn_info(req->conn, &info);
+	*cr = (struct chan_request){
+		.snapshot_id = core->snap->id,
+		.body_len = h->framing.kind == HTTP_BODY_CHUNKED ? UINT64_MAX
+			    : h->framing.kind == HTTP_BODY_LENGTH ? (uint64_t)h->framing.length
+								  : 0,
+		.key_lo = req->key_hash.lo,
+		.key_hi = req->key_hash.hi,
+		.arrival_ms = core->wall_ms,
+		.client_port = info.remote_port,
+		.route = (uint16_t)req->route_index,
+		.upstream = req->route->upstream,
+		.method = (uint8_t)h->method,
+		.minor = (uint8_t)h->minor,
+		.flags = request_flags(req, h),
+		.key_len = (uint16_t)key.len,
+		.method_len = (uint16_t)h->method_text.len,
+	};
+	memcpy(cr->client_addr, info.remote.b, sizeof(cr->client_addr));
+	at = put_text(at, key);
+	at = put_text(at, h->method_text);
+	mark = at;
+	at = put_text(at, host_with_port(h));
+	cr->host_len = (uint16_t)(at - mark);
+	mark = at;
+	at = put_text(at, h->path);
+	if (h->query.ptr != NULL) {
+		at = put_text(at, SPAN_LIT("?"));
+		at = put_text(at, h->query);
+	}
+	cr->target_len = (uint32_t)(at - mark);
+	mark = at;
+	at = put_fields(at, req, &h->fields);
+	cr->fields_len = (uint32_t)(at - mark);
+	return (uint32_t)(at - (char *)block);
+}
+
+/* Names the request to control. */
+void miss_send(struct core *core, struct req *req, uint32_t len, bool has_body)
+{
+	struct core_chan *ch = &core->chan;
+	struct chan_msg *m = chan_slot(&ch->port);
+	struct miss *miss = &ch->misses[req->slot];
+
+	miss->seq = ++ch->miss_seq;
+	m->type = CHAN_REQUEST;
+	m->flags = has_body ? 0 : CHAN_F_END;
+	m->len = len;
+	m->ticket = (struct chan_ticket){
+		.epoch = ch->epoch,
+		.core = (uint16_t)core->index,
+		.slot = (uint16_t)req->slot,
+		.seq = miss->seq,
+	};
+	m->block = req->head_block;
+	ch->up_blocks[req->head_block] = (struct up_block){
+		.seq = miss->seq, .slot = req->slot, .state = UP_HEAD_SENT};
+	chan_push(&ch->port);
+	counter_inc(core->ctr, CTR_chan_tx);
+	counter_inc(core->ctr, CTR_miss_sent);
+}
+
+/* Is there a ring entry, a slot and a block? */
+bool miss_has_room(struct core *core)
+{
+	struct core_chan *ch = &core->chan;
+
+	return ch->epoch != 0 && !ch->syncing && ch->miss_free < ch->miss_count &&
+	       ch->up.free_count > 0 && spsc_room(&ch->port.tx, 2) >= 2;
+}
+
+enum req_next miss_submit(struct core *core, struct req *req)
+{
+	const struct http_request *h = core->http;
+	struct core_chan *ch = &core->chan;
+	size_t need = REQUEST_FIXED_BYTES + h->head_len + 2 * h->fields.count;
+	bool has_body = h->framing.kind == HTTP_BODY_CHUNKED ||
+			(h->framing.kind == HTTP_BODY_LENGTH && h->framing.length > 0);
+	uint32_t len;
+
+	if (unlikely(need > ch->up.block_bytes)) {
+		counter_inc(core->ctr, CTR_http_limit);
+		req->keep_alive = false;
+		return reply_error(core, req, 431);
+	}
+	if (unlikely(!miss_has_room(core))) {
+		/* Its bytes stay unread; it is parsed again when there is room. */
+		req->stage = REQ_READ;
+		if (!req->parked) {
+			miss_park(core, req);
+			req_deadline(core, req, core->snap->timeouts.miss_grace_ms);
+		}
+		return REQ_MORE;
+	}
+	if (req->parked)
+		miss_unpark(core, req);
+	req->slot = slot_get(ch);
+	ch->misses[req->slot] = (struct miss){.req = req, .next_free = ch->miss_count};
+	req->head_block = chan_block_get(&ch->up);
+	req->purge_seq = hot_purge_seq(core->hot);
+	len = head_write(core, req, chan_block_at(&ch->up, req->head_block));
+	miss_send(core, req, len, has_body);
+	ch->misses[req->slot].head_len = len;
+
+	req->uploading = has_body;
+	req->stage = REQ_ANSWER;
+	if (req->uploading && h->expect_continue && h->minor == 1) {
+		/* RFC 9110 10.1.1: the route exists and there is room, so the body is welcome. */
+		if (tcp_tx_copy(core->tcp, req->conn, "HTTP/1.1 100 Continue\r\n\r\n", 25) == ST_OK)
+			counter_inc(core->ctr, CTR_http_1xx);
+	}
+	tcp_rx_consume(core->tcp, req->conn, h->head_len);
+	req_deadline(core, req, req->uploading ? core->snap->timeouts.body_ms
+					       : core->snap->timeouts.miss_ms);
+	return req->uploading ? REQ_NEXT : REQ_WAIT;
+}

@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Answers, as they go to TCP. A head is written straight into a chunk of the send queue when it fits
+ * there, else into the core's scratch and copied. Bodies beyond a few hundred bytes are lent: from the
+ * hot table by a pin, from control's slab by the block. */
+#include "dataplane/path.h"
+
+#include "dataplane/http/http_emit.h"
+
+/* Room for what each head gets besides the stored lines: status, length, age, date, cache status. */
+#define HEAD_OWN_BYTES    384u
+/* A body up to this size is copied behind its head rather than pinned. */
+#define INLINE_BODY_BYTES 512u
+
+/* TCP's memory for queued data is out. The request is gone when this returns. */
+static enum req_next reply_broken(struct core *core, struct req *req)
+{
+	counter_inc(core->ctr, CTR_shed_tx_queue);
+	tcp_abort(core->tcp, req->conn);
+	req_put(core, req);
+	return REQ_WAIT;
+}
+
+/* Where the next head is written. */
+static void out_begin(struct core *core, struct req *req, size_t need, struct http_out *out)
+{
+	size_t room = 0;
+	char *p = NULL;
+
+	if (need <= TCP_TX_CHUNK)
+		p = tcp_tx_reserve(core->tcp, req->conn, need, &room);
+	if (p != NULL && room >= need)
+		http_out_init(out, p, room);
+	else
+		http_out_init(out, core->out, CORE_OUT_BYTES);
+}
+
+static bool out_commit(struct core *core, struct req *req, struct http_out *out)
+{
+	if (out->full)
+		return false;
+	if (out->buf == core->out)
+		return tcp_tx_copy(core->tcp, req->conn, out->buf, out->len) == ST_OK;
+	tcp_tx_commit(core->tcp, req->conn, out->len);
+	return true;
+}
+
+static void count_status(struct core *core, unsigned status)
+{
+	static const enum counter_id by_class[] = {CTR_http_1xx, CTR_http_1xx, CTR_http_2xx,
+						   CTR_http_3xx, CTR_http_4xx, CTR_http_5xx};
+	unsigned class = status / 100;
+
+	counter_inc(core->ctr, by_class[class < ARRAY_LEN(by_class) ? class : 5]);
+	if (status >= 500)
+		counter_inc(core->ctr, CTR_http_errors);
+}
+
+static void out_connection(struct core *core, struct req *req, struct http_out *out)
+{
+	if (core->draining || req->uploading)
+		req->keep_alive = false;
+	if (!req->keep_alive)
+		http_out_lines(out, SPAN_LIT("Connection: close\r\n"));
+	else if (req->minor == 0)
+		http_out_lines(out, SPAN_LIT("Connection: keep-alive\r\n"));
+}
+
+static bool is_sf_token(struct span s)
+{
+	if (s.len == 0 || ((s.ptr[0] | 0x20) < 'a' || (s.ptr[0] | 0x20) > 'z'))
+		return false;
+	for (size_t i = 0; i < s.len; i++) {
+		char c = s.ptr[i];
+		char l = ascii_lower(c);
+
+		if (!((l >= 'a' && l <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
+		      c == '_'))
+			return false;
+	}
+	return true;
+}
+
+/* RFC 9211: the cache's name as a structured field item; parameters follow. */
+static void out_cache_name(struct core *core, struct http_out *out)
+{
+	struct span node = snapshot_text(core->snap, core->snap->node_off, core->snap->node_len);
+	bool token = is_sf_token(node);
+
+	http_out_lines(out, token ? SPAN_LIT("Cache-Status: ") : SPAN_LIT("Cache-Status: \""));
+	http_out_lines(out, node);
+	if (!token)
+		http_out_lines(out, SPAN_LIT("\""));
+}
+
+static void out_number(struct http_out *out, uint64_t n)
+{
+	char digits[HTTP_U64_DIGITS_MAX];
+
+	http_out_lines(out, span_of(digits, http_u64_write(digits, n)));
+}
+
+static void out_cache_hit(struct core *core, struct http_out *out, const struct object *o)
+{
+	bool fresh = object_is_fresh(o, core->wall_ms);
+	uint64_t ms = fresh ? o->expires_ms - core->wall_ms : core->wall_ms - o->expires_ms;
+
+	out_cache_name(core, out);
+	http_out_lines(out, fresh ? SPAN_LIT("; hit; ttl=") : SPAN_LIT("; hit; ttl=-"));
+	out_number(out, ms / 1000);
+	http_out_lines(out, SPAN_LIT("\r\n"));
+}
+
+static void out_cache_fwd(struct core *core, struct req *req, struct http_out *out, uint8_t flags)
+{
+	out_cache_name(core, out);
+	http_out_lines(out, SPAN_LIT("; fwd="));
+	http_out_lines(out, req->fwd);
+	if (req->fill.obj != NULL)
+		http_out_lines(out, SPAN_LIT("; stored"));
+	if (flags & CHAN_F_SHARED)
+		http_out_lines(out, SPAN_LIT("; collapsed"));
+	http_out_lines(out, SPAN_LIT("\r\n"));
+}
+
+static enum req_next reply_done(struct core *core, struct req *req, struct hist *hist)
+{
+	req->answered = true;
+	req->head_sent = true;
+	if (req->start_ns != 0)
+		hist_add(hist, core->now_ns - req->start_ns);
+	return REQ_DONE;
+}
+
+enum req_next reply_error(struct core *core, struct req *req, unsigned status)
+{
+	struct http_out out;
+
+	if (core->draining || req->uploading)
+		req->keep_alive = false;
+	struct http_error e = {
+		.status = status,
+		.keep_alive = req->keep_alive,
+		.http10 = req->stage != REQ_READ && req->minor == 0,
+		.head_only = req->method == HTTP_HEAD,
+		.date = core->date,
+		.retry_after_s = status == 503 ? 1 : 0,
+	};
+	out_begin(core, req, HTTP_ERROR_MAX_BYTES, &out);
+	out.len = http_emit_error(out.buf, out.cap, &e);
+	if (out.len == 0 || !out_commit(core, req, &out))
+		return reply_broken(core, req);
+	count_status(core, status);
+	return reply_done(core, req, &core->stats->miss);
+}
+
+enum req_next reply_options(struct core *core, struct req *req, uint32_t methods)
+{
+	struct http_out out;
+
+	if (methods == 0) { /* OPTIONS *: the server as a whole (RFC 9110 9.3.7) */
+		out_begin(core, req, HEAD_OWN_BYTES, &out);
+		http_out_status(&out, 204);
+		http_out_field(&out, SPAN_LIT("Date"), span_of(core->date, HTTP_DATE_LEN));
+		out_connection(core, req, &out);
+		http_out_end(&out);
+		count_status(core, 204);
+	} else {
+		struct http_error e = {
+			.status = 405,
+			.keep_alive = req->keep_alive && !core->draining,
+			.http10 = req->minor == 0,
+			.head_only = req->method == HTTP_HEAD,
+			.date = core->date,
+			.allow = methods,
+		};
+		req->keep_alive = e.keep_alive;
+		out_begin(core, req, HTTP_ERROR_MAX_BYTES, &out);
+		out.len = http_emit_error(out.buf, out.cap, &e);
+		out.full = out.len == 0;
+		count_status(core, 405);
+	}
+	if (!out_commit(core, req, &out))
+		return reply_broken(core, req);
+	return reply_done(core, req, &core->stats->hit);
+}
+
+/* Fields that a 304 carries (RFC 9110 15.4.5); the rest describes a body that is not sent. */
+static bool in_not_modified(struct span name)
+{
+	switch (http_hdr_lookup(name)) {
+	case HDR_CACHE_CONTROL:
+	case HDR_DATE:
+	case HDR_ETAG:
+	case HDR_EXPIRES:
+	case HDR_LAST_MODIFIED:
+	case HDR_SET_COOKIE:
+	case HDR_VARY:
+	case HDR_VIA:
+		return true;
+	default:
+		return span_eq_nocase(name, SPAN_LIT("Content-Location"));
+	}
+}
+
+static void out_not_modified_lines(struct http_out *out, struct span lines)
+{
+	while (lines.len > 0) {
+		const char *end = memchr(lines.ptr, '\n', lines.len);
+		size_t len = end == NULL ? lines.len : (size_t)(end - lines.ptr) + 1;
+		const char *colon = memchr(lines.ptr, ':', len);
+
+		if (colon != NULL && in_not_modified(span_of(lines.ptr, colon - lines.ptr)))
+			http_out_lines(out, span_of(lines.ptr, len));
+		lines.ptr += len;
+		lines.len -= len;
+	}
+}
+
+static enum req_next not_modified(struct core *core, struct req *req, const struct object *o,
+				  int chan_flags)
+{
+	struct http_out out;
+
+	out_begin(core, req, o->fields_len + HEAD_OWN_BYTES, &out);
+	http_out_status(&out, 304);
+	out_not_modified_lines(&out, object_fields(o));
+	if (chan_flags < 0) {
+		http_out_u64_field(&out, SPAN_LIT("Age"), object_age_s(o, core->wall_ms));
+		out_cache_hit(core, &out, o);
+	} else {
+		out_cache_fwd(core, req, &out, (uint8_t)chan_flags);
+	}
+	out_connection(core, req, &out);
+	http_out_end(&out);
+	if (!out_commit(core, req, &out))
+		return reply_broken(core, req);
+	count_status(core, 304);
+	return REQ_DONE;
+}
+
+enum req_next reply_object(struct core *core, struct req *req, const struct object *o)
+{
+	struct span body = object_body(o);
+	bool with_body = req->method != HTTP_HEAD && !(o->flags & OBJECT_NO_BODY);
+	bool copy = with_body && body.len <= INLINE_BODY_BYTES;
+	struct http_out out;
+
+	if (req_cond_matches(&req->cond, o)) {
+		counter_inc(core->ctr, CTR_cache_not_modified);
+		if (not_modified(core, req, o, -1) == REQ_WAIT)
+			return REQ_WAIT;
+		return reply_done(core, req, &core->stats->hit);
+	}
+	out_begin(core, req, o->fields_len + HEAD_OWN_BYTES + (copy ? body.len : 0), &out);
+	http_out_status(&out, o->status);
+	http_out_lines(&out, object_fields(o));
+	if (!(o->flags & OBJECT_NO_BODY))
+		http_out_u64_field(&out, SPAN_LIT("Content-Length"), body.len);
+	http_out_u64_field(&out, SPAN_LIT("Age"), object_age_s(o, core->wall_ms));
+	out_cache_hit(core, &out, o);
+	out_connection(core, req, &out);
+	http_out_end(&out);
+	if (copy)
+		http_out_lines(&out, body);
+	if (!out_commit(core, req, &out))
+		return reply_broken(core, req);
+	count_status(core, o->status);
+	if (with_body) {
+		counter_add(core->ctr, CTR_http_body_out, body.len);
+		if (!copy) {
+			uint64_t pin = hot_pin(core->hot, o);
+
+			if (tcp_tx_ref(core->tcp, req->conn, body.ptr, (uint32_t)body.len,
+				       COOKIE_HOT | pin) != ST_OK) {
+				hot_unpin(core->hot, pin);
+				return reply_broken(core, req);
+			}
+		}
+	}
+	return reply_done(core, req, &core->stats->hit);
+}
+
+/* How the body of an answer from the origin is delimited for this client (RFC 9112 6). */
+static void out_framing(struct core *core, struct req *req, const struct object *o,
+			struct http_out *out)
+{
+	(void)core;
+	if (o->body_len != UINT64_MAX) {
+		if (!(o->flags & OBJECT_NO_BODY) || req->method == HTTP_HEAD)
+			http_out_u64_field(out, SPAN_LIT("Content-Length"), o->body_len);
+		req->body_left = o->body_len;
+	} else if (req->minor == 0) {
+		req->close_delimited = true;
+		req->keep_alive = false;
+		req->body_left = UINT64_MAX;
+	} else if (!(o->flags & OBJECT_NO_BODY) || req->method == HTTP_HEAD) {
+		if (req->method != HTTP_HEAD) {
+			http_out_lines(out, SPAN_LIT("Transfer-Encoding: chunked\r\n"));
+			req->chunked_out = true;
+		}
+		req->body_left = UINT64_MAX;
+	}
+}
+
+enum req_next reply_head(struct core *core, struct req *req, const struct object *o,
+			 uint8_t chan_flags)
+{
+	struct http_out out;
+
+	req->head_sent = true;
+	if (o->status == 200 && req_cond_matches(&req->cond, o)) {
+		req->discard = true;
+		return not_modified(core, req, o, chan_flags);
+	}
+	out_begin(core, req, o->fields_len + HEAD_OWN_BYTES, &out);
+	http_out_status(&out, o->status);
+	http_out_lines(&out, object_fields(o));
+	out_framing(core, req, o, &out);
+	if (o->initial_age_s > 0)
+		http_out_u64_field(&out, SPAN_LIT("Age"), object_age_s(o, core->wall_ms));
+	out_cache_fwd(core, req, &out, chan_flags);
+	out_connection(core, req, &out);
+	http_out_end(&out);
+	if (!out_commit(core, req, &out))
+		return reply_broken(core, req);
+	if (req->method == HTTP_HEAD || (o->flags & OBJECT_NO_BODY))
+		req->discard = true;
+	count_status(core, o->status);
+	return REQ_WAIT;
+}
+
+static bool chunk_line(struct core *core, struct req *req, size_t len)
+{
+	static const char hex[] = "0123456789abcdef";
+	char line[20];
+	size_t n = sizeof(line);
+
+	line[--n] = '\n';
+	line[--n] = '\r';
+	do {
+		line[--n] = hex[len & 15];
+		len >>= 4;
+	} while (len > 0);
+	return tcp_tx_copy(core->tcp, req->conn, line + n, sizeof(line) - n) == ST_OK;
+}
+
+enum req_next reply_body(struct core *core, struct req *req, struct span bytes, uint32_t block)
+{
+	if (req->chunked_out && !chunk_line(core, req, bytes.len))
+		goto broken;
+	if (tcp_tx_ref(core->tcp, req->conn, bytes.ptr, (uint32_t)bytes.len, block) != ST_OK)
+		goto broken;
+	/* The block is TCP's now. */
+	if (req->chunked_out && tcp_tx_copy(core->tcp, req->conn, "\r\n", 2) != ST_OK)
+		return reply_broken(core, req);
+	counter_add(core->ctr, CTR_http_body_out, bytes.len);
+	req->queued_mark = tcp_tx_queued(req->conn);
+	req_deadline(core, req, core->snap->timeouts.send_ms);
+	return REQ_WAIT;
+broken:
+	miss_release_down(core, block);
+	return reply_broken(core, req);
+}
+
+enum req_next reply_end(struct core *core, struct req *req)
+{
+	if (req->chunked_out && tcp_tx_copy(core->tcp, req->conn, "0\r\n\r\n", 5) != ST_OK)
+		return reply_broken(core, req);
+	return reply_done(core, req, &core->stats->miss);
+}
+
+void req_cond_keep(struct req_cond *cond, const struct http_fields *fields, bool *too_long)
+{
+	uint32_t n_match = 0, n_since = 0;
+	struct span match = http_field_get(fields, HDR_IF_NONE_MATCH, &n_match);
+	struct span since = http_field_get(fields, HDR_IF_MODIFIED_SINCE, &n_since);
+
+	cond->etags_len = 0;
+	cond->since_len = 0;
+	*too_long = n_match > 1 || match.len + since.len > sizeof(cond->text);
+	if (*too_long || n_match + n_since == 0)
+		return;
+	memcpy(cond->text, match.ptr, match.len);
+	cond->etags_len = (uint16_t)match.len;
+	if (n_since == 1 && n_match == 0) {
+		memcpy(cond->text, since.ptr, since.len);
+		cond->since_len = (uint16_t)since.len;
+	}
+}
+
+bool req_cond_matches(const struct req_cond *cond, const struct object *o)
+{
+	struct http_fields fields; /* one field is set; clearing all of them would cost more */
+	struct http_field *f = &fields.f[0];
+
+	if (likely(cond->etags_len == 0 && cond->since_len == 0))
+		return false;
+	f->id = cond->etags_len > 0 ? HDR_IF_NONE_MATCH : HDR_IF_MODIFIED_SINCE;
+	f->value = span_of(cond->text, cond->etags_len > 0 ? cond->etags_len : cond->since_len);
+	fields.count = 1;
+	return cache_not_modified(o, &fields);
+}

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "dataplane/req/req.h"
+
+#include "dataplane/path.h"
+
+#define REQ_RUN_MAX 64u /* pipelined requests in one turn of a connection */
+
+struct req *req_get(struct core *core, struct conn *conn)
+{
+	struct req *req = pool_get(&core->reqs);
+
+	if (unlikely(req == NULL))
+		return NULL;
+	/* The condition's text is long and says itself how much of it counts. */
+	memset(req, 0, offsetof(struct req, cond.text));
+	req->conn = conn;
+	req->slot = UINT32_MAX;
+	req->head_block = CHAN_NO_BLOCK;
+	tcp_set_owner(conn, req);
+	return req;
+}
+
+static void req_let_go(struct core *core, struct req *req)
+{
+	if (req->parked)
+		miss_unpark(core, req);
+	if (req->slot != UINT32_MAX)
+		miss_cancel(core, req);
+	if (req->fill.obj != NULL) {
+		hot_fill_abort(core->hot, &req->fill);
+		counter_inc(core->ctr, CTR_cache_fill_dropped);
+	}
+}
+
+void req_put(struct core *core, struct req *req)
+{
+	req_let_go(core, req);
+	tcp_set_owner(req->conn, NULL);
+	pool_put(&core->reqs, req);
+}
+
+/* Ready for the next request of the connection. */
+static void req_again(struct core *core, struct req *req)
+{
+	struct conn *conn = req->conn;
+	uint32_t served = req->served + 1;
+
+	req_let_go(core, req);
+	memset(req, 0, offsetof(struct req, cond.text));
+	req->conn = conn;
+	req->served = served;
+	req->slot = UINT32_MAX;
+	req->head_block = CHAN_NO_BLOCK;
+}
+
+void req_deadline(struct core *core, struct req *req, uint32_t ms)
+{
+	req->deadline_ns = core->now_ns + ms * NS_PER_MS;
+	tcp_user_timer(core->tcp, req->conn, req->deadline_ns);
+}
+
+/* A connection without a request: closed when nothing came for idle_ms, reset when its last answer
+ * makes no progress. */
+static void idle_timeout(struct core *core, struct conn *conn)
+{
+	const struct config_timeouts *t = &core->snap->timeouts;
+	uint32_t limit_ms = tcp_tx_queued(conn) > 0 ? t->send_ms : t->idle_ms;
+	struct tcp_info info;
+
+	tcp_conn_info(conn, &info);
+	uint64_t until_ns = max_u64(info.last_rx_ns, info.opened_ns) + limit_ms * NS_PER_MS;
+	if (core->now_ns < until_ns)
+		tcp_user_timer(core->tcp, conn, until_ns);
+	else if (tcp_tx_queued(conn) > 0)
+		tcp_abort(core->tcp, conn);
+	else
+		tcp_close(core->tcp, conn, core->now_ns);
+}
+
+/* The answer is under way: fine as long as the client acknowledges bytes. */
+static void send_timeout(struct core *core, struct req *req)
+{
+	uint64_t queued = tcp_tx_queued(req->conn);
+	struct tcp_info info;
+
+	tcp_conn_info(req->conn, &info);
+	if (queued > 0 && core->now_ns - info.last_rx_ns < core->snap->timeouts.send_ms * NS_PER_MS) {
+		req_deadline(core, req, core->snap->timeouts.send_ms);
+		return;
+	}
+	if (queued == 0 && req->queued_mark > 0) {
+		/* All was taken: now it is the origin that is slow; it gets its own time. */
+		req->queued_mark = 0;
+		req_deadline(core, req, core->snap->timeouts.miss_ms);
+		return;
+	}
+	tcp_abort(core->tcp, req->conn);
+	req_put(core, req);
+}
+
+void req_timeout(void *arg, struct conn *conn, uint64_t now_ns)
+{
+	struct core *core = arg;
+	struct req *req = tcp_owner(conn);
+
+	(void)now_ns;
+	if (req == NULL || (req->deadline_ns == 0 && req->stage == REQ_READ)) {
+		idle_timeout(core, conn);
+		return;
+	}
+	if (core->now_ns < req->deadline_ns) {
+		tcp_user_timer(core->tcp, conn, req->deadline_ns);
+		return;
+	}
+	if (req->head_sent) {
+		send_timeout(core, req);
+		return;
+	}
+	unsigned status = 504;
+	if (req->parked) {
+		status = 503;
+		counter_inc(core->ctr, core->chan.epoch == 0 ? CTR_shed_no_control
+							     : CTR_shed_channel_full);
+	} else if (req->stage == REQ_READ || req->uploading) {
+		status = 408;
+		counter_inc(core->ctr, CTR_http_limit);
+	}
+	req->keep_alive = false;
+	req_let_go(core, req);
+	reply_error(core, req, status);
+	tcp_wake(core->tcp, conn, 0);
+}
+
+void req_release(void *arg, uint64_t cookie)
+{
+	struct core *core = arg;
+
+	if (cookie & COOKIE_HOT)
+		hot_unpin(core->hot, cookie & ~COOKIE_HOT);
+	else
+		miss_release_down(core, (uint32_t)cookie);
+}
+
+static enum req_next req_step(struct core *core, struct req *req)
+{
+	if (req->answered)
+		return REQ_DONE;
+	switch (req->stage) {
+	case REQ_READ:
+		return http_read(core, req);
+	case REQ_ROUTE:
+		return req_route(core, req);
+	case REQ_LOOKUP:
+		return req_lookup(core, req);
+	case REQ_SUBMIT:
+		return miss_submit(core, req);
+	case REQ_ANSWER:
+		return miss_upload(core, req);
+	}
+	return REQ_CLOSE;
+}
+
+/* The answer is complete. True: the connection may go on with its next request. */
+static bool req_finish(struct core *core, struct req *req)
+{
+	struct conn *conn = req->conn;
+
+	if (!req->keep_alive || req->uploading || core->draining || tcp_rx_eof(conn)) {
+		if (core->draining)
+			counter_inc(core->ctr, CTR_shed_draining);
+		req_put(core, req);
+		tcp_close(core->tcp, conn, core->now_ns);
+		return false;
+	}
+	if (core->snap->limits.requests_per_connection > 0 || tcp_rx(conn).len > 0) {
+		req_again(core, req);
+		return true;
+	}
+	req_put(core, req);
+	return false;
+}
+
+/* Runs stages; true when the request is answered and the next one may begin. */
+static bool req_stages(struct core *core, struct req *req)
+{
+	for (;;) {
+		enum req_next next = req_step(core, req);
+
+		if (next == REQ_NEXT)
+			continue;
+		if (next == REQ_DONE)
+			return req_finish(core, req);
+		if (next == REQ_CLOSE) {
+			struct conn *conn = req->conn;
+
+			req_put(core, req);
+			tcp_close(core->tcp, conn, core->now_ns);
+		}
+		return false;
+	}
+}
+
+void req_run(struct core *core, struct conn *conn, uint32_t events)
+{
+	struct req *req = tcp_owner(conn);
+
+	if (unlikely(events & TCP_EV_CLOSED)) {
+		if (req != NULL)
+			req_put(core, req);
+		return;
+	}
+	if (req == NULL) {
+		if (unlikely(events & TCP_EV_OPEN))
+			tcp_user_timer(core->tcp, conn,
+				       core->now_ns + core->snap->timeouts.idle_ms * NS_PER_MS);
+		if (tcp_rx(conn).len == 0) {
+			if (tcp_rx_eof(conn))
+				tcp_close(core->tcp, conn, core->now_ns);
+			return;
+		}
+		req = req_get(core, conn);
+		if (unlikely(req == NULL)) {
+			counter_inc(core->ctr, CTR_shed_requests);
+			tcp_abort(core->tcp, conn);
+			return;
+		}
+	}
+	for (uint32_t i = 0; i < REQ_RUN_MAX; i++)
+		if (!req_stages(core, req))
+			return;
+	/* A client that pipelines without end does not keep the others waiting. */
+	tcp_wake(core->tcp, conn, 0);
+}

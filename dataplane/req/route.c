@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The first two stages: is the head complete and sound, and which route takes it. */
+#include "dataplane/path.h"
+
+static enum req_next refuse(struct core *core, struct req *req, unsigned status)
+{
+	bool limit = status == 413 || status == 414 || status == 431 || status == 408;
+
+	counter_inc(core->ctr, limit ? CTR_http_limit : CTR_http_bad);
+	req->keep_alive = false;
+	return reply_error(core, req, status);
+}
+
+enum req_next http_read(struct core *core, struct req *req)
+{
+	const struct config_limits *lim = &core->snap->limits;
+	const struct http_limits limits = {
+		.head_bytes = lim->head_bytes,
+		.target_bytes = lim->target_bytes,
+		.fields = lim->fields,
+	};
+	struct span in = tcp_rx(req->conn);
+	unsigned status = 400;
+
+	if (in.len == 0)
+		return tcp_rx_eof(req->conn) ? REQ_CLOSE : REQ_MORE;
+	switch (http_parse_request(&req->parser, in.ptr, in.len, &limits, core->http, &status)) {
+	case HTTP_PARSE_PARTIAL:
+		if (tcp_rx_eof(req->conn))
+			return REQ_CLOSE;
+		if (req->deadline_ns == 0)
+			req_deadline(core, req, core->snap->timeouts.head_ms);
+		return REQ_MORE;
+	case HTTP_PARSE_REFUSE:
+		return refuse(core, req, status);
+	case HTTP_PARSE_DONE:
+		break;
+	}
+	if (!req->counted) {
+		req->counted = true;
+		counter_inc(core->ctr, CTR_http_requests);
+		req->start_ns = core->now_ns;
+	}
+	req->method = core->http->method;
+	req->minor = (uint8_t)core->http->minor;
+	req->keep_alive = core->http->keep_alive;
+	if (lim->requests_per_connection > 0 && req->served + 1 >= lim->requests_per_connection)
+		req->keep_alive = false;
+	req->stage = REQ_ROUTE;
+	return REQ_NEXT;
+}
+
+/* An answer of our own to a request whose body, if it has one, nobody reads: then the connection
+ * cannot go on, because what follows the head is not a request. */
+static enum req_next answer_here(struct core *core, struct req *req, unsigned status)
+{
+	if (core->http->framing.kind != HTTP_BODY_NONE)
+		req->keep_alive = false;
+	tcp_rx_consume(core->tcp, req->conn, core->http->head_len);
+	return reply_error(core, req, status);
+}
+
+static enum req_next options_server(struct core *core, struct req *req)
+{
+	if (core->http->framing.kind != HTTP_BODY_NONE)
+		req->keep_alive = false;
+	tcp_rx_consume(core->tcp, req->conn, core->http->head_len);
+	return reply_options(core, req, 0);
+}
+
+enum req_next req_route(struct core *core, struct req *req)
+{
+	const struct http_request *h = core->http;
+	struct route_match match;
+
+	if (unlikely(h->method == HTTP_OTHER))
+		return answer_here(core, req, 501);
+	if (unlikely(h->method == HTTP_OPTIONS && h->path.len == 1 && h->path.ptr[0] == '*'))
+		return options_server(core, req);
+	if (unlikely(!http_body_init(&req->body, &h->framing, core->snap->limits.body_bytes))) {
+		counter_inc(core->ctr, CTR_http_limit);
+		return answer_here(core, req, 413);
+	}
+	switch (snapshot_route(core->snap, h->host, h->path, h->method, &match)) {
+	case ROUTE_FOUND:
+		break;
+	case ROUTE_NO_METHOD:
+		counter_inc(core->ctr, CTR_http_no_route);
+		if (h->framing.kind != HTTP_BODY_NONE)
+			req->keep_alive = false;
+		tcp_rx_consume(core->tcp, req->conn, h->head_len);
+		return reply_options(core, req, match.allowed);
+	case ROUTE_NO_HOST:
+	case ROUTE_NO_PATH:
+		counter_inc(core->ctr, CTR_http_no_route);
+		return answer_here(core, req, 404);
+	}
+	req->route = match.route;
+	req->route_index = match.index;
+	req->stage = REQ_LOOKUP;
+	return REQ_NEXT;
+}
