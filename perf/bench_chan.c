@@ -15,6 +15,7 @@
 
 #define WAIT_NS    (5 * NS_PER_S)
 #define READ_BURST 32u
+#define TRIES      5
 
 /* One run: a fresh channel, the far side in its own thread. */
 struct run {
