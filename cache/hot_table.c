@@ -110,11 +110,6 @@ void hot_set_wall(struct hot_table *t, uint64_t wall_ms)
 	t->wall_given = true;
 }
 
-void hot_prefetch(const struct hot_table *t, struct hash128 hash)
-{
-	hot_index_prefetch(t, hash);
-}
-
 const struct object *hot_get(struct hot_table *t, const struct cache_key *key)
 {
 	struct hot_place at;
