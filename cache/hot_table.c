@@ -207,6 +207,8 @@ const struct object *hot_fill_commit(struct hot_table *t, struct hot_fill *f)
 	uint8_t freq = 0;
 	struct hot_place at;
 
+	if (o == NULL)
+		return NULL;
 	if (hot_purged_since(t, f->purge_seq, o)) {
 		hot_fill_abort(t, f);
 		return NULL;
