@@ -48,7 +48,7 @@ struct snapshot {
 	uint32_t upstream_count;
 	uint32_t hosts_off;   /* private to snapshot*.c */
 	uint32_t host_count;
-	uint32_t pad;
+	uint32_t host_exact;  /* private to snapshot*.c */
 };
 
 /* Compiles the configuration. The block is malloc'd; free() it. */

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * sluice-dataplane: reads the configuration, takes all memory, starts one thread a core, and then only
+ * keeps house: the attach socket and signals. */
+#include <argp.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "dataplane/attach.h"
+#include "dataplane/dpdk/eal_dpdk.h"
+#include "dataplane/path.h"
+#include "lib/doorbell.h"
+#include "lib/log.h"
+
+#define STEP_MS      10
+#define STEP_BUSY_MS 1
+
+const char *argp_program_version = "sluice-dataplane " SLUICE_VERSION;
+
+struct options {
+	const char *config;
+	bool check;
+};
+
+static const struct argp_option argp_options[] = {
+	{"config", 'c', "FILE", 0, "Configuration file (default /etc/sluice/sluice.yaml)", 0},
+	{"check", 'k', NULL, 0, "Check the configuration, say what is wrong with it, and exit", 0},
+	{0},
+};
+
+static error_t argp_option(int key, char *arg, struct argp_state *state)
+{
+	struct options *o = state->input;
+
+	switch (key) {
+	case 'c':
+		o->config = arg;
+		return 0;
+	case 'k':
+		o->check = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		argp_error(state, "unexpected argument '%s'", arg);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp argp_spec = {
+	.options = argp_options,
+	.parser = argp_option,
+	.doc = "Sluice's dataplane: takes packets from the ports that the configuration names, answers "
+	       "HTTP requests from per-core tables, and passes misses to sluice-control.\v"
+	       "Signals: TERM and INT drain connections for at most timeouts.drain_ms, then stop; a "
+	       "second one stops at once.\n"
+	       "Example: sluice-dataplane --config docs/examples/minimal.yaml",
+};
+
+struct worker {
+	struct core *core;
+	struct dpdk *dpdk;
+	unsigned index;
+	pthread_t thread;
+	bool started;
+};
+
+struct dataplane {
+	struct config *cfg;
+	struct dpdk *dpdk;
+	struct chan chan;
+	struct attach *attach;
+	struct worker *workers;
+	struct core_control *controls;
+	struct core_listener *listeners;
+	int *core_fds;
+	int control_fd;
+	uint32_t cores;
+	uint64_t hash_seed;
+};
+
+static void *worker_main(void *arg)
+{
+	struct worker *w = arg;
+
+	/* Short sleeps of an idle core shall be as short as asked. */
+	prctl(PR_SET_TIMERSLACK, 1000ul, 0ul, 0ul, 0ul);
+	if (dpdk_thread_start(w->dpdk, w->index) == ST_OK)
+		core_run(w->core);
+	else
+		log_error("main", "core %u: cannot register its thread with DPDK", w->index);
+	return NULL;
+}
+
+static enum status listeners_make(struct dataplane *d)
+{
+	d->listeners = calloc(d->cfg->listeners_count, sizeof(d->listeners[0]));
+	if (d->listeners == NULL)
+		return ST_NOMEM;
+	for (unsigned i = 0; i < d->cfg->listeners_count; i++) {
+		if (!ip_addr_parse(d->cfg->listeners[i].address, &d->listeners[i].addr))
+			return ST_INVALID;
+		d->listeners[i].port = d->cfg->listeners[i].port;
+	}
+	return ST_OK;
+}
+
+static enum status channel_make(struct dataplane *d)
+{
+	const struct config_memory *m = &d->cfg->memory;
+	struct chan_geometry geo = {
+		.cores = d->cores,
+		.ring_entries = m->channel_ring_entries,
+		.up_block_bytes = m->up_block_bytes,
+		.up_blocks = m->up_blocks,
+		.down_block_bytes = m->down_block_bytes,
+		.down_blocks = m->down_blocks,
+	};
+	enum status st = chan_create(&d->chan, &geo, m->huge_pages == HUGE_ON);
+
+	if (st != ST_OK)
+		return st;
+	st = doorbell_create(&d->control_fd);
+	for (uint32_t i = 0; i < d->cores && st == ST_OK; i++)
+		st = doorbell_create(&d->core_fds[i]);
+	return st;
+}
+
+static enum status core_make(struct dataplane *d, uint32_t i, const struct snapshot *snap)
+{
+	const struct config_memory *m = &d->cfg->memory;
+	struct core_config cc = {
+		.index = i,
+		.cpu = dpdk_core_cpu(d->dpdk, i),
+		.nic = dpdk_nic(d->dpdk, i),
+		.config = d->cfg,
+		.listeners = d->listeners,
+		.listener_count = d->cfg->listeners_count,
+		.stats = chan_stats(&d->chan, i),
+		.up_base = chan_up_base(&d->chan, i),
+		.up_block_bytes = m->up_block_bytes,
+		.up_blocks = m->up_blocks,
+		.down_block_bytes = m->down_block_bytes,
+		.down_blocks = m->down_blocks,
+		.snapshot = snap,
+		.hash_seed = d->hash_seed,
+		.now_ns = clock_mono_ns(),
+		.wall_ns = clock_wall_ns(),
+	};
+
+	chan_port_core(&d->chan, i, &cc.port);
+	cc.port.ring_fd = d->control_fd;
+	cc.port.wait_fd = d->core_fds[i];
+	return core_create(&d->workers[i].core, &cc, &d->controls[i]);
+}
+
+static enum status threads_start(struct dataplane *d)
+{
+	for (uint32_t i = 0; i < d->cores; i++) {
+		struct worker *w = &d->workers[i];
+		cpu_set_t cpus;
+		pthread_attr_t attr;
+		int err;
+
+		w->dpdk = d->dpdk;
+		w->index = i;
+		CPU_ZERO(&cpus);
+		CPU_SET(dpdk_core_cpu(d->dpdk, i), &cpus);
+		pthread_attr_init(&attr);
+		pthread_attr_setaffinity_np(&attr, sizeof(cpus), &cpus);
+		err = pthread_create(&w->thread, &attr, worker_main, w);
+		pthread_attr_destroy(&attr);
+		if (err != 0) {
+			log_error("main", "core %u: cannot start a thread on CPU %u: %s", i,
+				  dpdk_core_cpu(d->dpdk, i), strerror(err));
+			return ST_IO;
+		}
+		w->started = true;
+	}
+	return ST_OK;
+}
+
+static enum status dataplane_start(struct dataplane *d, struct snapshot *snap)
+{
+	char why[512] = "";
+	enum status st = dpdk_start(d->cfg, &d->dpdk, why, sizeof(why));
+
+	if (st != ST_OK) {
+		log_error("main", "ports: %s", why);
+		return st;
+	}
+	d->cores = dpdk_core_count(d->dpdk);
+	d->workers = calloc(d->cores, sizeof(d->workers[0]));
+	d->core_fds = calloc(d->cores, sizeof(d->core_fds[0]));
+	d->controls = aligned_alloc(CACHE_LINE, d->cores * sizeof(d->controls[0]));
+	if (d->workers == NULL || d->core_fds == NULL || d->controls == NULL)
+		return ST_NOMEM;
+	memset(d->controls, 0, d->cores * sizeof(d->controls[0]));
+	for (uint32_t i = 0; i < d->cores; i++)
+		d->core_fds[i] = -1;
+	random_bytes(&d->hash_seed, sizeof(d->hash_seed));
+	st = channel_make(d);
+	for (uint32_t i = 0; i < d->cores && st == ST_OK; i++)
+		st = core_make(d, i, snap);
+	if (st != ST_OK) {
+		log_error("main", "memory: %s; lower memory.* or limits.*", status_text(st));
+		return st;
+	}
+	struct attach_config ac = {
+		.run_dir = d->cfg->run_dir,
+		.chan = &d->chan,
+		.cores = d->controls,
+		.core_count = d->cores,
+		.control_fd = d->control_fd,
+		.core_fds = d->core_fds,
+		.snapshot = snap,
+	};
+	st = attach_create(&d->attach, &ac);
+	if (st != ST_OK) {
+		log_error("main", "%s/dataplane.sock: %s%s", d->cfg->run_dir, status_text(st),
+			  st == ST_EXISTS ? "; another dataplane runs with this run_dir" : "");
+		return st;
+	}
+	return threads_start(d);
+}
+
+static bool all_drained(struct dataplane *d)
+{
+	for (uint32_t i = 0; i < d->cores; i++)
+		if (!__atomic_load_n(&d->controls[i].drained, __ATOMIC_ACQUIRE))
+			return false;
+	return true;
+}
+
+static void drain_begin(struct dataplane *d)
+{
+	log_info("main", "draining for at most %u ms; a second signal stops at once",
+		 d->cfg->timeouts.drain_ms);
+	for (uint32_t i = 0; i < d->cores; i++)
+		__atomic_store_n(&d->controls[i].drain_ms, d->cfg->timeouts.drain_ms,
+				 __ATOMIC_RELEASE);
+}
+
+/* Until a signal says stop and the drain is over. */
+static void dataplane_run(struct dataplane *d, int sig_fd)
+{
+	struct pollfd fds[1 + ATTACH_POLL_FDS];
+	uint64_t drain_until_ns = 0;
+
+	for (;;) {
+		struct signalfd_siginfo si;
+		unsigned n = 1;
+
+		fds[0] = (struct pollfd){.fd = sig_fd, .events = POLLIN};
+		n += attach_poll_fds(d->attach, fds + 1);
+		poll(fds, n, attach_busy(d->attach) ? STEP_BUSY_MS : STEP_MS);
+		attach_step(d->attach);
+		if (read(sig_fd, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
+			if (drain_until_ns != 0)
+				return;
+			drain_begin(d);
+			drain_until_ns = clock_mono_ns() + (d->cfg->timeouts.drain_ms + 200) * NS_PER_MS;
+		}
+		if (drain_until_ns != 0 &&
+		    (all_drained(d) || clock_mono_ns() >= drain_until_ns))
+			return;
+	}
+}
+
+static void dataplane_stop(struct dataplane *d)
+{
+	for (uint32_t i = 0; i < d->cores && d->workers != NULL; i++) {
+		__atomic_store_n(&d->controls[i].stop, 1, __ATOMIC_RELEASE);
+		if (d->workers[i].started) {
+			doorbell_ring(d->core_fds[i]);
+			pthread_join(d->workers[i].thread, NULL);
+		}
+	}
+	if (d->attach != NULL)
+		attach_destroy(d->attach);
+	for (uint32_t i = 0; i < d->cores && d->workers != NULL; i++)
+		if (d->workers[i].core != NULL)
+			core_destroy(d->workers[i].core);
+	if (d->dpdk != NULL)
+		dpdk_stop(d->dpdk);
+	if (d->chan.hdr != NULL)
+		chan_close(&d->chan);
+	free(d->workers);
+	free(d->core_fds);
+	free(d->controls);
+	free(d->listeners);
+}
+
+/* Blocked before any thread starts, so that only the main loop sees them. */
+static int signals_open(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+int main(int argc, char **argv)
+{
+	struct options opts = {.config = "/etc/sluice/sluice.yaml"};
+	struct dataplane d = {.control_fd = -1};
+	struct snapshot *snap = NULL;
+	struct config_error err = {0};
+	int sig_fd, rc = 1;
+
+	argp_parse(&argp_spec, argc, argv, 0, NULL, &opts);
+	if (config_load(opts.config, &d.cfg, &err) != ST_OK ||
+	    snapshot_build(d.cfg, &snap, &err) != ST_OK) {
+		fprintf(stderr, "sluice-dataplane: %s\n", err.text);
+		return 1;
+	}
+	if (opts.check) {
+		printf("%s: ok\n", opts.config);
+		return 0;
+	}
+	log_set_level(d.cfg->log_level);
+	http1_init(NULL);
+	clock_cycles_per_ns();
+	sig_fd = signals_open();
+	if (listeners_make(&d) == ST_OK && dataplane_start(&d, snap) == ST_OK) {
+		log_info("main", "ready: %u core(s), pid %d", d.cores, getpid());
+		dataplane_run(&d, sig_fd);
+		rc = 0;
+	}
+	dataplane_stop(&d);
+	config_free(d.cfg);
+	log_info("main", "stopped");
+	return rc;
+}
