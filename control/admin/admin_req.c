@@ -257,8 +257,7 @@ void admin_req_run(struct admin_req *req)
 	if (cmd == CMD_COUNT)
 		admin_fail(req, "`sluicectl --help` lists the commands", "No command \"%s\"", name);
 	else if (command_infos[cmd].local)
-		admin_fail(req, "Run it as `sluicectl config check FILE`",
-			   "\"%s\" is done by sluicectl, not by the server", name);
+		admin_fail(req, "Run it with sluicectl", "\"%s\" is not done by the server", name);
 	else if (args_check(req, cmd))
 		handlers[cmd](req, req->args);
 }

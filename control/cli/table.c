@@ -56,7 +56,7 @@ static void make_safe(char *text)
 
 void print_safe(FILE *out, const char *text)
 {
-	char *copy = must(strdup(text));
+	char *copy = must(strdup(text ? text : "-"));
 
 	make_safe(copy);
 	fputs(copy, out);
