@@ -77,7 +77,9 @@ size_t http1_head_end(const char *buf, size_t len, size_t from);
 
 /* Reads a field section that begins at *pos (after the start line's CRLF) and ends with an empty
  * line; on DONE *pos is behind it. Refuses obs-fold, bare CR, bare LF, NUL and other control bytes,
- * an empty name, and white space before the colon (RFC 9112 5). len may exceed the head. */
+ * an empty name, and white space before the colon (RFC 9112 5), also in a line that is not complete
+ * yet. len may exceed the head. On PARTIAL *pos is where the first incomplete line begins; on every
+ * result out holds the whole lines read before it. */
 enum http_scan http1_scan_fields(const char *buf, size_t len, size_t *pos,
 				 struct http_fields *out);
 

@@ -14,9 +14,11 @@ struct http_limits {
 	uint32_t fields;       /* at most HTTP_MAX_FIELDS: 431 above */
 };
 
-/* Zero-initialise at the start of each request. */
+/* Zero-initialise at the start of each request. What came before `scanned` was checked already, so
+ * a head that comes in pieces is checked once, and read once more when its end is there. */
 struct http_parser {
-	uint32_t scanned; /* bytes known to hold no end of the head */
+	uint32_t scanned; /* whole lines known to be sound and not the end; 0: no start line yet */
+	uint32_t fields;  /* field lines among them */
 };
 
 struct http_request {
@@ -39,15 +41,22 @@ struct http_request {
 enum http_parse {
 	HTTP_PARSE_DONE,
 	HTTP_PARSE_PARTIAL,
-	HTTP_PARSE_REFUSE /* *status: 400, 414, 431, 501, 505 or 417; the connection closes after it
-	                   */
+	HTTP_PARSE_REFUSE /* *status: 400, 414, 431, 501, 505 or 417; then the connection closes */
 };
 
-/* buf[0, len) begins with the request; at most limits->head_bytes of it are looked at. One empty
+/* A request that cannot become a sound one is refused with the bytes at hand, complete or not: what
+ * is refused, and with which status, does not depend on how it was cut into segments.
+ *
+ * buf[0, len) begins with the request; at most limits->head_bytes of it are looked at. One empty
  * line before the start line is skipped and counted in head_len (RFC 9112 2.2). out is valid on
  * DONE only, as long as buf is. */
 enum http_parse http_parse_request(struct http_parser *p, const char *buf, size_t len,
                                    const struct http_limits *limits, struct http_request *out,
                                    unsigned *status);
+
+/* Has the path a "." or ".." segment, in whatever encoding some origin could undo: "%2e" for a dot,
+ * a backslash, "%2f" or "%5c" for a slash, ";x" behind the dots? http_parse_request refuses such
+ * targets. */
+bool http_path_has_dot_segment(struct span path);
 
 #endif
