@@ -66,8 +66,8 @@ struct admin_scan {
 	bool (*take)(const struct admin_scan *scan, uint32_t core, struct span bytes, json_t *rows);
 	int filter; /* for take */
 };
-/* args: "limit" (0 or above ADMIN_ROWS_MAX: ADMIN_ROWS_MAX; the last page may bring a few rows more)
- * and "cursor". */
+/* args: "limit" (0 or above ADMIN_ROWS_MAX: ADMIN_ROWS_MAX; the last page may bring a few rows
+ * more) and "cursor". */
 void admin_scan_start(struct admin_req *req, const struct admin_scan *scan, json_t *args);
 
 #endif

@@ -35,7 +35,7 @@ static enum status stale_remove(const struct sockaddr_un *addr)
 		return errno == ENOENT ? ST_OK : ST_DENIED;
 	if (!S_ISSOCK(sb.st_mode)) {
 		log_error("admin", "%s exists and is no socket; move it or change admin.socket",
-			  addr->sun_path);
+		          addr->sun_path);
 		return ST_EXISTS;
 	}
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -66,7 +66,7 @@ enum status admin_listen(const char *path, int *fd_out)
 
 	if (len == 0 || len >= sizeof(addr.sun_path)) {
 		log_error("admin", "admin.socket must have 1 to %zu bytes",
-			  sizeof(addr.sun_path) - 1);
+		          sizeof(addr.sun_path) - 1);
 		return ST_INVALID;
 	}
 	memcpy(addr.sun_path, path, len + 1);

@@ -34,7 +34,7 @@ void admin_client_answer(struct client *c, char *text, size_t len);
 struct admin_req *admin_req_new(struct admin *admin, struct client *client);
 /* Reads a line; an error in it is found by admin_req_run. NULL: out of memory. */
 struct admin_req *admin_req_parse(struct admin *admin, struct client *client, const char *line,
-				  size_t len);
+                                  size_t len);
 /* Calls the handler, or answers with what is wrong. */
 void admin_req_run(struct admin_req *req);
 /* The client is gone. */

@@ -28,8 +28,7 @@ void admin_rates_sample(struct admin_rates *r, struct chan_server *chan, uint64_
 		if (generation && core < chan_server_cores(chan) &&
 		    chan_server_stats(chan, core, stats))
 			now = counter_read(&stats->counters, CTR_http_requests);
-		r->per_s[core] =
-			fresh ? 0 : rate(now, r->requests[core], now_ns - r->sampled_ns);
+		r->per_s[core] = fresh ? 0 : rate(now, r->requests[core], now_ns - r->sampled_ns);
 		r->requests[core] = now;
 	}
 	r->generation = generation;

@@ -48,7 +48,7 @@ struct admin_req *admin_req_new(struct admin *admin, struct client *client)
 }
 
 struct admin_req *admin_req_parse(struct admin *admin, struct client *client, const char *line,
-				  size_t len)
+                                  size_t len)
 {
 	struct admin_req *req = admin_req_new(admin, client);
 	json_error_t err;
@@ -58,7 +58,7 @@ struct admin_req *admin_req_parse(struct admin *admin, struct client *client, co
 	req->line = json_loadb(line, len, JSON_REJECT_DUPLICATES, &err);
 	if (!req->line)
 		snprintf(req->error, sizeof(req->error), "Not JSON: %s (byte %d of the line)",
-			 err.text, err.position);
+		         err.text, err.position);
 	return req;
 }
 
@@ -117,7 +117,7 @@ static char *answer_text(json_t *answer, size_t *len)
 static void req_answer(struct admin_req *req, json_t *answer)
 {
 	static const char broken[] = "{\"ok\":false,\"error\":\"No memory for the answer\","
-				     "\"hint\":\"Ask for less, for example with limit\"}\n";
+	                             "\"hint\":\"Ask for less, for example with limit\"}\n";
 	struct client *client = req->client;
 	size_t len = 0;
 	char *text = NULL;
@@ -149,13 +149,14 @@ void admin_fail(struct admin_req *req, const char *hint, const char *fmt, ...)
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	req_answer(req, json_pack("{s:b, s:o, s:s*}", "ok", 0, "error",
-				  admin_json_bytes(span_cstr(text)), "hint", hint));
+	                          admin_json_bytes(span_cstr(text)), "hint", hint));
 }
 
 void admin_fail_detached(struct admin_req *req)
 {
-	admin_fail(req, "Is sluice-dataplane running, with the same run_dir? See `sluicectl status`",
-		   "No dataplane is attached");
+	admin_fail(req,
+	           "Is sluice-dataplane running, with the same run_dir? See `sluicectl status`",
+	           "No dataplane is attached");
 }
 
 struct control *admin_req_control(const struct admin_req *req)
@@ -190,23 +191,24 @@ static bool args_check(struct admin_req *req, enum command_id cmd)
 	json_t *value;
 	uint32_t i = 0;
 
-	json_object_foreach(req->args, name, value) {
+	json_object_foreach(req->args, name, value)
+	{
 		arg = command_arg_find(cmd, name);
 		if (!arg) {
 			admin_fail(req, "See `sluicectl help` or docs/reference/cli.md",
-				   "%s has no argument \"%s\"", command_infos[cmd].name, name);
+			           "%s has no argument \"%s\"", command_infos[cmd].name, name);
 			return false;
 		}
 		if (!type_fits(arg, value)) {
 			admin_fail(req, arg->help, "Argument \"%s\" must be %s", name,
-				   types[arg->type]);
+			           types[arg->type]);
 			return false;
 		}
 	}
 	while ((arg = command_arg_next(cmd, &i))) {
 		if (arg->kind == ARG_REQUIRED && !json_object_get(req->args, arg->name)) {
 			admin_fail(req, arg->help, "%s needs the argument \"%s\"",
-				   command_infos[cmd].name, arg->name);
+			           command_infos[cmd].name, arg->name);
 			return false;
 		}
 	}
@@ -217,7 +219,7 @@ static bool args_check(struct admin_req *req, enum command_id cmd)
 static const char *line_check(struct admin_req *req)
 {
 	static const char *const hint =
-		"A request is {\"cmd\": \"NAME\", \"args\": {...}}; args may be absent";
+	        "A request is {\"cmd\": \"NAME\", \"args\": {...}}; args may be absent";
 	const char *member;
 	json_t *value;
 	json_t *cmd;
@@ -231,12 +233,13 @@ static const char *line_check(struct admin_req *req)
 		admin_fail(req, hint, "The request has no text member \"cmd\"");
 		return NULL;
 	}
-	json_object_foreach(req->line, member, value) {
+	json_object_foreach(req->line, member, value)
+	{
 		bool args = strcmp(member, "args") == 0;
 
 		if ((args && !json_is_object(value)) || (!args && value != cmd)) {
 			admin_fail(req, hint, "The member \"%s\" is %s", member,
-				   args ? "no object" : "not known");
+			           args ? "no object" : "not known");
 			return NULL;
 		}
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Questions to the cores whose answers become one answer of the admin server: to all at once, or one
- * after the other with a cursor. The other process may change its memory at any time, so the records
- * are copied before anybody looks at them. */
+ * Questions to the cores whose answers become one answer of the admin server: to all at once, or
+ * one after the other with a cursor. The other process may change its memory at any time, so the
+ * records are copied before anybody looks at them. */
 #include "control/admin/admin_cmd.h"
 #include "control/chan_server.h"
 
@@ -72,7 +72,7 @@ void admin_gather_start(struct admin_req *req, const struct admin_gather *gather
 	for (uint32_t i = 0; i < cores; i++) {
 		g->questions[i] = (struct question){g, i};
 		chan_server_query(chan, i, gather->kind, 0, 1, gather->key, on_gather,
-				  &g->questions[i]);
+		                  &g->questions[i]);
 	}
 	gather_done(g);
 }
@@ -85,9 +85,9 @@ struct scan {
 	uint32_t core;
 	uint32_t pages;
 	uint64_t cursor;
-	bool asking;  /* inside chan_server_query: it may answer at once */
+	bool asking; /* inside chan_server_query: it may answer at once */
 	bool waiting;
-	bool ended;   /* the request was answered */
+	bool ended; /* the request was answered */
 };
 
 static void scan_fail(struct scan *s, const char *hint, const char *text)
@@ -103,8 +103,8 @@ static void scan_finish(struct scan *s, uint32_t cores)
 
 	s->ended = true;
 	snprintf(next, sizeof(next), "%u:%llu", s->core, (unsigned long long)s->cursor);
-	admin_ok(s->req, json_pack("{s:O, s:s?}", s->how.rows_name, s->rows, "next",
-				   more ? next : NULL));
+	admin_ok(s->req,
+	         json_pack("{s:O, s:s?}", s->how.rows_name, s->rows, "next", more ? next : NULL));
 }
 
 static void scan_run(struct scan *s);
@@ -113,8 +113,9 @@ static void scan_run(struct scan *s);
 static void scan_page(struct scan *s, struct span bytes, uint64_t next)
 {
 	if (!s->how.take(&s->how, s->core, bytes, s->rows)) {
-		scan_fail(s, "The two processes may be of different versions: see `sluicectl status`",
-			  "its answer is malformed");
+		scan_fail(s,
+		          "The two processes may be of different versions: see `sluicectl status`",
+		          "its answer is malformed");
 		return;
 	}
 	if (next != 0 && next != s->cursor && ++s->pages < PAGES_MAX) {
@@ -138,14 +139,14 @@ static void on_page(void *arg, enum status st, const void *bytes, size_t len, ui
 		scan_page(s, span_of(copy, len), n);
 	else
 		scan_fail(s, "The dataplane may be stuck or gone: see `sluicectl status`",
-			  status_text(st));
+		          status_text(st));
 	free(copy);
 	if (!s->asking)
 		scan_run(s);
 }
 
-/* One question after the other; in a loop rather than from callback to callback, so that answers that
- * come at once need no stack. */
+/* One question after the other; in a loop rather than from callback to callback, so that answers
+ * that come at once need no stack. */
 static void scan_run(struct scan *s)
 {
 	while (!s->ended && !s->waiting) {
@@ -159,7 +160,7 @@ static void scan_run(struct scan *s)
 		s->waiting = true;
 		s->asking = true;
 		chan_server_query(ctl->chan, s->core, s->how.kind, s->cursor, PAGE_RECORDS,
-				  SPAN_LIT(""), on_page, s);
+		                  SPAN_LIT(""), on_page, s);
 		s->asking = false;
 	}
 	if (!s->ended)
@@ -205,7 +206,7 @@ void admin_scan_start(struct admin_req *req, const struct admin_scan *scan, json
 	s->limit = limit == 0 || limit > ADMIN_ROWS_MAX ? ADMIN_ROWS_MAX : (size_t)limit;
 	if (cursor && !cursor_parse(cursor, s)) {
 		admin_fail(req, "Use the \"next\" of an earlier answer", "Not a cursor: \"%s\"",
-			   cursor);
+		           cursor);
 		free(s);
 		return;
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Connections and lines; what the lines say is admin_req.c's. A connection has one request under way
- * at a time: while it is answered nothing is read, so that a client that sends and never reads fills
- * its own socket only. */
+ * Connections and lines; what the lines say is admin_req.c's. A connection has one request under
+ * way at a time: while it is answered nothing is read, so that a client that sends and never reads
+ * fills its own socket only. */
 #include "control/admin/admin_server.h"
 
 #include "control/admin/admin_priv.h"
@@ -14,8 +14,8 @@
 
 enum {
 	CLIENTS_MAX = 256,
-	IDLE_MAX_S = 300,  /* a connection without a request */
-	STALL_MAX_S = 10,  /* an answer that its client does not read */
+	IDLE_MAX_S = 300, /* a connection without a request */
+	STALL_MAX_S = 10, /* an answer that its client does not read */
 	TICK_MS = 1000,
 	STOP_ROUNDS = 1000,
 };
@@ -28,12 +28,12 @@ struct client {
 	struct loop_op send_op;
 	struct admin_req *req; /* awaits its answer */
 	uint64_t deadline_ns;
-	char *out;             /* the answer that is being sent */
+	char *out; /* the answer that is being sent */
 	size_t out_len;
 	size_t out_off;
 	size_t in_len;
-	bool last;             /* close when out is sent */
-	bool dead;             /* close when no operation is under way */
+	bool last; /* close when out is sent */
+	bool dead; /* close when no operation is under way */
 	char in[ADMIN_LINE_MAX];
 };
 
@@ -88,7 +88,7 @@ static void client_read(struct client *c)
 {
 	client_expect(c, IDLE_MAX_S);
 	loop_recv(c->admin->ctl->loop, &c->recv_op, c->fd, c->in + c->in_len,
-		  sizeof(c->in) - c->in_len);
+	          sizeof(c->in) - c->in_len);
 }
 
 static void on_recv(struct loop_op *op, int result)
@@ -109,7 +109,7 @@ static void client_write(struct client *c)
 {
 	client_expect(c, STALL_MAX_S);
 	loop_send(c->admin->ctl->loop, &c->send_op, c->fd, c->out + c->out_off,
-		  c->out_len - c->out_off);
+	          c->out_len - c->out_off);
 }
 
 static void on_send(struct loop_op *op, int result)
@@ -174,7 +174,7 @@ static void client_lines(struct client *c)
 		}
 		c->req = req;
 		admin_fail(req, "Send one JSON object a line", "The line is longer than %u bytes",
-			   ADMIN_LINE_MAX);
+		           ADMIN_LINE_MAX);
 	} else {
 		client_read(c);
 	}
@@ -192,7 +192,7 @@ static int slot_find(const struct admin *admin)
 static void client_refuse(int fd)
 {
 	static const char text[] = "{\"ok\":false,\"error\":\"Too many admin connections\","
-				   "\"hint\":\"Close some, or try again\"}\n";
+	                           "\"hint\":\"Close some, or try again\"}\n";
 	ssize_t n = send(fd, text, sizeof(text) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 	(void)n;

@@ -13,21 +13,23 @@
 static int64_t ms_left(uint64_t deadline_ms, uint64_t now_ms)
 {
 	return deadline_ms >= now_ms ? (int64_t)(deadline_ms - now_ms)
-				     : -(int64_t)(now_ms - deadline_ms);
+	                             : -(int64_t)(now_ms - deadline_ms);
 }
 
 static json_t *object_json(const struct object *o, uint32_t core)
 {
 	uint64_t now_ms = clock_wall_ns() / NS_PER_MS;
 
-	/* A length that is not known yet, and lifetimes without an end, do not fit JSON's integers. */
-	json_t *body = o->body_len > INT64_MAX ? json_null() : json_integer((json_int_t)o->body_len);
+	/* A length that is not known yet, and lifetimes without an end, do not fit JSON's integers.
+	 */
+	json_t *body =
+	        o->body_len > INT64_MAX ? json_null() : json_integer((json_int_t)o->body_len);
 
 	return json_pack("{s:i, s:o, s:i, s:o, s:I, s:I, s:b}", "core", (int)core, "key",
-			 admin_json_bytes(object_key(o)), "status", (int)o->status, "body_bytes",
-			 body, "age_s", (json_int_t)object_age_s(o, now_ms), "fresh_ms",
-			 (json_int_t)ms_left(o->expires_ms, now_ms), "fresh",
-			 object_is_fresh(o, now_ms));
+	                 admin_json_bytes(object_key(o)), "status", (int)o->status, "body_bytes",
+	                 body, "age_s", (json_int_t)object_age_s(o, now_ms), "fresh_ms",
+	                 (json_int_t)ms_left(o->expires_ms, now_ms), "fresh",
+	                 object_is_fresh(o, now_ms));
 }
 
 /* A row has a key and no field lines, so what points into those says nothing. */
@@ -44,8 +46,7 @@ static bool row_valid(struct span bytes)
 	return o->fields_len == 0 && object_head_valid(bytes.ptr, bytes.len);
 }
 
-static bool rows_take(const struct admin_scan *scan, uint32_t core, struct span bytes,
-		      json_t *rows)
+static bool rows_take(const struct admin_scan *scan, uint32_t core, struct span bytes, json_t *rows)
 {
 	(void)scan;
 	while (bytes.len > 0) {
@@ -63,9 +64,9 @@ static bool rows_take(const struct admin_scan *scan, uint32_t core, struct span 
 void cmd_cache_list(struct admin_req *req, json_t *args)
 {
 	struct admin_scan scan = {
-		.kind = CHAN_QUERY_CACHE,
-		.rows_name = "entries",
-		.take = rows_take,
+	        .kind = CHAN_QUERY_CACHE,
+	        .rows_name = "entries",
+	        .take = rows_take,
 	};
 
 	admin_scan_start(req, &scan, args);
@@ -119,14 +120,14 @@ static void get_finish(struct admin_req *req, void *arg)
 
 	if (json_array_size(get->found) > 0)
 		admin_ok(req, json_pack("{s:O, s:O, s:O}", "key", get->key, "entries", get->found,
-					"unanswered", get->unanswered));
+		                        "unanswered", get->unanswered));
 	else if (json_array_size(get->unanswered) > 0)
 		admin_fail(req, "Try again, and see `sluicectl status`",
-			   "%zu cores did not answer, and no other has \"%s\"",
-			   json_array_size(get->unanswered), json_string_value(get->key));
+		           "%zu cores did not answer, and no other has \"%s\"",
+		           json_array_size(get->unanswered), json_string_value(get->key));
 	else
 		admin_fail(req, "`sluicectl cache list` shows the keys: host/path?query",
-			   "No core has \"%s\"", json_string_value(get->key));
+		           "No core has \"%s\"", json_string_value(get->key));
 	json_decref(get->key);
 	json_decref(get->found);
 	json_decref(get->unanswered);
@@ -155,11 +156,11 @@ void cmd_cache_get(struct admin_req *req, json_t *args)
 	get->found = json_array();
 	get->unanswered = json_array();
 	struct admin_gather gather = {
-		.kind = CHAN_QUERY_CACHE_GET,
-		.key = span_of(json_string_value(get->key), json_string_length(get->key)),
-		.take = get_take,
-		.finish = get_finish,
-		.arg = get,
+	        .kind = CHAN_QUERY_CACHE_GET,
+	        .key = span_of(json_string_value(get->key), json_string_length(get->key)),
+	        .take = get_take,
+	        .finish = get_finish,
+	        .arg = get,
 	};
 
 	admin_gather_start(req, &gather);
@@ -175,7 +176,7 @@ static void on_purged(void *arg, enum status st, const void *bytes, size_t len, 
 		admin_ok(req, json_pack("{s:I}", "purged", (json_int_t)n));
 	else
 		admin_fail(req, "Entries may be left: see `sluicectl status`, then purge again",
-			   "Not every core confirmed the purge: %s", status_text(st));
+		           "Not every core confirmed the purge: %s", status_text(st));
 }
 
 void cmd_cache_purge(struct admin_req *req, json_t *args)
@@ -190,8 +191,8 @@ void cmd_cache_purge(struct admin_req *req, json_t *args)
 		admin_fail(req, NULL, "No key is longer than %u bytes", CACHE_KEY_MAX);
 	else if (text.len == 0)
 		admin_fail(req, "Give a key, or the pattern \"*\" for everything",
-			   "The key is empty");
+		           "The key is empty");
 	else
 		chan_server_purge(ctl->chan, text, memchr(text.ptr, '*', text.len) != NULL,
-				  on_purged, req);
+		                  on_purged, req);
 }

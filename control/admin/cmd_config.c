@@ -12,14 +12,13 @@ static void on_reloaded(void *arg, enum status st, const char *text)
 
 	if (st != ST_OK)
 		admin_fail(req, "The configuration in force has not changed", "%s",
-			   text && *text ? text : status_text(st));
+		           text && *text ? text : status_text(st));
 	else
-		admin_ok(req, json_pack("{s:s, s:s?, s:o}", "config",
-					ctl ? ctl->config_path : "", "warning",
-					text && *text ? text : NULL, "snapshot",
-					ctl ? json_sprintf("%016llx", (unsigned long long)
-									      ctl->snapshot->id)
-					    : json_null()));
+		admin_ok(req, json_pack("{s:s, s:s?, s:o}", "config", ctl ? ctl->config_path : "",
+		                        "warning", text && *text ? text : NULL, "snapshot",
+		                        ctl ? json_sprintf("%016llx",
+		                                           (unsigned long long)ctl->snapshot->id)
+		                            : json_null()));
 }
 
 void cmd_config_reload(struct admin_req *req, json_t *args)
@@ -46,13 +45,13 @@ void cmd_drain(struct admin_req *req, json_t *args)
 	}
 	if (!undo && (timeout_ms == 0 || timeout_ms > UINT32_MAX)) {
 		admin_fail(req, "To end a drain, use `sluicectl drain --undo`",
-			   "timeout_ms must be 1 to %u", UINT32_MAX);
+		           "timeout_ms must be 1 to %u", UINT32_MAX);
 		return;
 	}
 	if (undo)
 		timeout_ms = 0;
 	chan_server_drain(ctl->chan, (uint32_t)timeout_ms);
 	ctl->draining = !undo;
-	admin_ok(req, json_pack("{s:b, s:I}", "draining", !undo, "timeout_ms",
-				(json_int_t)timeout_ms));
+	admin_ok(req,
+	         json_pack("{s:b, s:I}", "draining", !undo, "timeout_ms", (json_int_t)timeout_ms));
 }

@@ -23,18 +23,16 @@ static json_t *endpoint_json(const uint8_t addr[16], uint16_t port)
 static json_t *row_json(const struct chan_conn_row *r, uint32_t core)
 {
 	return json_pack("{s:i, s:s, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "core",
-			 (int)core, "state", admin_tcp_state_name(r->state), "local",
-			 endpoint_json(r->local, r->local_port), "remote",
-			 endpoint_json(r->remote, r->remote_port), "srtt_us",
-			 (json_int_t)r->srtt_us, "cwnd_bytes", (json_int_t)r->cwnd_bytes,
-			 "snd_queued_bytes", (json_int_t)r->snd_queued_bytes, "rcv_queued_bytes",
-			 (json_int_t)r->rcv_queued_bytes, "retransmits",
-			 (json_int_t)r->retransmits, "age_s", (json_int_t)r->age_s, "idle_ms",
-			 (json_int_t)r->idle_ms);
+	                 (int)core, "state", admin_tcp_state_name(r->state), "local",
+	                 endpoint_json(r->local, r->local_port), "remote",
+	                 endpoint_json(r->remote, r->remote_port), "srtt_us",
+	                 (json_int_t)r->srtt_us, "cwnd_bytes", (json_int_t)r->cwnd_bytes,
+	                 "snd_queued_bytes", (json_int_t)r->snd_queued_bytes, "rcv_queued_bytes",
+	                 (json_int_t)r->rcv_queued_bytes, "retransmits", (json_int_t)r->retransmits,
+	                 "age_s", (json_int_t)r->age_s, "idle_ms", (json_int_t)r->idle_ms);
 }
 
-static bool rows_take(const struct admin_scan *scan, uint32_t core, struct span bytes,
-		      json_t *rows)
+static bool rows_take(const struct admin_scan *scan, uint32_t core, struct span bytes, json_t *rows)
 {
 	struct chan_conn_row row;
 
@@ -53,10 +51,10 @@ static bool rows_take(const struct admin_scan *scan, uint32_t core, struct span 
 void cmd_conns(struct admin_req *req, json_t *args)
 {
 	struct admin_scan scan = {
-		.kind = CHAN_QUERY_CONNS,
-		.rows_name = "conns",
-		.take = rows_take,
-		.filter = -1,
+	        .kind = CHAN_QUERY_CONNS,
+	        .rows_name = "conns",
+	        .take = rows_take,
+	        .filter = -1,
 	};
 	const char *state = admin_arg_string(args, "state");
 

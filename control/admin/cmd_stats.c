@@ -44,15 +44,15 @@ void cmd_stats(struct admin_req *req, json_t *args)
 	double ratio = summary_hit_ratio(&s.total.counters);
 
 	for (uint32_t i = 0; i < s.cores; i++)
-		json_array_append_new(cores, json_pack("{s:i, s:f, s:o}", "core", (int)i,
-						       "requests_per_s", admin_req_rate(req, i),
-						       "counters",
-						       counters_json(&s.by_core[i].counters)));
+		json_array_append_new(cores,
+		                      json_pack("{s:i, s:f, s:o}", "core", (int)i, "requests_per_s",
+		                                admin_req_rate(req, i), "counters",
+		                                counters_json(&s.by_core[i].counters)));
 	admin_ok(req, json_pack("{s:o, s:o, s:o, s:{s:o, s:o}}", "cores", cores, "total",
-				counters_json(&s.total.counters), "hit_ratio",
-				ratio < 0 ? json_null() : json_real(ratio), "latency", "hit",
-				summary_latency_json(&s.total.hit), "miss",
-				summary_latency_json(&s.total.miss)));
+	                        counters_json(&s.total.counters), "hit_ratio",
+	                        ratio < 0 ? json_null() : json_real(ratio), "latency", "hit",
+	                        summary_latency_json(&s.total.hit), "miss",
+	                        summary_latency_json(&s.total.miss)));
 	summary_free(&s);
 }
 
@@ -63,11 +63,10 @@ static json_t *drop_json(const struct summary *s, uint32_t id)
 
 	for (uint32_t i = 0; i < s->cores; i++)
 		json_array_append_new(cores,
-				      json_integer((json_int_t)s->by_core[i].counters.v[id]));
+		                      json_integer((json_int_t)s->by_core[i].counters.v[id]));
 	return json_pack("{s:s, s:s, s:I, s:o, s:s}", "id", info->id, "kind",
-			 info->kind == COUNTER_DROP ? "drop" : "shed", "total",
-			 (json_int_t)s->total.counters.v[id], "by_core", cores, "help",
-			 info->help);
+	                 info->kind == COUNTER_DROP ? "drop" : "shed", "total",
+	                 (json_int_t)s->total.counters.v[id], "by_core", cores, "help", info->help);
 }
 
 void cmd_drops(struct admin_req *req, json_t *args)

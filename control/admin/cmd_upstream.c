@@ -7,14 +7,13 @@
 static json_t *row_json(const struct upstream_row *r)
 {
 	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
-			 "upstream", r->name, "address", r->address, "open", (json_int_t)r->open,
-			 "idle", (json_int_t)r->idle, "waiting", (json_int_t)r->waiting,
-			 "requests", (json_int_t)r->requests, "reused", (json_int_t)r->reused,
-			 "connects", (json_int_t)r->connects, "connect_errors",
-			 (json_int_t)r->connect_errors, "timeouts", (json_int_t)r->timeouts,
-			 "retries", (json_int_t)r->retries, "errors", (json_int_t)r->errors,
-			 "bytes_in", (json_int_t)r->bytes_in, "bytes_out",
-			 (json_int_t)r->bytes_out);
+	                 "upstream", r->name, "address", r->address, "open", (json_int_t)r->open,
+	                 "idle", (json_int_t)r->idle, "waiting", (json_int_t)r->waiting, "requests",
+	                 (json_int_t)r->requests, "reused", (json_int_t)r->reused, "connects",
+	                 (json_int_t)r->connects, "connect_errors", (json_int_t)r->connect_errors,
+	                 "timeouts", (json_int_t)r->timeouts, "retries", (json_int_t)r->retries,
+	                 "errors", (json_int_t)r->errors, "bytes_in", (json_int_t)r->bytes_in,
+	                 "bytes_out", (json_int_t)r->bytes_out);
 }
 
 void cmd_upstream_list(struct admin_req *req, json_t *args)

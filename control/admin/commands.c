@@ -14,7 +14,7 @@ const struct command_info command_infos[CMD_COUNT] = {
 const struct command_arg command_args[] = {
 #define COMMAND(id, name, help)
 #define COMMAND_LOCAL(id, name, help)
-#define ARG(cmd, name, type, kind, meta, help)                                                     \
+#define ARG(cmd, name, type, kind, meta, help) \
 	{CMD_##cmd, #name, ARG_##type, ARG_##kind, meta, help},
 #include "control/admin/commands.def"
 #undef COMMAND

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * A configuration as JSON, member for member as the file names them, so that `config show` printed as
- * YAML is a configuration file again. Reads only. */
+ * A configuration as JSON, member for member as the file names them, so that `config show` printed
+ * as YAML is a configuration file again. Reads only. */
 #ifndef CONTROL_ADMIN_CONFIG_JSON_H
 #define CONTROL_ADMIN_CONFIG_JSON_H
 

@@ -4,8 +4,8 @@
 #include <strings.h>
 
 static const char *const names[ADMIN_TCP_STATES] = {
-	"closed",     "listen",     "syn_sent",	  "syn_received", "established", "fin_wait_1",
-	"fin_wait_2", "close_wait", "closing", "last_ack",	  "time_wait",
+        "closed",     "listen",     "syn_sent", "syn_received", "established", "fin_wait_1",
+        "fin_wait_2", "close_wait", "closing",  "last_ack",     "time_wait",
 };
 
 const char *admin_tcp_state_name(uint32_t state)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Two rounds of argp: the first takes the global options and finds the command's words, the second has
- * the command's own options, made from its rows in the table. The global options work in both. */
+ * Two rounds of argp: the first takes the global options and finds the command's words, the second
+ * has the command's own options, made from its rows in the table. The global options work in both.
+ */
 #include "control/cli/cli_args.h"
 
 #include <argp.h>
@@ -14,9 +15,9 @@ enum { OPTIONS_MAX = 16, OPTION_BASE = 256, TEXT_MAX = 4096, NAME_MAX_BYTES = 64
 const char *argp_program_version = "sluicectl " SLUICE_VERSION;
 
 static const struct argp_option global_options[] = {
-	{"socket", 's', "PATH", 0, "Admin socket of sluice-control (" CLI_SOCKET ")", 100},
-	{"output", 'o', "FORMAT", 0, "table (default) for people, json for programs", 100},
-	{0},
+        {"socket", 's', "PATH", 0, "Admin socket of sluice-control (" CLI_SOCKET ")", 100},
+        {"output", 'o', "FORMAT", 0, "table (default) for people, json for programs", 100},
+        {0},
 };
 
 /* How the first round found its command. */
@@ -99,7 +100,7 @@ static _Noreturn void usage_fail(const char *what, const char *word, const char 
 	char *text = commands_text(group);
 
 	fprintf(stderr, "sluicectl: %s%s%s%s\n%s", what, word ? " '" : "", word ? word : "",
-		word ? "'" : "", text ? text : "");
+	        word ? "'" : "", text ? text : "");
 	free(text);
 	exit(CLI_USAGE);
 }
@@ -142,8 +143,8 @@ static error_t first_round(int key, char *arg, struct argp_state *state)
 		if (strcmp(arg, "help") == 0)
 			help_print(NULL);
 		words->used = state->next - 1 +
-			      command_words(&state->argv[state->next - 1],
-					    state->argc - (state->next - 1), &words->out->command);
+		              command_words(&state->argv[state->next - 1],
+		                            state->argc - (state->next - 1), &words->out->command);
 		state->next = state->argc; /* the second round reads the rest */
 		return 0;
 	default:
@@ -152,9 +153,9 @@ static error_t first_round(int key, char *arg, struct argp_state *state)
 }
 
 static const struct argp_option first_options[] = {
-	{"help", '?', NULL, 0, "Help", 0},
-	{"version", 'V', NULL, 0, "Version", 0},
-	{0},
+        {"help", '?', NULL, 0, "Help", 0},
+        {"version", 'V', NULL, 0, "Version", 0},
+        {0},
 };
 
 /* What the second round works on. */
@@ -167,7 +168,7 @@ struct second {
 };
 
 static void arg_set(struct second *s, const struct command_arg *arg, const char *text,
-		    struct argp_state *state)
+                    struct argp_state *state)
 {
 	json_t *value = NULL;
 	char *end;
@@ -246,27 +247,27 @@ static void command_parse(int argc, char **argv, struct cli_args *out)
 			size_t len = strlen(usage);
 
 			snprintf(usage + len, sizeof(usage) - len, "%s%s", len ? " " : "",
-				 arg->meta);
+			         arg->meta);
 			used += snprintf(doc + used, sizeof(doc) - (size_t)used, "%s: %s\n",
-					 arg->meta, arg->help);
+			                 arg->meta, arg->help);
 			s.required[s.required_count++] = arg;
 			continue;
 		}
 		assert(s.option_count < OPTIONS_MAX);
 		options[s.option_count] = (struct argp_option){
-			.name = option_name(names[s.option_count], arg->name),
-			.key = OPTION_BASE + (int)s.option_count,
-			.arg = arg->type == ARG_FLAG ? NULL : arg->meta,
-			.doc = arg->help,
+		        .name = option_name(names[s.option_count], arg->name),
+		        .key = OPTION_BASE + (int)s.option_count,
+		        .arg = arg->type == ARG_FLAG ? NULL : arg->meta,
+		        .doc = arg->help,
 		};
 		s.options[s.option_count++] = arg;
 	}
 	struct argp argp = {
-		.options = options,
-		.parser = second_round,
-		.args_doc = usage,
-		.doc = doc,
-		.children = global_child,
+	        .options = options,
+	        .parser = second_round,
+	        .args_doc = usage,
+	        .doc = doc,
+	        .children = global_child,
 	};
 
 	argp_parse(&argp, argc, argv, 0, NULL, &s);
@@ -276,10 +277,10 @@ void cli_args_parse(int argc, char **argv, struct cli_args *out)
 {
 	struct words words = {.out = out};
 	const struct argp argp = {
-		.options = first_options,
-		.parser = first_round,
-		.args_doc = "COMMAND",
-		.children = global_child,
+	        .options = first_options,
+	        .parser = first_round,
+	        .args_doc = "COMMAND",
+	        .children = global_child,
 	};
 	char name[NAME_MAX_BYTES];
 

@@ -19,10 +19,10 @@ enum {
 };
 
 static enum status fail(struct cli_client *c, enum status st, const char *hint, const char *fmt,
-			...) PRINTF(4, 5);
+                        ...) PRINTF(4, 5);
 
 static enum status fail(struct cli_client *c, enum status st, const char *hint, const char *fmt,
-			...)
+                        ...)
 {
 	va_list ap;
 
@@ -35,21 +35,22 @@ static enum status fail(struct cli_client *c, enum status st, const char *hint, 
 
 static enum status connect_fail(struct cli_client *c, const char *path, int err)
 {
-	static const char start[] = "Start it with `sluice-control CONFIG`, or name the socket with "
-				    "--socket (admin.socket in the configuration)";
+	static const char start[] =
+	        "Start it with `sluice-control CONFIG`, or name the socket with "
+	        "--socket (admin.socket in the configuration)";
 
 	switch (err) {
 	case ENOENT:
 		return fail(c, ST_NOTFOUND, start, "There is no socket %s: control is not running?",
-			    path);
+		            path);
 	case ECONNREFUSED:
 		return fail(c, ST_CLOSED, start,
-			    "Nobody listens on %s: control is not running any more?", path);
+		            "Nobody listens on %s: control is not running any more?", path);
 	case EACCES:
 	case EPERM:
 		return fail(c, ST_DENIED,
-			    "Run as root, or as a member of the group that owns the socket",
-			    "No permission to open %s", path);
+		            "Run as root, or as a member of the group that owns the socket",
+		            "No permission to open %s", path);
 	default:
 		return fail(c, ST_IO, NULL, "Cannot connect to %s: %s", path, strerror(err));
 	}
@@ -64,7 +65,7 @@ enum status client_open(struct cli_client *c, const char *path)
 	c->fd = -1;
 	if (len == 0 || len >= sizeof(addr.sun_path))
 		return fail(c, ST_INVALID, NULL, "The socket's path must have 1 to %zu bytes",
-			    sizeof(addr.sun_path) - 1);
+		            sizeof(addr.sun_path) - 1);
 	memcpy(addr.sun_path, path, len + 1);
 	c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (c->fd < 0)
@@ -125,7 +126,7 @@ static enum status more_read(struct cli_client *c, uint64_t deadline_ns)
 	}
 	if (poll(&pfd, 1, wait_ms) == 0)
 		return fail(c, ST_TIMEOUT, "Is sluice-control stuck? Its log may say more",
-			    "No answer within %d s", ANSWER_MS / 1000);
+		            "No answer within %d s", ANSWER_MS / 1000);
 	ssize_t n = recv(c->fd, c->in + c->in_len, READ_BYTES, 0);
 
 	if (n > 0) {
@@ -135,7 +136,7 @@ static enum status more_read(struct cli_client *c, uint64_t deadline_ns)
 	if (n < 0 && errno == EINTR)
 		return ST_OK;
 	return fail(c, ST_CLOSED, "It may have stopped just now; try again",
-		    "sluice-control closed the connection before it answered");
+	            "sluice-control closed the connection before it answered");
 }
 
 /* A line from the server, as JSON; the bytes after it stay. */
@@ -146,9 +147,8 @@ static enum status answer_read(struct cli_client *c, json_t **out)
 	json_error_t err;
 	char *end;
 
-	while (!(end = c->in_len > searched
-			       ? memchr(c->in + searched, '\n', c->in_len - searched)
-			       : NULL)) {
+	while (!(end = c->in_len > searched ? memchr(c->in + searched, '\n', c->in_len - searched)
+	                                    : NULL)) {
 		searched = c->in_len;
 		enum status st = more_read(c, deadline_ns);
 
@@ -163,7 +163,7 @@ static enum status answer_read(struct cli_client *c, json_t **out)
 	if (!json_is_object(*out)) {
 		json_decref(*out);
 		return fail(c, ST_CORRUPT, "Is this socket one of sluice-control?",
-			    "The answer is not what sluice-control sends");
+		            "The answer is not what sluice-control sends");
 	}
 	return ST_OK;
 }
@@ -183,7 +183,7 @@ enum status client_ask(struct cli_client *c, const char *cmd, json_t *args, json
 		const char *error = json_string_value(json_object_get(answer, "error"));
 
 		st = fail(c, ST_INVALID, json_string_value(json_object_get(answer, "hint")), "%s",
-			  error ? error : "Refused without a reason");
+		          error ? error : "Refused without a reason");
 	}
 	json_decref(answer);
 	return st;

@@ -22,7 +22,8 @@ struct cli_client {
 };
 
 enum status client_open(struct cli_client *c, const char *path);
-/* Sends {"cmd", "args"} and waits for the answer; *result is the caller's. args is not taken over. */
+/* Sends {"cmd", "args"} and waits for the answer; *result is the caller's. args is not taken over.
+ */
 enum status client_ask(struct cli_client *c, const char *cmd, json_t *args, json_t **result);
 void client_close(struct cli_client *c);
 

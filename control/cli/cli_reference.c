@@ -6,31 +6,35 @@
 #include <stdio.h>
 
 static const char head[] =
-	"# Commands\n\n"
-	"Made by `cli_reference` from `control/admin/commands.def`; do not edit.\n\n"
-	"`sluicectl` asks a running `sluice-control` over its admin socket. Everywhere:\n\n"
-	"| option | meaning |\n|---|---|\n"
-	"| `-s`, `--socket=PATH` | Admin socket (`/run/sluice/admin.sock`; `admin.socket` in the "
-	"configuration) |\n"
-	"| `-o`, `--output=FORMAT` | `table` (default) for people, `json` for programs |\n"
-	"| `-?`, `--help` | Help, also after a command |\n\n"
-	"Exit status: 0 done, 1 failed, 2 wrong usage. Errors go to standard error, with what to do "
-	"about them.\nTables round for people; `-o json` has exact figures, with the unit at the end "
-	"of each name.\n\n"
-	"Bash completion: `source <(sluicectl completion)`.\n\n";
+        "# Commands\n\n"
+        "Made by `cli_reference` from `control/admin/commands.def`; do not edit.\n\n"
+        "`sluicectl` asks a running `sluice-control` over its admin socket. Everywhere:\n\n"
+        "| option | meaning |\n|---|---|\n"
+        "| `-s`, `--socket=PATH` | Admin socket (`/run/sluice/admin.sock`; `admin.socket` in the "
+        "configuration) |\n"
+        "| `-o`, `--output=FORMAT` | `table` (default) for people, `json` for programs |\n"
+        "| `-?`, `--help` | Help, also after a command |\n\n"
+        "Exit status: 0 done, 1 failed, 2 wrong usage. Errors go to standard error, with what to "
+        "do "
+        "about them.\nTables round for people; `-o json` has exact figures, with the unit at the "
+        "end "
+        "of each name.\n\n"
+        "Bash completion: `source <(sluicectl completion)`.\n\n";
 
 static const char protocol[] =
-	"## The socket\n\n"
-	"A stream socket (mode 0660). A request is one line of JSON, the answer too:\n\n"
-	"```\n"
-	"> {\"cmd\": \"cache get\", \"args\": {\"key\": \"api.example/v1/items/1\"}}\n"
-	"< {\"ok\": true, \"result\": {...}}\n"
-	"< {\"ok\": false, \"error\": \"what is wrong\", \"hint\": \"what to do\"}\n"
-	"```\n\n"
-	"`cmd` is a command's name as below, `args` has its arguments under the names in the last "
-	"column. A request has at\nmost %u bytes. A connection may send any number of requests; each "
-	"is answered before the next is read. A listing\nholds about %u rows at most: when `next` is "
-	"not null, ask again with it as `cursor`.\n";
+        "## The socket\n\n"
+        "A stream socket (mode 0660). A request is one line of JSON, the answer too:\n\n"
+        "```\n"
+        "> {\"cmd\": \"cache get\", \"args\": {\"key\": \"api.example/v1/items/1\"}}\n"
+        "< {\"ok\": true, \"result\": {...}}\n"
+        "< {\"ok\": false, \"error\": \"what is wrong\", \"hint\": \"what to do\"}\n"
+        "```\n\n"
+        "`cmd` is a command's name as below, `args` has its arguments under the names in the last "
+        "column. A request has at\nmost %u bytes. A connection may send any number of requests; "
+        "each "
+        "is answered before the next is read. A listing\nholds about %u rows at most: when `next` "
+        "is "
+        "not null, ask again with it as `cursor`.\n";
 
 static void option_name(const struct command_arg *arg)
 {

@@ -13,9 +13,9 @@ static json_t *summary(const struct config *cfg, const char *file)
 	for (unsigned i = 0; i < cfg->ports_count; i++)
 		cores += cfg->ports[i].cores_count;
 	return json_pack("{s:o?, s:b, s:i, s:i, s:i, s:i, s:i}", "file", json_string(file), "ok", 1,
-			 "listeners", (int)cfg->listeners_count, "ports", (int)cfg->ports_count,
-			 "cores", (int)cores, "routes", (int)cfg->routes_count, "upstreams",
-			 (int)cfg->upstreams_count);
+	                 "listeners", (int)cfg->listeners_count, "ports", (int)cfg->ports_count,
+	                 "cores", (int)cores, "routes", (int)cfg->routes_count, "upstreams",
+	                 (int)cfg->upstreams_count);
 }
 
 json_t *local_config_check(const char *file, char error[CONFIG_ERROR_TEXT])

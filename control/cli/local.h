@@ -9,8 +9,8 @@
 #include <jansson.h>
 #include <stdio.h>
 
-/* Loads the file and compiles its routes as both processes would. NULL when it is refused: error then
- * has the complete text. */
+/* Loads the file and compiles its routes as both processes would. NULL when it is refused: error
+ * then has the complete text. */
 json_t *local_config_check(const char *file, char error[CONFIG_ERROR_TEXT]);
 /* A bash script that completes commands and options. */
 void local_completion(FILE *out);

@@ -20,7 +20,7 @@ static bool member_uint(json_t *object, const char *name, uint64_t *out)
 	if (!json_is_number(value) || json_number_value(value) < 0)
 		return false;
 	*out = json_is_integer(value) ? (uint64_t)json_integer_value(value)
-				      : (uint64_t)(json_real_value(value) + 0.5);
+	                              : (uint64_t)(json_real_value(value) + 0.5);
 	return true;
 }
 
@@ -64,7 +64,7 @@ static void render_reload(json_t *result, FILE *out)
 	const char *warning = json_string_value(json_object_get(result, "warning"));
 
 	fprintf(out, "%s applied (snapshot %s)\n", member_text(result, "config"),
-		member_text(result, "snapshot"));
+	        member_text(result, "snapshot"));
 	if (warning)
 		fprintf(out, "Warning: %s\n", warning);
 }
@@ -74,9 +74,10 @@ static void render_drain(json_t *result, FILE *out)
 	char age[UNIT_TEXT];
 
 	if (json_is_true(json_object_get(result, "draining")))
-		fprintf(out, "Draining; what is left in %s is closed. Undo with `sluicectl drain "
-			     "--undo`\n",
-			member_age_ms(age, result, "timeout_ms"));
+		fprintf(out,
+		        "Draining; what is left in %s is closed. Undo with `sluicectl drain "
+		        "--undo`\n",
+		        member_age_ms(age, result, "timeout_ms"));
 	else
 		fputs("Taking connections again\n", out);
 }
@@ -89,8 +90,8 @@ static void render_version(json_t *result, FILE *out)
 	fprintf(out, "sluicectl %s\n", member_text(result, "sluicectl"));
 	if (json_is_object(control))
 		fprintf(out, "sluice-control %s (channel version %s)\n",
-			member_text(control, "version"),
-			member_count(n, control, "channel_version"));
+		        member_text(control, "version"),
+		        member_count(n, control, "channel_version"));
 	else
 		fputs("sluice-control does not answer\n", out);
 }
@@ -98,9 +99,11 @@ static void render_version(json_t *result, FILE *out)
 static void render_check(json_t *result, FILE *out)
 {
 	static const char *const parts[][3] = {
-		{"listeners", "listener", "listeners"}, {"ports", "port", "ports"},
-		{"cores", "core", "cores"},             {"routes", "route", "routes"},
-		{"upstreams", "upstream", "upstreams"},
+	        {"listeners", "listener", "listeners"},
+	        {"ports", "port", "ports"},
+	        {"cores", "core", "cores"},
+	        {"routes", "route", "routes"},
+	        {"upstreams", "upstream", "upstreams"},
 	};
 
 	fprintf(out, "%s: ok (", member_text(result, "file"));
@@ -115,19 +118,13 @@ static void render_check(json_t *result, FILE *out)
 void render(enum command_id cmd, json_t *result, FILE *out)
 {
 	static void (*const renders[CMD_COUNT])(json_t *, FILE *) = {
-		[CMD_status] = render_status,
-		[CMD_stats] = render_stats,
-		[CMD_conns] = render_conns,
-		[CMD_drops] = render_drops,
-		[CMD_cache_get] = render_cache_get,
-		[CMD_cache_purge] = render_purge,
-		[CMD_cache_list] = render_cache_list,
-		[CMD_upstream_list] = render_upstreams,
-		[CMD_config_check] = render_check,
-		[CMD_config_reload] = render_reload,
-		[CMD_config_show] = yaml_print,
-		[CMD_drain] = render_drain,
-		[CMD_version] = render_version,
+	        [CMD_status] = render_status,         [CMD_stats] = render_stats,
+	        [CMD_conns] = render_conns,           [CMD_drops] = render_drops,
+	        [CMD_cache_get] = render_cache_get,   [CMD_cache_purge] = render_purge,
+	        [CMD_cache_list] = render_cache_list, [CMD_upstream_list] = render_upstreams,
+	        [CMD_config_check] = render_check,    [CMD_config_reload] = render_reload,
+	        [CMD_config_show] = yaml_print,       [CMD_drain] = render_drain,
+	        [CMD_version] = render_version,
 	};
 
 	if (renders[cmd])
@@ -137,8 +134,8 @@ void render(enum command_id cmd, json_t *result, FILE *out)
 /* A plain YAML scalar only where nobody could read it as anything but this text. */
 static bool plain_scalar(const char *text)
 {
-	static const char *const words[] = {"true", "false", "yes", "no",  "on",
-					    "off",  "null",  "y",   "n"};
+	static const char *const words[] = {"true", "false", "yes", "no", "on",
+	                                    "off",  "null",  "y",   "n"};
 
 	if (!isalpha((unsigned char)text[0]) && text[0] != '/')
 		return false;
@@ -173,7 +170,8 @@ static void block_print(json_t *value, int indent, bool first, FILE *out)
 	json_t *item;
 	size_t i;
 
-	json_object_foreach(value, key, item) {
+	json_object_foreach(value, key, item)
+	{
 		fprintf(out, "%*s%s:", first ? 0 : indent, "", key);
 		first = false;
 		if (is_block(item)) {
@@ -185,7 +183,8 @@ static void block_print(json_t *value, int indent, bool first, FILE *out)
 		scalar_print(item, out);
 		fputc('\n', out);
 	}
-	json_array_foreach(value, i, item) {
+	json_array_foreach(value, i, item)
+	{
 		fprintf(out, "%*s- ", first ? 0 : indent, "");
 		first = false;
 		if (is_block(item)) {

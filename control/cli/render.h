@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The answer of each command as text for people. Called by sluicectl with the "result" of an answer;
- * reads nothing else, so that a test can give it any result. Members that are missing (a control of
- * another version) show as '-'. */
+ * The answer of each command as text for people. Called by sluicectl with the "result" of an
+ * answer; reads nothing else, so that a test can give it any result. Members that are missing (a
+ * control of another version) show as '-'. */
 #ifndef CONTROL_CLI_RENDER_H
 #define CONTROL_CLI_RENDER_H
 

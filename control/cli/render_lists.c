@@ -13,9 +13,9 @@ static void more_print(json_t *result, FILE *out)
 void render_conns(json_t *result, FILE *out)
 {
 	static const struct table_column columns[] = {
-		{"CORE", true},   {"STATE", false}, {"LOCAL", false},  {"REMOTE", false},
-		{"SRTT", true},   {"CWND", true},   {"SEND-Q", true},  {"RECV-Q", true},
-		{"REXMIT", true}, {"AGE", true},    {"IDLE", true},
+	        {"CORE", true},   {"STATE", false}, {"LOCAL", false}, {"REMOTE", false},
+	        {"SRTT", true},   {"CWND", true},   {"SEND-Q", true}, {"RECV-Q", true},
+	        {"REXMIT", true}, {"AGE", true},    {"IDLE", true},
 	};
 	struct table *t = table_create(columns, ARRAY_LEN(columns));
 	json_t *conns = json_object_get(result, "conns");
@@ -23,7 +23,8 @@ void render_conns(json_t *result, FILE *out)
 	json_t *row;
 	size_t i;
 
-	json_array_foreach(conns, i, row) {
+	json_array_foreach(conns, i, row)
+	{
 		json_int_t srtt_us = json_integer_value(json_object_get(row, "srtt_us"));
 		json_int_t age_s = json_integer_value(json_object_get(row, "age_s"));
 
@@ -46,14 +47,15 @@ void render_conns(json_t *result, FILE *out)
 void render_drops(json_t *result, FILE *out)
 {
 	static const struct table_column columns[] = {
-		{"REASON", false}, {"KIND", false}, {"TOTAL", true}, {"MEANING", false}};
+	        {"REASON", false}, {"KIND", false}, {"TOTAL", true}, {"MEANING", false}};
 	struct table *t = table_create(columns, ARRAY_LEN(columns));
 	json_t *drops = json_object_get(result, "drops");
 	char buf[UNIT_TEXT];
 	json_t *row;
 	size_t i;
 
-	json_array_foreach(drops, i, row) {
+	json_array_foreach(drops, i, row)
+	{
 		table_cell(t, "%s", member_text(row, "id"));
 		table_cell(t, "%s", member_text(row, "kind"));
 		table_cell(t, "%s", member_count(buf, row, "total"));
@@ -77,8 +79,8 @@ static void lifetime_cell(struct table *t, json_t *row)
 void render_cache_list(json_t *result, FILE *out)
 {
 	static const struct table_column columns[] = {
-		{"CORE", true}, {"STATUS", true}, {"BODY", true},
-		{"AGE", true},  {"FRESH", true},  {"KEY", false},
+	        {"CORE", true}, {"STATUS", true}, {"BODY", true},
+	        {"AGE", true},  {"FRESH", true},  {"KEY", false},
 	};
 	struct table *t = table_create(columns, ARRAY_LEN(columns));
 	json_t *entries = json_object_get(result, "entries");
@@ -86,7 +88,8 @@ void render_cache_list(json_t *result, FILE *out)
 	json_t *row;
 	size_t i;
 
-	json_array_foreach(entries, i, row) {
+	json_array_foreach(entries, i, row)
+	{
 		json_int_t age_s = json_integer_value(json_object_get(row, "age_s"));
 
 		table_cell(t, "%s", member_count(buf, row, "core"));
@@ -110,12 +113,14 @@ void render_cache_get(json_t *result, FILE *out)
 	size_t f;
 
 	render_cache_list(result, out);
-	json_array_foreach(entries, i, row) {
+	json_array_foreach(entries, i, row)
+	{
 		json_t *fields = json_object_get(row, "fields");
 
 		fprintf(out, "\nFields, core %lld\n",
-			(long long)json_integer_value(json_object_get(row, "core")));
-		json_array_foreach(fields, f, field) {
+		        (long long)json_integer_value(json_object_get(row, "core")));
+		json_array_foreach(fields, f, field)
+		{
 			fputs("  ", out);
 			print_safe(out, json_string_value(field));
 			fputc('\n', out);
@@ -128,10 +133,10 @@ void render_cache_get(json_t *result, FILE *out)
 void render_upstreams(json_t *result, FILE *out)
 {
 	static const struct table_column columns[] = {
-		{"UPSTREAM", false}, {"ADDRESS", false}, {"OPEN", true},   {"IDLE", true},
-		{"WAITING", true},   {"REQUESTS", true}, {"REUSED", true}, {"CONNECT ERRORS", true},
-		{"TIMEOUTS", true},  {"RETRIES", true},  {"ERRORS", true}, {"IN", true},
-		{"OUT", true},
+	        {"UPSTREAM", false}, {"ADDRESS", false}, {"OPEN", true},   {"IDLE", true},
+	        {"WAITING", true},   {"REQUESTS", true}, {"REUSED", true}, {"CONNECT ERRORS", true},
+	        {"TIMEOUTS", true},  {"RETRIES", true},  {"ERRORS", true}, {"IN", true},
+	        {"OUT", true},
 	};
 	static const char *const after[] = {"connect_errors", "timeouts", "retries", "errors"};
 	struct table *t = table_create(columns, ARRAY_LEN(columns));
@@ -140,7 +145,8 @@ void render_upstreams(json_t *result, FILE *out)
 	json_t *row;
 	size_t i;
 
-	json_array_foreach(rows, i, row) {
+	json_array_foreach(rows, i, row)
+	{
 		double requests = json_number_value(json_object_get(row, "requests"));
 		double reused = json_number_value(json_object_get(row, "reused"));
 

@@ -32,9 +32,7 @@ static json_t *rows_of(json_t *result)
 	const char *name;
 	json_t *value;
 
-	json_object_foreach(result, name, value)
-		if (json_is_array(value))
-			return value;
+	json_object_foreach(result, name, value) if (json_is_array(value)) return value;
 	return NULL;
 }
 
@@ -62,9 +60,9 @@ static enum status ask_all(struct cli_client *c, struct cli_args *args, json_t *
 			break;
 		json_object_set(args->args, "cursor", next);
 		if (limit)
-			json_object_set_new(args->args, "limit",
-					    json_integer((json_int_t)(limit -
-								      json_array_size(rows))));
+			json_object_set_new(
+			        args->args, "limit",
+			        json_integer((json_int_t)(limit - json_array_size(rows))));
 		st = client_ask(c, cmd, args->args, &more);
 		if (st != ST_OK) {
 			json_decref(*result);
@@ -105,8 +103,8 @@ static int version_run(struct cli_args *args)
 	    client_ask(&c, "version", args->args, &control) != ST_OK)
 		control = json_null();
 	client_close(&c);
-	return result_print(args,
-			    json_pack("{s:s, s:o}", "sluicectl", SLUICE_VERSION, "control", control));
+	return result_print(
+	        args, json_pack("{s:s, s:o}", "sluicectl", SLUICE_VERSION, "control", control));
 }
 
 static int server_run(struct cli_args *args)
@@ -116,10 +114,10 @@ static int server_run(struct cli_args *args)
 
 	if (client_open(&c, args->socket) != ST_OK)
 		return client_fail(&c);
-	enum status st = is_listing(args->command)
-				 ? ask_all(&c, args, &result)
-				 : client_ask(&c, command_infos[args->command].name, args->args,
-					      &result);
+	enum status st =
+	        is_listing(args->command)
+	                ? ask_all(&c, args, &result)
+	                : client_ask(&c, command_infos[args->command].name, args->args, &result);
 
 	if (st != ST_OK)
 		return client_fail(&c);

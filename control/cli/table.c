@@ -118,12 +118,12 @@ void table_print(struct table *t, FILE *out)
 	widths_find(t, widths);
 	for (uint32_t i = 0; t->titles && i < t->count; i++)
 		cell_print(out, t->columns[i].title, widths[i], t->columns[i].right,
-			   i == t->count - 1);
+		           i == t->count - 1);
 	for (size_t i = 0; i < t->used; i++) {
 		uint32_t column = (uint32_t)(i % t->count);
 
 		cell_print(out, t->cells[i], widths[column], t->columns[column].right,
-			   column == t->count - 1);
+		           column == t->count - 1);
 		free(t->cells[i]);
 	}
 	free(t->cells);

@@ -14,8 +14,8 @@ enum {
 };
 
 enum metric_id {
-#define METRIC(id, name, type, labels, help)  METRIC_##id,
-#define UPSTREAM(field, name, type, help)     METRIC_upstream_##field,
+#define METRIC(id, name, type, labels, help) METRIC_##id,
+#define UPSTREAM(field, name, type, help)    METRIC_upstream_##field,
 #include "control/metrics/metrics.def"
 #undef METRIC
 #undef UPSTREAM
@@ -23,12 +23,12 @@ enum metric_id {
 };
 
 const struct metric_info metric_infos[] = {
-#define METRIC(id, name, type, labels, help)  {name, type, labels, help},
-#define UPSTREAM(field, name, type, help)     {name, type, "upstream, address", help},
+#define METRIC(id, name, type, labels, help) {name, type, labels, help},
+#define UPSTREAM(field, name, type, help)    {name, type, "upstream, address", help},
 #include "control/metrics/metrics.def"
 #undef METRIC
 #undef UPSTREAM
-	{NULL, NULL, NULL, NULL},
+        {NULL, NULL, NULL, NULL},
 };
 
 const char *metrics_counter_type(const struct counter_info *info)
@@ -73,9 +73,8 @@ void metrics_family_help(uint32_t id, char *out, size_t room)
 	out[0] = '\0';
 	for (uint32_t i = id; i < CTR_COUNT && len < room; i++) {
 		if (same_family(i, id))
-			len += (size_t)snprintf(out + len, room - len, "%s%s: %s",
-						len ? "; " : "", counter_infos[i].labels,
-						counter_infos[i].help);
+			len += (size_t)snprintf(out + len, room - len, "%s%s: %s", len ? "; " : "",
+			                        counter_infos[i].labels, counter_infos[i].help);
 	}
 }
 
@@ -109,8 +108,8 @@ static void counter_samples(struct text_page *p, const struct summary *s, uint32
 	char labels[LABELS_MAX];
 
 	for (uint32_t core = 0; core < s->cores; core++) {
-		snprintf(labels, sizeof(labels), "core=\"%u\"%s%s", core,
-			 *info->labels ? "," : "", info->labels);
+		snprintf(labels, sizeof(labels), "core=\"%u\"%s%s", core, *info->labels ? "," : "",
+		         info->labels);
 		page_sample(p, info->metric, labels, s->by_core[core].counters.v[id]);
 	}
 }
@@ -124,15 +123,16 @@ static void counter_families(struct text_page *p, const struct summary *s)
 			continue;
 		metrics_family_help(id, help, sizeof(help));
 		page_family(p, counter_infos[id].metric, metrics_counter_type(&counter_infos[id]),
-			    help);
+		            help);
 		for (uint32_t i = id; i < CTR_COUNT; i++)
 			if (same_family(i, id))
 				counter_samples(p, s, i);
 	}
 }
 
-/* Two bounds an octave. Each is the largest value of one of struct hist's buckets, so that no count is
- * an estimate. _count is the sum of the buckets, because the writer's own count may be ahead of them. */
+/* Two bounds an octave. Each is the largest value of one of struct hist's buckets, so that no count
+ * is an estimate. _count is the sum of the buckets, because the writer's own count may be ahead of
+ * them. */
 static void duration_samples(struct text_page *p, const struct hist *h, const char *labels)
 {
 	const char *name = metric_infos[METRIC_duration].name;
@@ -147,7 +147,7 @@ static void duration_samples(struct text_page *p, const struct hist *h, const ch
 		while (next <= last)
 			below += h->bucket[next++];
 		page_printf(p, "%s_bucket{%s,le=\"%.6f\"} %" PRIu64 "\n", name, labels,
-			    (double)hist_bucket_max_ns(last) / (double)NS_PER_MS, below);
+		            (double)hist_bucket_max_ns(last) / (double)NS_PER_MS, below);
 	}
 	while (next < HIST_BUCKETS)
 		below += h->bucket[next++];
@@ -173,8 +173,8 @@ static uint64_t row_value(const struct upstream_row *row, enum metric_id id)
 {
 	switch (id) {
 #define METRIC(metric, name, type, labels, help)
-#define UPSTREAM(field, name, type, help)                                                          \
-	case METRIC_upstream_##field:                                                              \
+#define UPSTREAM(field, name, type, help) \
+	case METRIC_upstream_##field:     \
 		return row->field;
 #include "control/metrics/metrics.def"
 #undef METRIC
@@ -198,7 +198,7 @@ static void upstream_families(struct text_page *p, const struct metrics_view *vi
 			page_quote(address, sizeof(address), view->rows[i].address);
 			snprintf(labels, sizeof(labels), "upstream=%s,address=%s", name, address);
 			page_sample(p, metric_infos[id].name, labels,
-				    row_value(&view->rows[i], id));
+			            row_value(&view->rows[i], id));
 		}
 	}
 }

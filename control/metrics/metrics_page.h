@@ -18,7 +18,8 @@ struct metric_info {
 /* What metrics.def lists, in its order; a row with a NULL name ends it. */
 extern const struct metric_info metric_infos[];
 
-/* "gauge" for the few of counters.def that say what there is now, "counter" for those that count. */
+/* "gauge" for the few of counters.def that say what there is now, "counter" for those that count.
+ */
 const char *metrics_counter_type(const struct counter_info *info);
 /* Is this the first row of counters.def with its metric's name? Then its family is written here. */
 bool metrics_family_begins(uint32_t id);

@@ -8,15 +8,15 @@
 enum { HELP_MAX = 2048 };
 
 static const char head[] =
-	"# Metrics\n\n"
-	"Made by `metrics_reference` from `lib/counters.def` and `control/metrics/metrics.def`; do "
-	"not edit.\n\n"
-	"`GET /metrics` on `admin.metrics_address` and `admin.metrics_port` gives them in "
-	"Prometheus' text format. The\ncores' counters lie in shared memory: a scrape costs them "
-	"nothing. `GET /metrics.json` is a summary; `/healthz`\nanswers 200 while control runs, "
-	"`/readyz` 503 while no dataplane is attached or a drain goes on.\n\n"
-	"Counters begin at zero when the dataplane starts. Without a dataplane, its families have "
-	"no samples.\n\n";
+        "# Metrics\n\n"
+        "Made by `metrics_reference` from `lib/counters.def` and `control/metrics/metrics.def`; do "
+        "not edit.\n\n"
+        "`GET /metrics` on `admin.metrics_address` and `admin.metrics_port` gives them in "
+        "Prometheus' text format. The\ncores' counters lie in shared memory: a scrape costs them "
+        "nothing. `GET /metrics.json` is a summary; `/healthz`\nanswers 200 while control runs, "
+        "`/readyz` 503 while no dataplane is attached or a drain goes on.\n\n"
+        "Counters begin at zero when the dataplane starts. Without a dataplane, its families have "
+        "no samples.\n\n";
 
 /* A bar would end a cell. */
 static void cell(const char *text)

@@ -39,9 +39,9 @@ enum status metrics_view_read(const struct control *ctl, struct metrics_view *ou
 	struct upstream_row row;
 
 	*out = (struct metrics_view){
-		.attached = chan_server_attached(ctl->chan),
-		.draining = ctl->draining,
-		.uptime_ms = (loop_now_ns(ctl->loop) - ctl->started_ns) / NS_PER_MS,
+	        .attached = chan_server_attached(ctl->chan),
+	        .draining = ctl->draining,
+	        .uptime_ms = (loop_now_ns(ctl->loop) - ctl->started_ns) / NS_PER_MS,
 	};
 	if (out->attached) {
 		out->cores = chan_server_cores(ctl->chan);

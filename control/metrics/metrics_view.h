@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * What belongs to the loop's thread, copied so that the metrics thread may read it: the attachment and
- * the rows of the upstreams. The loop publishes, the metrics thread takes copies; a mutex between. */
+ * What belongs to the loop's thread, copied so that the metrics thread may read it: the attachment
+ * and the rows of the upstreams. The loop publishes, the metrics thread takes copies; a mutex
+ * between. */
 #ifndef CONTROL_METRICS_METRICS_VIEW_H
 #define CONTROL_METRICS_METRICS_VIEW_H
 

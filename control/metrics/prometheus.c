@@ -67,7 +67,8 @@ static enum status view_take(struct metrics *m, struct metrics_view *out)
 	return st;
 }
 
-/* The dataplane may have gone since the loop published: then it is not up, whatever the view says. */
+/* The dataplane may have gone since the loop published: then it is not up, whatever the view says.
+ */
 static enum status reading_take(struct metrics *m, struct metrics_view *view, struct summary *s)
 {
 	enum status st = view_take(m, view);
@@ -103,7 +104,7 @@ static struct answer page_text(const struct metrics_view *view, const struct sum
 		page.text = NULL;
 	}
 	return (struct answer){MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8", page.text,
-			       page.len};
+	                       page.len};
 }
 
 static struct answer page_json(const struct metrics_view *view, const struct summary *s)
@@ -161,7 +162,7 @@ static enum MHD_Result answer_queue(struct MHD_Connection *connection, struct an
 	if (!a->text)
 		return MHD_NO; /* out of memory: the connection closes */
 	struct MHD_Response *r =
-		MHD_create_response_from_buffer(a->len, a->text, MHD_RESPMEM_MUST_FREE);
+	        MHD_create_response_from_buffer(a->len, a->text, MHD_RESPMEM_MUST_FREE);
 
 	if (!r) {
 		free(a->text);
@@ -176,11 +177,11 @@ static enum MHD_Result answer_queue(struct MHD_Connection *connection, struct an
 	return rc;
 }
 
-/* Called by libmicrohttpd: first with the head, then with pieces of a body, which are ignored, and last
- * with none. */
+/* Called by libmicrohttpd: first with the head, then with pieces of a body, which are ignored, and
+ * last with none. */
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *url,
-				  const char *method, const char *version, const char *body,
-				  size_t *body_len, void **seen)
+                                  const char *method, const char *version, const char *body,
+                                  size_t *body_len, void **seen)
 {
 	static char marker;
 	struct answer a;
@@ -228,20 +229,20 @@ static enum status daemon_start(struct metrics *m, const struct config_admin *cf
 
 	if (!address_parse(cfg, &addr)) {
 		log_error("metrics", "admin.metrics_address %s is no IP address",
-			  cfg->metrics_address);
+		          cfg->metrics_address);
 		return ST_INVALID;
 	}
 	if (addr.ss_family == AF_INET6)
 		flags |= MHD_USE_IPv6;
 	m->daemon = MHD_start_daemon(flags, cfg->metrics_port, NULL, NULL, on_request, m,
-				     MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&addr,
-				     MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
-				     MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S,
-				     MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u, MHD_OPTION_END);
+	                             MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&addr,
+	                             MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
+	                             MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S,
+	                             MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u, MHD_OPTION_END);
 	if (m->daemon)
 		return ST_OK;
 	log_error("metrics", "cannot listen on %s port %u; is it in use? See admin.metrics_port",
-		  cfg->metrics_address, cfg->metrics_port);
+	          cfg->metrics_address, cfg->metrics_port);
 	return ST_IO;
 }
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * HTTP for Prometheus and for probes on admin.metrics_address:metrics_port: GET /metrics (text format
- * 0.0.4), /metrics.json (a summary), /healthz (200 while control runs), /readyz (503 while no
- * dataplane is attached).
+ * HTTP for Prometheus and for probes on admin.metrics_address:metrics_port: GET /metrics (text
+ * format 0.0.4), /metrics.json (a summary), /healthz (200 while control runs), /readyz (503 while
+ * no dataplane is attached).
  *
- * Called by main. A thread of its own serves it, so that a scrape never delays a miss, and costs the
- * cores nothing but reads of their counters. That thread reads the cores' statistics from the shared
- * memory, and everything else from a copy that a timer on the loop makes (metrics_view). */
+ * Called by main. A thread of its own serves it, so that a scrape never delays a miss, and costs
+ * the cores nothing but reads of their counters. That thread reads the cores' statistics from the
+ * shared memory, and everything else from a copy that a timer on the loop makes (metrics_view). */
 #ifndef CONTROL_METRICS_PROMETHEUS_H
 #define CONTROL_METRICS_PROMETHEUS_H
 

@@ -62,12 +62,12 @@ static json_t *quantile_json(const struct hist *h, double q)
 
 json_t *summary_latency_json(const struct hist *h)
 {
-	json_t *mean = h->count == 0 ? json_null() : json_integer((json_int_t)(h->sum_ns / h->count));
+	json_t *mean =
+	        h->count == 0 ? json_null() : json_integer((json_int_t)(h->sum_ns / h->count));
 
-	return json_pack("{s:I, s:o, s:o, s:o, s:o, s:o}", "count", (json_int_t)h->count,
-			 "mean_ns", mean, "p50_ns", quantile_json(h, 0.5), "p90_ns",
-			 quantile_json(h, 0.9), "p99_ns", quantile_json(h, 0.99), "p999_ns",
-			 quantile_json(h, 0.999));
+	return json_pack("{s:I, s:o, s:o, s:o, s:o, s:o}", "count", (json_int_t)h->count, "mean_ns",
+	                 mean, "p50_ns", quantile_json(h, 0.5), "p90_ns", quantile_json(h, 0.9),
+	                 "p99_ns", quantile_json(h, 0.99), "p999_ns", quantile_json(h, 0.999));
 }
 
 static json_int_t total_of(const struct summary *s, enum counter_id id)
@@ -85,18 +85,17 @@ json_t *summary_json(const struct summary *s, bool up)
 
 	hist_merge(&all, &s->total.miss);
 	latency = json_pack("{s:o, s:o, s:o}", "all", summary_latency_json(&all), "hit",
-			    summary_latency_json(&s->total.hit), "miss",
-			    summary_latency_json(&s->total.miss));
+	                    summary_latency_json(&s->total.hit), "miss",
+	                    summary_latency_json(&s->total.miss));
 	cache = json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I}", "hit_ratio",
-			  ratio_json(summary_hit_ratio(&s->total.counters)), "hits",
-			  total_of(s, CTR_cache_hit), "misses", total_of(s, CTR_cache_miss),
-			  "stale", total_of(s, CTR_cache_stale), "bypass",
-			  total_of(s, CTR_cache_bypass), "objects",
-			  total_of(s, CTR_cache_objects), "bytes", total_of(s, CTR_cache_bytes));
-	return json_pack("{s:b, s:I, s:I, s:I, s:o, s:I, s:o, s:o}", "up", up, "cores",
-			 (json_int_t)s->cores, "requests_total", (json_int_t)requests,
-			 "errors_total", (json_int_t)errors, "error_ratio",
-			 ratio_json(requests ? (double)errors / (double)requests : -1),
-			 "connections", total_of(s, CTR_tcp_conns), "cache", cache, "latency",
-			 latency);
+	                  ratio_json(summary_hit_ratio(&s->total.counters)), "hits",
+	                  total_of(s, CTR_cache_hit), "misses", total_of(s, CTR_cache_miss),
+	                  "stale", total_of(s, CTR_cache_stale), "bypass",
+	                  total_of(s, CTR_cache_bypass), "objects", total_of(s, CTR_cache_objects),
+	                  "bytes", total_of(s, CTR_cache_bytes));
+	return json_pack(
+	        "{s:b, s:I, s:I, s:I, s:o, s:I, s:o, s:o}", "up", up, "cores", (json_int_t)s->cores,
+	        "requests_total", (json_int_t)requests, "errors_total", (json_int_t)errors,
+	        "error_ratio", ratio_json(requests ? (double)errors / (double)requests : -1),
+	        "connections", total_of(s, CTR_tcp_conns), "cache", cache, "latency", latency);
 }

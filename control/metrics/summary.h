@@ -11,8 +11,8 @@
 #include <jansson.h>
 
 struct summary {
-	uint32_t cores;           /* that could be read */
-	struct core_stats total;  /* sums */
+	uint32_t cores;             /* that could be read */
+	struct core_stats total;    /* sums */
 	struct core_stats *by_core; /* cores of them */
 };
 
@@ -20,8 +20,8 @@ struct summary {
 enum status summary_collect(struct summary *s, struct chan_server *chan, uint32_t cores);
 void summary_free(struct summary *s);
 
-/* Hits among the requests that a cache may answer (hit, miss, stale; not bypass); -1 when there were
- * none. */
+/* Hits among the requests that a cache may answer (hit, miss, stale; not bypass); -1 when there
+ * were none. */
 double summary_hit_ratio(const struct counters *c);
 /* {"count", "mean_ns", "p50_ns", "p90_ns", "p99_ns", "p999_ns"}; the quantiles are null when there
  * were no events. */

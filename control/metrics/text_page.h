@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Prometheus text format 0.0.4 into a growing buffer. Knows the format and nothing of Sluice. Memory
- * that runs out is remembered (failed), and writes after it do nothing. */
+ * Prometheus text format 0.0.4 into a growing buffer. Knows the format and nothing of Sluice.
+ * Memory that runs out is remembered (failed), and writes after it do nothing. */
 #ifndef CONTROL_METRICS_TEXT_PAGE_H
 #define CONTROL_METRICS_TEXT_PAGE_H
 
