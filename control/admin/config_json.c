@@ -70,6 +70,16 @@ static json_t *param_json(const struct param *p, const char *base)
 	}
 }
 
+/* Has the key a meaning in this structure? config_load gives every port a role, and refuses one that
+ * the file names where it says nothing. */
+static bool param_applies(const struct param *p, const char *base)
+{
+	const struct config_port *port = (const void *)base;
+
+	return p->section != PARAM_port || p->offset != offsetof(struct config_port, role) ||
+	       port->type == PORT_MEMIF;
+}
+
 /* A text that is not set is left out: the file knows no null. */
 static json_t *section_json(enum param_section section, const char *base)
 {
@@ -77,12 +87,16 @@ static json_t *section_json(enum param_section section, const char *base)
 	json_t *out = json_object();
 
 	for (uint32_t i = 0; i < group.count; i++) {
-		json_t *value = param_json(&group.params[i], base);
+		const struct param *p = &group.params[i];
+
+		if (!param_applies(p, base))
+			continue;
+		json_t *value = param_json(p, base);
 
 		if (json_is_null(value))
 			json_decref(value);
 		else
-			json_object_set_new(out, group.params[i].key, value);
+			json_object_set_new(out, p->key, value);
 	}
 	return out;
 }
