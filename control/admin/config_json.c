@@ -70,14 +70,17 @@ static json_t *param_json(const struct param *p, const char *base)
 	}
 }
 
-/* Has the key a meaning in this structure? config_load gives every port a role, and refuses one that
- * the file names where it says nothing. */
+/* Has the key a meaning in this structure? config_load refuses these two where they say nothing. */
 static bool param_applies(const struct param *p, const char *base)
 {
 	const struct config_port *port = (const void *)base;
+	const struct config_cache *cache = (const void *)base;
 
-	return p->section != PARAM_port || p->offset != offsetof(struct config_port, role) ||
-	       port->type == PORT_MEMIF;
+	if (p->section == PARAM_port && p->offset == offsetof(struct config_port, role))
+		return port->type == PORT_MEMIF;
+	if (p->section == PARAM_cache && p->offset == offsetof(struct config_cache, ttl_s))
+		return cache->mode == CONFIG_CACHE_TTL;
+	return true;
 }
 
 /* A text that is not set is left out: the file knows no null. */

@@ -56,7 +56,7 @@ static void render_purge(json_t *result, FILE *out)
 {
 	char n[UNIT_TEXT];
 
-	fprintf(out, "%s entries removed\n", member_count(n, result, "purged"));
+	fprintf(out, "Entries removed: %s\n", member_count(n, result, "purged"));
 }
 
 static void render_reload(json_t *result, FILE *out)

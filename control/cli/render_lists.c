@@ -127,7 +127,7 @@ void render_cache_get(json_t *result, FILE *out)
 		}
 	}
 	if (unanswered > 0)
-		fprintf(out, "%zu cores did not answer\n", unanswered);
+		fprintf(out, "\nCores that did not answer: %zu\n", unanswered);
 }
 
 void render_upstreams(json_t *result, FILE *out)

@@ -18,11 +18,11 @@ struct upstreams {
 static struct upstreams fake_upstreams;
 
 static const char config_text[] = "node: test\n"
-				  "listeners: [{address: 192.0.2.10}]\n"
-				  "ports: [{interface: veth0, cores: [0]}]\n"
-				  "upstreams: [{name: api, addresses: [\"127.0.0.1:8080\"]}]\n"
-				  "routes: [{upstream: api, cache: {mode: \"off\"}}]\n"
-				  "admin: {socket: %s/deep/er/admin.sock, metrics_port: %u}\n";
+                                  "listeners: [{address: 192.0.2.10}]\n"
+                                  "ports: [{interface: veth0, cores: [0]}]\n"
+                                  "upstreams: [{name: api, addresses: [\"127.0.0.1:8080\"]}]\n"
+                                  "routes: [{upstream: api, cache: {mode: \"off\"}}]\n"
+                                  "admin: {socket: %s/deep/er/admin.sock, metrics_port: %u}\n";
 
 static struct config *config_make(const char *dir, uint16_t metrics_port)
 {
@@ -130,7 +130,7 @@ bool chan_server_stats(struct chan_server *s, uint32_t core, struct core_stats *
 }
 
 static size_t conn_records(const struct chan_server *s, const struct fake_pending *q,
-			   unsigned char *at, uint64_t *next)
+                           unsigned char *at, uint64_t *next)
 {
 	uint64_t i = q->cursor;
 	uint64_t end = min_u64(i + q->max, s->conns);
@@ -138,13 +138,13 @@ static size_t conn_records(const struct chan_server *s, const struct fake_pendin
 
 	for (; i < end; i++) {
 		struct chan_conn_row row = {
-			.local = {[10] = 0xff, [11] = 0xff, [12] = 192, [14] = 2, [15] = 10},
-			.remote = {0x20, 0x01, 0x0d, 0xb8, [15] = (uint8_t)i},
-			.local_port = 80,
-			.remote_port = (uint16_t)(40000 + i),
-			.state = (uint8_t)(i % 2 ? 10 : 4),
-			.srtt_us = 150,
-			.age_s = 7,
+		        .local = {[10] = 0xff, [11] = 0xff, [12] = 192, [14] = 2, [15] = 10},
+		        .remote = {0x20, 0x01, 0x0d, 0xb8, [15] = (uint8_t)i},
+		        .local_port = 80,
+		        .remote_port = (uint16_t)(40000 + i),
+		        .state = (uint8_t)(i % 2 ? 10 : 4),
+		        .srtt_us = 150,
+		        .age_s = 7,
 		};
 
 		memcpy(at + len, &row, sizeof(row));
@@ -157,15 +157,15 @@ static size_t conn_records(const struct chan_server *s, const struct fake_pendin
 static size_t object_record(unsigned char *at, const char *key, const char *fields)
 {
 	struct object o = {
-		.response_ms = clock_wall_ns() / NS_PER_MS - 5000,
-		.expires_ms = clock_wall_ns() / NS_PER_MS + 60500,
-		.body_len = 100,
-		.key_len = (uint32_t)strlen(key),
-		.fields_len = (uint32_t)strlen(fields),
-		.status = 200,
-		/* As the core sends rows: with places in field lines that it left out. */
-		.etag_off = 6,
-		.etag_len = 3,
+	        .response_ms = clock_wall_ns() / NS_PER_MS - 5000,
+	        .expires_ms = clock_wall_ns() / NS_PER_MS + 60500,
+	        .body_len = 100,
+	        .key_len = (uint32_t)strlen(key),
+	        .fields_len = (uint32_t)strlen(fields),
+	        .status = 200,
+	        /* As the core sends rows: with places in field lines that it left out. */
+	        .etag_off = 6,
+	        .etag_len = 3,
 	};
 
 	memcpy(at, &o, sizeof(o));
@@ -175,7 +175,7 @@ static size_t object_record(unsigned char *at, const char *key, const char *fiel
 }
 
 static size_t cache_records(const struct chan_server *s, const struct fake_pending *q,
-			    unsigned char *at, uint64_t *next)
+                            unsigned char *at, uint64_t *next)
 {
 	uint64_t end = min_u64(q->cursor + q->max, s->entries);
 	size_t len = 0;
@@ -183,7 +183,7 @@ static size_t cache_records(const struct chan_server *s, const struct fake_pendi
 
 	for (uint64_t i = q->cursor; i < end; i++) {
 		snprintf(key, sizeof(key), "api.example/v1/%u/%llu", q->core,
-			 (unsigned long long)i);
+		         (unsigned long long)i);
 		len += align_up(object_record(at + len, key, ""), 8);
 	}
 	*next = end < s->entries ? end : 0;
@@ -193,12 +193,12 @@ static size_t cache_records(const struct chan_server *s, const struct fake_pendi
 static size_t info_record(const struct fake_pending *q, unsigned char *at)
 {
 	struct chan_core_info info = {
-		.uptime_ms = 61000,
-		.snapshot_id = 7,
-		.core_id = q->core + 2,
-		.conns = 3,
-		.up_blocks_free = 1000,
-		.pkts_free = 16000,
+	        .uptime_ms = 61000,
+	        .snapshot_id = 7,
+	        .core_id = q->core + 2,
+	        .conns = 3,
+	        .up_blocks_free = 1000,
+	        .pkts_free = 16000,
 	};
 
 	memcpy(at, &info, sizeof(info));
@@ -224,7 +224,8 @@ static void answer(struct chan_server *s, const struct fake_pending *q)
 		break;
 	case CHAN_QUERY_CACHE_GET:
 		if (q->core == s->entry_core)
-			len = object_record(block, "api.example/v1/1", "ETag: \"1\"\r\nVia: \xe9\r\n");
+			len = object_record(block, "api.example/v1/1",
+			                    "ETag: \"1\"\r\nVia: \xe9\r\n");
 		next = len > 0;
 		break;
 	case CHAN_QUERY_INFO:
@@ -252,7 +253,7 @@ void fake_answer_all(struct chan_server *s)
 }
 
 void chan_server_query(struct chan_server *s, uint32_t core, enum chan_query kind, uint64_t cursor,
-		       uint32_t max, struct span key, chan_result_fn cb, void *arg)
+                       uint32_t max, struct span key, chan_result_fn cb, void *arg)
 {
 	struct fake_pending q = {core, kind, cursor, max, cb, arg};
 
@@ -266,7 +267,7 @@ void chan_server_query(struct chan_server *s, uint32_t core, enum chan_query kin
 }
 
 void chan_server_purge(struct chan_server *s, struct span text, bool pattern, chan_result_fn cb,
-		       void *arg)
+                       void *arg)
 {
 	s->purges++;
 	s->purge_pattern = pattern;
@@ -293,16 +294,16 @@ void control_reload(struct control *ctl, control_done_fn done, void *arg)
 bool upstreams_row(const struct upstreams *u, uint32_t index, struct upstream_row *out)
 {
 	static const struct upstream_row rows[] = {
-		{.name = "api",
-		 .address = "127.0.0.1:8080",
-		 .open = 3,
-		 .idle = 2,
-		 .requests = 1000,
-		 .reused = 997,
-		 .connects = 3,
-		 .bytes_in = 1 << 20,
-		 .bytes_out = 4096},
-		{.name = "od\"d\\name", .address = "[::1]:8081", .connect_errors = 5},
+	        {.name = "api",
+	         .address = "127.0.0.1:8080",
+	         .open = 3,
+	         .idle = 2,
+	         .requests = 1000,
+	         .reused = 997,
+	         .connects = 3,
+	         .bytes_in = 1 << 20,
+	         .bytes_out = 4096},
+	        {.name = "od\"d\\name", .address = "[::1]:8081", .connect_errors = 5},
 	};
 
 	(void)u;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Doubles of what the admin socket and the metrics ask of the rest of control, linked in its place. A
- * test sets the fields; a question is answered at once, or (later) when the test says so. */
+ * Doubles of what the admin socket and the metrics ask of the rest of control, linked in its place.
+ * A test sets the fields; a question is answered at once, or (later) when the test says so. */
 #ifndef TESTS_UNIT_ADMIN_FAKE_CONTROL_H
 #define TESTS_UNIT_ADMIN_FAKE_CONTROL_H
 
@@ -22,13 +22,13 @@ struct fake_pending {
 
 struct chan_server {
 	bool attached;
-	bool later;            /* answers wait for fake_answer_all */
+	bool later; /* answers wait for fake_answer_all */
 	uint32_t cores;
-	uint32_t conns;        /* a core */
-	uint32_t entries;      /* a core */
-	uint32_t entry_core;   /* CACHE_GET finds the key here only */
-	bool no_answer_core1;  /* core 1 gives ST_TIMEOUT */
-	bool garbage;          /* records are malformed */
+	uint32_t conns;       /* a core */
+	uint32_t entries;     /* a core */
+	uint32_t entry_core;  /* CACHE_GET finds the key here only */
+	bool no_answer_core1; /* core 1 gives ST_TIMEOUT */
+	bool garbage;         /* records are malformed */
 	uint32_t snapshot_calls;
 	uint32_t drain_calls;
 	uint32_t drain_ms;

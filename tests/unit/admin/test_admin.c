@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The admin socket: each command through a real socket, bad input, and clients that go away, stall or
- * come in numbers. */
+ * The admin socket: each command through a real socket, bad input, and clients that go away, stall
+ * or come in numbers. */
 #include "control/admin/admin_server.h"
 #include "control/admin/commands.h"
 #include "control/admin/config_json.h"
@@ -222,8 +222,7 @@ static void test_status_in_trouble(void **state)
 	json_decref(r);
 	f->ctl->chan->attached = false;
 	r = ask_ok(f, "{\"cmd\":\"status\"}");
-	assert_true(json_is_false(
-		json_object_get(json_object_get(r, "dataplane"), "attached")));
+	assert_true(json_is_false(json_object_get(json_object_get(r, "dataplane"), "attached")));
 	json_decref(r);
 }
 
@@ -296,8 +295,9 @@ static void test_conns_pages(void **state)
 		answers++;
 		more = json_is_string(next);
 		if (more)
-			snprintf(line, sizeof(line), "{\"cmd\":\"conns\",\"args\":{\"cursor\":\"%s\"}}",
-				 json_string_value(next));
+			snprintf(line, sizeof(line),
+			         "{\"cmd\":\"conns\",\"args\":{\"cursor\":\"%s\"}}",
+			         json_string_value(next));
 		json_decref(r);
 	}
 	assert_int_equal(rows, 10000);
@@ -306,14 +306,15 @@ static void test_conns_pages(void **state)
 
 static void test_cursors_refused(void **state)
 {
-	static const char *const cursors[] = {"",   "1",    ":",   "1:",	"x:1", "64:0",
-					      "1:x", "1:1x", "-1:0", "0:99999999999999999999999"};
+	static const char *const cursors[] = {
+	        "",     "1",   ":",    "1:",   "x:1",
+	        "64:0", "1:x", "1:1x", "-1:0", "0:99999999999999999999999"};
 	struct fixture *f = *state;
 	char line[128];
 
 	for (uint32_t i = 0; i < ARRAY_LEN(cursors); i++) {
-		snprintf(line, sizeof(line), "{\"cmd\":\"cache list\",\"args\":{\"cursor\":\"%s\"}}",
-			 cursors[i]);
+		snprintf(line, sizeof(line),
+		         "{\"cmd\":\"cache list\",\"args\":{\"cursor\":\"%s\"}}", cursors[i]);
 		expect_error(f, line, "Not a cursor");
 	}
 }
@@ -364,7 +365,7 @@ static void test_cache(void **state)
 	assert_string_equal(text_at(row, "etag"), "\"1\"");
 	/* A byte that is not UTF-8 comes as Latin-1. */
 	assert_string_equal(json_string_value(json_array_get(json_object_get(row, "fields"), 1)),
-			    "Via: \xc3\xa9");
+	                    "Via: \xc3\xa9");
 	json_decref(r);
 	s->entry_core = 9;
 	expect_error(f, "{\"cmd\":\"cache get\",\"args\":{\"key\":\"x\"}}", "No core has");
@@ -467,13 +468,13 @@ static void test_version(void **state)
 static void test_detached(void **state)
 {
 	static const char *const lines[] = {
-		"{\"cmd\":\"stats\"}",
-		"{\"cmd\":\"conns\"}",
-		"{\"cmd\":\"drops\"}",
-		"{\"cmd\":\"cache list\"}",
-		"{\"cmd\":\"cache get\",\"args\":{\"key\":\"k\"}}",
-		"{\"cmd\":\"cache purge\",\"args\":{\"key\":\"k\"}}",
-		"{\"cmd\":\"drain\"}",
+	        "{\"cmd\":\"stats\"}",
+	        "{\"cmd\":\"conns\"}",
+	        "{\"cmd\":\"drops\"}",
+	        "{\"cmd\":\"cache list\"}",
+	        "{\"cmd\":\"cache get\",\"args\":{\"key\":\"k\"}}",
+	        "{\"cmd\":\"cache purge\",\"args\":{\"key\":\"k\"}}",
+	        "{\"cmd\":\"drain\"}",
 	};
 	struct fixture *f = *state;
 
@@ -488,28 +489,28 @@ static void test_bad_requests(void **state)
 		const char *line;
 		const char *part;
 	} cases[] = {
-		{"", "Not JSON"},
-		{"status", "Not JSON"},
-		{"{\"cmd\":\"status\"", "Not JSON"},
-		{"{\"cmd\":\"status\"} x", "Not JSON"},
-		{"{\"cmd\":\"status\",\"cmd\":\"stats\"}", "Not JSON"},
-		{"{\"cmd\":\"\xff\"}", "Not JSON"},
-		{"[]", "no text member \"cmd\""},
-		{"{}", "no text member \"cmd\""},
-		{"{\"cmd\":1}", "no text member \"cmd\""},
-		{"{\"cmd\":\"status\",\"args\":[]}", "\"args\" is no object"},
-		{"{\"cmd\":\"status\",\"arg\":{}}", "\"arg\" is not known"},
-		{"{\"cmd\":\"\"}", "No command"},
-		{"{\"cmd\":\"stat\"}", "No command \"stat\""},
-		{"{\"cmd\":\"cache\"}", "No command"},
-		{"{\"cmd\":\"config check\",\"args\":{\"file\":\"x\"}}", "not done by the server"},
-		{"{\"cmd\":\"status\",\"args\":{\"x\":1}}", "no argument \"x\""},
-		{"{\"cmd\":\"conns\",\"args\":{\"limit\":-1}}", "whole number"},
-		{"{\"cmd\":\"conns\",\"args\":{\"limit\":1.5}}", "whole number"},
-		{"{\"cmd\":\"conns\",\"args\":{\"limit\":\"1\"}}", "whole number"},
-		{"{\"cmd\":\"conns\",\"args\":{\"state\":4}}", "a string"},
-		{"{\"cmd\":\"drops\",\"args\":{\"all\":1}}", "true or false"},
-		{"{\"cmd\":\"cache get\"}", "needs the argument \"key\""},
+	        {"", "Not JSON"},
+	        {"status", "Not JSON"},
+	        {"{\"cmd\":\"status\"", "Not JSON"},
+	        {"{\"cmd\":\"status\"} x", "Not JSON"},
+	        {"{\"cmd\":\"status\",\"cmd\":\"stats\"}", "Not JSON"},
+	        {"{\"cmd\":\"\xff\"}", "Not JSON"},
+	        {"[]", "no text member \"cmd\""},
+	        {"{}", "no text member \"cmd\""},
+	        {"{\"cmd\":1}", "no text member \"cmd\""},
+	        {"{\"cmd\":\"status\",\"args\":[]}", "\"args\" is no object"},
+	        {"{\"cmd\":\"status\",\"arg\":{}}", "\"arg\" is not known"},
+	        {"{\"cmd\":\"\"}", "No command"},
+	        {"{\"cmd\":\"stat\"}", "No command \"stat\""},
+	        {"{\"cmd\":\"cache\"}", "No command"},
+	        {"{\"cmd\":\"config check\",\"args\":{\"file\":\"x\"}}", "not done by the server"},
+	        {"{\"cmd\":\"status\",\"args\":{\"x\":1}}", "no argument \"x\""},
+	        {"{\"cmd\":\"conns\",\"args\":{\"limit\":-1}}", "whole number"},
+	        {"{\"cmd\":\"conns\",\"args\":{\"limit\":1.5}}", "whole number"},
+	        {"{\"cmd\":\"conns\",\"args\":{\"limit\":\"1\"}}", "whole number"},
+	        {"{\"cmd\":\"conns\",\"args\":{\"state\":4}}", "a string"},
+	        {"{\"cmd\":\"drops\",\"args\":{\"all\":1}}", "true or false"},
+	        {"{\"cmd\":\"cache get\"}", "needs the argument \"key\""},
 	};
 	struct fixture *f = *state;
 
@@ -574,10 +575,10 @@ static void test_long_line(void **state)
 static void test_client_gone(void **state)
 {
 	static const char *const lines[] = {
-		"{\"cmd\":\"status\"}\n",
-		"{\"cmd\":\"conns\"}\n",
-		"{\"cmd\":\"cache get\",\"args\":{\"key\":\"k\"}}\n",
-		"{\"cmd\":\"cache purge\",\"args\":{\"key\":\"k\"}}\n",
+	        "{\"cmd\":\"status\"}\n",
+	        "{\"cmd\":\"conns\"}\n",
+	        "{\"cmd\":\"cache get\",\"args\":{\"key\":\"k\"}}\n",
+	        "{\"cmd\":\"cache purge\",\"args\":{\"key\":\"k\"}}\n",
 	};
 	struct fixture *f = *state;
 
@@ -639,8 +640,8 @@ static void test_many_clients(void **state)
 		json_t *answer = answer_read(f, fds[i]);
 
 		assert_int_equal(json_array_size(json_object_get(json_object_get(answer, "result"),
-								 "conns")),
-				 6);
+		                                                 "conns")),
+		                 6);
 		json_decref(answer);
 		close(fds[i]);
 	}
@@ -738,12 +739,12 @@ static void test_tcp_states(void **state)
 		enum tcp_state state;
 		const char *name;
 	} cases[] = {
-		{TCP_CLOSED, "closed"},           {TCP_LISTEN, "listen"},
-		{TCP_SYN_SENT, "syn_sent"},       {TCP_SYN_RECEIVED, "syn_received"},
-		{TCP_ESTABLISHED, "established"}, {TCP_FIN_WAIT_1, "fin_wait_1"},
-		{TCP_FIN_WAIT_2, "fin_wait_2"},   {TCP_CLOSE_WAIT, "close_wait"},
-		{TCP_CLOSING, "closing"},         {TCP_LAST_ACK, "last_ack"},
-		{TCP_TIME_WAIT, "time_wait"},
+	        {TCP_CLOSED, "closed"},           {TCP_LISTEN, "listen"},
+	        {TCP_SYN_SENT, "syn_sent"},       {TCP_SYN_RECEIVED, "syn_received"},
+	        {TCP_ESTABLISHED, "established"}, {TCP_FIN_WAIT_1, "fin_wait_1"},
+	        {TCP_FIN_WAIT_2, "fin_wait_2"},   {TCP_CLOSE_WAIT, "close_wait"},
+	        {TCP_CLOSING, "closing"},         {TCP_LAST_ACK, "last_ack"},
+	        {TCP_TIME_WAIT, "time_wait"},
 	};
 
 	(void)state;
@@ -761,19 +762,19 @@ static void test_tcp_states(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_status),         TEST(test_status_in_trouble),
-		TEST(test_stats),          TEST(test_conns),
-		TEST(test_conns_pages),    TEST(test_cursors_refused),
-		TEST(test_drops),          TEST(test_cache),
-		TEST(test_purge),          TEST(test_upstream_list),
-		TEST(test_reload),         TEST(test_config_show),
-		TEST(test_drain),          TEST(test_version),
-		TEST(test_detached),       TEST(test_bad_requests),
-		TEST(test_one_connection), TEST(test_long_line),
-		TEST(test_client_gone),    TEST(test_stop_before_answer),
-		TEST(test_many_clients),   TEST(test_too_many_clients),
-		TEST(test_slow_client),    TEST(test_core_trouble),
-		TEST(test_socket_file),    cmocka_unit_test(test_tcp_states),
+	        TEST(test_status),         TEST(test_status_in_trouble),
+	        TEST(test_stats),          TEST(test_conns),
+	        TEST(test_conns_pages),    TEST(test_cursors_refused),
+	        TEST(test_drops),          TEST(test_cache),
+	        TEST(test_purge),          TEST(test_upstream_list),
+	        TEST(test_reload),         TEST(test_config_show),
+	        TEST(test_drain),          TEST(test_version),
+	        TEST(test_detached),       TEST(test_bad_requests),
+	        TEST(test_one_connection), TEST(test_long_line),
+	        TEST(test_client_gone),    TEST(test_stop_before_answer),
+	        TEST(test_many_clients),   TEST(test_too_many_clients),
+	        TEST(test_slow_client),    TEST(test_core_trouble),
+	        TEST(test_socket_file),    cmocka_unit_test(test_tcp_states),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

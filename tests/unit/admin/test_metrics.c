@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The metrics page against tests/e2e/check_metrics.py (argument 1: python3, 2: the checker), which must
- * also find fault with pages that are wrong; and the HTTP server. */
+ * The metrics page against tests/e2e/check_metrics.py (argument 1: python3, 2: the checker), which
+ * must also find fault with pages that are wrong; and the HTTP server. */
 #include "control/metrics/metrics_page.h"
 #include "control/metrics/prometheus.h"
 #include "lib/clock.h"
@@ -36,7 +36,7 @@ struct fixture {
 static uint16_t port_find(void)
 {
 	struct sockaddr_in addr = {.sin_family = AF_INET,
-				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	                           .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t len = sizeof(addr);
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
@@ -115,20 +115,21 @@ static void expect_line(const struct fixture *f, const char *line)
 static void test_page(void **state)
 {
 	static const char *const lines[] = {
-		"\nsluice_up{process=\"dataplane\"} 1\n",
-		"# TYPE http_requests_total counter\n",
-		"# TYPE sluice_tcp_connections gauge\n",
-		"# TYPE sluice_cache_objects gauge\n",
-		"# TYPE sluice_cache_bytes gauge\n",
-		"# TYPE http_request_duration_ms histogram\n",
-		"\nhttp_requests_total{core=\"0\"} 0\n",
-		"\nsluice_drops_total{core=\"0\",reason=\"runt\"} 0\n",
-		"\nsluice_shed_total{core=\"0\",reason=\"draining\"} 0\n",
-		"\ncache_requests_total{core=\"0\",tier=\"hot\",result=\"hit\"} 0\n",
-		"\nsluice_upstream_requests_total{upstream=\"api\",address=\"127.0.0.1:8080\"} 1000\n",
-		"{upstream=\"od\\\"d\\\\name\",address=\"[::1]:8081\"} 5\n",
-		"\nsluice_build_info{version=\"" SLUICE_VERSION "\"} 1\n",
-		"\nhttp_request_duration_ms_count{core=\"0\",result=\"miss\"} 0\n",
+	        "\nsluice_up{process=\"dataplane\"} 1\n",
+	        "# TYPE http_requests_total counter\n",
+	        "# TYPE sluice_tcp_connections gauge\n",
+	        "# TYPE sluice_cache_objects gauge\n",
+	        "# TYPE sluice_cache_bytes gauge\n",
+	        "# TYPE http_request_duration_ms histogram\n",
+	        "\nhttp_requests_total{core=\"0\"} 0\n",
+	        "\nsluice_drops_total{core=\"0\",reason=\"runt\"} 0\n",
+	        "\nsluice_shed_total{core=\"0\",reason=\"draining\"} 0\n",
+	        "\ncache_requests_total{core=\"0\",tier=\"hot\",result=\"hit\"} 0\n",
+	        "\nsluice_upstream_requests_total{upstream=\"api\",address=\"127.0.0.1:8080\"} "
+	        "1000\n",
+	        "{upstream=\"od\\\"d\\\\name\",address=\"[::1]:8081\"} 5\n",
+	        "\nsluice_build_info{version=\"" SLUICE_VERSION "\"} 1\n",
+	        "\nhttp_request_duration_ms_count{core=\"0\",result=\"miss\"} 0\n",
 	};
 	struct fixture *f = *state;
 	char line[128];
@@ -150,7 +151,7 @@ static void test_page_whole(void **state)
 	page_make(f);
 	for (uint32_t i = 0; i < CTR_COUNT; i++) {
 		snprintf(line, sizeof(line), "\n%s{core=\"1\"%s%s} %u\n", counter_infos[i].metric,
-			 *counter_infos[i].labels ? "," : "", counter_infos[i].labels, i);
+		         *counter_infos[i].labels ? "," : "", counter_infos[i].labels, i);
 		expect_line(f, line);
 	}
 }
@@ -161,8 +162,8 @@ static void test_buckets_exact(void **state)
 	struct fixture *f = *state;
 	struct hist *h = &f->ctl->chan->stats[0].miss;
 
-	hist_add(h, 1023);      /* the largest of le 0.001023 */
-	hist_add(h, 1024);      /* the next */
+	hist_add(h, 1023); /* the largest of le 0.001023 */
+	hist_add(h, 1024); /* the next */
 	hist_add(h, 1535);
 	hist_add(h, 1ull << 39); /* beyond the last bound */
 	page_make(f);
@@ -193,38 +194,38 @@ static void test_checker(void **state)
 		const char *text;
 		bool good;
 	} cases[] = {
-		{"# HELP a_total x\n# TYPE a_total counter\na_total 1\n", true},
-		{"# HELP a x\n# TYPE a gauge\na{l=\"\\\\\\\"\\n,}\"} -1.5e3\n", true},
-		{HIST_HEAD "h_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 2\nh_sum 3\nh_count 2\n",
-		 true},
-		{"", false},
-		{"# HELP a x\n# TYPE a gauge\na 1", false},
-		{"a 1\n", false},
-		{"# TYPE a gauge\na 1\n", false},
-		{"# HELP a x\na 1\n", false},
-		{"# HELP a x\n# HELP a x\n# TYPE a gauge\na 1\n", false},
-		{"# HELP a x\n# TYPE a gauge\n# TYPE a gauge\na 1\n", false},
-		{"# HELP a x\n# TYPE a gauge\na 1\na 1\n", false},
-		{"# HELP a x\n# TYPE a gauge\na 1\n# HELP b x\n# TYPE b gauge\nb 1\na{l=\"1\"} 1\n",
-		 false},
-		{"# HELP a x\n# TYPE a counter\na 1\n", false},
-		{"# HELP a_total x\n# TYPE a_total counter\na_total -1\n", false},
-		{"# HELP a-b x\n# TYPE a-b gauge\na-b 1\n", false},
-		{"# HELP a x\n# TYPE a gauge\na{l=1} 1\n", false},
-		{"# HELP a x\n# TYPE a gauge\na{l=\"1\",} 1\n", false},
-		{"# HELP a x\n# TYPE a gauge\na{l=\"1\",l=\"2\"} 1\n", false},
-		{"# HELP a x\n# TYPE a gauge\na{l=\"\"\"} 1\n", false},
-		{"# HELP a x\n# TYPE a gauge\na one\n", false},
-		{"# HELP a x\n# TYPE a thing\na 1\n", false},
-		{HIST_HEAD "h_bucket{le=\"1\"} 3\nh_bucket{le=\"+Inf\"} 2\nh_sum 3\nh_count 2\n",
-		 false},
-		{HIST_HEAD "h_bucket{le=\"1\"} 1\nh_sum 3\nh_count 1\n", false},
-		{HIST_HEAD "h_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 2\nh_sum 3\nh_count 3\n",
-		 false},
-		{HIST_HEAD "h_bucket{le=\"2\"} 1\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 2\n"
-			   "h_sum 3\nh_count 2\n",
-		 false},
-		{HIST_HEAD "h_bucket{le=\"+Inf\"} 2\nh_count 2\n", false},
+	        {"# HELP a_total x\n# TYPE a_total counter\na_total 1\n", true},
+	        {"# HELP a x\n# TYPE a gauge\na{l=\"\\\\\\\"\\n,}\"} -1.5e3\n", true},
+	        {HIST_HEAD "h_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 2\nh_sum 3\nh_count 2\n",
+	         true},
+	        {"", false},
+	        {"# HELP a x\n# TYPE a gauge\na 1", false},
+	        {"a 1\n", false},
+	        {"# TYPE a gauge\na 1\n", false},
+	        {"# HELP a x\na 1\n", false},
+	        {"# HELP a x\n# HELP a x\n# TYPE a gauge\na 1\n", false},
+	        {"# HELP a x\n# TYPE a gauge\n# TYPE a gauge\na 1\n", false},
+	        {"# HELP a x\n# TYPE a gauge\na 1\na 1\n", false},
+	        {"# HELP a x\n# TYPE a gauge\na 1\n# HELP b x\n# TYPE b gauge\nb 1\na{l=\"1\"} 1\n",
+	         false},
+	        {"# HELP a x\n# TYPE a counter\na 1\n", false},
+	        {"# HELP a_total x\n# TYPE a_total counter\na_total -1\n", false},
+	        {"# HELP a-b x\n# TYPE a-b gauge\na-b 1\n", false},
+	        {"# HELP a x\n# TYPE a gauge\na{l=1} 1\n", false},
+	        {"# HELP a x\n# TYPE a gauge\na{l=\"1\",} 1\n", false},
+	        {"# HELP a x\n# TYPE a gauge\na{l=\"1\",l=\"2\"} 1\n", false},
+	        {"# HELP a x\n# TYPE a gauge\na{l=\"\"\"} 1\n", false},
+	        {"# HELP a x\n# TYPE a gauge\na one\n", false},
+	        {"# HELP a x\n# TYPE a thing\na 1\n", false},
+	        {HIST_HEAD "h_bucket{le=\"1\"} 3\nh_bucket{le=\"+Inf\"} 2\nh_sum 3\nh_count 2\n",
+	         false},
+	        {HIST_HEAD "h_bucket{le=\"1\"} 1\nh_sum 3\nh_count 1\n", false},
+	        {HIST_HEAD "h_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 2\nh_sum 3\nh_count 3\n",
+	         false},
+	        {HIST_HEAD "h_bucket{le=\"2\"} 1\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 2\n"
+	                   "h_sum 3\nh_count 2\n",
+	         false},
+	        {HIST_HEAD "h_bucket{le=\"+Inf\"} 2\nh_count 2\n", false},
 	};
 
 	(void)state;
@@ -243,8 +244,8 @@ static void start(struct fixture *f)
 static void http_ask(struct fixture *f, const char *method, const char *path)
 {
 	struct sockaddr_in addr = {.sin_family = AF_INET,
-				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-				   .sin_port = htons(f->ctl->config->admin.metrics_port)};
+	                           .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	                           .sin_port = htons(f->ctl->config->admin.metrics_port)};
 	uint64_t deadline_ns = clock_mono_ns() + DEADLINE_MS * NS_PER_MS;
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 	size_t len = 0;
@@ -377,10 +378,15 @@ static void test_off_and_taken(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_page),          TEST(test_page_whole),    TEST(test_buckets_exact),
-		TEST(test_page_detached), cmocka_unit_test(test_checker),
-		TEST(test_http),          TEST(test_summary),       TEST(test_ready),
-		TEST(test_off_and_taken),
+	        TEST(test_page),
+	        TEST(test_page_whole),
+	        TEST(test_buckets_exact),
+	        TEST(test_page_detached),
+	        cmocka_unit_test(test_checker),
+	        TEST(test_http),
+	        TEST(test_summary),
+	        TEST(test_ready),
+	        TEST(test_off_and_taken),
 	};
 
 	if (argc != 3) {
