@@ -263,7 +263,7 @@ static void command_parse(int argc, char **argv, struct cli_args *out)
 		s.options[s.option_count++] = arg;
 	}
 	struct argp argp = {
-	        .options = options,
+	        .options = s.option_count > 0 ? options : NULL,
 	        .parser = second_round,
 	        .args_doc = usage,
 	        .doc = doc,
