@@ -137,7 +137,5 @@ void exchange_touch(struct exchange *x);
 void exchange_drop_pieces(struct exchange *x);
 void exchange_ended(struct exchange *x);
 void exchange_failed(struct exchange *x, enum exchange_fail why);
-/* upstreams.c */
-void upstream_ref(struct upstream *up);
 
 #endif

@@ -88,6 +88,7 @@ struct exchange {
 
 /* The upstream of this name, with a reference; NULL when there is none. */
 struct upstream *upstream_find(struct upstreams *u, const char *name);
+void upstream_ref(struct upstream *up);
 void upstream_unref(struct upstream *up);
 const struct config_upstream *upstream_config(const struct upstream *up);
 
