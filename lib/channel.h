@@ -233,7 +233,8 @@ void chan_push(struct chan_port *p);
 bool chan_flush(struct chan_port *p);
 
 /* Receiving: copies the oldest message out; false when there is none or the ring is corrupt
- * (p->rx.corrupt). chan_rx_done once a burst gives the slots back. */
+ * (p->rx.corrupt). chan_rx_done once a burst gives the slots back; before the chan_flush of
+ * the answers, so that who sees an answer has room to send. */
 bool chan_recv(struct chan_port *p, struct chan_msg *out);
 void chan_rx_done(struct chan_port *p);
 /* A new attach epoch on the core's side: throws away what is in the receive ring, forgives corrupt

@@ -28,7 +28,7 @@ const uint8_t http1_class[256] = {
         ['.'] = T | V | U | H,
         ['/'] = V | U,
         ['0' ... '9'] = T | V | U | H,
-        [':'] = V | U | H,
+        [':'] = V | U,
         [';'] = V | U | H,
         ['<'] = V | U,
         ['='] = V | U | H,
@@ -36,9 +36,9 @@ const uint8_t http1_class[256] = {
         ['?'] = V | U,
         ['@'] = V | U,
         ['A' ... 'Z'] = T | V | U | H,
-        ['['] = V | U | H,
+        ['['] = V | U,
         ['\\'] = V | U,
-        [']'] = V | U | H,
+        [']'] = V | U,
         ['^'] = T | V | U,
         ['_'] = T | V | U | H,
         ['`'] = T | V | U,
@@ -114,10 +114,29 @@ const struct http1_scan_path *http1_scan_active(void)
 	return active;
 }
 
+static bool path_runs(const struct http1_scan_path *path)
+{
+	bool popcnt = __builtin_cpu_supports("popcnt");
+
+	if (path == &http1_scan_avx2)
+		return popcnt && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi");
+	if (path == &http1_scan_sse42)
+		return popcnt && __builtin_cpu_supports("sse4.2");
+	return true;
+}
+
+/* The fastest that this CPU runs, or the one asked for. */
 static const struct http1_scan_path *path_choose(const char *force)
 {
-	if (force == NULL || strcmp(force, http1_scan_scalar.name) == 0)
-		return &http1_scan_scalar;
+	const struct http1_scan_path *const paths[] = {&http1_scan_avx2, &http1_scan_sse42,
+	                                               &http1_scan_scalar};
+
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+		bool wanted = force == NULL || strcmp(force, paths[i]->name) == 0;
+
+		if (wanted && path_runs(paths[i]))
+			return paths[i];
+	}
 	return NULL;
 }
 

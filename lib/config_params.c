@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "lib/config_params.h"
+
+#define NAMES(array)                      \
+	{                                 \
+		(array), ARRAY_LEN(array) \
+	}
+
+static const struct param_name names_log[] = {
+        {"error", LOG_ERROR},
+        {"warn", LOG_WARN},
+        {"info", LOG_INFO},
+        {"debug", LOG_DEBUG},
+};
+static const struct param_name names_idle[] = {
+        {"busy", IDLE_BUSY},
+        {"adaptive", IDLE_ADAPTIVE},
+};
+static const struct param_name names_port_type[] = {
+        {"af_xdp", PORT_AF_XDP}, {"memif", PORT_MEMIF}, {"af_packet", PORT_AF_PACKET},
+        {"tap", PORT_TAP},       {"pci", PORT_PCI},
+};
+static const struct param_name names_huge[] = {
+        {"auto", HUGE_AUTO},
+        {"on", HUGE_ON},
+        {"off", HUGE_OFF},
+};
+static const struct param_name names_profile[] = {
+        {"development", PROFILE_DEVELOPMENT},
+        {"staging", PROFILE_STAGING},
+        {"production", PROFILE_PRODUCTION},
+};
+static const struct param_name names_cache_mode[] = {
+        {"off", CONFIG_CACHE_OFF},
+        {"origin", CONFIG_CACHE_ORIGIN},
+        {"ttl", CONFIG_CACHE_TTL},
+};
+
+#define STRUCT_top      struct config
+#define STRUCT_listener struct config_listener
+#define STRUCT_port     struct config_port
+#define STRUCT_memory   struct config_memory
+#define STRUCT_limits   struct config_limits
+#define STRUCT_timeouts struct config_timeouts
+#define STRUCT_tcp      struct config_tcp
+#define STRUCT_upstream struct config_upstream
+#define STRUCT_route    struct config_route
+#define STRUCT_cache    struct config_cache
+#define STRUCT_admin    struct config_admin
+
+#define ROW(sec, k, kd, words)                                            \
+	.section = PARAM_##sec, .key = #k, .kind = (kd), .text = (words), \
+	.offset = offsetof(STRUCT_##sec, k), .size = sizeof(((STRUCT_##sec *)0)->k)
+#define COUNT(sec, k) .count_offset = offsetof(STRUCT_##sec, k##_count)
+
+static const struct param params[] = {
+#define UINT(sec, k, u, lo, hi, d, words) \
+	{ROW(sec, k, PARAM_UINT, words), .unit = (u), .min = (lo), .max = (hi), .def = {d, d, d}},
+#define POW2(sec, k, u, lo, hi, d, words) \
+	{ROW(sec, k, PARAM_UINT, words),  \
+	 .unit = (u),                     \
+	 .min = (lo),                     \
+	 .max = (hi),                     \
+	 .def = {d, d, d},                \
+	 .pow2 = true},
+#define PROFILED(sec, k, u, lo, hi, dev, staging, production, words)                   \
+	{ROW(sec, k, PARAM_UINT, words),    .unit = (u),     .min = (lo), .max = (hi), \
+	 .def = {dev, staging, production}, .profiled = true},
+#define ENUM(sec, k, table, d, words)                                               \
+	{ROW(sec, k, PARAM_ENUM, words), .unit = "", .names = NAMES(names_##table), \
+	 .def_text = (d)},
+#define TEXT(sec, k, d, words) {ROW(sec, k, PARAM_TEXT, words), .unit = "", .def_text = (d)},
+#define NEED(sec, k, sample, words) \
+	{ROW(sec, k, PARAM_TEXT, words), .unit = "", .example = (sample), .required = true},
+#define MAP(sec, k, sub, words) {ROW(sec, k, PARAM_MAP, words), .unit = "", .child = PARAM_##sub},
+#define MAPS(sec, k, sub, lo, hi, words) \
+	{ROW(sec, k, PARAM_MAPS, words), \
+	 COUNT(sec, k),                  \
+	 .unit = "",                     \
+	 .child = PARAM_##sub,           \
+	 .min = (lo),                    \
+	 .max = (hi),                    \
+	 .required = true},
+#define TEXTS(sec, k, lo, hi, d, words)   \
+	{ROW(sec, k, PARAM_TEXTS, words), \
+	 COUNT(sec, k),                   \
+	 .unit = "",                      \
+	 .min = (lo),                     \
+	 .max = (hi),                     \
+	 .def_text = (d),                 \
+	 .required = (d) == NULL},
+#define UINTS(sec, k, lo, hi, largest, d, words)                                                \
+	{ROW(sec, k, PARAM_UINTS, words), COUNT(sec, k),  .unit = "", .min = (lo), .max = (hi), \
+	 .item_max = (largest),           .def_text = (d)},
+#include "lib/params_each.h"
+};
+
+static const struct {
+	const char *path;
+	const char *text;
+	uint32_t size;
+} sections[] = {
+#define SECTION(id, where, words) {where, words, sizeof(STRUCT_##id)},
+#include "lib/params_each.h"
+};
+
+/* The rows of a section stand together in params.def. */
+struct param_group param_group(enum param_section section)
+{
+	struct param_group group = {
+	        .path = sections[section].path,
+	        .text = sections[section].text,
+	        .size = sections[section].size,
+	};
+
+	for (uint32_t i = 0; i < ARRAY_LEN(params); i++) {
+		if (params[i].section != section)
+			continue;
+		if (group.count == 0)
+			group.params = &params[i];
+		group.count++;
+	}
+	return group;
+}
+
+const struct param *param_find(enum param_section section, struct span key)
+{
+	struct param_group group = param_group(section);
+
+	for (uint32_t i = 0; i < group.count; i++)
+		if (span_eq(span_cstr(group.params[i].key), key))
+			return &group.params[i];
+	return NULL;
+}
+
+uint64_t param_get(const struct param *p, const void *section_struct)
+{
+	const char *field = (const char *)section_struct + p->offset;
+	uint64_t v64;
+	uint32_t v32;
+	uint16_t v16;
+
+	switch (p->size) {
+	case sizeof(v64):
+		memcpy(&v64, field, sizeof(v64));
+		return v64;
+	case sizeof(v32):
+		memcpy(&v32, field, sizeof(v32));
+		return v32;
+	default:
+		memcpy(&v16, field, sizeof(v16));
+		return v16;
+	}
+}
+
+void param_set(const struct param *p, void *section_struct, uint64_t value)
+{
+	char *field = (char *)section_struct + p->offset;
+	uint32_t v32 = (uint32_t)value;
+	uint16_t v16 = (uint16_t)value;
+
+	switch (p->size) {
+	case sizeof(value):
+		memcpy(field, &value, sizeof(value));
+		break;
+	case sizeof(v32):
+		memcpy(field, &v32, sizeof(v32));
+		break;
+	default:
+		memcpy(field, &v16, sizeof(v16));
+		break;
+	}
+}
+
+bool param_name_value(const struct param_names *names, struct span name, int64_t *out)
+{
+	for (uint32_t i = 0; i < names->count; i++) {
+		if (span_eq(span_cstr(names->names[i].name), name)) {
+			*out = names->names[i].value;
+			return true;
+		}
+	}
+	return false;
+}

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The rules of routes. */
+#include "lib/config_private.h"
+#include "lib/http1.h"
+#include "lib/snapshot_format.h"
+
+#include <stdlib.h>
+#include <strings.h>
+
+struct routes {
+	const struct doc *doc;
+	const struct config *cfg;
+	struct config_error *err;
+	const struct doc_node *list;
+	uint32_t *methods; /* of each route, as bits */
+	char path[DOC_MAX_PATH];
+};
+
+static const struct doc_node *route_at(const struct routes *r, unsigned i, const char *key)
+{
+	const struct doc_node *item = doc_item(r->list, i);
+	const struct doc_node *node = doc_key(item, key);
+
+	return node ? node : item;
+}
+
+static enum status bad_text(struct routes *r, const struct doc_node *node, const char *text,
+                            const char *wrong)
+{
+	return doc_error(r->doc, node, r->err, "%s '%.60s' %s", doc_path(node, r->path), text,
+	                 wrong);
+}
+
+static enum status check_methods(struct routes *r, unsigned i)
+{
+	const struct config_route *route = &r->cfg->routes[i];
+	const struct doc_node *list = route_at(r, i, "methods");
+
+	for (unsigned k = 0; k < route->methods_count; k++) {
+		enum http_method m = http_method_parse(span_cstr(route->methods[k]));
+		const char *wrong = NULL;
+
+		if (m == HTTP_TRACE)
+			wrong = "is not served: it would echo credentials (RFC 9110 9.3.8); "
+			        "remove it";
+		else if (m == HTTP_CONNECT)
+			wrong = "is not served: Sluice is no tunnel (RFC 9110 9.3.6); remove it";
+		else if (m == HTTP_OTHER)
+			wrong = "is not a method that routes take; write GET, HEAD, POST, PUT, "
+			        "PATCH, DELETE or OPTIONS, in capitals";
+		else if (r->methods[i] & (1u << m))
+			wrong = "is in the list twice; remove one";
+		if (wrong)
+			return bad_text(r, doc_item(list, k), route->methods[k], wrong);
+		r->methods[i] |= 1u << m;
+	}
+	return ST_OK;
+}
+
+static enum status check_upstream(struct routes *r, unsigned i)
+{
+	const char *name = r->cfg->routes[i].upstream;
+	struct config_guess g = {.distance = UINT32_MAX};
+
+	for (unsigned k = 0; k < r->cfg->upstreams_count; k++) {
+		if (strcmp(r->cfg->upstreams[k].name, name) == 0)
+			return ST_OK;
+		config_guess_try(&g, span_cstr(name), r->cfg->upstreams[k].name);
+	}
+	if (g.word)
+		return doc_error(
+		        r->doc, route_at(r, i, "upstream"), r->err,
+		        "routes[%u].upstream is '%.60s', which is no upstream; did you mean "
+		        "'%s'?",
+		        i, name, g.word);
+	return doc_error(r->doc, route_at(r, i, "upstream"), r->err,
+	                 "routes[%u].upstream is '%.60s', which is no upstream; the first one is "
+	                 "named '%s'",
+	                 i, name, r->cfg->upstreams[0].name);
+}
+
+static enum status check_cache(struct routes *r, unsigned i)
+{
+	const struct config_cache *cache = &r->cfg->routes[i].cache;
+	const struct doc_node *section = route_at(r, i, "cache");
+	const struct doc_node *ttl = doc_key(section, "ttl_s");
+
+	if (cache->mode == CONFIG_CACHE_TTL && cache->ttl_s == 0)
+		return doc_error(r->doc, ttl ? ttl : section, r->err,
+		                 "routes[%u].cache has mode 'ttl' and no lifetime; add ttl_s of at "
+		                 "least 1",
+		                 i);
+	if (cache->mode != CONFIG_CACHE_TTL && ttl)
+		return doc_key_error(r->doc, ttl, r->err,
+		                     "routes[%u].cache.ttl_s is for mode 'ttl' only; remove it or "
+		                     "write mode: ttl",
+		                     i);
+	return ST_OK;
+}
+
+/* Do two patterns take the same paths? Names of parameters play no part. */
+static bool patterns_equal(const char *a, const char *b)
+{
+	struct span rest_a = span_cstr(a), rest_b = span_cstr(b), seg_a, seg_b;
+
+	while (path_segment_next(&rest_a, &seg_a)) {
+		if (!path_segment_next(&rest_b, &seg_b))
+			return false;
+		bool param_a = seg_a.len > 0 && seg_a.ptr[0] == '{';
+		bool param_b = seg_b.len > 0 && seg_b.ptr[0] == '{';
+
+		if (param_a != param_b || (!param_a && !span_eq(seg_a, seg_b)))
+			return false;
+	}
+	return rest_b.len == 0;
+}
+
+/* Among equals the first one wins: is anything left for this route? */
+static enum status check_reachable(struct routes *r, unsigned i)
+{
+	const struct config_route *route = &r->cfg->routes[i];
+	uint32_t taken = 0;
+	unsigned last = 0;
+
+	for (unsigned k = 0; k < i; k++) {
+		const struct config_route *other = &r->cfg->routes[k];
+
+		if (strcasecmp(other->host, route->host) != 0 ||
+		    !patterns_equal(other->path, route->path))
+			continue;
+		taken |= r->methods[k];
+		last = k;
+	}
+	if (taken & (1u << HTTP_GET))
+		taken |= 1u << HTTP_HEAD;
+	if ((r->methods[i] & ~taken) != 0)
+		return ST_OK;
+	return doc_error(r->doc, doc_item(r->list, i), r->err,
+	                 "routes[%u] can never be used: routes[%u] takes the same host, path and "
+	                 "methods; remove it, or change one of the two",
+	                 i, last);
+}
+
+static enum status check_route(struct routes *r, unsigned i)
+{
+	const struct config_route *route = &r->cfg->routes[i];
+	const char *wrong = config_check_route_host(route->host);
+	enum status st;
+
+	if (wrong)
+		return bad_text(r, route_at(r, i, "host"), route->host, wrong);
+	wrong = config_check_pattern(route->path);
+	if (wrong)
+		return bad_text(r, route_at(r, i, "path"), route->path, wrong);
+	st = check_methods(r, i);
+	if (st == ST_OK)
+		st = check_upstream(r, i);
+	if (st == ST_OK)
+		st = check_cache(r, i);
+	return st == ST_OK ? check_reachable(r, i) : st;
+}
+
+enum status config_check_routes(const struct doc *doc, const struct config *cfg,
+                                struct config_error *err)
+{
+	struct routes r = {
+	        .doc = doc, .cfg = cfg, .err = err, .list = doc_key(doc->root, "routes")};
+	enum status st = ST_OK;
+
+	r.methods = calloc(cfg->routes_count, sizeof(*r.methods));
+	if (!r.methods) {
+		(void)doc_error(doc, NULL, err, "out of memory");
+		return ST_NOMEM;
+	}
+	for (unsigned i = 0; i < cfg->routes_count && st == ST_OK; i++)
+		st = check_route(&r, i);
+	free(r.methods);
+	return st;
+}

@@ -1,0 +1,179 @@
+#!/usr/bin/env python3
+"""Builds and runs every test, one after the other; prints a line each and a count at the end.
+
+The order is from simple to complex: rules of the tree, builds, units, simulator, fuzzers, end to end,
+crash, quick start. A test that cannot run here is printed with its reason and counted as skipped.
+"""
+
+import argparse
+import glob
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+RELEASE = os.path.join(ROOT, "build-test")
+GCC_ASAN = os.path.join(ROOT, "build-asan")
+CLANG_FUZZ = os.path.join(ROOT, "build-fuzz")
+FUZZ_SECONDS = 6
+
+
+class Runner:
+    def __init__(self, args):
+        self.args = args
+        self.passed = 0
+        self.failed = []
+        self.skipped = []
+
+    def wanted(self, name):
+        return not self.args.only or self.args.only in name
+
+    def run(self, name, cmd, timeout=300, env=None):
+        """One test: passes when the command exits with 0. Its output is shown when it does not."""
+        if not self.wanted(name):
+            return False
+        if self.args.list:
+            print(name)
+            return False
+        began = time.monotonic()
+        try:
+            r = subprocess.run(cmd, cwd=ROOT, timeout=timeout, check=False, text=True,
+                               errors="replace", stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                               env={**os.environ, **(env or {})})
+            ok, out = r.returncode == 0, r.stdout
+        except subprocess.TimeoutExpired as e:
+            ok, out = False, (e.stdout or b"").decode(errors="replace") if isinstance(
+                e.stdout, bytes) else (e.stdout or "")
+            out += f"\nno end within {timeout} s"
+        took = time.monotonic() - began
+        print(f"{'ok  ' if ok else 'FAIL'} {name} ({took:.1f} s)", flush=True)
+        if ok:
+            self.passed += 1
+        else:
+            self.failed.append(name)
+            print("\n".join("     | " + line for line in out.splitlines()[-60:]), flush=True)
+        return ok
+
+    def skip(self, name, why):
+        if self.wanted(name) and not self.args.list:
+            self.skipped.append(name)
+            print(f"skip {name}: {why}", flush=True)
+
+    # --- parts --------------------------------------------------------------------------------
+    def build(self, name, folder, *options, env=None):
+        """Configures if it must, and builds; a warning is an error in every build."""
+        if self.args.list:
+            return True
+        cmd = f"""set -e
+            [ -f {folder}/build.ninja ] || meson setup {folder} {' '.join(options)}
+            ninja -C {folder}"""
+        return self.run(name, ["bash", "-c", cmd], timeout=900, env=env) or (
+            not self.wanted(name) and subprocess.run(["bash", "-c", cmd], cwd=ROOT, check=False,
+                                                     stdout=subprocess.DEVNULL,
+                                                     env={**os.environ, **(env or {})}).returncode == 0)
+
+    def meson_tests(self, folder, prefix, suite, env=None):
+        listing = subprocess.run(["meson", "introspect", "--tests", folder], check=False, cwd=ROOT,
+                                 capture_output=True, text=True)
+        if listing.returncode != 0:
+            if self.args.list:
+                return
+            self.failed.append(prefix + suite)
+            print(f"FAIL {prefix}{suite}: no tests in {folder}")
+            return
+        for t in json.loads(listing.stdout):
+            if not any(s.endswith(suite) for s in t["suite"]):
+                continue
+            if prefix and not os.path.exists(t["cmd"][0]):
+                continue
+            test_env = {k: v for k, v in t.get("env", {}).items()}
+            test_env.update(env or {})
+            self.run(prefix + t["name"], t["cmd"], timeout=max(60, t.get("timeout") or 60) * 3,
+                     env=test_env)
+
+    def fuzz(self):
+        for exe in sorted(glob.glob(f"{CLANG_FUZZ}/tests/fuzz/fuzz_*")):
+            if os.path.isdir(exe) or not os.access(exe, os.X_OK):
+                continue
+            name = os.path.basename(exe)[len("fuzz_"):]
+            corpus = os.path.join(ROOT, "tests", "fuzz", "corpus", name)
+            new = os.path.join(CLANG_FUZZ, "corpus-" + name)
+            os.makedirs(new, exist_ok=True)
+            self.run(f"fuzz-{name}", [exe, f"-max_total_time={FUZZ_SECONDS}", "-timeout=10",
+                                      "-rss_limit_mb=4096", "-print_final_stats=0", "-verbosity=0",
+                                      f"-artifact_prefix={CLANG_FUZZ}/", new]
+                     + ([corpus] if os.path.isdir(corpus) else []), timeout=120)
+
+    def python_tests(self, folder, prefix, timeout):
+        for path in sorted(glob.glob(os.path.join(ROOT, "tests", folder, "test_*.py"))):
+            name = prefix + os.path.basename(path)[len("test_"):-3]
+            self.run(name, ["/usr/bin/python3", path], timeout=timeout,
+                     env={"SLUICE_BUILD": RELEASE, "PYTHONPATH": os.path.join(ROOT, "tests", "e2e")})
+
+    def perf_smoke(self):
+        """Every program under perf/ answers --json with one object that has figures."""
+        listing = subprocess.run(["meson", "introspect", "--targets", RELEASE], check=False, cwd=ROOT,
+                                 capture_output=True, text=True)
+        if listing.returncode != 0:
+            return
+        check = ("import json,sys,subprocess;"
+                 "o=json.loads(subprocess.run(sys.argv[1:],check=True,capture_output=True).stdout);"
+                 "assert o['name'] and o['figures'] and o['machine'] and o['command'],o")
+        for t in json.loads(listing.stdout):
+            if t["type"] == "executable" and re.match(r"bench_", t["name"]):
+                self.run("perf-" + t["name"], ["/usr/bin/python3", "-c", check, t["filename"][0],
+                                               "--json", "--short"], timeout=180)
+
+
+def all_tests(r):
+    for path in sorted(glob.glob(os.path.join(ROOT, "tests", "style", "check_*.py"))):
+        r.run("style-" + os.path.basename(path)[len("check_"):-3], ["/usr/bin/python3", path])
+    r.build("build-gcc", RELEASE)
+    r.meson_tests(RELEASE, "", "unit")
+    r.meson_tests(RELEASE, "", "sim")
+    if r.args.quick:
+        r.skip("build-asan, build-fuzz", "--quick")
+    else:
+        if r.build("build-asan", GCC_ASAN, "-Db_lto=false", "-Dbuildtype=debugoptimized",
+                   "-Dsanitize=address,undefined"):
+            r.meson_tests(GCC_ASAN, "asan-", "unit")
+            r.meson_tests(GCC_ASAN, "asan-", "sim", env={"SLUICE_SIM_SHORT": "1"})
+        if r.build("build-clang-fuzz", CLANG_FUZZ, "-Db_lto=false", "-Dbuildtype=debugoptimized",
+                   "-Dsanitize=address,undefined", "-Dfuzz=true", "-Db_lundef=false",
+                   env={"CC": "clang-14"}):
+            r.fuzz()
+    r.perf_smoke()
+    if os.geteuid() != 0:
+        r.skip("e2e, crash, quickstart", "they need root for network namespaces; run with sudo")
+        return
+    r.python_tests("e2e", "e2e-", 420)
+    r.python_tests("crash", "crash-", 420)
+    r.run("quickstart-once", ["scripts/quickstart", "--once"], timeout=600)
+    r.run("quickstart-once-no-huge", ["scripts/quickstart", "--once", "--no-huge"], timeout=300)
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument("--only", metavar="WORD", help="tests whose name holds WORD")
+    p.add_argument("--list", action="store_true", help="print the names and run nothing")
+    p.add_argument("--quick", action="store_true",
+                   help="without the builds by clang and with sanitizers")
+    r = Runner(p.parse_args())
+    began = time.monotonic()
+    all_tests(r)
+    if r.args.list:
+        return 0
+    print(f"took {time.monotonic() - began:.0f} s")
+    if r.failed:
+        print("failed: " + ", ".join(r.failed))
+    print(f"{r.passed} passed, {len(r.failed)} failed"
+          + (f", {len(r.skipped)} skipped" if r.skipped else ""))
+    return 1 if r.failed or r.passed == 0 else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
