@@ -284,7 +284,7 @@ int main(int argc, char **argv)
 
 	report_init(&report, about, argc, argv);
 	if (report.short_run)
-		tr = (struct trace){.ids = 100000, .requests = 200000};
+		tr = (struct trace){.ids = 1000000, .requests = 400000};
 
 	for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
 		if (c == 0 || c == 'j')
