@@ -188,6 +188,15 @@ static void puts_run(struct report *r, struct bench *b, const char *tag)
 	report_add(r, (double)longest / 1000, NULL, "%s_put_evicting_longest_us", tag);
 }
 
+static void purge_run(struct report *r, struct bench *b, const char *tag)
+{
+	uint64_t start = clock_mono_ns();
+
+	b->sum += hot_purge_pattern(b->t, SPAN_LIT("host.example.com/*/none"));
+	report_add(r, (double)(clock_mono_ns() - start) / b->entries, NULL,
+	           "%s_pattern_purge_entry_ns", tag);
+}
+
 static void size_run(struct report *r, uint32_t entries, bool huge, uint32_t bursts)
 {
 	struct bench *b = calloc(1, sizeof(*b));
@@ -212,6 +221,7 @@ static void size_run(struct report *r, uint32_t entries, bool huge, uint32_t bur
 	report_add(r, hot_count(b->t), NULL, "%s_entries", tag);
 	measure(r, b, tag, bursts);
 
+	purge_run(r, b, tag);
 	puts_run(r, b, tag);
 	hot_destroy(b->t);
 	free(b);
