@@ -27,7 +27,7 @@ enum pkt_flag {
 
 struct pkt {
 	uint8_t *data;       /* first byte of the Ethernet header */
-	void *handle;        /* the implementation's own (struct rte_mbuf, simulated packet) */
+	void *handle;        /* the implementation's own (a buffer of DPDK, a simulated packet) */
 	uint32_t len;        /* bytes from data */
 	uint32_t cap;        /* bytes that fit from data */
 	uint32_t rss;        /* hash by the port, 0 when it has none */

@@ -26,10 +26,10 @@ static const struct doc_node *route_at(const struct routes *r, unsigned i, const
 }
 
 static enum status bad_text(struct routes *r, const struct doc_node *node, const char *text,
-			    const char *wrong)
+                            const char *wrong)
 {
 	return doc_error(r->doc, node, r->err, "%s '%.60s' %s", doc_path(node, r->path), text,
-			 wrong);
+	                 wrong);
 }
 
 static enum status check_methods(struct routes *r, unsigned i)
@@ -43,12 +43,12 @@ static enum status check_methods(struct routes *r, unsigned i)
 
 		if (m == HTTP_TRACE)
 			wrong = "is not served: it would echo credentials (RFC 9110 9.3.8); "
-				"remove it";
+			        "remove it";
 		else if (m == HTTP_CONNECT)
 			wrong = "is not served: Sluice is no tunnel (RFC 9110 9.3.6); remove it";
 		else if (m == HTTP_OTHER)
 			wrong = "is not a method that routes take; write GET, HEAD, POST, PUT, "
-				"PATCH, DELETE or OPTIONS, in capitals";
+			        "PATCH, DELETE or OPTIONS, in capitals";
 		else if (r->methods[i] & (1u << m))
 			wrong = "is in the list twice; remove one";
 		if (wrong)
@@ -61,14 +61,23 @@ static enum status check_methods(struct routes *r, unsigned i)
 static enum status check_upstream(struct routes *r, unsigned i)
 {
 	const char *name = r->cfg->routes[i].upstream;
+	struct config_guess g = {.distance = UINT32_MAX};
 
-	for (unsigned k = 0; k < r->cfg->upstreams_count; k++)
+	for (unsigned k = 0; k < r->cfg->upstreams_count; k++) {
 		if (strcmp(r->cfg->upstreams[k].name, name) == 0)
 			return ST_OK;
+		config_guess_try(&g, span_cstr(name), r->cfg->upstreams[k].name);
+	}
+	if (g.word)
+		return doc_error(
+		        r->doc, route_at(r, i, "upstream"), r->err,
+		        "routes[%u].upstream is '%.60s', which is no upstream; did you mean "
+		        "'%s'?",
+		        i, name, g.word);
 	return doc_error(r->doc, route_at(r, i, "upstream"), r->err,
-			 "routes[%u].upstream is '%.60s', which is no upstream; the first one is "
-			 "named '%s'",
-			 i, name, r->cfg->upstreams[0].name);
+	                 "routes[%u].upstream is '%.60s', which is no upstream; the first one is "
+	                 "named '%s'",
+	                 i, name, r->cfg->upstreams[0].name);
 }
 
 static enum status check_cache(struct routes *r, unsigned i)
@@ -79,14 +88,14 @@ static enum status check_cache(struct routes *r, unsigned i)
 
 	if (cache->mode == CONFIG_CACHE_TTL && cache->ttl_s == 0)
 		return doc_error(r->doc, ttl ? ttl : section, r->err,
-				 "routes[%u].cache has mode 'ttl' and no lifetime; add ttl_s of at "
-				 "least 1",
-				 i);
+		                 "routes[%u].cache has mode 'ttl' and no lifetime; add ttl_s of at "
+		                 "least 1",
+		                 i);
 	if (cache->mode != CONFIG_CACHE_TTL && ttl)
 		return doc_key_error(r->doc, ttl, r->err,
-				     "routes[%u].cache.ttl_s is for mode 'ttl' only; remove it or "
-				     "write mode: ttl",
-				     i);
+		                     "routes[%u].cache.ttl_s is for mode 'ttl' only; remove it or "
+		                     "write mode: ttl",
+		                     i);
 	return ST_OK;
 }
 
@@ -128,9 +137,9 @@ static enum status check_reachable(struct routes *r, unsigned i)
 	if ((r->methods[i] & ~taken) != 0)
 		return ST_OK;
 	return doc_error(r->doc, doc_item(r->list, i), r->err,
-			 "routes[%u] can never be used: routes[%u] takes the same host, path and "
-			 "methods; remove it, or change one of the two",
-			 i, last);
+	                 "routes[%u] can never be used: routes[%u] takes the same host, path and "
+	                 "methods; remove it, or change one of the two",
+	                 i, last);
 }
 
 static enum status check_route(struct routes *r, unsigned i)
@@ -153,10 +162,10 @@ static enum status check_route(struct routes *r, unsigned i)
 }
 
 enum status config_check_routes(const struct doc *doc, const struct config *cfg,
-				struct config_error *err)
+                                struct config_error *err)
 {
 	struct routes r = {
-		.doc = doc, .cfg = cfg, .err = err, .list = doc_key(doc->root, "routes")};
+	        .doc = doc, .cfg = cfg, .err = err, .list = doc_key(doc->root, "routes")};
 	enum status st = ST_OK;
 
 	r.methods = calloc(cfg->routes_count, sizeof(*r.methods));

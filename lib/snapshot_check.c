@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The border: bytes of another process become a snapshot here, or are refused. What a lookup follows
- * (offsets, counts, indices, the shape of the trees) is checked; so is what the dataplane takes sizes
- * and response bytes from. */
+ * The border: bytes of another process become a snapshot here, or are refused. What a lookup
+ * follows (offsets, counts, indices, the shape of the trees) is checked; so is what the dataplane
+ * takes sizes and response bytes from. */
 #include "lib/config_params.h"
 #include "lib/snapshot_format.h"
 
@@ -108,12 +108,13 @@ static bool child_ok(struct place *places, uint32_t parent, uint32_t child, bool
 }
 
 static bool node_ok_in(const struct snapshot *s, const struct snap_host *h, struct place *places,
-		       uint32_t index)
+                       uint32_t index)
 {
 	const struct snap_node *n =
-		(const struct snap_node *)(const void *)((const char *)s + h->nodes_off) + index;
+	        (const struct snap_node *)(const void *)((const char *)s + h->nodes_off) + index;
 
-	if (!places[index].seen || !text_ok(s, n->text_off ? n->text_off : s->node_off, n->text_len))
+	if (!places[index].seen ||
+	    !text_ok(s, n->text_off ? n->text_off : s->node_off, n->text_len))
 		return false;
 	if (!list_ok(h, n->end_first, n->end_count) || !list_ok(h, n->star_first, n->star_count))
 		return false;

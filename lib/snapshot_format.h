@@ -5,11 +5,12 @@
  *   struct snapshot | snap_host[host_count] | snap_route[route_count] | for each host: snap_node[],
  *   uint32_t ends[] | texts
  *
- * Hosts stand in this order: exact names, suffixes ("*.example.com" as "example.com"), the host "*";
- * the first two sorted by bytes, names in lower case.
+ * Hosts stand in this order: exact names, suffixes ("*.example.com" as "example.com"), the host
+ * "*"; the first two sorted by bytes, names in lower case.
  *
  * The patterns of a host are one tree. A node is what one path segment leads to: literal children
- * (sorted, found by binary search), one child for {name}, routes that end here, and routes that end in
+ * (sorted, found by binary search), one child for {name}, routes that end here, and routes that end
+ * in
  * '*' here. snapshot_check sees to it that it is a tree (each node has one parent, and that stands
  * before it) of at most SNAP_MAX_SEGMENTS levels with at most SNAPSHOT_MAX_PARAMS parameters on a
  * path. So a lookup, which goes back when a branch fails, sees each node at most once: its cost is
@@ -32,21 +33,21 @@ struct snap_host {
 	uint32_t name_len;
 	uint32_t nodes_off; /* struct snap_node[node_count]; the first is the root */
 	uint32_t node_count;
-	uint32_t ends_off;  /* uint32_t[end_count]: indices of routes */
+	uint32_t ends_off; /* uint32_t[end_count]: indices of routes */
 	uint32_t end_count;
 	uint32_t pad;
 };
 static_assert(sizeof(struct snap_host) == 32, "shared ABI");
 
 struct snap_node {
-	uint32_t text_off;    /* the literal segment that leads here; empty for {name} and the root */
+	uint32_t text_off; /* the literal segment that leads here; empty for {name} and the root */
 	uint32_t text_len;
 	uint32_t child_first; /* literal children: nodes [child_first, child_first + child_count) */
 	uint32_t child_count;
 	uint32_t param_child; /* node; 0: none */
 	uint32_t end_first;   /* routes whose pattern ends here: ends [end_first, + end_count) */
 	uint32_t end_count;
-	uint32_t star_first;  /* routes whose pattern goes on with a last '*' */
+	uint32_t star_first; /* routes whose pattern goes on with a last '*' */
 	uint32_t star_count;
 	uint32_t pad;
 };

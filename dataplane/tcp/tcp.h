@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * TCP (RFC 9293) for one core, as a pure library: time and a packet in, packets (through net.h) and
- * events out. No clock, no DPDK, no globals, and no knowledge of HTTP: a connection with news goes on
- * the ready list, and whoever owns the core takes it from there.
+ * events out. No clock, no DPDK, no globals, and no knowledge of HTTP: a connection with news goes
+ * on the ready list, and whoever owns the core takes it from there.
  *
  * Called by: the core's loop (input, timers, flush) and the request layer (ready, rx, tx, close).
  * Single-threaded: one stack belongs to one core. */
@@ -17,25 +17,25 @@
 #include "lib/timerwheel.h"
 
 struct tcp_config {
-	uint32_t max_conns;          /* connections in the table, 16 to 1,048,576 */
-	uint32_t max_syn_backlog;    /* connections in SYN-RECEIVED */
-	uint32_t rx_bufs;            /* receive buffers for data that could not be used at once */
-	uint32_t rx_buf_bytes;       /* size of each, 4 KiB to 1 MiB, and the largest window */
-	uint32_t tx_chunks;          /* chunks of TCP_TX_CHUNK bytes for copied data */
-	uint32_t tx_refs;            /* descriptors of queued data */
-	uint32_t mss;                /* 0: from the MTU */
-	uint32_t initial_window;     /* segments, RFC 6928: 10 */
-	uint32_t min_rto_ms;         /* 200 */
-	uint32_t max_rto_ms;         /* 60,000 */
-	uint32_t syn_retries;        /* SYN-ACK retransmissions: 5 */
-	uint32_t retries;            /* data retransmissions before giving up: 12 */
-	uint32_t delayed_ack_ms;     /* 40; 0: none */
-	uint32_t keepalive_idle_ms;  /* 60,000; 0: off */
+	uint32_t max_conns;         /* connections in the table, 16 to 1,048,576 */
+	uint32_t max_syn_backlog;   /* connections in SYN-RECEIVED */
+	uint32_t rx_bufs;           /* receive buffers for data that could not be used at once */
+	uint32_t rx_buf_bytes;      /* size of each, 4 KiB to 1 MiB, and the largest window */
+	uint32_t tx_chunks;         /* chunks of TCP_TX_CHUNK bytes for copied data */
+	uint32_t tx_refs;           /* descriptors of queued data */
+	uint32_t mss;               /* 0: from the MTU */
+	uint32_t initial_window;    /* segments, RFC 6928: 10 */
+	uint32_t min_rto_ms;        /* 200 */
+	uint32_t max_rto_ms;        /* 60,000 */
+	uint32_t syn_retries;       /* SYN-ACK retransmissions: 5 */
+	uint32_t retries;           /* data retransmissions before giving up: 12 */
+	uint32_t delayed_ack_ms;    /* 40; 0: none */
+	uint32_t keepalive_idle_ms; /* 60,000; 0: off */
 	uint32_t keepalive_interval_ms;
 	uint32_t keepalive_probes;
-	uint32_t time_wait_ms;       /* 2 MSL: 60,000 as Linux */
-	uint32_t fin_wait_2_ms;      /* orphans: 60,000 */
-	uint32_t persist_max_ms;     /* 60,000 */
+	uint32_t time_wait_ms;   /* 2 MSL: 60,000 as Linux */
+	uint32_t fin_wait_2_ms;  /* orphans: 60,000 */
+	uint32_t persist_max_ms; /* 60,000 */
 };
 
 /* The defaults in the comments above. */
@@ -63,12 +63,12 @@ const char *tcp_state_name(enum tcp_state s);
 
 /* News of a connection, as bits; read and cleared by tcp_ready. */
 enum tcp_event {
-	TCP_EV_OPEN = 1 << 0,     /* handshake complete */
-	TCP_EV_DATA = 1 << 1,     /* tcp_rx has bytes */
-	TCP_EV_EOF = 1 << 2,      /* the peer sent FIN and all its data was delivered */
-	TCP_EV_ROOM = 1 << 3,     /* queued bytes were acknowledged since tcp_tx_want_room */
-	TCP_EV_CLOSED = 1 << 4,   /* the connection is gone (reset, timeout, or both sides closed); let
-				     go of it: the stack frees it when tcp_ready_done returns */
+	TCP_EV_OPEN = 1 << 0,   /* handshake complete */
+	TCP_EV_DATA = 1 << 1,   /* tcp_rx has bytes */
+	TCP_EV_EOF = 1 << 2,    /* the peer sent FIN and all its data was delivered */
+	TCP_EV_ROOM = 1 << 3,   /* queued bytes were acknowledged since tcp_tx_want_room */
+	TCP_EV_CLOSED = 1 << 4, /* the connection is gone (reset, timeout, or both sides closed);
+	                           let go of it: the stack frees it when tcp_ready_done returns */
 };
 
 struct tcp; /* a core's stack */
@@ -85,7 +85,7 @@ struct tcp_env {
 };
 
 enum status tcp_create(struct tcp **out, const struct tcp_config *cfg, const struct tcp_env *env,
-		       uint64_t now_ns);
+                       uint64_t now_ns);
 void tcp_destroy(struct tcp *tcp);
 
 /* Accept connections to this address (all-zero: any of the net's) and port. */
@@ -93,8 +93,8 @@ enum status tcp_listen(struct tcp *tcp, const struct ip_addr *addr, uint16_t por
 /* No new connections from now on; a SYN is answered with a reset. */
 void tcp_stop_listening(struct tcp *tcp);
 
-/* One segment that net_input let through. The packet stays the caller's, but its payload may be lent
- * to the connection until tcp_ready_done, so free it after the ready list has been run. */
+/* One segment that net_input let through. The packet stays the caller's, but its payload may be
+ * lent to the connection until tcp_ready_done, so free it after the ready list has been run. */
 void tcp_input(struct tcp *tcp, struct pkt *pkt, uint64_t now_ns);
 /* Retransmission, persist, keepalive, delayed ACK, TIME-WAIT, user timers. */
 void tcp_timers(struct tcp *tcp, uint64_t now_ns);
@@ -109,7 +109,8 @@ void tcp_ready_done(struct tcp *tcp, struct conn *conn, uint64_t now_ns);
 /* Puts the connection on the ready list with these events or none, e.g. when an answer came. */
 void tcp_wake(struct tcp *tcp, struct conn *conn, uint32_t events);
 
-/* Bytes received in order and not consumed, in one piece. Valid until consumed or tcp_ready_done. */
+/* Bytes received in order and not consumed, in one piece. Valid until consumed or tcp_ready_done.
+ */
 struct span tcp_rx(const struct conn *conn);
 void tcp_rx_consume(struct tcp *tcp, struct conn *conn, size_t n);
 /* All of the peer's data was consumed and its FIN has come. */
@@ -117,15 +118,16 @@ bool tcp_rx_eof(const struct conn *conn);
 
 /* Room to write bytes that the stack keeps itself: returns a pointer and *room (at least 1, at most
  * TCP_TX_CHUNK), NULL when chunks or descriptors are out or the connection cannot send. Write, then
- * tcp_tx_commit what was written. want: the bytes wished for in one piece (at most TCP_TX_CHUNK). */
+ * tcp_tx_commit what was written. want: the bytes wished for in one piece (at most TCP_TX_CHUNK).
+ */
 char *tcp_tx_reserve(struct tcp *tcp, struct conn *conn, size_t want, size_t *room);
 void tcp_tx_commit(struct tcp *tcp, struct conn *conn, size_t n);
 /* Copies all of it or nothing (ST_FULL, ST_CLOSED). */
 enum status tcp_tx_copy(struct tcp *tcp, struct conn *conn, const void *data, size_t len);
-/* Queues bytes that stay where they are until the release function is called with cookie. On an error
- * (ST_FULL, ST_CLOSED) nothing was taken and release is not called. */
+/* Queues bytes that stay where they are until the release function is called with cookie. On an
+ * error (ST_FULL, ST_CLOSED) nothing was taken and release is not called. */
 enum status tcp_tx_ref(struct tcp *tcp, struct conn *conn, const void *data, uint32_t len,
-		       uint64_t cookie);
+                       uint64_t cookie);
 /* Bytes queued and not acknowledged. */
 uint32_t tcp_tx_queued(const struct conn *conn);
 /* Asks for TCP_EV_ROOM once queued bytes fall to low_bytes or below. */
@@ -134,8 +136,9 @@ void tcp_tx_want_room(struct conn *conn, uint32_t low_bytes);
 /* FIN after what is queued; further tcp_tx_* return ST_CLOSED. Received data is still delivered.
  * linger_ms bounds how long a connection that the owner let go of may live. */
 void tcp_shutdown(struct tcp *tcp, struct conn *conn);
-/* The owner is done: shutdown, and data that still comes is thrown away; the stack finishes the close
- * by itself (no more events but TCP_EV_CLOSED are reported, and only if the owner pointer is set). */
+/* The owner is done: shutdown, and data that still comes is thrown away; the stack finishes the
+ * close by itself (no more events but TCP_EV_CLOSED are reported, and only if the owner pointer is
+ * set). */
 void tcp_close(struct tcp *tcp, struct conn *conn, uint64_t now_ns);
 /* Reset at once. The connection is gone when the ready list has been run. */
 void tcp_abort(struct tcp *tcp, struct conn *conn);
@@ -173,8 +176,19 @@ uint32_t tcp_conn_count(const struct tcp *tcp);
 /* The next live connection itself, for draining; same cursor rule. */
 struct conn *tcp_conn_walk(struct tcp *tcp, uint32_t *cursor);
 
+/* What is taken from the pools now, for reports and for tests that look for leaks. */
+struct tcp_usage {
+	uint32_t conns;
+	uint32_t rx_bufs;
+	uint32_t tx_chunks;
+	uint32_t tx_refs;
+	uint32_t timers;
+};
+
+void tcp_usage(const struct tcp *tcp, struct tcp_usage *out);
+
 /* Active open (RFC 9293 3.5) along a path that the caller made; NULL when there is no room. */
 struct conn *tcp_connect(struct tcp *tcp, const struct net_path *path, uint16_t local_port,
-			 uint16_t remote_port, uint64_t now_ns);
+                         uint16_t remote_port, uint64_t now_ns);
 
 #endif

@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The connection block and the stack around it: what the files of tcp/ share. Private to this
+ * folder and to tests that look inside.
+ *
+ * How a connection lives: conn_new puts it into the table; conn_die (at once) or conn_finish
+ * (orderly) take it out of the table; conn_free gives the block back. Between the two it may still
+ * wait on the ready list to tell its owner. Whoever calls conn_die, conn_finish or anything that
+ * may end in them must not touch the connection afterwards.
+ *
+ * How sequence numbers map to the send queue: the queue's first byte not yet acknowledged has the
+ * number snd_una (snd_una + 1 while our SYN is unacknowledged); a FIN follows the last queued byte.
+ */
+#ifndef DATAPLANE_TCP_CONN_H
+#define DATAPLANE_TCP_CONN_H
+
+#include "dataplane/net/net.h"
+#include "dataplane/tcp/tcp.h"
+#include "lib/pool.h"
+#include "lib/shm.h"
+#include "lib/timerwheel.h"
+
+enum {
+	TCP_MAX_LISTENERS = 64,
+	TCP_MAX_OOO = 32,    /* runs of out-of-order data kept for a connection */
+	TCP_MAX_SACKED = 16, /* runs the peer reported that the scoreboard remembers */
+	TCP_HDR_LEN = 20,
+	TCP_MAX_OPTS = 40,
+	TCP_TS_OPT_LEN = 12, /* with its two NOPs */
+	TCP_MAX_WSCALE = 14, /* RFC 7323 2.3 */
+	TCP_MIN_MSS = 64,    /* a smaller offer is raised to this, lest headers be all we send */
+	TCP_DEFAULT_MSS_V4 = 536, /* RFC 9293 3.7.1 */
+	TCP_DEFAULT_MSS_V6 = 1220,
+	TCP_DUP_THRESH = 3, /* RFC 5681 3.2 */
+	TCP_QUICK_ACKS =
+	        8, /* segments answered at once at the start, while the peer's window grows */
+	TCP_CHALLENGES_PER_S = 10, /* a connection, RFC 5961 7 */
+	TCP_RETRY_MS = 2,          /* after a packet buffer was missing */
+	TCP_MAX_QUEUED =
+	        1 << 30, /* bytes in a send queue: half the sequence space and well below */
+};
+
+#define TCP_NONE UINT32_MAX /* no descriptor, no connection */
+
+enum tcp_hdr_flag {
+	TH_FIN = 1 << 0,
+	TH_SYN = 1 << 1,
+	TH_RST = 1 << 2,
+	TH_PSH = 1 << 3,
+	TH_ACK = 1 << 4,
+	TH_URG = 1 << 5,
+};
+
+/* Sequence numbers compare modulo 2^32 (RFC 9293 3.4). */
+static inline bool seq_lt(uint32_t a, uint32_t b)
+{
+	return (int32_t)(a - b) < 0;
+}
+
+static inline bool seq_le(uint32_t a, uint32_t b)
+{
+	return (int32_t)(a - b) <= 0;
+}
+
+static inline uint32_t seq_max(uint32_t a, uint32_t b)
+{
+	return seq_lt(a, b) ? b : a;
+}
+
+static inline uint32_t seq_min(uint32_t a, uint32_t b)
+{
+	return seq_lt(a, b) ? a : b;
+}
+
+static inline uint16_t get_u16(const uint8_t *p)
+{
+	uint16_t v;
+
+	memcpy(&v, p, 2);
+	return __builtin_bswap16(v);
+}
+
+static inline uint32_t get_u32(const uint8_t *p)
+{
+	uint32_t v;
+
+	memcpy(&v, p, 4);
+	return __builtin_bswap32(v);
+}
+
+static inline void put_u16(uint8_t *p, uint16_t v)
+{
+	v = __builtin_bswap16(v);
+	memcpy(p, &v, 2);
+}
+
+static inline void put_u32(uint8_t *p, uint32_t v)
+{
+	v = __builtin_bswap32(v);
+	memcpy(p, &v, 4);
+}
+
+/* A received segment, its options parsed. */
+struct seg {
+	const struct pkt *pkt;
+	const uint8_t *data; /* payload, trimmed as processing goes on */
+	uint32_t len;
+	uint32_t seq;
+	uint32_t ack;
+	uint32_t wnd; /* as in the header, not scaled */
+	uint32_t tsval;
+	uint32_t tsecr;
+	const uint8_t *sack; /* blocks of 8 bytes in the header */
+	uint8_t sack_count;
+	uint8_t flags; /* enum tcp_hdr_flag */
+	bool has_ts;
+	bool sack_ok; /* SYN only, as are the following */
+	bool has_wscale;
+	uint8_t wscale;
+	uint16_t mss; /* 0: none */
+};
+
+/* What finds a connection. The first 32 bytes are laid out as in struct net_path. */
+struct conn_key {
+	struct ip_addr local;
+	struct ip_addr remote;
+	uint16_t lport; /* host order */
+	uint16_t rport;
+};
+
+static_assert(offsetof(struct net_path, local) == 0 && offsetof(struct net_path, remote) == 16,
+              "conn_key and net_path begin alike");
+
+/* [lo, hi) */
+struct seq_run {
+	uint32_t lo;
+	uint32_t hi;
+};
+
+/* A receive buffer. Bytes in order lie at [off, off + conn.rx_len); the runs of out-of-order data
+ * lie behind them, each at its final place. */
+struct rx_buf {
+	uint32_t off;
+	uint32_t stamp; /* counts arrivals, so that the freshest run is reported first */
+	uint32_t ooo_count;
+	struct {
+		struct seq_run run;
+		uint32_t stamp;
+	} ooo[TCP_MAX_OOO]; /* ascending, neither touching nor overlapping */
+	uint8_t data[] ALIGNED(CACHE_LINE);
+};
+
+/* A piece of the send queue. */
+struct tx_ref {
+	const uint8_t *data;
+	union {
+		uint64_t cookie; /* lent bytes */
+		uint8_t *chunk;  /* own bytes: the chunk they lie in; data == chunk */
+	};
+	uint32_t len;
+	uint32_t next : 31; /* index, TX_REF_NONE at the end */
+	uint32_t lent : 1;
+};
+
+#define TX_REF_NONE 0x7fffffffu
+
+enum conn_flag {
+	CF_TS = 1 << 0, /* timestamps in use */
+	CF_SACK = 1 << 1,
+	CF_FIN_QUEUED = 1 << 2, /* the owner wants FIN after what is queued */
+	CF_FIN_SENT = 1 << 3,   /* snd_nxt is behind it */
+	CF_FIN_EARLY = 1 << 4,  /* a FIN came ahead of missing data, at rcv_fin */
+	CF_FIN_RCVD = 1 << 5,   /* rcv_nxt is behind it */
+	CF_ACK_NOW = 1 << 6,    /* the next output must carry an ACK */
+	CF_READY = 1 << 7,      /* on the ready list */
+	CF_IN_HAND = 1 << 8,    /* between tcp_ready and tcp_ready_done */
+	CF_KNOWN = 1 << 9,      /* the owner has seen it */
+	CF_DETACHED = 1 << 10,  /* the owner let go */
+	CF_FINISHED = 1 << 11,  /* closed in order; say so when all was read */
+	CF_TOLD = 1 << 12,      /* TCP_EV_CLOSED was returned */
+	CF_TIMING = 1 << 13,    /* rtt_seq and rtt_start_ns are valid */
+	CF_WANT_ROOM = 1 << 14,
+	CF_CWND_LIMITED = 1 << 15, /* the last output stopped at the congestion window */
+	CF_SYN_UNACKED = 1 << 16,
+	CF_PASSIVE = 1 << 17,
+	CF_FORCE = 1 << 18,  /* retransmit one segment whatever the pipe */
+	CF_WSCALE = 1 << 19, /* the peer offered window scaling */
+	CF_LIVE = 1 << 20,   /* the block is in use */
+	CF_HASHED = 1 << 21,
+};
+
+enum loss_state {
+	LOSS_NONE,
+	LOSS_RECOVERY, /* after duplicate ACKs */
+	LOSS_RTO,      /* after a timeout */
+};
+
+/* RFC 9438. */
+struct cubic {
+	uint32_t w_max_bytes;
+	uint32_t w_est_bytes; /* what Reno would have */
+	uint32_t k_ms;        /* from the epoch to the plateau */
+	uint32_t carry;       /* acknowledged bytes not yet turned into growth */
+	uint64_t epoch_ns;    /* 0: begins with the next ACK */
+};
+
+struct conn {
+	/* Lookup. The pool keeps its free list in the first 8 bytes. */
+	uint32_t hash;
+	uint32_t hash_next; /* index + 1, 0: end of the bucket's chain */
+	uint32_t flags;     /* enum conn_flag */
+	uint8_t state;      /* enum tcp_state */
+	uint8_t loss;       /* enum loss_state */
+	uint16_t mss;       /* payload bytes a segment, timestamps taken off */
+	uint16_t lport;
+	uint16_t rport;
+	uint32_t events; /* enum tcp_event, not yet returned */
+	struct net_path path;
+
+	/* Every segment */
+	uint32_t snd_una;
+	uint32_t snd_nxt; /* never goes back: retransmission has rxt_nxt */
+	uint32_t snd_wnd; /* bytes from snd_una */
+	uint32_t snd_wl1;
+	uint32_t snd_wl2;
+	uint32_t snd_wnd_max;
+	uint32_t rcv_nxt;
+	uint32_t rcv_adv;  /* right edge of the window we advertised */
+	uint32_t last_ack; /* rcv_nxt as last sent */
+	uint32_t ts_recent;
+	uint32_t ts_offset;
+	uint32_t cwnd_bytes;
+	uint32_t tx_bytes;    /* queued and not acknowledged */
+	uint32_t tx_head;     /* descriptors, TX_REF_NONE: empty */
+	uint32_t tx_head_off; /* acknowledged bytes of the head */
+	uint8_t snd_wscale;
+	uint8_t rcv_wscale;
+	uint8_t ack_segs; /* data segments since our last ACK */
+	uint8_t quick;    /* quick ACKs left */
+
+	uint32_t tx_tail;
+	uint32_t tx_cur; /* where snd_nxt is in the queue */
+	uint32_t tx_cur_off;
+	uint32_t rx_len;     /* in-order bytes in rx */
+	const uint8_t *view; /* in-order bytes in the packet; then rx is NULL */
+	struct rx_buf *rx;
+	uint32_t view_len;
+	uint32_t rtt_seq; /* an ACK at or behind this ends the measurement */
+	struct conn *ready_next;
+	uint64_t last_rx_ns;
+	uint64_t rtx_ns; /* retransmission, persist, or the end of TIME-WAIT; 0: none */
+
+	struct timer timer; /* at or before the earliest of the deadlines */
+	uint64_t ack_ns;    /* delayed ACK, or output again; 0: none */
+	uint64_t user_ns;
+	uint64_t linger_ns; /* detached: give up then */
+	void *owner;
+
+	/* Round trips and loss */
+	uint64_t rtt_start_ns;
+	uint32_t srtt_us; /* 0: not measured */
+	uint32_t rttvar_us;
+	uint32_t rto_us;
+	uint32_t ssthresh_bytes;
+	uint32_t recover;   /* snd_nxt when the loss was noticed */
+	uint32_t rxt_nxt;   /* below it, what was lost has been sent again */
+	uint32_t lost_edge; /* what is not SACKed below it is lost */
+	uint32_t sacked_bytes;
+	uint32_t dupacks;
+	uint8_t sacked_count;
+	uint8_t tries;      /* timeouts in a row */
+	uint8_t probes;     /* keep-alive probes in a row */
+	uint8_t challenges; /* in the second challenge_s */
+	uint32_t challenge_s;
+	uint32_t ts_recent_s; /* when ts_recent was set */
+	uint32_t rcv_fin;
+	uint32_t room_low;
+	uint32_t retransmits;
+	uint32_t iss;
+	uint32_t irs;
+	uint32_t tw_prev; /* TIME-WAIT, oldest first; indexes, TCP_NONE: none */
+	uint32_t tw_next;
+	uint64_t opened_ns;
+	struct cubic cubic;
+	struct seq_run sacked[TCP_MAX_SACKED]; /* ascending */
+} ALIGNED(CACHE_LINE);
+
+static_assert(sizeof(struct conn) <= 512, "a connection at rest is small");
+
+struct tcp_listener {
+	struct ip_addr addr; /* all-zero: any */
+	uint16_t port;
+};
+
+struct tcp {
+	uint64_t now_ns; /* as of the last call that brought the time */
+	struct net *net;
+	struct counters *ctr;
+	struct conn *ready_head;
+	struct conn *ready_tail;
+	uint32_t *buckets; /* connection index + 1 */
+	uint32_t bucket_mask;
+	bool csum_offload;
+	uint64_t hash_key[5];
+	uint64_t isn_key[2];
+	struct pool conns;
+	struct pool refs;
+	struct pool chunks;
+	struct pool rx_bufs;
+	struct tcp_config cfg;
+	struct tcp_env env;
+	uint8_t rcv_wscale;
+	uint32_t half_open;
+	uint32_t tw_head;
+	uint32_t tw_tail;
+	/* tcp_tx_reserve until tcp_tx_commit */
+	struct conn *reserved_by;
+	uint8_t *reserved_chunk; /* a new one, NULL: the tail of the last */
+	tcp_user_timer_fn user_fn;
+	void *user_arg;
+	uint32_t listener_count;
+	struct tcp_listener listeners[TCP_MAX_LISTENERS];
+	struct shm mem;
+	struct timerwheel wheel;
+};
+
+/* RFC 7323 5.4 asks for a tick of 1 ms to 1 s: 2^20 ns needs no division. */
+static inline uint32_t ts_clock(const struct tcp *tcp)
+{
+	return (uint32_t)(tcp->now_ns >> 20);
+}
+
+static inline uint32_t now_s(const struct tcp *tcp)
+{
+	return (uint32_t)(tcp->now_ns >> 30);
+}
+
+static inline uint32_t conn_rx_len(const struct conn *c)
+{
+	return c->rx_len + c->view_len;
+}
+
+/* Sends and receives data: the handshake is over and nothing but FIN can come after. */
+static inline bool conn_synchronized(const struct conn *c)
+{
+	return c->state >= TCP_ESTABLISHED;
+}
+
+/* Sequence numbers in flight, SYN and FIN counted. */
+static inline uint32_t conn_flight(const struct conn *c)
+{
+	return c->snd_nxt - c->snd_una;
+}
+
+/* Sequence number behind the last queued byte, that is of our FIN. */
+static inline uint32_t conn_tx_end(const struct conn *c)
+{
+	return c->snd_una + c->tx_bytes + (c->flags & CF_SYN_UNACKED ? 1 : 0);
+}
+
+static inline struct tx_ref *tx_ref_at(const struct tcp *tcp, uint32_t index)
+{
+	return pool_at(&tcp->refs, index);
+}
+
+/* conn_table.c */
+uint32_t conn_hash(const struct tcp *tcp, const struct conn_key *key);
+struct conn *conn_lookup(const struct tcp *tcp, const struct conn_key *key, uint32_t hash);
+struct conn *conn_new(struct tcp *tcp, const struct net_path *path, const struct conn_key *key);
+void conn_unhash(struct tcp *tcp, struct conn *c);
+void conn_free(struct tcp *tcp, struct conn *c);
+uint32_t conn_index(const struct tcp *tcp, const struct conn *c);
+uint32_t conn_isn(const struct tcp *tcp, const struct conn_key *key);
+uint32_t conn_ts_offset(const struct tcp *tcp, const struct conn_key *key);
+
+/* tcp.c: the ready list */
+void conn_post(struct tcp *tcp, struct conn *c, uint32_t events);
+
+/* tcp_listen.c: segments without a connection */
+enum counter_id listen_input(struct tcp *tcp, struct seg *s, const struct conn_key *key);
+/* Sends what RFC 9293 3.10.7.1 asks for in answer to a segment that nobody wants. */
+void reset_reply(struct tcp *tcp, const struct seg *s);
+/* RFC 6528 aside, the numbers a new connection begins with. */
+void conn_begin(struct tcp *tcp, struct conn *c, const struct conn_key *key);
+/* The connection's parameters from the options of the peer's SYN. */
+void conn_take_syn(struct tcp *tcp, struct conn *c, const struct seg *s);
+uint16_t conn_own_mss(const struct tcp *tcp, const struct net_path *path);
+
+/* tcp_connect.c */
+enum counter_id syn_sent_input(struct tcp *tcp, struct conn *c, struct seg *s);
+
+/* tcp_in.c */
+void conn_established(struct tcp *tcp, struct conn *c);
+
+/* tcp_opt.c */
+bool opt_parse(struct seg *s, const uint8_t *opt, uint32_t len);
+/* Options of an outgoing segment; returns their length, a multiple of 4. */
+uint32_t opt_write_syn(const struct tcp *tcp, const struct conn *c, uint8_t *out);
+/* len: payload bytes; SACK blocks take what they leave of the MSS. */
+uint32_t opt_write(const struct tcp *tcp, const struct conn *c, uint8_t *out, uint32_t len);
+/* RFC 7323 5.3: true when the segment is an old duplicate. */
+bool opt_paws_reject(const struct tcp *tcp, const struct conn *c, const struct seg *s);
+void opt_ts_update(const struct tcp *tcp, struct conn *c, const struct seg *s);
+
+/* tcp_ooo.c: what was received */
+/* Takes the segment's data, which begins at or before rcv_nxt + window; moves rcv_nxt. */
+enum counter_id rx_take(struct tcp *tcp, struct conn *c, struct seg *s);
+/* Copies what the owner left in the packet; false when there is no buffer, and then it stays. */
+bool rx_keep(struct tcp *tcp, struct conn *c);
+void rx_release(struct tcp *tcp, struct conn *c);
+void rx_release_if_empty(struct tcp *tcp, struct conn *c);
+/* SACK blocks for the options, freshest first; returns how many. */
+uint32_t rx_sack_blocks(const struct conn *c, struct seq_run *out, uint32_t max);
+
+/* tcp_queue.c: the send queue */
+void tx_acked(struct tcp *tcp, struct conn *c, uint32_t n);
+void tx_release_all(struct tcp *tcp, struct conn *c);
+/* Copies n bytes of the queue from the sequence number seq; returns their checksum when sum. */
+uint32_t tx_gather(struct tcp *tcp, struct conn *c, uint8_t *dst, struct seq_run bytes);
+
+/* tcp_out.c */
+struct seg_out {
+	uint32_t seq;
+	uint32_t len;
+	uint8_t flags;
+};
+/* False when there is no packet buffer. */
+bool segment_send(struct tcp *tcp, struct conn *c, const struct seg_out *o);
+/* Sends what congestion and window allow, or a bare ACK when one is due. */
+void conn_output(struct tcp *tcp, struct conn *c);
+void ack_send(struct tcp *tcp, struct conn *c);
+/* One octet beyond the closed window (RFC 9293 3.8.6.1). */
+void window_probe(struct tcp *tcp, struct conn *c);
+void keepalive_probe(struct tcp *tcp, struct conn *c);
+void ack_challenge(struct tcp *tcp, struct conn *c);
+void reset_send(struct tcp *tcp, struct conn *c);
+/* SYN or SYN-ACK, as the state asks for. */
+void syn_send(struct tcp *tcp, struct conn *c);
+
+/* tcp_recovery.c */
+/* Bytes believed to be in the network (RFC 6675 4, SetPipe). */
+uint32_t loss_pipe(const struct conn *c);
+/* True when the scoreboard learned something. */
+bool loss_sack_input(struct conn *c, const struct seg *s);
+void loss_dupack(struct tcp *tcp, struct conn *c);
+/* Before snd_una moves to ack. */
+void loss_ack(struct tcp *tcp, struct conn *c, uint32_t ack);
+void loss_timeout(struct tcp *tcp, struct conn *c);
+/* The peer's closed window opens: what was sent into it was thrown away. */
+void loss_window_opened(struct tcp *tcp, struct conn *c);
+/* The next run to send again; false when there is none. */
+bool loss_next(const struct conn *c, struct seq_run *out);
+
+/* tcp_cubic.c */
+void cc_init(const struct tcp *tcp, struct conn *c);
+void cc_ack(const struct tcp *tcp, struct conn *c, uint32_t acked_bytes);
+void cc_loss(struct conn *c);
+void cc_timeout(struct conn *c);
+
+/* tcp_timer.c */
+void conn_arm(struct tcp *tcp, struct conn *c, uint64_t deadline_ns);
+/* Sets the retransmission deadline from now. */
+void rto_start(struct tcp *tcp, struct conn *c);
+/* The first deadline of the new state; keep-alive begins. */
+void keepalive_start(struct tcp *tcp, struct conn *c);
+void linger_start(struct tcp *tcp, struct conn *c);
+/* The peer's window is closed and only probes may be sent. */
+bool window_closed(const struct conn *c);
+void conn_timer(void *arg, struct timer *timer, uint64_t now_ns);
+void rtt_ack(struct tcp *tcp, struct conn *c, const struct seg *s);
+
+/* tcp_close.c */
+/* Ends the connection now; the owner is told by the ready list. */
+void conn_die(struct tcp *tcp, struct conn *c);
+/* Ends it in order, data not yet read is still delivered. */
+void conn_finish(struct tcp *tcp, struct conn *c);
+/* Ends what is still open with a reset. */
+void conn_reset(struct tcp *tcp, struct conn *c);
+void time_wait_enter(struct tcp *tcp, struct conn *c);
+void time_wait_unlink(struct tcp *tcp, struct conn *c);
+enum counter_id time_wait_input(struct tcp *tcp, struct conn *c, struct seg *s);
+/* Our FIN was acknowledged; false when the connection is gone. */
+bool fin_acked(struct tcp *tcp, struct conn *c);
+/* rcv_nxt has reached the peer's FIN; false when the connection is gone. */
+bool fin_input(struct tcp *tcp, struct conn *c);
+/* The owner still wants to hear of it. */
+bool conn_reportable(const struct conn *c);
+
+#endif

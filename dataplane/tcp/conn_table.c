@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "dataplane/tcp/conn.h"
+#include "lib/hash.h"
+
+static uint64_t load_u64(const uint8_t *p)
+{
+	uint64_t v;
+
+	memcpy(&v, p, 8);
+	return v;
+}
+
+static uint64_t fold_mul(uint64_t a, uint64_t b)
+{
+	unsigned __int128 m = (unsigned __int128)a * b;
+
+	return (uint64_t)m ^ (uint64_t)(m >> 64);
+}
+
+/* A keyed multiply-and-fold: the peer chooses half of the input, so the key is secret and random
+ * for each stack. */
+uint32_t conn_hash(const struct tcp *tcp, const struct conn_key *key)
+{
+	const uint64_t *k = tcp->hash_key;
+	uint64_t h;
+
+	h = fold_mul(load_u64(key->remote.b) ^ k[0], load_u64(key->remote.b + 8) ^ k[1]);
+	h ^= fold_mul(load_u64(key->local.b) ^ k[2], load_u64(key->local.b + 8) ^ k[3]);
+	h = fold_mul(h ^ ((uint64_t)key->rport << 16 | key->lport), k[4] | 1);
+	return (uint32_t)h;
+}
+
+uint32_t conn_index(const struct tcp *tcp, const struct conn *c)
+{
+	return pool_index(&tcp->conns, c);
+}
+
+struct conn *conn_lookup(const struct tcp *tcp, const struct conn_key *key, uint32_t hash)
+{
+	uint32_t at = tcp->buckets[hash & tcp->bucket_mask];
+
+	while (at != 0) {
+		struct conn *c = pool_at(&tcp->conns, at - 1);
+
+		if (c->hash == hash && c->rport == key->rport && c->lport == key->lport &&
+		    memcmp(&c->path, key, 32) == 0)
+			return c;
+		at = c->hash_next;
+	}
+	return NULL;
+}
+
+struct conn *conn_new(struct tcp *tcp, const struct net_path *path, const struct conn_key *key)
+{
+	uint32_t *bucket;
+	struct conn *c = pool_get(&tcp->conns);
+
+	/* A full table gives up its oldest TIME-WAIT first: it only guards against old segments. */
+	if (!c && tcp->tw_head != TCP_NONE) {
+		conn_die(tcp, pool_at(&tcp->conns, tcp->tw_head));
+		c = pool_get(&tcp->conns);
+	}
+	if (!c)
+		return NULL;
+	memset(c, 0, sizeof(*c));
+	c->path = *path;
+	c->lport = key->lport;
+	c->rport = key->rport;
+	c->hash = conn_hash(tcp, key);
+	c->flags = CF_LIVE | CF_HASHED;
+	c->tx_head = TX_REF_NONE;
+	c->tx_tail = TX_REF_NONE;
+	c->tx_cur = TX_REF_NONE;
+	c->tw_prev = TCP_NONE;
+	c->tw_next = TCP_NONE;
+	c->opened_ns = tcp->now_ns;
+	c->last_rx_ns = tcp->now_ns;
+	bucket = &tcp->buckets[c->hash & tcp->bucket_mask];
+	c->hash_next = *bucket;
+	*bucket = conn_index(tcp, c) + 1;
+	counter_set(tcp->ctr, CTR_tcp_conns, tcp->conns.in_use);
+	return c;
+}
+
+void conn_unhash(struct tcp *tcp, struct conn *c)
+{
+	uint32_t *link = &tcp->buckets[c->hash & tcp->bucket_mask];
+	uint32_t self = conn_index(tcp, c) + 1;
+
+	if (!(c->flags & CF_HASHED))
+		return;
+	while (*link != self) {
+		struct conn *at = pool_at(&tcp->conns, *link - 1);
+
+		link = &at->hash_next;
+	}
+	*link = c->hash_next;
+	c->flags &= ~CF_HASHED;
+}
+
+void conn_free(struct tcp *tcp, struct conn *c)
+{
+	assert((c->flags & (CF_LIVE | CF_HASHED | CF_READY | CF_IN_HAND)) == CF_LIVE);
+	assert(!timer_is_set(&c->timer));
+	rx_release(tcp, c);
+	c->flags = 0;
+	c->state = TCP_CLOSED;
+	pool_put(&tcp->conns, c);
+	counter_set(tcp->ctr, CTR_tcp_conns, tcp->conns.in_use);
+}
+
+/* RFC 6528 3: ISN = M + F(4-tuple, secret), M a clock of about 4 microseconds. */
+uint32_t conn_isn(const struct tcp *tcp, const struct conn_key *key)
+{
+	uint32_t f = (uint32_t)siphash24(key, sizeof(*key), tcp->isn_key);
+
+	return (uint32_t)(tcp->now_ns >> 12) + f;
+}
+
+/* One offset a 4-tuple, so that timestamps stay monotonic over its connections (RFC 7323 5.4, RFC
+ * 6191) and tell nothing about uptime. */
+uint32_t conn_ts_offset(const struct tcp *tcp, const struct conn_key *key)
+{
+	return (uint32_t)(siphash24(key, sizeof(*key), tcp->isn_key) >> 32);
+}

@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The stack as a whole: its memory, its ready list, and what its owner reads from connections. */
+#include "dataplane/tcp/tcp.h"
+
+#include "dataplane/tcp/conn.h"
+#include "lib/hash.h"
+
+enum {
+	WHEEL_TICK_NS = 1000000,
+	TIMERS_A_CALL = 4096, /* bounds what one round of the core spends here */
+};
+
+void tcp_config_default(struct tcp_config *cfg)
+{
+	*cfg = (struct tcp_config){
+	        .max_conns = 65536,
+	        .max_syn_backlog = 4096,
+	        .rx_bufs = 4096,
+	        .rx_buf_bytes = 65536,
+	        .tx_chunks = 65536,
+	        .tx_refs = 131072,
+	        .initial_window = 10,
+	        .min_rto_ms = 200,
+	        .max_rto_ms = 60000,
+	        .syn_retries = 5,
+	        .retries = 12,
+	        .delayed_ack_ms = 40,
+	        .keepalive_idle_ms = 60000,
+	        .keepalive_interval_ms = 10000,
+	        .keepalive_probes = 6,
+	        .time_wait_ms = 60000,
+	        .fin_wait_2_ms = 60000,
+	        .persist_max_ms = 60000,
+	};
+}
+
+static bool in_range(uint32_t v, uint32_t lo, uint32_t hi)
+{
+	return v >= lo && v <= hi;
+}
+
+static bool config_valid(const struct tcp_config *cfg)
+{
+	const uint32_t day_ms = 24 * 3600 * 1000;
+
+	if (!in_range(cfg->max_conns, 16, 1 << 20) ||
+	    !in_range(cfg->max_syn_backlog, 1, cfg->max_conns) ||
+	    !in_range(cfg->rx_bufs, 1, 1 << 20) || !in_range(cfg->rx_buf_bytes, 4096, 1 << 20) ||
+	    !in_range(cfg->tx_chunks, 1, 1 << 24) || !in_range(cfg->tx_refs, 1, 1 << 24))
+		return false;
+	if ((cfg->mss != 0 && !in_range(cfg->mss, TCP_MIN_MSS, 65495)) ||
+	    !in_range(cfg->initial_window, 1, 1024))
+		return false;
+	if (!in_range(cfg->min_rto_ms, 1, 60000) ||
+	    !in_range(cfg->max_rto_ms, cfg->min_rto_ms, 600000) ||
+	    !in_range(cfg->syn_retries, 0, 16) || !in_range(cfg->retries, 1, 64) ||
+	    !in_range(cfg->delayed_ack_ms, 0, 500)) /* RFC 9293 3.8.6.3: below half a second */
+		return false;
+	if (cfg->keepalive_idle_ms > 0 && (!in_range(cfg->keepalive_idle_ms, 1, day_ms) ||
+	                                   !in_range(cfg->keepalive_interval_ms, 1, day_ms) ||
+	                                   !in_range(cfg->keepalive_probes, 1, 255)))
+		return false;
+	return in_range(cfg->time_wait_ms, 1, 600000) && in_range(cfg->fin_wait_2_ms, 1, 600000) &&
+	       in_range(cfg->persist_max_ms, cfg->min_rto_ms, 600000);
+}
+
+/* Where each table begins in the one block of memory. */
+struct layout {
+	size_t buckets;
+	size_t conns;
+	size_t refs;
+	size_t chunks;
+	size_t rx_bufs;
+	size_t end;
+	size_t rx_buf_size;
+	uint32_t bucket_count;
+};
+
+static size_t layout_add(size_t *at, size_t bytes)
+{
+	size_t begin = *at;
+
+	*at = align_up(begin + bytes, CACHE_LINE);
+	return begin;
+}
+
+static struct layout layout_of(const struct tcp_config *cfg)
+{
+	struct layout l = {0};
+	size_t at = align_up(sizeof(struct tcp), CACHE_LINE);
+
+	l.bucket_count = (uint32_t)pow2_ceil(cfg->max_conns);
+	l.rx_buf_size = align_up(sizeof(struct rx_buf) + cfg->rx_buf_bytes, CACHE_LINE);
+	l.buckets = layout_add(&at, l.bucket_count * sizeof(uint32_t));
+	l.conns = layout_add(&at, cfg->max_conns * sizeof(struct conn));
+	l.refs = layout_add(&at, cfg->tx_refs * sizeof(struct tx_ref));
+	l.chunks = layout_add(&at, (size_t)cfg->tx_chunks * TCP_TX_CHUNK);
+	l.rx_bufs = layout_add(&at, cfg->rx_bufs * l.rx_buf_size);
+	l.end = at;
+	return l;
+}
+
+enum status tcp_create(struct tcp **out, const struct tcp_config *cfg, const struct tcp_env *env,
+                       uint64_t now_ns)
+{
+	struct layout l;
+	struct shm mem;
+	struct tcp *tcp;
+	enum status st;
+	char *base;
+
+	if (!config_valid(cfg) || !env->net || !env->ctr || !env->release)
+		return ST_INVALID;
+	l = layout_of(cfg);
+	st = shm_anon(&mem, l.end, false);
+	if (st != ST_OK)
+		return st;
+	base = mem.base;
+	tcp = mem.base;
+	tcp->mem = mem;
+	tcp->now_ns = now_ns;
+	tcp->cfg = *cfg;
+	tcp->env = *env;
+	tcp->net = env->net;
+	tcp->ctr = env->ctr;
+	tcp->csum_offload = net_caps(env->net)->tx_l4_csum;
+	tcp->tw_head = TCP_NONE;
+	tcp->tw_tail = TCP_NONE;
+	while (65535u << tcp->rcv_wscale < cfg->rx_buf_bytes)
+		tcp->rcv_wscale++;
+	tcp->buckets = (uint32_t *)(void *)(base + l.buckets);
+	tcp->bucket_mask = l.bucket_count - 1;
+	pool_init(&tcp->conns, base + l.conns, sizeof(struct conn), cfg->max_conns);
+	pool_init(&tcp->refs, base + l.refs, sizeof(struct tx_ref), cfg->tx_refs);
+	pool_init(&tcp->chunks, base + l.chunks, TCP_TX_CHUNK, cfg->tx_chunks);
+	pool_init(&tcp->rx_bufs, base + l.rx_bufs, l.rx_buf_size, cfg->rx_bufs);
+	random_bytes(tcp->hash_key, sizeof(tcp->hash_key));
+	random_bytes(tcp->isn_key, sizeof(tcp->isn_key));
+	timerwheel_init(&tcp->wheel, WHEEL_TICK_NS, now_ns);
+	*out = tcp;
+	return ST_OK;
+}
+
+void tcp_destroy(struct tcp *tcp)
+{
+	struct shm mem;
+
+	if (!tcp)
+		return;
+	/* Lent bytes go back to whoever lent them. */
+	for (uint32_t i = 0; i < tcp->conns.fresh; i++) {
+		struct conn *c = pool_at(&tcp->conns, i);
+
+		if (c->flags & CF_LIVE)
+			tx_release_all(tcp, c);
+	}
+	mem = tcp->mem;
+	shm_close(&mem);
+}
+
+enum status tcp_listen(struct tcp *tcp, const struct ip_addr *addr, uint16_t port)
+{
+	if (port == 0)
+		return ST_INVALID;
+	if (tcp->listener_count == TCP_MAX_LISTENERS)
+		return ST_FULL;
+	tcp->listeners[tcp->listener_count++] = (struct tcp_listener){*addr, port};
+	return ST_OK;
+}
+
+void tcp_stop_listening(struct tcp *tcp)
+{
+	tcp->listener_count = 0;
+}
+
+void tcp_timers(struct tcp *tcp, uint64_t now_ns)
+{
+	tcp->now_ns = now_ns;
+	timerwheel_advance(&tcp->wheel, now_ns, TIMERS_A_CALL, conn_timer, tcp);
+}
+
+uint64_t tcp_next_timer_ns(const struct tcp *tcp)
+{
+	return timerwheel_next_ns(&tcp->wheel);
+}
+
+void conn_post(struct tcp *tcp, struct conn *c, uint32_t events)
+{
+	c->events |= events;
+	if (c->flags & CF_READY)
+		return;
+	c->flags |= CF_READY;
+	c->ready_next = NULL;
+	if (tcp->ready_tail)
+		tcp->ready_tail->ready_next = c;
+	else
+		tcp->ready_head = c;
+	tcp->ready_tail = c;
+}
+
+static struct conn *ready_pop(struct tcp *tcp)
+{
+	struct conn *c = tcp->ready_head;
+
+	if (!c)
+		return NULL;
+	tcp->ready_head = c->ready_next;
+	if (!tcp->ready_head)
+		tcp->ready_tail = NULL;
+	c->flags &= ~CF_READY;
+	return c;
+}
+
+struct conn *tcp_ready(struct tcp *tcp, uint32_t *events)
+{
+	struct conn *c;
+
+	while ((c = ready_pop(tcp)) != NULL) {
+		if (c->events & TCP_EV_OPEN && c->state != TCP_CLOSED)
+			c->flags |= CF_KNOWN;
+		*events = c->events;
+		c->events = 0;
+		if (conn_reportable(c)) {
+			if (*events & TCP_EV_CLOSED)
+				c->flags |= CF_TOLD;
+			c->flags |= CF_IN_HAND;
+			return c;
+		}
+		if (c->flags & CF_IN_HAND)
+			continue;
+		if (c->state == TCP_CLOSED)
+			conn_free(tcp, c);
+		else
+			conn_output(tcp, c);
+	}
+	*events = 0;
+	return NULL;
+}
+
+/* The owner was told that it is over. */
+static void conn_let_go(struct tcp *tcp, struct conn *c)
+{
+	c->owner = NULL;
+	c->flags |= CF_DETACHED;
+	rx_release(tcp, c);
+	if (c->state == TCP_CLOSED && !(c->flags & CF_READY))
+		conn_free(tcp, c);
+}
+
+void tcp_ready_done(struct tcp *tcp, struct conn *c, uint64_t now_ns)
+{
+	tcp->now_ns = now_ns;
+	c->flags &= ~CF_IN_HAND;
+	if (c->flags & CF_TOLD || (c->state == TCP_CLOSED && !conn_reportable(c))) {
+		conn_let_go(tcp, c);
+		return;
+	}
+	if (!rx_keep(tcp, c)) {
+		/* They were not acknowledged yet, so the peer sends them again. */
+		counter_inc(tcp->ctr, CTR_shed_rx_buf);
+		c->rcv_nxt -= c->view_len;
+		c->view_len = 0;
+	}
+	rx_release_if_empty(tcp, c);
+	if (c->flags & CF_FINISHED && conn_rx_len(c) == 0)
+		conn_post(tcp, c, TCP_EV_CLOSED);
+	if (c->state != TCP_CLOSED)
+		conn_output(tcp, c);
+}
+
+void tcp_wake(struct tcp *tcp, struct conn *c, uint32_t events)
+{
+	conn_post(tcp, c, events);
+}
+
+struct span tcp_rx(const struct conn *c)
+{
+	if (c->rx)
+		return span_of(c->rx->data + c->rx->off, c->rx_len);
+	return span_of(c->view, c->view_len);
+}
+
+void tcp_rx_consume(struct tcp *tcp, struct conn *c, size_t n)
+{
+	uint32_t bytes = (uint32_t)n;
+
+	assert(n <= conn_rx_len(c));
+	if (!c->rx) {
+		c->view += bytes;
+		c->view_len -= bytes;
+	} else {
+		c->rx->off += bytes;
+		c->rx_len -= bytes;
+	}
+	if (!(c->flags & CF_IN_HAND))
+		conn_post(tcp, c, 0); /* the window may open */
+}
+
+bool tcp_rx_eof(const struct conn *c)
+{
+	return c->flags & CF_FIN_RCVD && conn_rx_len(c) == 0;
+}
+
+void *tcp_owner(const struct conn *c)
+{
+	return c->owner;
+}
+
+void tcp_set_owner(struct conn *c, void *owner)
+{
+	c->owner = owner;
+}
+
+void tcp_set_user_timer_fn(struct tcp *tcp, tcp_user_timer_fn fn, void *arg)
+{
+	tcp->user_fn = fn;
+	tcp->user_arg = arg;
+}
+
+void tcp_user_timer(struct tcp *tcp, struct conn *c, uint64_t deadline_ns)
+{
+	if (c->state == TCP_CLOSED || c->state == TCP_TIME_WAIT)
+		return;
+	c->user_ns = deadline_ns;
+	if (deadline_ns != 0)
+		conn_arm(tcp, c, deadline_ns);
+}
+
+void tcp_conn_info(const struct conn *c, struct tcp_info *out)
+{
+	*out = (struct tcp_info){
+	        .local = c->path.local,
+	        .remote = c->path.remote,
+	        .local_port = c->lport,
+	        .remote_port = c->rport,
+	        .state = c->state,
+	        .srtt_us = c->srtt_us,
+	        .rto_ms = c->rto_us / 1000,
+	        .cwnd_bytes = c->cwnd_bytes,
+	        .snd_queued_bytes = c->tx_bytes,
+	        .rcv_queued_bytes = conn_rx_len(c),
+	        .retransmits = c->retransmits,
+	        .opened_ns = c->opened_ns,
+	        .last_rx_ns = c->last_rx_ns,
+	};
+}
+
+static struct conn *walk(const struct tcp *tcp, uint32_t *cursor)
+{
+	while (*cursor < tcp->conns.fresh) {
+		struct conn *c = pool_at(&tcp->conns, (*cursor)++);
+
+		if (c->flags & CF_LIVE && c->state != TCP_CLOSED)
+			return c;
+	}
+	return NULL;
+}
+
+bool tcp_conn_next(const struct tcp *tcp, uint32_t *cursor, struct tcp_info *out)
+{
+	const struct conn *c = walk(tcp, cursor);
+
+	if (!c)
+		return false;
+	tcp_conn_info(c, out);
+	return true;
+}
+
+struct conn *tcp_conn_walk(struct tcp *tcp, uint32_t *cursor)
+{
+	return walk(tcp, cursor);
+}
+
+uint32_t tcp_conn_count(const struct tcp *tcp)
+{
+	return tcp->conns.in_use;
+}
+
+void tcp_usage(const struct tcp *tcp, struct tcp_usage *out)
+{
+	*out = (struct tcp_usage){
+	        .conns = tcp->conns.in_use,
+	        .rx_bufs = tcp->rx_bufs.in_use,
+	        .tx_chunks = tcp->chunks.in_use,
+	        .tx_refs = tcp->refs.in_use,
+	        .timers = tcp->wheel.armed,
+	};
+}
+
+const char *tcp_state_name(enum tcp_state s)
+{
+	static const char *const names[TCP_STATE_COUNT] = {
+	        "CLOSED",     "LISTEN",     "SYN-SENT", "SYN-RECEIVED", "ESTABLISHED", "FIN-WAIT-1",
+	        "FIN-WAIT-2", "CLOSE-WAIT", "CLOSING",  "LAST-ACK",     "TIME-WAIT",
+	};
+
+	return s < TCP_STATE_COUNT ? names[s] : "?";
+}

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The ends of a connection: FIN from either side or both at once, TIME-WAIT, resets, and what the
+ * owner asks for. */
+#include "dataplane/tcp/conn.h"
+
+bool conn_reportable(const struct conn *c)
+{
+	return c->flags & CF_KNOWN && (c->owner || !(c->flags & CF_DETACHED));
+}
+
+/* Out of every list but the ready list. */
+static void conn_retire(struct tcp *tcp, struct conn *c)
+{
+	if (c->state == TCP_SYN_RECEIVED && c->flags & CF_PASSIVE)
+		tcp->half_open--;
+	time_wait_unlink(tcp, c);
+	timer_cancel(&tcp->wheel, &c->timer);
+	conn_unhash(tcp, c);
+	tx_release_all(tcp, c);
+	if (c->state != TCP_CLOSED)
+		counter_inc(tcp->ctr, CTR_tcp_closed);
+	c->state = TCP_CLOSED;
+	c->user_ns = 0;
+}
+
+static void conn_settle(struct tcp *tcp, struct conn *c)
+{
+	if (c->flags & (CF_IN_HAND | CF_READY) && !conn_reportable(c))
+		return; /* tcp_ready or tcp_ready_done frees it */
+	if (!conn_reportable(c))
+		conn_free(tcp, c);
+	else if (!(c->flags & CF_TOLD))
+		conn_post(tcp, c, TCP_EV_CLOSED);
+}
+
+void conn_die(struct tcp *tcp, struct conn *c)
+{
+	conn_retire(tcp, c);
+	c->flags &= ~CF_FINISHED;
+	conn_settle(tcp, c);
+}
+
+void conn_finish(struct tcp *tcp, struct conn *c)
+{
+	conn_retire(tcp, c);
+	if (conn_rx_len(c) > 0 && conn_reportable(c)) {
+		c->flags |= CF_FINISHED;
+		conn_post(tcp, c, TCP_EV_EOF);
+		return;
+	}
+	conn_settle(tcp, c);
+}
+
+void conn_reset(struct tcp *tcp, struct conn *c)
+{
+	/* RFC 9293 3.10.5: in SYN-SENT, CLOSING and after nothing is sent. */
+	if (c->state == TCP_SYN_RECEIVED || c->state == TCP_ESTABLISHED ||
+	    c->state == TCP_FIN_WAIT_1 || c->state == TCP_FIN_WAIT_2 ||
+	    c->state == TCP_CLOSE_WAIT || c->state == TCP_LAST_ACK || c->state == TCP_CLOSING)
+		reset_send(tcp, c);
+	conn_die(tcp, c);
+}
+
+void time_wait_unlink(struct tcp *tcp, struct conn *c)
+{
+	if (c->state != TCP_TIME_WAIT)
+		return;
+	if (c->tw_prev == TCP_NONE)
+		tcp->tw_head = c->tw_next;
+	else
+		((struct conn *)pool_at(&tcp->conns, c->tw_prev))->tw_next = c->tw_next;
+	if (c->tw_next == TCP_NONE)
+		tcp->tw_tail = c->tw_prev;
+	else
+		((struct conn *)pool_at(&tcp->conns, c->tw_next))->tw_prev = c->tw_prev;
+}
+
+static void time_wait_link(struct tcp *tcp, struct conn *c)
+{
+	uint32_t self = conn_index(tcp, c);
+
+	c->tw_prev = tcp->tw_tail;
+	c->tw_next = TCP_NONE;
+	if (tcp->tw_tail == TCP_NONE)
+		tcp->tw_head = self;
+	else
+		((struct conn *)pool_at(&tcp->conns, tcp->tw_tail))->tw_next = self;
+	tcp->tw_tail = self;
+}
+
+static void time_wait_start(struct tcp *tcp, struct conn *c)
+{
+	c->rtx_ns = tcp->now_ns + tcp->cfg.time_wait_ms * NS_PER_MS;
+	c->linger_ns = 0;
+	conn_arm(tcp, c, c->rtx_ns);
+}
+
+/* Both FINs are acknowledged, or will be: only the 4-tuple is kept. */
+void time_wait_enter(struct tcp *tcp, struct conn *c)
+{
+	tx_release_all(tcp, c);
+	c->state = TCP_TIME_WAIT;
+	c->user_ns = 0;
+	time_wait_link(tcp, c);
+	time_wait_start(tcp, c);
+	if (!conn_reportable(c)) {
+		rx_release(tcp, c);
+		return;
+	}
+	c->flags |= CF_FINISHED;
+	conn_post(tcp, c, conn_rx_len(c) > 0 ? TCP_EV_EOF : TCP_EV_EOF | TCP_EV_CLOSED);
+}
+
+enum counter_id time_wait_input(struct tcp *tcp, struct conn *c, struct seg *s)
+{
+	if (s->flags & TH_RST)
+		return CTR_drop_tcp_window; /* RFC 1337: no assassination */
+	if (s->flags & TH_SYN && !(s->flags & TH_ACK)) {
+		bool newer = seq_lt(c->rcv_nxt, s->seq);
+
+		/* RFC 6191 2: a later timestamp shows a new connection; without, RFC 9293 3.6.1. */
+		if (c->flags & CF_TS && s->has_ts && s->tsval != c->ts_recent)
+			newer = seq_lt(c->ts_recent, s->tsval);
+		if (newer) {
+			struct conn_key key = {c->path.local, c->path.remote, c->lport, c->rport};
+
+			conn_die(tcp, c);
+			return listen_input(tcp, s, &key);
+		}
+	}
+	if (opt_paws_reject(tcp, c, s)) {
+		ack_challenge(tcp, c);
+		return CTR_drop_tcp_paws;
+	}
+	/* A FIN sent again: our last ACK was lost (RFC 9293 3.10.7.4, eighth). */
+	if (s->flags & TH_FIN)
+		time_wait_start(tcp, c);
+	if (s->flags & (TH_FIN | TH_SYN) || s->len > 0)
+		ack_challenge(tcp, c);
+	return CTR_rx_tcp;
+}
+
+bool fin_acked(struct tcp *tcp, struct conn *c)
+{
+	switch (c->state) {
+	case TCP_FIN_WAIT_1:
+		c->state = TCP_FIN_WAIT_2;
+		if (c->flags & CF_DETACHED)
+			linger_start(tcp, c);
+		keepalive_start(tcp, c);
+		return true;
+	case TCP_CLOSING:
+		time_wait_enter(tcp, c);
+		return true;
+	case TCP_LAST_ACK:
+		conn_finish(tcp, c);
+		return false;
+	default:
+		return true;
+	}
+}
+
+bool fin_input(struct tcp *tcp, struct conn *c)
+{
+	c->rcv_nxt++;
+	c->flags |= CF_FIN_RCVD | CF_ACK_NOW;
+	c->flags &= ~CF_FIN_EARLY;
+	if (conn_reportable(c) || !(c->flags & CF_KNOWN))
+		conn_post(tcp, c, TCP_EV_EOF);
+	switch (c->state) {
+	case TCP_ESTABLISHED:
+		c->state = TCP_CLOSE_WAIT;
+		return true;
+	case TCP_FIN_WAIT_1:
+		c->state = TCP_CLOSING;
+		return true;
+	case TCP_FIN_WAIT_2:
+		ack_send(tcp, c);
+		time_wait_enter(tcp, c);
+		return true;
+	default:
+		return true;
+	}
+}
+
+void tcp_shutdown(struct tcp *tcp, struct conn *c)
+{
+	if (c->flags & CF_FIN_QUEUED || c->state == TCP_CLOSED)
+		return;
+	c->flags |= CF_FIN_QUEUED;
+	if (!(c->flags & CF_IN_HAND))
+		conn_post(tcp, c, 0);
+}
+
+void tcp_close(struct tcp *tcp, struct conn *c, uint64_t now_ns)
+{
+	tcp->now_ns = now_ns;
+	c->flags |= CF_DETACHED | CF_FIN_QUEUED;
+	c->user_ns = 0;
+	/* What was received is not wanted; the ACK that opens the window again goes out below. */
+	rx_release(tcp, c);
+	if (c->state == TCP_SYN_SENT) {
+		conn_die(tcp, c);
+		return;
+	}
+	if (c->state == TCP_CLOSED) {
+		conn_settle(tcp, c);
+		return;
+	}
+	if (c->state == TCP_TIME_WAIT)
+		return;
+	linger_start(tcp, c);
+	if (!(c->flags & CF_IN_HAND))
+		conn_output(tcp, c);
+}
+
+void tcp_abort(struct tcp *tcp, struct conn *c)
+{
+	c->flags |= CF_DETACHED;
+	rx_release(tcp, c);
+	if (c->state == TCP_CLOSED)
+		conn_settle(tcp, c);
+	else
+		conn_reset(tcp, c);
+}

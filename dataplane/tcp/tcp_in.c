@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Segments in, in the order of RFC 9293 3.10.7.4, with the checks of RFC 5961 and RFC 7323 at their
+ * places. Each function returns the counter that the packet ends in. */
+#include "dataplane/tcp/conn.h"
+
+static void key_read(const struct pkt *pkt, const uint8_t *h, struct conn_key *key)
+{
+	static const uint8_t v4_prefix[12] = {[10] = 0xff, [11] = 0xff};
+	const uint8_t *ip = pkt->data + pkt->l3_off;
+
+	if (pkt->ip_version == 4) {
+		memcpy(key->remote.b, v4_prefix, 12);
+		memcpy(key->remote.b + 12, ip + 12, 4);
+		memcpy(key->local.b, v4_prefix, 12);
+		memcpy(key->local.b + 12, ip + 16, 4);
+	} else {
+		memcpy(key->remote.b, ip + 8, 16);
+		memcpy(key->local.b, ip + 24, 16);
+	}
+	key->rport = get_u16(h);
+	key->lport = get_u16(h + 2);
+}
+
+static bool seg_read(const struct pkt *pkt, struct seg *s)
+{
+	const uint8_t *h = pkt->data + pkt->l4_off;
+	uint32_t hdr_len = (uint32_t)pkt->payload_off - pkt->l4_off;
+
+	*s = (struct seg){
+	        .pkt = pkt,
+	        .data = pkt->data + pkt->payload_off,
+	        .len = pkt->payload_len,
+	        .seq = get_u32(h + 4),
+	        .ack = get_u32(h + 8),
+	        .wnd = get_u16(h + 14),
+	        .flags = h[13] & (TH_FIN | TH_SYN | TH_RST | TH_PSH | TH_ACK | TH_URG),
+	};
+	return hdr_len == TCP_HDR_LEN || opt_parse(s, h + TCP_HDR_LEN, hdr_len - TCP_HDR_LEN);
+}
+
+/* The peer's frames may begin to come another way; answers follow them. */
+static void path_follow(struct conn *c, const struct pkt *pkt)
+{
+	if (likely(memcmp(pkt->data + 6, c->path.remote_mac, 6) == 0 &&
+	           (pkt->l3_off != 14) == (c->path.vlan != 0)))
+		return;
+	net_path_reply(pkt, &c->path);
+}
+
+static void heard(const struct tcp *tcp, struct conn *c, const struct seg *s)
+{
+	c->last_rx_ns = tcp->now_ns;
+	c->probes = 0;
+	path_follow(c, s->pkt);
+	opt_ts_update(tcp, c, s);
+}
+
+void conn_established(struct tcp *tcp, struct conn *c)
+{
+	if (c->state == TCP_SYN_RECEIVED && c->flags & CF_PASSIVE) {
+		tcp->half_open--;
+		counter_inc(tcp->ctr, CTR_tcp_accepted);
+	}
+	c->state = TCP_ESTABLISHED;
+	c->flags &= ~CF_SYN_UNACKED;
+	c->tries = 0;
+	c->rtx_ns = 0;
+	keepalive_start(tcp, c);
+	conn_post(tcp, c, TCP_EV_OPEN);
+}
+
+/* snd_una moves to s->ack; false when the connection is gone. */
+static bool ack_advance(struct tcp *tcp, struct conn *c, const struct seg *s)
+{
+	bool all = s->ack == c->snd_nxt;
+	bool fin = all && c->flags & CF_FIN_SENT;
+	uint32_t acked = s->ack - c->snd_una;
+
+	rtt_ack(tcp, c, s);
+	loss_ack(tcp, c, s->ack);
+	c->snd_una = s->ack;
+	c->tries = 0;
+	tx_acked(tcp, c, acked - (fin ? 1 : 0));
+	if (all)
+		c->rtx_ns = 0;
+	else
+		rto_start(tcp, c); /* RFC 6298 5.3 */
+	if (c->linger_ns)
+		linger_start(tcp, c);
+	return !fin || fin_acked(tcp, c);
+}
+
+/* RFC 9293 3.10.7.4, fifth: only from a segment that is not older than the last such. */
+static void window_input(struct tcp *tcp, struct conn *c, const struct seg *s)
+{
+	uint32_t wnd = s->wnd << c->snd_wscale;
+
+	if (!seq_lt(c->snd_wl1, s->seq) && !(c->snd_wl1 == s->seq && seq_le(c->snd_wl2, s->ack)))
+		return;
+	c->snd_wl1 = s->seq;
+	c->snd_wl2 = s->ack;
+	if (unlikely(c->snd_wnd == 0 && wnd > 0))
+		loss_window_opened(tcp, c);
+	c->snd_wnd = wnd;
+	c->snd_wnd_max = max_u32(c->snd_wnd_max, wnd);
+}
+
+/* Header prediction: the next segment of an established connection with nothing unusual about it.
+ */
+static bool predicted(const struct conn *c, const struct seg *s)
+{
+	if (c->state != TCP_ESTABLISHED || (s->flags & ~TH_PSH) != TH_ACK || s->seq != c->rcv_nxt)
+		return false;
+	if (c->loss != LOSS_NONE || c->dupacks + c->sacked_count + s->sack_count > 0 || c->rx ||
+	    c->flags & (CF_FIN_EARLY | CF_DETACHED | CF_ACK_NOW))
+		return false;
+	if (c->flags & CF_TS && (!s->has_ts || seq_lt(s->tsval, c->ts_recent)))
+		return false;
+	if (s->len > c->rcv_adv - c->rcv_nxt || (s->len == 0 && s->ack == c->snd_una))
+		return false;
+	return s->ack - c->snd_una <= c->snd_nxt - c->snd_una;
+}
+
+static void data_taken(struct tcp *tcp, struct conn *c)
+{
+	if (c->ack_segs < UINT8_MAX)
+		c->ack_segs++;
+	if (!(c->flags & CF_DETACHED))
+		conn_post(tcp, c, TCP_EV_DATA);
+}
+
+/* What is due goes out now, or with the owner's answer if it is about to run. */
+static void output_soon(struct tcp *tcp, struct conn *c)
+{
+	if (!(c->flags & (CF_READY | CF_IN_HAND)))
+		conn_output(tcp, c);
+}
+
+static enum counter_id predicted_input(struct tcp *tcp, struct conn *c, struct seg *s)
+{
+	enum counter_id verdict = CTR_rx_tcp;
+
+	heard(tcp, c, s);
+	if (s->ack != c->snd_una)
+		ack_advance(tcp, c, s); /* no FIN of ours in this state */
+	window_input(tcp, c, s);
+	if (s->len > 0) {
+		uint32_t before = c->rcv_nxt;
+
+		verdict = rx_take(tcp, c, s);
+		if (c->rcv_nxt != before)
+			data_taken(tcp, c);
+	}
+	output_soon(tcp, c);
+	return verdict;
+}
+
+/* RFC 9293 3.10.7.4, first: some of it lies in the window. */
+static bool acceptable(const struct conn *c, const struct seg *s)
+{
+	uint32_t len = s->len + (s->flags & TH_SYN ? 1 : 0) + (s->flags & TH_FIN ? 1 : 0);
+	uint32_t wnd = seq_lt(c->rcv_nxt, c->rcv_adv) ? c->rcv_adv - c->rcv_nxt : 0;
+
+	if (s->seq - c->rcv_nxt < wnd || (s->seq == c->rcv_nxt && (len == 0 || wnd > 0)))
+		return true;
+	return len > 0 && wnd > 0 && s->seq + len - 1 - c->rcv_nxt < wnd;
+}
+
+/* The peer repeats its SYN because our SYN-ACK was lost, or it opens at the same time and its
+ * SYN-ACK acknowledges ours. Returns true when the segment is done with. */
+static bool syn_again(struct tcp *tcp, struct conn *c, struct seg *s)
+{
+	if (c->state != TCP_SYN_RECEIVED || !(s->flags & TH_SYN) || s->seq != c->irs)
+		return false;
+	if (!(s->flags & TH_ACK)) {
+		syn_send(tcp, c);
+		return true;
+	}
+	s->flags &= (uint8_t)~TH_SYN;
+	s->seq++;
+	c->flags |= CF_ACK_NOW;
+	return false;
+}
+
+static enum counter_id unacceptable_input(struct tcp *tcp, struct conn *c, const struct seg *s)
+{
+	if (s->flags & TH_RST)
+		return CTR_drop_tcp_window;
+	/* Data sent again must be acknowledged again; for the rest, a bound keeps two confused ends
+	 * from answering each other for ever. */
+	if (s->len > 0 || s->flags & TH_FIN) {
+		counter_inc(tcp->ctr, CTR_tcp_dup_in);
+		ack_send(tcp, c);
+	} else {
+		ack_challenge(tcp, c);
+	}
+	/* An old segment with nothing new is normal; one beyond the window is not. */
+	return seq_lt(s->seq, c->rcv_nxt) ? CTR_rx_tcp : CTR_drop_tcp_window;
+}
+
+static enum counter_id rst_input(struct tcp *tcp, struct conn *c, const struct seg *s)
+{
+	/* RFC 5961 3.2: only an exact hit resets; others in the window are asked to prove it. */
+	if (s->seq != c->rcv_nxt) {
+		ack_challenge(tcp, c);
+		return CTR_drop_tcp_window;
+	}
+	counter_inc(tcp->ctr, CTR_tcp_rst_in);
+	conn_die(tcp, c);
+	return CTR_rx_tcp;
+}
+
+/* The segment may go on to its data. */
+struct ack_result {
+	bool go_on;
+	enum counter_id verdict;
+};
+
+static struct ack_result ack_input(struct tcp *tcp, struct conn *c, struct seg *s)
+{
+	bool sack_news;
+	bool same_wnd;
+
+	if (c->state == TCP_SYN_RECEIVED) {
+		if (s->ack != c->snd_nxt) {
+			reset_reply(tcp, s);
+			return (struct ack_result){false, CTR_drop_tcp_window};
+		}
+		rtt_ack(tcp, c, s);
+		c->snd_una = s->ack;
+		conn_established(tcp, c);
+		c->snd_wl1 = s->seq - 1; /* the first scaled window counts */
+	}
+	/* RFC 5961 5.2: neither beyond what was sent nor older than any window. */
+	if (seq_lt(c->snd_nxt, s->ack) || seq_lt(s->ack, c->snd_una - c->snd_wnd_max)) {
+		ack_challenge(tcp, c);
+		return (struct ack_result){false, CTR_drop_tcp_window};
+	}
+	same_wnd = c->snd_wnd == s->wnd << c->snd_wscale;
+	sack_news = c->flags & CF_SACK && s->sack_count > 0 && loss_sack_input(c, s);
+	if (seq_lt(c->snd_una, s->ack)) {
+		if (!ack_advance(tcp, c, s))
+			return (struct ack_result){false, CTR_rx_tcp};
+	} else if (s->ack == c->snd_una && conn_flight(c) > 0) {
+		/* RFC 5681 2; with SACK, RFC 6675 2: it must say something new. */
+		bool dup = s->len == 0 && !(s->flags & TH_FIN) && same_wnd && c->snd_wnd > 0;
+
+		if (c->flags & CF_SACK ? sack_news : dup)
+			loss_dupack(tcp, c);
+	}
+	if (!seq_lt(s->ack, c->snd_una))
+		window_input(tcp, c, s);
+	return (struct ack_result){true, CTR_rx_tcp};
+}
+
+static enum counter_id data_input(struct tcp *tcp, struct conn *c, struct seg *s)
+{
+	uint32_t before = c->rcv_nxt;
+	bool gap = c->rx && c->rx->ooo_count > 0;
+	enum counter_id verdict = rx_take(tcp, c, s);
+
+	if (c->rcv_nxt != before) {
+		/* RFC 5681 4.2: a segment that fills a gap is acknowledged at once. */
+		if (gap)
+			c->flags |= CF_ACK_NOW;
+		data_taken(tcp, c);
+	} else if (verdict != CTR_drop_tcp_nobuf || s->seq != c->rcv_nxt) {
+		ack_send(tcp, c); /* so is one out of order; the peer counts these */
+	}
+	return verdict;
+}
+
+/* Sixth to eighth: payload and FIN. False in gone when the connection is. */
+static enum counter_id text_input(struct tcp *tcp, struct conn *c, struct seg *s, bool *gone)
+{
+	uint32_t fin = s->seq + s->len;
+	enum counter_id verdict = CTR_rx_tcp;
+
+	*gone = false;
+	if (c->flags & CF_FIN_RCVD) {
+		/* RFC 9293: after the peer's FIN nothing can follow; it may be sent again, though.
+		 */
+		if (s->len > 0 || s->flags & TH_FIN)
+			c->flags |= CF_ACK_NOW;
+		return verdict;
+	}
+	if (s->len > 0)
+		verdict = data_input(tcp, c, s);
+	if (s->flags & TH_FIN && !(c->flags & CF_FIN_EARLY)) {
+		c->flags |= CF_FIN_EARLY | CF_ACK_NOW;
+		c->rcv_fin = fin;
+	}
+	/* A FIN cannot be taken back, so the data in front of it must be safe: without a buffer the
+	 * peer sends both again. */
+	if (c->flags & CF_FIN_EARLY && c->rcv_nxt == c->rcv_fin && rx_keep(tcp, c))
+		*gone = !fin_input(tcp, c);
+	return verdict;
+}
+
+static enum counter_id conn_input(struct tcp *tcp, struct conn *c, struct seg *s)
+{
+	struct ack_result ack;
+	enum counter_id verdict;
+	bool gone;
+
+	if (opt_paws_reject(tcp, c, s)) {
+		if (s->len > 0 || s->flags & TH_FIN)
+			ack_send(tcp, c);
+		else
+			ack_challenge(tcp, c);
+		return CTR_drop_tcp_paws;
+	}
+	if (syn_again(tcp, c, s))
+		return CTR_rx_tcp;
+	if (!acceptable(c, s)) {
+		if (s->seq != c->rcv_nxt)
+			return unacceptable_input(tcp, c, s);
+		/* A probe of our closed window: its ACK counts, its data does not (3.10.7.4). */
+		s->len = 0;
+		s->flags &= (uint8_t) ~(TH_FIN | TH_SYN);
+		c->flags |= CF_ACK_NOW;
+	}
+	if (s->flags & TH_RST)
+		return rst_input(tcp, c, s);
+	if (s->flags & TH_SYN) {
+		ack_challenge(tcp, c); /* RFC 5961 4.2 */
+		return CTR_drop_tcp_window;
+	}
+	if (!(s->flags & TH_ACK))
+		return CTR_drop_tcp_window;
+	heard(tcp, c, s);
+	ack = ack_input(tcp, c, s);
+	if (!ack.go_on)
+		return ack.verdict;
+	verdict = text_input(tcp, c, s, &gone);
+	if (!gone)
+		output_soon(tcp, c);
+	return verdict;
+}
+
+static enum counter_id segment_input(struct tcp *tcp, struct seg *s, const struct conn_key *key)
+{
+	struct conn *c = conn_lookup(tcp, key, conn_hash(tcp, key));
+
+	if (!c)
+		return listen_input(tcp, s, key);
+	if (likely(predicted(c, s)))
+		return predicted_input(tcp, c, s);
+	if (c->state == TCP_SYN_SENT)
+		return syn_sent_input(tcp, c, s);
+	if (c->state == TCP_TIME_WAIT)
+		return time_wait_input(tcp, c, s);
+	return conn_input(tcp, c, s);
+}
+
+void tcp_input(struct tcp *tcp, struct pkt *pkt, uint64_t now_ns)
+{
+	struct conn_key key;
+	struct seg s;
+
+	tcp->now_ns = now_ns;
+	key_read(pkt, pkt->data + pkt->l4_off, &key);
+	if (!seg_read(pkt, &s)) {
+		counter_inc(tcp->ctr, CTR_drop_tcp_header);
+		return;
+	}
+	counter_inc(tcp->ctr, segment_input(tcp, &s, &key));
+}

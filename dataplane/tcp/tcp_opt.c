@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * TCP options: MSS (RFC 9293 3.2), window scale and timestamps (RFC 7323), SACK (RFC 2018). */
+#include "dataplane/tcp/conn.h"
+
+enum opt_kind {
+	OPT_END = 0,
+	OPT_NOP = 1,
+	OPT_MSS = 2,
+	OPT_WSCALE = 3,
+	OPT_SACK_OK = 4,
+	OPT_SACK = 5,
+	OPT_TS = 8,
+};
+
+enum {
+	PAWS_MAX_AGE_S =
+	        24 * 24 * 3600, /* RFC 7323 5.5: after 24 idle days ts_recent says nothing */
+};
+
+static void opt_take(struct seg *s, const uint8_t *opt, uint32_t len)
+{
+	bool syn = s->flags & TH_SYN;
+
+	switch (opt[0]) {
+	case OPT_MSS:
+		if (syn && len == 4)
+			s->mss = get_u16(opt + 2);
+		break;
+	case OPT_WSCALE:
+		if (syn && len == 3) {
+			s->has_wscale = true;
+			/* RFC 7323 2.3: a larger value is used as 14. */
+			s->wscale = opt[2] > TCP_MAX_WSCALE ? TCP_MAX_WSCALE : opt[2];
+		}
+		break;
+	case OPT_SACK_OK:
+		if (syn && len == 2)
+			s->sack_ok = true;
+		break;
+	case OPT_SACK:
+		if (!syn && len > 2 && (len - 2) % 8 == 0) {
+			s->sack = opt + 2;
+			s->sack_count = (uint8_t)((len - 2) / 8);
+		}
+		break;
+	case OPT_TS:
+		if (len == 10) {
+			s->has_ts = true;
+			s->tsval = get_u32(opt + 2);
+			s->tsecr = get_u32(opt + 6);
+		}
+		break;
+	default:
+		break; /* RFC 9293 3.1: unknown options are ignored */
+	}
+}
+
+/* False when a length runs over the end. */
+bool opt_parse(struct seg *s, const uint8_t *opt, uint32_t len)
+{
+	uint32_t at = 0;
+
+	/* The one layout that nearly every segment has (RFC 7323 appendix A). */
+	if (len == TCP_TS_OPT_LEN && get_u32(opt) == 0x0101080au) {
+		s->has_ts = true;
+		s->tsval = get_u32(opt + 4);
+		s->tsecr = get_u32(opt + 8);
+		return true;
+	}
+	while (at < len && opt[at] != OPT_END) {
+		uint32_t n;
+
+		if (opt[at] == OPT_NOP) {
+			at++;
+			continue;
+		}
+		if (at + 1 >= len)
+			return false;
+		n = opt[at + 1];
+		if (n < 2 || at + n > len)
+			return false;
+		opt_take(s, opt + at, n);
+		at += n;
+	}
+	return true;
+}
+
+static uint32_t ts_write(const struct tcp *tcp, const struct conn *c, uint8_t *out)
+{
+	put_u32(out, 0x0101080au);
+	put_u32(out + 4, ts_clock(tcp) + c->ts_offset);
+	put_u32(out + 8, c->ts_recent);
+	return TCP_TS_OPT_LEN;
+}
+
+uint32_t opt_write_syn(const struct tcp *tcp, const struct conn *c, uint8_t *out)
+{
+	uint32_t n = 4;
+
+	out[0] = OPT_MSS;
+	out[1] = 4;
+	put_u16(out + 2, conn_own_mss(tcp, &c->path));
+	if (c->flags & CF_SACK) {
+		/* The NOPs that align the timestamps make room for it. */
+		out[n] = c->flags & CF_TS ? OPT_SACK_OK : OPT_NOP;
+		out[n + 1] = c->flags & CF_TS ? 2 : OPT_NOP;
+		out[n + 2] = c->flags & CF_TS ? OPT_NOP : OPT_SACK_OK;
+		out[n + 3] = c->flags & CF_TS ? OPT_NOP : 2;
+	}
+	if (c->flags & CF_TS) {
+		uint8_t ts[TCP_TS_OPT_LEN];
+
+		ts_write(tcp, c, ts);
+		if (c->flags & CF_SACK) {
+			memcpy(out + n + 2, ts + 2, TCP_TS_OPT_LEN - 2);
+		} else {
+			memcpy(out + n, ts, TCP_TS_OPT_LEN);
+		}
+		n += TCP_TS_OPT_LEN;
+	} else if (c->flags & CF_SACK) {
+		n += 4;
+	}
+	if (c->flags & CF_WSCALE) {
+		out[n] = OPT_NOP;
+		out[n + 1] = OPT_WSCALE;
+		out[n + 2] = 3;
+		out[n + 3] = tcp->rcv_wscale;
+		n += 4;
+	}
+	return n;
+}
+
+uint32_t opt_write(const struct tcp *tcp, const struct conn *c, uint8_t *out, uint32_t len)
+{
+	struct seq_run runs[4];
+	uint32_t n = 0;
+	uint32_t count;
+
+	if (c->flags & CF_TS)
+		n = ts_write(tcp, c, out);
+	if (likely(!c->rx || c->rx->ooo_count == 0 || !(c->flags & CF_SACK)))
+		return n;
+	if (c->mss < len + 4 + 8)
+		return n;
+	count = min_u32(c->flags & CF_TS ? 3 : 4, (c->mss - len - 4) / 8);
+	count = rx_sack_blocks(c, runs, count);
+	out[n] = OPT_NOP;
+	out[n + 1] = OPT_NOP;
+	out[n + 2] = OPT_SACK;
+	out[n + 3] = (uint8_t)(2 + 8 * count);
+	n += 4;
+	for (uint32_t i = 0; i < count; i++, n += 8) {
+		put_u32(out + n, runs[i].lo);
+		put_u32(out + n + 4, runs[i].hi);
+	}
+	return n;
+}
+
+bool opt_paws_reject(const struct tcp *tcp, const struct conn *c, const struct seg *s)
+{
+	if (!(c->flags & CF_TS) || !s->has_ts || s->flags & TH_RST)
+		return false;
+	return seq_lt(s->tsval, c->ts_recent) && now_s(tcp) - c->ts_recent_s < PAWS_MAX_AGE_S;
+}
+
+/* RFC 7323 4.3 (2): from the segment that covers the last ACK sent. */
+void opt_ts_update(const struct tcp *tcp, struct conn *c, const struct seg *s)
+{
+	if (!(c->flags & CF_TS) || !s->has_ts || seq_lt(c->last_ack, s->seq))
+		return;
+	if (seq_lt(s->tsval, c->ts_recent) && now_s(tcp) - c->ts_recent_s < PAWS_MAX_AGE_S)
+		return;
+	c->ts_recent = s->tsval;
+	c->ts_recent_s = now_s(tcp);
+}

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Segments out: what to send, how much, and the header in front of it. Nagle's algorithm is off: an
+ * answer is written in as few pieces as its owner can, so waiting would only cost time. */
+#include "dataplane/tcp/conn.h"
+
+/* RFC 9293 3.8.6.2.2: the right edge moves by a segment or by half of the buffer, or not at all. */
+static uint32_t window_step_min(const struct tcp *tcp, const struct conn *c)
+{
+	return min_u32(c->mss, tcp->cfg.rx_buf_bytes / 2);
+}
+
+/* What may be offered at most now, in steps of the scale. */
+static uint32_t window_free(const struct tcp *tcp, const struct conn *c)
+{
+	uint32_t free_bytes = tcp->cfg.rx_buf_bytes - conn_rx_len(c);
+
+	free_bytes = min_u32(free_bytes, 65535u << c->rcv_wscale);
+	return free_bytes >> c->rcv_wscale << c->rcv_wscale;
+}
+
+/* Moves the right edge, never back (RFC 9293 3.8.6.2.1), and returns the header's field. */
+static uint16_t window_take(const struct tcp *tcp, struct conn *c)
+{
+	uint32_t edge = c->rcv_nxt + window_free(tcp, c);
+	uint32_t wnd;
+
+	if ((int32_t)(edge - c->rcv_adv) >= (int32_t)window_step_min(tcp, c))
+		c->rcv_adv = edge;
+	wnd = seq_lt(c->rcv_nxt, c->rcv_adv) ? c->rcv_adv - c->rcv_nxt : 0;
+	/* Rounding down would take back bytes that were offered. */
+	wnd = (wnd + (1u << c->rcv_wscale) - 1) >> c->rcv_wscale;
+	return (uint16_t)min_u32(wnd, 65535);
+}
+
+/* RFC 7323 2.2: the window of a SYN is never scaled. */
+static uint16_t window_take_syn(const struct tcp *tcp, struct conn *c)
+{
+	uint32_t wnd = min_u32(tcp->cfg.rx_buf_bytes, 65535);
+
+	c->rcv_adv = c->rcv_nxt + wnd;
+	return (uint16_t)wnd;
+}
+
+/* The owner read so much that the peer should hear of it: two segments or half of the buffer. */
+static bool window_update_due(const struct tcp *tcp, const struct conn *c)
+{
+	uint32_t edge = c->rcv_nxt + window_free(tcp, c);
+	uint32_t step = min_u32(2u * c->mss, tcp->cfg.rx_buf_bytes / 2);
+
+	/* In order arrivals are acknowledged anyway; this is for a window that was nearly closed.
+	 */
+	if (c->rcv_adv - c->rcv_nxt >= tcp->cfg.rx_buf_bytes / 2 && c->ack_segs == 0 &&
+	    seq_lt(c->rcv_nxt, c->rcv_adv))
+		return false;
+	return (int32_t)(edge - c->rcv_adv) >= (int32_t)step;
+}
+
+static void output_retry(struct tcp *tcp, struct conn *c)
+{
+	c->ack_ns = tcp->now_ns + TCP_RETRY_MS * NS_PER_MS;
+	conn_arm(tcp, c, c->ack_ns);
+}
+
+bool segment_send(struct tcp *tcp, struct conn *c, const struct seg_out *o)
+{
+	struct net_seg seg = {0};
+	struct pkt *pkt = net_alloc(tcp->net, &c->path);
+	uint32_t hdr_len;
+	uint16_t wnd;
+	uint8_t *h;
+
+	if (unlikely(!pkt)) {
+		output_retry(tcp, c);
+		return false;
+	}
+	h = pkt->data + net_headroom(&c->path);
+	hdr_len = TCP_HDR_LEN;
+	if (unlikely(o->flags & TH_SYN)) {
+		hdr_len += opt_write_syn(tcp, c, h + TCP_HDR_LEN);
+		wnd = window_take_syn(tcp, c);
+	} else {
+		hdr_len += opt_write(tcp, c, h + TCP_HDR_LEN, o->len);
+		wnd = window_take(tcp, c);
+	}
+	put_u16(h, c->lport);
+	put_u16(h + 2, c->rport);
+	put_u32(h + 4, o->seq);
+	/* Bytes that are only lent may still be lost for want of a buffer. */
+	put_u32(h + 8, o->flags & TH_ACK ? c->rcv_nxt - c->view_len : 0);
+	h[12] = (uint8_t)(hdr_len << 2);
+	h[13] = o->flags;
+	put_u16(h + 14, wnd);
+	put_u32(h + 16, 0); /* checksum and urgent pointer */
+	if (o->len > 0) {
+		struct seq_run bytes = {o->seq, o->seq + o->len};
+
+		seg.payload_sum = tx_gather(tcp, c, h + hdr_len, bytes);
+	}
+	seg.have_sum = !tcp->csum_offload;
+	seg.tcp_hdr_len = hdr_len;
+	seg.tcp_len = hdr_len + o->len;
+	net_send(tcp->net, &c->path, pkt, &seg);
+	if (o->flags & TH_ACK) {
+		c->flags &= ~CF_ACK_NOW;
+		c->last_ack = c->rcv_nxt - c->view_len;
+		c->ack_segs = 0;
+		c->ack_ns = 0;
+	}
+	return true;
+}
+
+void ack_send(struct tcp *tcp, struct conn *c)
+{
+	struct seg_out o = {.seq = c->snd_nxt, .flags = TH_ACK};
+
+	c->flags |= CF_ACK_NOW; /* stays set when there is no packet buffer */
+	segment_send(tcp, c, &o);
+}
+
+/* RFC 5961 7: bounded, or the answers themselves could be used for an attack. */
+void ack_challenge(struct tcp *tcp, struct conn *c)
+{
+	if (c->challenge_s != now_s(tcp)) {
+		c->challenge_s = now_s(tcp);
+		c->challenges = 0;
+	}
+	if (c->challenges >= TCP_CHALLENGES_PER_S)
+		return;
+	c->challenges++;
+	counter_inc(tcp->ctr, CTR_tcp_challenge);
+	ack_send(tcp, c);
+}
+
+void reset_send(struct tcp *tcp, struct conn *c)
+{
+	struct seg_out o = {.seq = c->snd_nxt, .flags = TH_RST | TH_ACK};
+
+	counter_inc(tcp->ctr, CTR_tcp_rst_out);
+	segment_send(tcp, c, &o);
+}
+
+void syn_send(struct tcp *tcp, struct conn *c)
+{
+	struct seg_out o = {.seq = c->iss, .flags = TH_SYN};
+
+	if (c->state == TCP_SYN_RECEIVED)
+		o.flags |= TH_ACK;
+	segment_send(tcp, c, &o);
+}
+
+/* Accounts for sequence numbers sent for the first time. */
+static void sent_new(struct tcp *tcp, struct conn *c, const struct seg_out *o)
+{
+	c->snd_nxt += o->len;
+	if (o->flags & TH_FIN) {
+		c->snd_nxt++;
+		c->flags |= CF_FIN_SENT;
+		c->state = c->state == TCP_CLOSE_WAIT ? TCP_LAST_ACK : TCP_FIN_WAIT_1;
+	}
+	if (!(c->flags & CF_TIMING)) {
+		c->flags |= CF_TIMING;
+		c->rtt_seq = c->snd_nxt;
+		c->rtt_start_ns = tcp->now_ns;
+	}
+	if (c->rtx_ns == 0)
+		rto_start(tcp, c);
+}
+
+/* How many of unsent bytes the peer's window lets into the next segment; 0 also when it is too
+ * small to be worth it (RFC 9293 3.8.6.2.1). */
+static uint32_t window_allows(const struct conn *c, uint32_t unsent)
+{
+	int32_t room = (int32_t)(c->snd_una + c->snd_wnd - c->snd_nxt);
+	uint32_t len = min_u32(unsent, c->mss);
+
+	if (room <= 0)
+		return 0;
+	if (len <= (uint32_t)room)
+		return len;
+	len = (uint32_t)room;
+	return len >= c->snd_wnd_max / 2 ? len : 0;
+}
+
+/* One segment of data not sent before; false when there is nothing to send or no leave to. */
+static bool output_new(struct tcp *tcp, struct conn *c)
+{
+	uint32_t unsent = conn_tx_end(c) - c->snd_nxt;
+	bool fin = c->flags & CF_FIN_QUEUED;
+	struct seg_out o = {.seq = c->snd_nxt, .flags = TH_ACK};
+
+	if (c->flags & CF_FIN_SENT || (unsent == 0 && !fin)) {
+		c->flags &= ~CF_CWND_LIMITED;
+		return false;
+	}
+	o.len = window_allows(c, unsent);
+	if (o.len == 0 && unsent > 0) {
+		c->flags &= ~CF_CWND_LIMITED;
+		if (conn_flight(c) == 0 && c->rtx_ns == 0)
+			rto_start(tcp, c); /* persist */
+		return false;
+	}
+	if (loss_pipe(c) + o.len > c->cwnd_bytes && o.len > 0) {
+		c->flags |= CF_CWND_LIMITED;
+		return false;
+	}
+	if (o.len == unsent)
+		o.flags |= fin ? TH_PSH | TH_FIN : TH_PSH;
+	if (!segment_send(tcp, c, &o))
+		return false;
+	sent_new(tcp, c, &o);
+	return true;
+}
+
+static bool output_again(struct tcp *tcp, struct conn *c, const struct seq_run *run)
+{
+	uint32_t end = conn_tx_end(c);
+	struct seg_out o = {.seq = run->lo, .flags = TH_ACK};
+
+	o.len = min_u32(seq_min(run->hi, end) - run->lo, c->mss);
+	if (o.seq + o.len == end) {
+		o.flags |= TH_PSH;
+		if (c->flags & CF_FIN_SENT && seq_lt(end, run->hi))
+			o.flags |= TH_FIN;
+	}
+	if (!(c->flags & CF_FORCE) && loss_pipe(c) + o.len > c->cwnd_bytes)
+		return false;
+	if (!segment_send(tcp, c, &o))
+		return false;
+	c->flags &= ~(CF_FORCE | CF_TIMING); /* Karn: an ACK of this one says nothing about time */
+	c->rxt_nxt = o.seq + o.len + (o.flags & TH_FIN ? 1 : 0);
+	c->retransmits++;
+	counter_inc(tcp->ctr, CTR_tcp_rexmit);
+	if (c->rtx_ns == 0)
+		rto_start(tcp, c);
+	return true;
+}
+
+static bool output_one(struct tcp *tcp, struct conn *c)
+{
+	struct seq_run run;
+
+	if (unlikely(c->loss != LOSS_NONE) && loss_next(c, &run))
+		return output_again(tcp, c, &run);
+	return output_new(tcp, c);
+}
+
+static void output_ack(struct tcp *tcp, struct conn *c)
+{
+	if (c->flags & CF_ACK_NOW || window_update_due(tcp, c)) {
+		ack_send(tcp, c);
+		return;
+	}
+	if (c->ack_segs == 0)
+		return;
+	if (c->ack_segs >= 2 || c->quick > 0 || tcp->cfg.delayed_ack_ms == 0) {
+		if (c->quick > 0)
+			c->quick--;
+		ack_send(tcp, c);
+	} else if (c->ack_ns == 0) {
+		c->ack_ns = tcp->now_ns + tcp->cfg.delayed_ack_ms * NS_PER_MS;
+		conn_arm(tcp, c, c->ack_ns);
+	}
+}
+
+void conn_output(struct tcp *tcp, struct conn *c)
+{
+	if (c->state < TCP_ESTABLISHED)
+		return;
+	if (c->state != TCP_TIME_WAIT)
+		while (output_one(tcp, c))
+			;
+	output_ack(tcp, c);
+}
+
+void window_probe(struct tcp *tcp, struct conn *c)
+{
+	struct seg_out o = {.seq = c->snd_una, .len = 1, .flags = TH_ACK};
+
+	counter_inc(tcp->ctr, CTR_tcp_persist);
+	if (c->tx_bytes == 0) {
+		/* Only our FIN is outstanding. */
+		o.len = 0;
+		o.flags |= c->flags & CF_FIN_SENT ? TH_FIN : 0;
+	}
+	if (!segment_send(tcp, c, &o))
+		return;
+	c->flags &= ~CF_TIMING;
+	if (c->snd_nxt == c->snd_una)
+		c->snd_nxt += o.len;
+}
+
+/* RFC 9293 3.8.4: an octet before snd_nxt, so that the peer must answer. */
+void keepalive_probe(struct tcp *tcp, struct conn *c)
+{
+	struct seg_out o = {.seq = c->snd_nxt - 1, .flags = TH_ACK};
+
+	counter_inc(tcp->ctr, CTR_tcp_keepalive);
+	segment_send(tcp, c, &o);
+}

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * A connection's deadlines, on one timer of the wheel. The timer is moved only to an earlier time;
+ * one that fires too early looks at the deadlines and is set again. So a segment costs no work on
+ * the wheel while the timer is set anyway. */
+#include "dataplane/tcp/conn.h"
+
+enum {
+	RTO_INITIAL_MS = 1000, /* RFC 6298 2.1 */
+	CLOCK_GRANULARITY_US = 1000,
+	RTT_MAX_US = 120 * 1000 * 1000,
+};
+
+void conn_arm(struct tcp *tcp, struct conn *c, uint64_t deadline_ns)
+{
+	if (!timer_is_set(&c->timer) || deadline_ns < c->timer.deadline_ns)
+		timer_set(&tcp->wheel, &c->timer, deadline_ns);
+}
+
+bool window_closed(const struct conn *c)
+{
+	uint32_t unsent;
+
+	if (!conn_synchronized(c))
+		return false;
+	if (c->snd_wnd == 0)
+		return true;
+	unsent = conn_tx_end(c) - c->snd_nxt;
+	return conn_flight(c) == 0 && c->tx_bytes > 0 && unsent > 0;
+}
+
+/* RFC 6298 5.5: doubled for each timeout in a row. */
+static uint64_t rto_ns(const struct tcp *tcp, const struct conn *c)
+{
+	uint32_t max_ms = window_closed(c) ? tcp->cfg.persist_max_ms : tcp->cfg.max_rto_ms;
+	uint64_t ns = (uint64_t)c->rto_us * NS_PER_US;
+
+	if (c->rto_us == 0)
+		ns = max_u32(RTO_INITIAL_MS, tcp->cfg.min_rto_ms) * NS_PER_MS;
+	ns <<= c->tries < 16 ? c->tries : 16;
+	return min_u64(ns, max_ms * NS_PER_MS);
+}
+
+void rto_start(struct tcp *tcp, struct conn *c)
+{
+	c->rtx_ns = tcp->now_ns + rto_ns(tcp, c);
+	conn_arm(tcp, c, c->rtx_ns);
+}
+
+/* RFC 6298 2.2, 2.3. */
+static void rtt_sample(const struct tcp *tcp, struct conn *c, uint64_t rtt)
+{
+	uint32_t us = rtt == 0 ? 1 : (uint32_t)min_u64(rtt, RTT_MAX_US);
+	uint32_t rto;
+
+	if (c->srtt_us == 0) {
+		c->srtt_us = us;
+		c->rttvar_us = us / 2;
+	} else {
+		uint32_t diff = us > c->srtt_us ? us - c->srtt_us : c->srtt_us - us;
+
+		c->rttvar_us = (uint32_t)((3ull * c->rttvar_us + diff) / 4);
+		c->srtt_us = max_u32((uint32_t)((7ull * c->srtt_us + us) / 8), 1);
+	}
+	rto = c->srtt_us + max_u32(CLOCK_GRANULARITY_US, 4 * c->rttvar_us);
+	rto = max_u32(rto, tcp->cfg.min_rto_ms * 1000);
+	c->rto_us = min_u32(rto, tcp->cfg.max_rto_ms * 1000);
+}
+
+void rtt_ack(struct tcp *tcp, struct conn *c, const struct seg *s)
+{
+	if (c->flags & CF_TIMING) {
+		if (!seq_le(c->rtt_seq, s->ack))
+			return;
+		c->flags &= ~CF_TIMING;
+		rtt_sample(tcp, c, (tcp->now_ns - c->rtt_start_ns) / NS_PER_US);
+		return;
+	}
+	/* After a retransmission only an echoed timestamp tells which copy arrived (RFC 7323 4). */
+	if (c->flags & CF_TS && s->has_ts && s->tsecr != 0) {
+		uint32_t ticks = ts_clock(tcp) + c->ts_offset - s->tsecr;
+
+		if (ticks < RTT_MAX_US / 1000)
+			rtt_sample(tcp, c, ticks * 1049ull);
+	}
+}
+
+static bool keepalive_wanted(const struct tcp *tcp, const struct conn *c)
+{
+	return tcp->cfg.keepalive_idle_ms > 0 &&
+	       (c->state == TCP_ESTABLISHED || c->state == TCP_CLOSE_WAIT ||
+	        c->state == TCP_FIN_WAIT_2);
+}
+
+static uint64_t keepalive_due(const struct tcp *tcp, const struct conn *c)
+{
+	return c->last_rx_ns +
+	       (tcp->cfg.keepalive_idle_ms + (uint64_t)c->probes * tcp->cfg.keepalive_interval_ms) *
+	               NS_PER_MS;
+}
+
+void keepalive_start(struct tcp *tcp, struct conn *c)
+{
+	if (keepalive_wanted(tcp, c))
+		conn_arm(tcp, c, keepalive_due(tcp, c));
+}
+
+void linger_start(struct tcp *tcp, struct conn *c)
+{
+	c->linger_ns = tcp->now_ns + tcp->cfg.fin_wait_2_ms * NS_PER_MS;
+	conn_arm(tcp, c, c->linger_ns);
+}
+
+static void timed_out(struct tcp *tcp, struct conn *c)
+{
+	counter_inc(tcp->ctr, CTR_tcp_timeout);
+	conn_die(tcp, c);
+}
+
+/* False when the connection is gone, as of the following. */
+static bool syn_timeout(struct tcp *tcp, struct conn *c)
+{
+	if (c->tries >= tcp->cfg.syn_retries) {
+		timed_out(tcp, c);
+		return false;
+	}
+	c->tries++;
+	c->flags &= ~CF_TIMING;
+	counter_inc(tcp->ctr, CTR_tcp_rexmit);
+	syn_send(tcp, c);
+	rto_start(tcp, c);
+	return true;
+}
+
+/* RFC 9293 3.8.6.1: a peer that answers may keep its window closed for as long as it likes; probes
+ * counts those without an answer. */
+static bool persist_timeout(struct tcp *tcp, struct conn *c)
+{
+	if (c->probes >= tcp->cfg.retries) {
+		timed_out(tcp, c);
+		return false;
+	}
+	c->probes++;
+	if (c->tries < UINT8_MAX)
+		c->tries++;
+	window_probe(tcp, c);
+	rto_start(tcp, c);
+	return true;
+}
+
+static bool rtx_timeout(struct tcp *tcp, struct conn *c)
+{
+	c->rtx_ns = 0;
+	if (c->state == TCP_TIME_WAIT) {
+		conn_die(tcp, c);
+		return false;
+	}
+	if (!conn_synchronized(c))
+		return syn_timeout(tcp, c);
+	if (window_closed(c) && (conn_flight(c) > 0 || c->tx_bytes > 0))
+		return persist_timeout(tcp, c);
+	if (conn_flight(c) == 0)
+		return true;
+	if (c->tries >= tcp->cfg.retries) {
+		timed_out(tcp, c);
+		return false;
+	}
+	c->tries++;
+	loss_timeout(tcp, c);
+	rto_start(tcp, c);
+	conn_output(tcp, c);
+	return true;
+}
+
+static bool keepalive_timeout(struct tcp *tcp, struct conn *c)
+{
+	if (!keepalive_wanted(tcp, c) || tcp->now_ns < keepalive_due(tcp, c))
+		return true;
+	/* What is in flight probes the peer already. */
+	if (c->rtx_ns != 0)
+		return true;
+	if (c->probes >= tcp->cfg.keepalive_probes) {
+		timed_out(tcp, c);
+		return false;
+	}
+	c->probes++;
+	keepalive_probe(tcp, c);
+	return true;
+}
+
+static void rearm(struct tcp *tcp, struct conn *c)
+{
+	uint64_t next = UINT64_MAX;
+
+	if (c->rtx_ns)
+		next = c->rtx_ns;
+	if (c->ack_ns)
+		next = min_u64(next, c->ack_ns);
+	if (c->user_ns)
+		next = min_u64(next, c->user_ns);
+	if (c->linger_ns)
+		next = min_u64(next, c->linger_ns);
+	if (keepalive_wanted(tcp, c))
+		next = min_u64(next,
+		               max_u64(keepalive_due(tcp, c),
+		                       tcp->now_ns + tcp->cfg.keepalive_interval_ms * NS_PER_MS));
+	if (next != UINT64_MAX)
+		conn_arm(tcp, c, next);
+}
+
+void conn_timer(void *arg, struct timer *timer, uint64_t now_ns)
+{
+	struct tcp *tcp = arg;
+	struct conn *c = container_of(timer, struct conn, timer);
+
+	tcp->now_ns = now_ns;
+	if (c->ack_ns && c->ack_ns <= now_ns) {
+		c->ack_ns = 0;
+		if (c->ack_segs > 0)
+			c->flags |= CF_ACK_NOW;
+		conn_output(tcp, c);
+	}
+	if (c->linger_ns && c->linger_ns <= now_ns) {
+		conn_reset(tcp, c);
+		return;
+	}
+	if (c->rtx_ns && c->rtx_ns <= now_ns && !rtx_timeout(tcp, c))
+		return;
+	if (!keepalive_timeout(tcp, c))
+		return;
+	if (c->user_ns && c->user_ns <= now_ns) {
+		c->user_ns = 0;
+		rearm(tcp, c);
+		if (tcp->user_fn && conn_reportable(c))
+			tcp->user_fn(tcp->user_arg, c, now_ns); /* may end the connection */
+		return;
+	}
+	rearm(tcp, c);
+}
