@@ -110,11 +110,6 @@ void hot_set_wall(struct hot_table *t, uint64_t wall_ms)
 	t->wall_given = true;
 }
 
-void hot_prefetch(const struct hot_table *t, struct hash128 hash)
-{
-	hot_index_prefetch(t, hash);
-}
-
 const struct object *hot_get(struct hot_table *t, const struct cache_key *key)
 {
 	struct hot_place at;
@@ -212,6 +207,8 @@ const struct object *hot_fill_commit(struct hot_table *t, struct hot_fill *f)
 	uint8_t freq = 0;
 	struct hot_place at;
 
+	if (o == NULL)
+		return NULL;
 	if (hot_purged_since(t, f->purge_seq, o)) {
 		hot_fill_abort(t, f);
 		return NULL;
