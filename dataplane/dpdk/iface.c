@@ -17,15 +17,17 @@ static bool driver_is_veth(int fd, struct ifreq *req)
 	return ioctl(fd, SIOCETHTOOL, req) == 0 && strcmp(info.driver, "veth") == 0;
 }
 
-/* One where the driver has no notion of channels. */
-static uint32_t rx_queues(int fd, struct ifreq *req)
+/* One queue where the driver has no notion of channels. */
+static void read_channels(int fd, struct ifreq *req, struct iface *out)
 {
 	struct ethtool_channels ch = {.cmd = ETHTOOL_GCHANNELS};
 
 	req->ifr_data = (void *)&ch;
-	if (ioctl(fd, SIOCETHTOOL, req) != 0 || ch.rx_count + ch.combined_count == 0)
-		return 1;
-	return max_u32(ch.rx_count, ch.combined_count);
+	out->rx_queues = 1;
+	if (ioctl(fd, SIOCETHTOOL, req) != 0)
+		return;
+	out->combined = ch.max_combined > 0;
+	out->rx_queues = max_u32(1, max_u32(ch.rx_count, ch.combined_count));
 }
 
 enum status iface_read(const char *name, struct iface *out)
@@ -48,7 +50,7 @@ enum status iface_read(const char *name, struct iface *out)
 	if (ioctl(fd, SIOCGIFFLAGS, &req) != 0)
 		goto out_close;
 	out->up = (req.ifr_flags & IFF_UP) != 0;
-	out->rx_queues = rx_queues(fd, &req);
+	read_channels(fd, &req, out);
 	out->partial_csum = driver_is_veth(fd, &req);
 	st = ST_OK;
 out_close:

@@ -12,6 +12,7 @@ struct iface {
 	int index;
 	uint32_t mtu;
 	uint32_t rx_queues; /* in use now */
+	bool combined;      /* the driver has combined channels: ethtool -L NAME combined N */
 	bool up;
 	bool partial_csum; /* frames of a local peer may carry unfinished checksums (veth) */
 };

@@ -26,6 +26,31 @@ static bool has_interface(enum config_port_type type)
 	return type == PORT_AF_XDP || type == PORT_AF_PACKET;
 }
 
+/* A queue without a core would lose its connections to the kernel; a core without a queue is idle.
+ * DPDK's driver takes a driver without combined channels (veth) for one with a single queue. */
+static enum status check_xdp_queues(struct dpdk *d, const struct dpdk_port *port)
+{
+	const char *name = port->cfg->interface;
+	const struct iface *iface = &port->iface;
+	unsigned cores = port->cfg->cores_count;
+
+	if (!iface->combined && cores > 1)
+		return dpdk_fail(
+		        d, ST_UNSUPPORTED,
+		        "the driver of %s has no combined channels, so that AF_XDP can use one "
+		        "queue of it, and the port has %u cores; give it one core",
+		        name, cores);
+	if (iface->rx_queues != cores)
+		return dpdk_fail(
+		        d, ST_INVALID,
+		        "interface %s has %u receive queues in use, and the port has %u cores; "
+		        "each queue needs one core: ethtool -L %s %s %u, or change the port's "
+		        "cores",
+		        name, iface->rx_queues, cores, name, iface->combined ? "combined" : "rx",
+		        cores);
+	return ST_OK;
+}
+
 static enum status check_interface(struct dpdk *d, struct dpdk_port *port)
 {
 	const char *name = port->cfg->interface;
@@ -38,15 +63,7 @@ static enum status check_interface(struct dpdk *d, struct dpdk_port *port)
 	if (!port->iface.up)
 		return dpdk_fail(d, ST_INVALID, "interface %s is down; ip link set %s up", name,
 		                 name);
-	if (port->cfg->type == PORT_AF_XDP && port->iface.rx_queues != port->cfg->cores_count)
-		return dpdk_fail(
-		        d, ST_INVALID,
-		        "interface %s has %u receive queues in use, and the port has %u cores; "
-		        "each queue needs one core: ethtool -L %s combined %u (or rx %u), or "
-		        "change the port's cores",
-		        name, port->iface.rx_queues, port->cfg->cores_count, name,
-		        port->cfg->cores_count, port->cfg->cores_count);
-	return ST_OK;
+	return port->cfg->type == PORT_AF_XDP ? check_xdp_queues(d, port) : ST_OK;
 }
 
 enum status port_check(struct dpdk *d, struct dpdk_port *port)

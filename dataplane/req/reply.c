@@ -123,12 +123,14 @@ static void out_cache_fwd(struct core *core, struct req *req, struct http_out *o
 	http_out_lines(out, SPAN_LIT("\r\n"));
 }
 
-static enum req_next reply_done(struct core *core, struct req *req, struct hist *hist)
+static enum req_next reply_done(struct core *core, struct req *req)
 {
 	req->answered = true;
 	req->head_sent = true;
-	if (req->start_ns != 0)
-		hist_add(hist, core->now_ns - req->start_ns);
+	if (req->stage != REQ_ANSWER)
+		core->hits++; /* its time is taken at the end of the round, with one look at the clock */
+	else
+		hist_add(&core->stats->miss, core->now_ns - req->start_ns);
 	return REQ_DONE;
 }
 
@@ -151,7 +153,7 @@ enum req_next reply_error(struct core *core, struct req *req, unsigned status)
 	if (out.len == 0 || !out_commit(core, req, &out))
 		return reply_broken(core, req);
 	count_status(core, status);
-	return reply_done(core, req, &core->stats->miss);
+	return reply_done(core, req);
 }
 
 enum req_next reply_options(struct core *core, struct req *req, uint32_t methods)
@@ -182,7 +184,7 @@ enum req_next reply_options(struct core *core, struct req *req, uint32_t methods
 	}
 	if (!out_commit(core, req, &out))
 		return reply_broken(core, req);
-	return reply_done(core, req, &core->stats->hit);
+	return reply_done(core, req);
 }
 
 /* Fields that a 304 carries (RFC 9110 15.4.5); the rest describes a body that is not sent. */
@@ -250,7 +252,7 @@ enum req_next reply_object(struct core *core, struct req *req, const struct obje
 		counter_inc(core->ctr, CTR_cache_not_modified);
 		if (not_modified(core, req, o, -1) == REQ_WAIT)
 			return REQ_WAIT;
-		return reply_done(core, req, &core->stats->hit);
+		return reply_done(core, req);
 	}
 	out_begin(core, req, o->fields_len + HEAD_OWN_BYTES + (copy ? body.len : 0), &out);
 	http_out_status(&out, o->status);
@@ -278,7 +280,7 @@ enum req_next reply_object(struct core *core, struct req *req, const struct obje
 			}
 		}
 	}
-	return reply_done(core, req, &core->stats->hit);
+	return reply_done(core, req);
 }
 
 /* How the body of an answer from the origin is delimited for this client (RFC 9112 6). */
@@ -367,7 +369,7 @@ enum req_next reply_end(struct core *core, struct req *req)
 {
 	if (req->chunked_out && tcp_tx_copy(core->tcp, req->conn, "0\r\n\r\n", 5) != ST_OK)
 		return reply_broken(core, req);
-	return reply_done(core, req, &core->stats->miss);
+	return reply_done(core, req);
 }
 
 void req_cond_keep(struct req_cond *cond, const struct http_fields *fields, bool *too_long)

@@ -79,6 +79,7 @@ static const struct cc_row cc_rows[] = {
         {"Cache-Control: private=\"x, no-store\"\r\n", NONE, NONE, NONE, NONE, "p"},
         {"Cache-Control: private=\"x, public\r\n", NONE, NONE, NONE, NONE, "np"},
         {"Cache-Control: ext=\"a\\\", no-store\", public\r\n", NONE, NONE, NONE, NONE, "P"},
+        {"Cache-Control: ext=\"a\\\", no-store, b\", public\r\n", NONE, NONE, NONE, NONE, "P"},
         {"Cache-Control: ext=\"max-age=5\", max-age=9\r\n", 9, NONE, NONE, NONE, ""},
         {"Cache-Control: ext=\"a\\\r\n", NONE, NONE, NONE, NONE, "n"},
         {"Cache-Control: =, =5, public\r\n", NONE, NONE, NONE, NONE, "P"},
