@@ -149,7 +149,6 @@ static const struct request_row request_rows[] = {
         {"", HTTP_POST, CACHE_ORIGIN, false, false},
         {"", HTTP_POST, CACHE_TTL, false, false},
         {"", HTTP_PUT, CACHE_ORIGIN, false, false},
-        {"", HTTP_DELETE, CACHE_ORIGIN, false, false},
         {"", HTTP_OPTIONS, CACHE_ORIGIN, false, false},
         {"", HTTP_OTHER, CACHE_ORIGIN, false, false},
         {"Cache-Control: no-store\r\n", HTTP_GET, CACHE_ORIGIN, true, false},
