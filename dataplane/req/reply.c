@@ -283,25 +283,22 @@ enum req_next reply_object(struct core *core, struct req *req, const struct obje
 	return reply_done(core, req);
 }
 
-/* How the body of an answer from the origin is delimited for this client (RFC 9112 6). */
-static void out_framing(struct core *core, struct req *req, const struct object *o,
-			struct http_out *out)
+/* How the body of an answer from the origin is delimited for this client (RFC 9112 6). An answer to HEAD
+ * states the length that GET would have, when the origin told it. */
+static void out_framing(struct req *req, const struct object *o, struct http_out *out)
 {
-	(void)core;
+	bool bodyless = req->method == HTTP_HEAD || (o->flags & OBJECT_NO_BODY) != 0;
+
 	if (o->body_len != UINT64_MAX) {
-		if (!(o->flags & OBJECT_NO_BODY) || req->method == HTTP_HEAD)
-			http_out_u64_field(out, SPAN_LIT("Content-Length"), o->body_len);
-		req->body_left = o->body_len;
+		http_out_u64_field(out, SPAN_LIT("Content-Length"), o->body_len);
+	} else if (bodyless) {
+		return;
 	} else if (req->minor == 0) {
 		req->close_delimited = true;
 		req->keep_alive = false;
-		req->body_left = UINT64_MAX;
-	} else if (!(o->flags & OBJECT_NO_BODY) || req->method == HTTP_HEAD) {
-		if (req->method != HTTP_HEAD) {
-			http_out_lines(out, SPAN_LIT("Transfer-Encoding: chunked\r\n"));
-			req->chunked_out = true;
-		}
-		req->body_left = UINT64_MAX;
+	} else {
+		http_out_lines(out, SPAN_LIT("Transfer-Encoding: chunked\r\n"));
+		req->chunked_out = true;
 	}
 }
 
@@ -318,7 +315,7 @@ enum req_next reply_head(struct core *core, struct req *req, const struct object
 	out_begin(core, req, o->fields_len + HEAD_OWN_BYTES, &out);
 	http_out_status(&out, o->status);
 	http_out_lines(&out, object_fields(o));
-	out_framing(core, req, o, &out);
+	out_framing(req, o, &out);
 	if (o->initial_age_s > 0)
 		http_out_u64_field(&out, SPAN_LIT("Age"), object_age_s(o, core->wall_ms));
 	out_cache_fwd(core, req, &out, chan_flags);
