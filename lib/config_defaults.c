@@ -55,8 +55,9 @@ static enum status list_fill(const struct doc_node *node, const struct param *p,
 
 	memcpy(&items, (char *)base + p->offset, sizeof(items));
 	memcpy(&count, (char *)base + p->count_offset, sizeof(count));
-	for (unsigned i = 0; i < count && st == ST_OK; i++)
-		st = section_fill(doc_item(node, i), items + (size_t)i * group.size, p->child);
+	node = doc_item(node, 0);
+	for (unsigned i = 0; i < count && st == ST_OK; i++, node = node->next)
+		st = section_fill(node, items + (size_t)i * group.size, p->child);
 	return st;
 }
 

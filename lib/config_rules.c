@@ -66,9 +66,10 @@ static enum status rules_top(struct rules *r)
 
 	/* Via's received-by pseudonym is a token (RFC 9110 7.6.3). */
 	if (!all_in(cfg->node, "!#$%&'*+-.^_`|~") || strlen(cfg->node) > NODE_MAX)
-		return bad_text(
-		        r, key_at(r, NULL, "node"), cfg->node,
-		        "is no name for a node; write up to 64 letters, digits, '-' and '.'");
+		return doc_error(r->doc, key_at(r, NULL, "node"), r->err,
+		                 "node '%.60s' is no name for a node; write up to 64 letters, "
+		                 "digits, '-' and '.'",
+		                 cfg->node);
 	if (cfg->run_dir[0] != '/' || strlen(cfg->run_dir) > RUN_DIR_MAX)
 		return bad_text(r, key_at(r, NULL, "run_dir"), cfg->run_dir,
 		                "is no absolute path of at most 75 bytes; write for example "

@@ -83,12 +83,16 @@ static enum snap_host_kind host_kind(const char *host)
 	return host[0] == '*' ? SNAP_HOST_SUFFIX : SNAP_HOST_EXACT;
 }
 
+/* As snap_text_order of the names in lower case. */
 static int host_order(const char *a, const char *b)
 {
 	enum snap_host_kind kind_a = host_kind(a), kind_b = host_kind(b);
+	size_t len_a = strlen(a), len_b = strlen(b);
 
 	if (kind_a != kind_b)
 		return kind_a < kind_b ? -1 : 1;
+	if (len_a != len_b)
+		return len_a < len_b ? -1 : 1;
 	while (*a != '\0' && ascii_lower(*a) == ascii_lower(*b)) {
 		a++;
 		b++;

@@ -98,7 +98,7 @@ static bool child_ok(struct place *places, uint32_t parent, uint32_t child, bool
 {
 	const struct place *up = &places[parent];
 
-	if (child <= parent || places[child].seen || up->level == SNAP_MAX_SEGMENTS ||
+	if (places[child].seen || up->level == SNAP_MAX_SEGMENTS ||
 	    (param && up->params == SNAPSHOT_MAX_PARAMS))
 		return false;
 	places[child].seen = 1;
@@ -127,15 +127,23 @@ static bool node_ok_in(const struct snapshot *s, const struct snap_host *h, stru
 	return n->param_child == 0 || child_ok(places, index, n->param_child, true);
 }
 
-/* Parents stand before their children, so one pass forward sees every node after its parent. */
+/* Parents stand before their children: one pass forward, in which a node whose turn comes before
+ * its parent's is an orphan, sees a tree or refuses. */
 static bool tree_ok(const struct snapshot *s, const struct snap_host *h, struct place *places)
 {
+	const struct snap_node *nodes =
+	        (const struct snap_node *)(const void *)((const char *)s + h->nodes_off);
+	uint64_t ends = 0;
+
 	memset(places, 0, h->node_count * sizeof(*places));
 	places[0].seen = 1;
-	for (uint32_t i = 0; i < h->node_count; i++)
+	for (uint32_t i = 0; i < h->node_count; i++) {
 		if (!node_ok_in(s, h, places, i))
 			return false;
-	return true;
+		ends += (uint64_t)nodes[i].end_count + nodes[i].star_count;
+	}
+	/* Lists that overlap would make a lookup cost nodes times routes. */
+	return ends <= h->end_count;
 }
 
 static bool host_ok(const struct snapshot *s, uint32_t index, struct place *places)

@@ -246,6 +246,14 @@ static void break_ends(struct snapshot *s)
 	*(uint32_t *)(void *)((char *)s + host_at(s, 0)->ends_off) = s->route_count;
 }
 
+static void break_shared_ends(struct snapshot *s)
+{
+	for (uint32_t i = 0; i < host_at(s, 0)->node_count; i++) {
+		node_at(s, 0, i)->end_first = 0;
+		node_at(s, 0, i)->end_count = host_at(s, 0)->end_count;
+	}
+}
+
 static void break_kind(struct snapshot *s)
 {
 	host_at(s, 0)->kind = SNAP_HOST_ANY;
@@ -267,7 +275,7 @@ static void test_single_faults(void **state)
 	        break_magic,     break_version,     break_head_bytes, break_timeout, break_idle,
 	        break_node_name, break_upstream,    break_methods,    break_align,   break_in_head,
 	        break_cycle,     break_two_parents, break_orphan,     break_ends,    break_kind,
-	        break_no_hosts,  break_no_nodes,
+	        break_no_hosts,  break_shared_ends, break_no_nodes,
 	};
 
 	(void)state;
@@ -280,6 +288,29 @@ static void test_single_faults(void **state)
 			fail_msg("fault %zu was accepted", i);
 		free(s);
 	}
+}
+
+/* The same table of hosts again behind the block: fine at a multiple of 8, and nowhere else. */
+static void test_alignment(void **state)
+{
+	struct snapshot *good = original();
+	uint32_t size = good->host_count * (uint32_t)sizeof(struct snap_host);
+
+	(void)state;
+	for (uint32_t shift = 0; shift <= 8; shift++) {
+		uint32_t len = good->total_bytes + shift + size;
+		struct snapshot *s = calloc(1, len);
+
+		assert_non_null(s);
+		memcpy(s, good, good->total_bytes);
+		memcpy((char *)s + good->total_bytes + shift, host_at(good, 0), size);
+		s->hosts_off = good->total_bytes + shift;
+		s->total_bytes = len;
+		s->id = snapshot_content_id(s);
+		assert_int_equal(snapshot_check(s, len), shift % 8 == 0 ? ST_OK : ST_CORRUPT);
+		free(s);
+	}
+	free(good);
 }
 
 static void test_id_is_checked(void **state)
@@ -295,10 +326,9 @@ static void test_id_is_checked(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_mutations),
-	        cmocka_unit_test(test_lengths),
-	        cmocka_unit_test(test_single_faults),
-	        cmocka_unit_test(test_id_is_checked),
+	        cmocka_unit_test(test_mutations),     cmocka_unit_test(test_lengths),
+	        cmocka_unit_test(test_single_faults), cmocka_unit_test(test_id_is_checked),
+	        cmocka_unit_test(test_alignment),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
