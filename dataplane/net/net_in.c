@@ -266,7 +266,6 @@ unsigned net_input(struct net *net, struct pkt *pkts, unsigned n, uint64_t now_n
 	up = sort_burst(net, pkts, n, now_ns);
 	counter_inc(net->ctr, CTR_rx_bursts);
 	counter_add(net->ctr, CTR_rx_packets, n);
-	counter_add(net->ctr, CTR_rx_tcp, up);
 	return up;
 }
 
