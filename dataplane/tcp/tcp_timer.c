@@ -152,7 +152,7 @@ static bool rtx_timeout(struct tcp *tcp, struct conn *c)
 {
 	c->rtx_ns = 0;
 	if (c->state == TCP_TIME_WAIT) {
-		conn_die(tcp, c);
+		conn_finish(tcp, c); /* the owner may not have read everything yet */
 		return false;
 	}
 	if (!conn_synchronized(c))

@@ -40,18 +40,16 @@ uint8_t rig_pattern(uint32_t seed, uint64_t at)
 
 static void pipe_put(struct host *from, const void *data, uint32_t len, uint64_t due_ns)
 {
-	for (uint32_t i = 0; i < RIG_FRAMES; i++) {
-		struct frame *f = &from->rig->frames[i];
+	struct rig *rig = from->rig;
+	struct frame *f = &rig->frames[rig->frame_count];
 
-		if (f->used)
-			continue;
-		f->used = true;
-		f->to = from->index ^ 1u;
-		f->len = len;
-		f->due_ns = due_ns;
-		memcpy(f->data, data, len);
+	if (rig->frame_count == RIG_FRAMES)
 		return;
-	}
+	rig->frame_count++;
+	f->to = from->index ^ 1u;
+	f->len = len;
+	f->due_ns = due_ns;
+	memcpy(f->data, data, len);
 }
 
 static void host_sent(void *arg, const void *data, uint32_t len)
@@ -292,7 +290,11 @@ void rig_open(struct rig *rig, const struct rig_config *cfg)
 		if (rig->cfg.tcp[i].max_conns == 0)
 			tcp_config_small(&rig->cfg.tcp[i]);
 	rig->frames = calloc(RIG_FRAMES, sizeof(struct frame));
+	rig->frame_bytes = calloc(RIG_FRAMES, RIG_FRAME_BYTES);
 	assert_non_null(rig->frames);
+	assert_non_null(rig->frame_bytes);
+	for (uint32_t i = 0; i < RIG_FRAMES; i++)
+		rig->frames[i].data = rig->frame_bytes + (size_t)i * RIG_FRAME_BYTES;
 	for (uint32_t i = 0; i < sizeof(ref_bytes); i++)
 		ref_bytes[i] = rig_pattern(7, i % 32768);
 	for (uint32_t i = 0; i < 2; i++)
@@ -307,6 +309,7 @@ void rig_free(struct rig *rig)
 		nic_sim_destroy(rig->host[i].nic);
 	}
 	free(rig->frames);
+	free(rig->frame_bytes);
 }
 
 struct app *rig_connect(struct rig *rig, uint32_t from, uint16_t port, const struct app *model)
@@ -347,9 +350,8 @@ static uint64_t next_due(const struct rig *rig)
 {
 	uint64_t due = UINT64_MAX;
 
-	for (uint32_t i = 0; i < RIG_FRAMES; i++)
-		if (rig->frames[i].used)
-			due = min_u64(due, rig->frames[i].due_ns);
+	for (uint32_t i = 0; i < rig->frame_count; i++)
+		due = min_u64(due, rig->frames[i].due_ns);
 	for (uint32_t i = 0; i < 2; i++)
 		due = min_u64(due, tcp_next_timer_ns(rig->host[i].tcp));
 	return due;
@@ -361,17 +363,20 @@ static void deliver(struct rig *rig)
 	for (;;) {
 		struct frame *first = NULL;
 
-		for (uint32_t i = 0; i < RIG_FRAMES; i++) {
+		struct frame taken;
+
+		for (uint32_t i = 0; i < rig->frame_count; i++) {
 			struct frame *f = &rig->frames[i];
 
-			if (f->used && f->due_ns <= rig->now_ns &&
-			    (!first || f->due_ns < first->due_ns))
+			if (f->due_ns <= rig->now_ns && (!first || f->due_ns < first->due_ns))
 				first = f;
 		}
 		if (!first)
 			return;
-		first->used = false;
-		nic_sim_inject(rig->host[first->to].nic, first->data, first->len);
+		taken = *first;
+		nic_sim_inject(rig->host[taken.to].nic, taken.data, taken.len);
+		*first = rig->frames[--rig->frame_count];
+		rig->frames[rig->frame_count] = taken;
 	}
 }
 
@@ -380,7 +385,7 @@ static void rig_step(struct rig *rig, uint64_t until_ns)
 	uint64_t due = next_due(rig);
 
 	/* Frames within 20 us of each other come in one burst. */
-	rig->now_ns = max_u64(rig->now_ns + 1, min_u64(due + 20 * NS_PER_US, until_ns));
+	rig->now_ns = max_u64(rig->now_ns + 20 * NS_PER_US, min_u64(due, until_ns));
 	deliver(rig);
 	host_run(&rig->host[0]);
 	host_run(&rig->host[1]);

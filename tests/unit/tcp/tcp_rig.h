@@ -62,8 +62,7 @@ struct frame {
 	uint64_t due_ns;
 	uint32_t len;
 	uint32_t to;
-	bool used;
-	uint8_t data[RIG_FRAME_BYTES];
+	uint8_t *data; /* RIG_FRAME_BYTES */
 };
 
 struct rig_config {
@@ -87,7 +86,9 @@ struct rig {
 	uint64_t rng;
 	struct host host[2]; /* 0 listens */
 	struct app apps[RIG_APPS];
-	struct frame *frames;
+	struct frame *frames; /* [0, frame_count) are on their way */
+	uint32_t frame_count;
+	uint8_t *frame_bytes;
 	uint64_t frames_sent;
 	uint64_t mismatches;
 	/* Called for each frame; false drops it. */
