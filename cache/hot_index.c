@@ -5,7 +5,9 @@
  */
 #include "cache/hot_internal.h"
 
+#if defined(__SSE2__)
 #include <emmintrin.h>
+#endif
 
 static struct hot_bucket *first_bucket(const struct hot_table *t, struct hash128 h)
 {
@@ -31,15 +33,53 @@ static uint16_t hash_tag(struct hash128 h)
 /* A bit for each slot that holds the tag. */
 static uint32_t match_tag(const struct hot_bucket *b, uint16_t tag)
 {
+#if defined(__SSE2__)
 	__m128i tags = _mm_load_si128((const __m128i *)(const void *)b->tag);
 	__m128i eq = _mm_cmpeq_epi16(tags, _mm_set1_epi16((short)tag));
 
 	return (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(eq, _mm_setzero_si128()));
+#else
+	uint32_t mask = 0;
+
+	for (uint32_t slot = 0; slot < HOT_SLOTS; slot++)
+		mask |= (uint32_t)(b->tag[slot] == tag) << slot;
+	return mask;
+#endif
 }
 
-void hot_index_prefetch(const struct hot_table *t, struct hash128 hash)
+void hot_prefetch(const struct hot_table *t, struct hash128 hash)
 {
 	__builtin_prefetch(first_bucket(t, hash), 1);
+}
+
+void hot_prefetch_object(const struct hot_table *t, struct hash128 hash)
+{
+	const struct hot_bucket *b = first_bucket(t, hash);
+	uint32_t m = match_tag(b, hash_tag(hash));
+
+	if (m == 0 && b->over != 0) {
+		__builtin_prefetch(second_bucket(t, hash), 1);
+		return;
+	}
+	for (; m != 0; m &= m - 1) {
+		const char *o = (const char *)hot_at(t, b->unit[__builtin_ctz(m)]);
+
+		/* The head and the key, as far as they lie in two lines. */
+		__builtin_prefetch(o);
+		__builtin_prefetch(o + CACHE_LINE);
+	}
+}
+
+void hot_walk_prefetch(const struct hot_table *t, const struct hot_bucket *b)
+{
+	for (uint32_t slot = 0; slot < HOT_SLOTS; slot++) {
+		const char *o = (const char *)hot_at(t, b->unit[slot]);
+
+		if (b->tag[slot] == 0)
+			continue;
+		__builtin_prefetch(o);
+		__builtin_prefetch(o + CACHE_LINE);
+	}
 }
 
 static bool find_key(const struct hot_table *t, struct hot_bucket *b, const struct cache_key *key,
@@ -202,6 +242,12 @@ static uint32_t ghost_print(struct hash128 h)
 static uint32_t ghost_age(const struct hot_table *t, uint32_t ghost)
 {
 	return ((t->ghost_clock >> t->ghost_shift) - ghost) & GHOST_TIME_MASK;
+}
+
+void hot_evict_prefetch(const struct hot_table *t, struct hash128 hash)
+{
+	hot_prefetch(t, hash);
+	__builtin_prefetch(ghost_bucket(t, hash), 1);
 }
 
 void hot_ghost_put(struct hot_table *t, struct hash128 hash)

@@ -10,6 +10,7 @@
 #include "cache/hot_internal.h"
 
 #define EVICT_STEPS (HOT_FREQ_MAX + 1)
+#define EVICT_AHEAD 8u
 
 static void queue_push(struct hot_table *t, enum hot_queue_id id, uint32_t seg)
 {
@@ -115,6 +116,8 @@ static void evict_entry(struct hot_table *t, const struct object *o, uint8_t nee
 	counter_inc(t->ctr, CTR_cache_evict);
 }
 
+/* The bucket and the ghost of each entry would be a cache miss one after the other: they are asked
+ * for some entries ahead. */
 static bool evict_segment(struct hot_table *t, enum hot_queue_id id, uint8_t need)
 {
 	uint32_t seg = queue_pop(t, id);
@@ -123,13 +126,17 @@ static bool evict_segment(struct hot_table *t, enum hot_queue_id id, uint8_t nee
 		return false;
 	uint32_t unit = seg * t->seg_units;
 	uint32_t end = unit + t->segs[seg].used;
+	uint32_t ahead = unit;
 
-	while (unit < end) {
+	for (uint32_t fetched = 0; unit < end; fetched--) {
+		for (; fetched < EVICT_AHEAD && ahead < end; fetched++) {
+			const struct object *next = hot_at(t, ahead);
+
+			hot_evict_prefetch(t, next->hash);
+			ahead += next->pad;
+		}
 		const struct object *o = hot_at(t, unit);
-
 		unit += o->pad;
-		if (unit < end)
-			hot_index_prefetch(t, hot_at(t, unit)->hash);
 		evict_entry(t, o, need, id == HOT_SMALL);
 	}
 	queue_push(t, HOT_FREE, seg);

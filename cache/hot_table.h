@@ -28,6 +28,8 @@ void hot_destroy(struct hot_table *t);
 
 /* Brings the key's bucket into the cache; call for a burst of keys, then hot_get for each. */
 void hot_prefetch(const struct hot_table *t, struct hash128 hash);
+/* Optional second round over the burst, when the buckets have come: brings the objects too. */
+void hot_prefetch_object(const struct hot_table *t, struct hash128 hash);
 /* The object whose key text equals, fresh or stale, or NULL. Marks it as used. */
 const struct object *hot_get(struct hot_table *t, const struct cache_key *key);
 

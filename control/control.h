@@ -30,7 +30,8 @@ struct control {
 	struct admin *admin;
 	struct metrics *metrics;
 	uint64_t started_ns;
-	bool draining;
+	bool draining;  /* stops once what is in progress has ended; new requests wait for the next one */
+	bool reloading; /* control_reload waits for the cores */
 };
 
 /* Reads the file again, builds the snapshot, has every core take it, then swaps upstreams and config.

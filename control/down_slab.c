@@ -29,6 +29,15 @@ void down_destroy(struct down_slab *d)
 {
 	if (d->refs == NULL)
 		return;
+	/* The memory goes, and with it what cores still hold: owners need wait no longer. */
+	for (uint32_t b = 0; b < d->slab.count; b++) {
+		struct down_owner *o = d->owner[b];
+
+		if (o == NULL)
+			continue;
+		o->live--;
+		o->freed(o);
+	}
 	chan_slab_destroy(&d->slab);
 	free(d->owner);
 	free(d->lent);

@@ -183,6 +183,7 @@ void core_tick(struct core *core, uint64_t now_ns, uint64_t wall_ns)
 	core->now_ns = now_ns;
 	core->wall_ms = wall_ns / NS_PER_MS;
 	core->did = 0;
+	core->hits = 0;
 	if (unlikely(s != core->date_s)) {
 		core->date_s = s;
 		clock_http_date(s, core->date);
@@ -309,6 +310,8 @@ void core_run(struct core *core)
 		if (core_round(core, now_ns, now_ns + wall_offset_ns) > 0) {
 			last_work_ns = now_ns;
 			counter_add(core->ctr, CTR_loop_busy_cycles, clock_cycles() - start);
+			if (core->hits > 0)
+				hist_add_n(&core->stats->hit, clock_mono_ns() - now_ns, core->hits);
 			continue;
 		}
 		counter_inc(core->ctr, CTR_loop_empty);

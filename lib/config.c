@@ -33,7 +33,7 @@ static void schema_names(struct schema *s, const struct param *p, cyaml_schema_v
 	assert(s->names_used + p->names.count <= SCHEMA_MAX_NAMES);
 	for (uint32_t i = 0; i < p->names.count; i++)
 		s->names[s->names_used++] =
-			(cyaml_strval_t){p->names.names[i].name, p->names.names[i].value};
+		        (cyaml_strval_t){p->names.names[i].name, p->names.names[i].value};
 }
 
 static void schema_list(struct schema *s, const struct param *p, cyaml_schema_field_t *out)
@@ -54,9 +54,9 @@ static void schema_list(struct schema *s, const struct param *p, cyaml_schema_fi
 static void schema_field(struct schema *s, const struct param *p, cyaml_schema_field_t *out)
 {
 	*out = (cyaml_schema_field_t){
-		.key = p->key,
-		.data_offset = p->offset,
-		.value = {.flags = CYAML_FLAG_OPTIONAL, .data_size = p->size},
+	        .key = p->key,
+	        .data_offset = p->offset,
+	        .value = {.flags = CYAML_FLAG_OPTIONAL, .data_size = p->size},
 	};
 	switch (p->kind) {
 	case PARAM_UINT:
@@ -85,11 +85,11 @@ static void schema_field(struct schema *s, const struct param *p, cyaml_schema_f
 static void schema_init(struct schema *s)
 {
 	*s = (struct schema){
-		.text = {.type = CYAML_STRING,
-			 .flags = CYAML_FLAG_POINTER,
-			 .data_size = sizeof(char *),
-			 .string = {.min = 0, .max = CYAML_UNLIMITED}},
-		.number = {.type = CYAML_UINT, .data_size = sizeof(unsigned)},
+	        .text = {.type = CYAML_STRING,
+	                 .flags = CYAML_FLAG_POINTER,
+	                 .data_size = sizeof(char *),
+	                 .string = {.min = 0, .max = CYAML_UNLIMITED}},
+	        .number = {.type = CYAML_UINT, .data_size = sizeof(unsigned)},
 	};
 	for (int i = PARAM_SECTION_COUNT - 1; i >= 0; i--) {
 		struct param_group group = param_group((enum param_section)i);
@@ -100,9 +100,9 @@ static void schema_init(struct schema *s)
 			schema_field(s, &group.params[k], &s->sections[i][k]);
 		s->fields_used += group.count + 1; /* the last one stays empty: the end */
 		s->items[i] = (cyaml_schema_value_t){
-			.type = CYAML_MAPPING,
-			.data_size = group.size,
-			.mapping = {.fields = s->sections[i]},
+		        .type = CYAML_MAPPING,
+		        .data_size = group.size,
+		        .mapping = {.fields = s->sections[i]},
 		};
 	}
 	s->root = s->items[PARAM_top];
@@ -134,7 +134,7 @@ static void words_take(cyaml_log_t level, void *ctx, const char *fmt, va_list ar
 
 /* For what slipped through config_check_shape. */
 static enum status words_error(const struct cyaml_words *w, cyaml_err_t code, const char *name,
-			       struct config_error *err)
+                               struct config_error *err)
 {
 	const char *at = strstr(w->place, "line: ");
 	uint32_t place[2] = {1, 1};
@@ -142,27 +142,28 @@ static enum status words_error(const struct cyaml_words *w, cyaml_err_t code, co
 	if (at && sscanf(at, "line: %u, column: %u", &place[0], &place[1]) != 2)
 		place[0] = place[1] = 1;
 	doc_place_error(err, name, place, "%s (%s); see docs/reference/config.md",
-			w->reason[0] ? w->reason : "cannot be read", cyaml_strerror(code));
+	                w->reason[0] ? w->reason : "cannot be read", cyaml_strerror(code));
 	return code == CYAML_ERR_OOM ? ST_NOMEM : ST_INVALID;
 }
 
 static enum status cyaml_read(struct span text, const char *name, struct config **out,
-			      struct config_error *err)
+                              struct config_error *err)
 {
 	struct cyaml_words words = {.reason = ""};
 	const cyaml_config_t how = {
-		.log_fn = words_take,
-		.log_ctx = &words,
-		.mem_fn = cyaml_mem,
-		.log_level = CYAML_LOG_ERROR,
-		.flags = CYAML_CFG_NO_ALIAS,
+	        .log_fn = words_take,
+	        .log_ctx = &words,
+	        .mem_fn = cyaml_mem,
+	        .log_level = CYAML_LOG_ERROR,
+	        .flags = CYAML_CFG_NO_ALIAS,
 	};
 	struct schema schema;
 	cyaml_data_t *data = NULL;
 	cyaml_err_t code;
 
 	schema_init(&schema);
-	code = cyaml_load_data((const uint8_t *)text.ptr, text.len, &how, &schema.root, &data, NULL);
+	code = cyaml_load_data((const uint8_t *)text.ptr, text.len, &how, &schema.root, &data,
+	                       NULL);
 	if (code != CYAML_OK)
 		return words_error(&words, code, name, err);
 	*out = data;
@@ -181,7 +182,7 @@ void config_free(struct config *cfg)
 }
 
 static enum status doc_to_config(const struct doc *doc, struct span text, struct config **out,
-				 struct config_error *err)
+                                 struct config_error *err)
 {
 	struct config *cfg = NULL;
 	enum status st;
@@ -204,7 +205,7 @@ static enum status doc_to_config(const struct doc *doc, struct span text, struct
 }
 
 enum status config_parse(const char *text, size_t len, const char *name, struct config **out,
-			 struct config_error *err)
+                         struct config_error *err)
 {
 	struct doc doc;
 	enum status st;
@@ -224,7 +225,7 @@ static enum status file_error(const char *path, struct config_error *err)
 	int why = errno;
 
 	(void)snprintf(err->text, sizeof(err->text), "%s:1:1: cannot be read: %s", path,
-		       strerror(why));
+	               strerror(why));
 	if (why == ENOENT)
 		return ST_NOTFOUND;
 	return why == EACCES ? ST_DENIED : ST_IO;

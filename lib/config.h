@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * The one configuration file (YAML) of both processes, as C structures. Read with libcyaml in
- * config*.c only. config_load fills in every default, so that readers never ask "was it set". Unknown
- * keys, wrong types and impossible values are refused with file, line and column (where the parser
- * knows them), what is wrong, and what would be right.
+ * config*.c only. config_load fills in every default, so that readers never ask "was it set".
+ * Unknown keys, wrong types and impossible values are refused with file, line and column (where the
+ * parser knows them), what is wrong, and what would be right.
  *
  * Names carry their unit: _ms, _s, _bytes. docs/reference/config.md is made from config_params. */
 #ifndef LIB_CONFIG_H
@@ -19,31 +19,31 @@ enum config_cache_mode { CONFIG_CACHE_OFF, CONFIG_CACHE_ORIGIN, CONFIG_CACHE_TTL
 enum config_huge { HUGE_AUTO, HUGE_ON, HUGE_OFF };
 
 struct config_listener {
-	char *address;  /* IPv4 or IPv6 text, required */
-	uint16_t port;  /* 80 */
+	char *address; /* IPv4 or IPv6 text, required */
+	uint16_t port; /* 80 */
 };
 
 struct config_port {
 	enum config_port_type type;
-	char *interface;   /* af_xdp, af_packet, tap: the kernel's name */
-	char *device;      /* pci: address; memif: socket path */
-	char *role;        /* memif: "server" or "client" ("server") */
-	unsigned *cores;   /* CPU of queue 0, 1, ...; default: one queue on CPU 1, or 0 if there is one */
+	char *interface; /* af_xdp, af_packet, tap: the kernel's name */
+	char *device;    /* pci: address; memif: socket path */
+	char *role;      /* memif: "server" or "client" ("server") */
+	unsigned *cores; /* of queue 0, 1, ...; default: CPU 1, or 0 when there is one */
 	unsigned cores_count;
 	uint32_t rx_descriptors; /* 1024 */
 	uint32_t tx_descriptors; /* 1024 */
-	uint16_t mtu;      /* 0: as the interface says */
+	uint16_t mtu;            /* 0: as the interface says */
 };
 
 struct config_memory {
-	enum config_huge huge_pages;  /* auto: when the machine has some free */
-	uint64_t hot_table_bytes;     /* a core: 64 MiB */
-	uint32_t packet_buffers;      /* a core: 16384 */
-	uint32_t channel_ring_entries;/* 4096 */
-	uint32_t up_block_bytes;      /* 16384 */
-	uint32_t up_blocks;           /* a core: 1024 */
-	uint32_t down_block_bytes;    /* 16384 */
-	uint32_t down_blocks;         /* 4096 */
+	enum config_huge huge_pages;   /* auto: when the machine has some free */
+	uint64_t hot_table_bytes;      /* a core: 64 MiB */
+	uint32_t packet_buffers;       /* a core: 16384 */
+	uint32_t channel_ring_entries; /* 4096 */
+	uint32_t up_block_bytes;       /* 16384 */
+	uint32_t up_blocks;            /* a core: 1024 */
+	uint32_t down_block_bytes;     /* 16384 */
+	uint32_t down_blocks;          /* 4096 */
 };
 
 struct config_limits {
@@ -64,45 +64,45 @@ struct config_limits {
 };
 
 struct config_timeouts {
-	uint32_t head_ms;        /* first byte to the end of the head: 10000; 408 */
-	uint32_t body_ms;        /* between two pieces of a request body: 30000; 408 */
-	uint32_t idle_ms;        /* keep-alive connection without a request: 75000 */
-	uint32_t send_ms;        /* no progress of a response: 30000; reset */
-	uint32_t miss_ms;        /* answer of control: 35000; 504 */
-	uint32_t miss_grace_ms;  /* control is away: 2000; 503 */
-	uint32_t drain_ms;       /* 30000 */
+	uint32_t head_ms;       /* first byte to the end of the head: 10000; 408 */
+	uint32_t body_ms;       /* between two pieces of a request body: 30000; 408 */
+	uint32_t idle_ms;       /* keep-alive connection without a request: 75000 */
+	uint32_t send_ms;       /* no progress of a response: 30000; reset */
+	uint32_t miss_ms;       /* answer of control: 35000; 504 */
+	uint32_t miss_grace_ms; /* control is away: 2000; 503 */
+	uint32_t drain_ms;      /* 30000 */
 };
 
 struct config_tcp {
-	uint32_t initial_window;    /* segments: 10 */
-	uint32_t min_rto_ms;        /* 200 */
-	uint32_t max_rto_ms;        /* 60000 */
-	uint32_t delayed_ack_ms;    /* 40 */
-	uint32_t keepalive_idle_ms; /* 60000 */
+	uint32_t initial_window;        /* segments: 10 */
+	uint32_t min_rto_ms;            /* 200 */
+	uint32_t max_rto_ms;            /* 60000 */
+	uint32_t delayed_ack_ms;        /* 40 */
+	uint32_t keepalive_idle_ms;     /* 60000 */
 	uint32_t keepalive_interval_ms; /* 10000 */
-	uint32_t keepalive_probes;  /* 6 */
-	uint32_t time_wait_ms;      /* 60000 */
-	uint32_t syn_retries;       /* 5 */
-	uint32_t retries;           /* 12 */
+	uint32_t keepalive_probes;      /* 6 */
+	uint32_t time_wait_ms;          /* 60000 */
+	uint32_t syn_retries;           /* 5 */
+	uint32_t retries;               /* 12 */
 };
 
 enum config_profile { PROFILE_DEVELOPMENT, PROFILE_STAGING, PROFILE_PRODUCTION };
 
 struct config_upstream {
 	char *name;
-	char **addresses;      /* "host:port" or "[v6]:port" */
+	char **addresses; /* "host:port" or "[v6]:port" */
 	unsigned addresses_count;
 	enum config_profile profile; /* production */
 	/* Defaults come from the profile. */
-	uint32_t max_connections;  /* open, an address: 10, 50, 100 */
-	uint32_t max_idle;         /* an address: 2, 10, 25 */
-	uint32_t idle_timeout_ms;  /* 90000 */
-	uint32_t lifetime_ms;      /* 600000, 1800000, 3600000 */
-	uint32_t connect_timeout_ms;   /* 10000 */
-	uint32_t request_timeout_ms;   /* 30000 */
-	uint32_t keepalive_ms;     /* TCP keepalive: 30000 */
-	uint32_t queue;            /* requests that wait for a connection: 16384; 503 above */
-	char *host_header;         /* NULL: the client's */
+	uint32_t max_connections;    /* open, an address: 10, 50, 100 */
+	uint32_t max_idle;           /* an address: 2, 10, 25 */
+	uint32_t idle_timeout_ms;    /* 90000 */
+	uint32_t lifetime_ms;        /* 600000, 1800000, 3600000 */
+	uint32_t connect_timeout_ms; /* 10000 */
+	uint32_t request_timeout_ms; /* 30000 */
+	uint32_t keepalive_ms;       /* TCP keepalive: 30000 */
+	uint32_t queue;              /* requests that wait for a connection: 16384; 503 above */
+	char *host_header;           /* NULL: the client's */
 };
 
 struct config_cache {
@@ -111,26 +111,26 @@ struct config_cache {
 };
 
 struct config_route {
-	char *host;       /* exact, "*.example.com", or "*" (default) */
-	char *path;       // "/v1/items/{id}", "/static/*"; default: every path, "/*"
-	char **methods;   /* default GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS */
+	char *host;     /* exact, "*.example.com", or "*" (default) */
+	char *path;     // "/v1/items/{id}", "/static/*"; default: every path, "/*"
+	char **methods; /* default GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS */
 	unsigned methods_count;
-	char *upstream;   /* name */
+	char *upstream; /* name */
 	struct config_cache cache;
 };
 
 struct config_admin {
-	char *socket;         /* "/run/sluice/admin.sock" */
-	char *metrics_address;/* "127.0.0.1" */
-	uint16_t metrics_port;/* 9900; 0: off */
+	char *socket;          /* "/run/sluice/admin.sock" */
+	char *metrics_address; /* "127.0.0.1" */
+	uint16_t metrics_port; /* 9900; 0: off */
 };
 
 struct config {
-	char *node;            /* default: the host's name */
-	char *run_dir;         /* sockets: "/run/sluice" */
+	char *node;    /* default: the host's name */
+	char *run_dir; /* sockets: "/run/sluice" */
 	enum log_level log_level;
-	enum config_idle idle; /* adaptive */
-	uint32_t idle_sleep_us;/* longest sleep of an idle core: 100 */
+	enum config_idle idle;    /* adaptive */
+	uint32_t idle_sleep_us;   /* longest sleep of an idle core: 100 */
 	uint32_t control_spin_us; /* control polls that long before it sleeps: 20 */
 	struct config_listener *listeners;
 	unsigned listeners_count;
@@ -157,7 +157,7 @@ struct config_error {
 enum status config_load(const char *path, struct config **out, struct config_error *err);
 /* The same from memory; name stands for the file in errors. */
 enum status config_parse(const char *text, size_t len, const char *name, struct config **out,
-			 struct config_error *err);
+                         struct config_error *err);
 void config_free(struct config *cfg);
 
 #endif

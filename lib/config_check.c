@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Does the document have the shape of params.def: known keys, all that are needed, the right kinds of
- * values, numbers in their ranges? */
+ * Does the document have the shape of params.def: known keys, all that are needed, the right kinds
+ * of values, numbers in their ranges? */
 #include "lib/config_params.h"
 #include "lib/config_private.h"
 
@@ -28,7 +28,8 @@ static const char *kind_name(enum doc_kind kind)
 	}
 }
 
-/* Edits (insert, delete, replace, swap of neighbours) that make b of a; Damerau 1964, restricted. */
+/* Edits (insert, delete, replace, swap of neighbours) that make b of a; Damerau 1964, restricted.
+ */
 static uint32_t edit_distance(const char *a, size_t a_len, const char *b)
 {
 	uint32_t rows[3][WORD_MAX + 1];
@@ -53,12 +54,7 @@ static uint32_t edit_distance(const char *a, size_t a_len, const char *b)
 	return rows[a_len % 3][b_len];
 }
 
-struct guess {
-	const char *word;
-	uint32_t distance;
-};
-
-static void guess_try(struct guess *g, struct span text, const char *word)
+void config_guess_try(struct config_guess *g, struct span text, const char *word)
 {
 	uint32_t distance = edit_distance(text.ptr, text.len, word);
 
@@ -70,36 +66,37 @@ static void guess_try(struct guess *g, struct span text, const char *word)
 }
 
 static enum status unknown_key(struct check *c, const struct doc_node *node,
-			       enum param_section section)
+                               enum param_section section)
 {
 	struct param_group group = param_group(section);
-	struct guess g = {.distance = UINT32_MAX};
+	struct config_guess g = {.distance = UINT32_MAX};
 	char known[256] = "";
 	size_t used = 0;
 
 	for (uint32_t i = 0; i < group.count; i++) {
 		int n = snprintf(known + used, sizeof(known) - used, "%s%s", i ? ", " : "",
-				 group.params[i].key);
+		                 group.params[i].key);
 
 		used = min_size(used + (n > 0 ? (size_t)n : 0), sizeof(known) - 1);
-		guess_try(&g, node->key, group.params[i].key);
+		config_guess_try(&g, node->key, group.params[i].key);
 	}
 	doc_path(node->parent, c->path);
 	if (g.word)
 		return doc_key_error(c->doc, node, c->err,
-				     "unknown key '%.40s' in %s; did you mean '%s'?", node->key.ptr,
-				     c->path, g.word);
+		                     "unknown key '%.40s' in %s; did you mean '%s'?", node->key.ptr,
+		                     c->path, g.word);
 	return doc_key_error(c->doc, node, c->err, "unknown key '%.40s' in %s; known are %s",
-			     node->key.ptr, c->path, known);
+	                     node->key.ptr, c->path, known);
 }
 
 static enum status wrong_kind(struct check *c, const struct doc_node *node, const char *right)
 {
 	doc_path(node, c->path);
 	if (node->kind == DOC_SCALAR && node->text.len == 0)
-		return doc_error(c->doc, node, c->err, "%s is empty; it must be %s", c->path, right);
+		return doc_error(c->doc, node, c->err, "%s is empty; it must be %s", c->path,
+		                 right);
 	return doc_error(c->doc, node, c->err, "%s is %s; it must be %s", c->path,
-			 kind_name(node->kind), right);
+	                 kind_name(node->kind), right);
 }
 
 /* 1*DIGIT without leading zeros: libcyaml would read "010" as octal. */
@@ -128,7 +125,7 @@ struct range {
 };
 
 static enum status check_number(struct check *c, const struct doc_node *node,
-				const struct range *range)
+                                const struct range *range)
 {
 	const char *what = range->pow2 ? "a power of two" : "a whole number";
 	const char *unit = range->unit[0] ? " " : "";
@@ -140,24 +137,24 @@ static enum status check_number(struct check *c, const struct doc_node *node,
 	    (!range->pow2 || is_pow2(value)))
 		return ST_OK;
 	return doc_error(c->doc, node, c->err, "%s is '%.40s'; it must be %s from %llu to %llu%s%s",
-			 doc_path(node, c->path), node->text.ptr, what,
-			 (unsigned long long)range->min, (unsigned long long)range->max, unit,
-			 range->unit);
+	                 doc_path(node, c->path), node->text.ptr, what,
+	                 (unsigned long long)range->min, (unsigned long long)range->max, unit,
+	                 range->unit);
 }
 
 static enum status check_enum(struct check *c, const struct doc_node *node, const struct param *p)
 {
-	struct guess g = {.distance = UINT32_MAX};
+	struct config_guess g = {.distance = UINT32_MAX};
 	char known[128] = "";
 	size_t used = 0;
 	int64_t value;
 
 	for (uint32_t i = 0; i < p->names.count; i++) {
 		int n = snprintf(known + used, sizeof(known) - used, "%s%s", i ? ", " : "",
-				 p->names.names[i].name);
+		                 p->names.names[i].name);
 
 		used = min_size(used + (n > 0 ? (size_t)n : 0), sizeof(known) - 1);
-		guess_try(&g, node->text, p->names.names[i].name);
+		config_guess_try(&g, node->text, p->names.names[i].name);
 	}
 	if (node->kind != DOC_SCALAR || node->text.len == 0) {
 		char right[160];
@@ -170,9 +167,9 @@ static enum status check_enum(struct check *c, const struct doc_node *node, cons
 	doc_path(node, c->path);
 	if (g.word)
 		return doc_error(c->doc, node, c->err, "%s is '%.40s'; did you mean '%s'? (%s)",
-				 c->path, node->text.ptr, g.word, known);
+		                 c->path, node->text.ptr, g.word, known);
 	return doc_error(c->doc, node, c->err, "%s is '%.40s'; it must be one of %s", c->path,
-			 node->text.ptr, known);
+	                 node->text.ptr, known);
 }
 
 static enum status check_text(struct check *c, const struct doc_node *node)
@@ -182,7 +179,7 @@ static enum status check_text(struct check *c, const struct doc_node *node)
 	if (node->text.len <= 1024)
 		return ST_OK;
 	return doc_error(c->doc, node, c->err, "%s has %zu bytes; at most 1024",
-			 doc_path(node, c->path), node->text.len);
+	                 doc_path(node, c->path), node->text.len);
 }
 
 static enum status check_items(struct check *c, const struct doc_node *node, const struct param *p)
@@ -199,13 +196,13 @@ static enum status check_list(struct check *c, const struct doc_node *node, cons
 {
 	if (node->kind != DOC_SEQUENCE)
 		return wrong_kind(c, node,
-				  p->kind == PARAM_MAPS ? "a list of mappings, each begun with '-'"
-							: "a list, as [a, b]");
+		                  p->kind == PARAM_MAPS ? "a list of mappings, each begun with '-'"
+		                                        : "a list, as [a, b]");
 	if (node->children >= p->min && node->children <= p->max)
 		return ST_OK;
 	return doc_error(c->doc, node, c->err, "%s has %u items; it must have from %llu to %llu",
-			 doc_path(node, c->path), node->children, (unsigned long long)p->min,
-			 (unsigned long long)p->max);
+	                 doc_path(node, c->path), node->children, (unsigned long long)p->min,
+	                 (unsigned long long)p->max);
 }
 
 static enum status check_param(struct check *c, const struct doc_node *node, const struct param *p)
@@ -236,15 +233,16 @@ static enum status missing_key(struct check *c, const struct doc_node *node, con
 {
 	doc_path(node, c->path);
 	if (p->kind == PARAM_TEXT)
-		return doc_error(c->doc, node, c->err, "%s has no '%s'; add it, for example: %s: %s",
-				 c->path, p->key, p->key, p->example);
+		return doc_error(c->doc, node, c->err,
+		                 "%s has no '%s'; add it, for example: %s: %s", c->path, p->key,
+		                 p->key, p->example);
 	return doc_error(c->doc, node, c->err, "%s has no '%s'; add a list with at least one item",
-			 c->path, p->key);
+	                 c->path, p->key);
 }
 
 /* The keys of one mapping; what is nested in it comes later. */
 static enum status check_mapping(struct check *c, const struct doc_node *node,
-				 enum param_section section)
+                                 enum param_section section)
 {
 	struct param_group group = param_group(section);
 	enum status st = ST_OK;
@@ -264,7 +262,7 @@ static enum status check_mapping(struct check *c, const struct doc_node *node,
 
 /* Sections nest to the third level at most (routes[].cache), as params.def says. */
 static enum status check_section(struct check *c, const struct doc_node *node,
-				 enum param_section section)
+                                 enum param_section section)
 {
 	enum status st = check_mapping(c, node, section);
 
@@ -286,7 +284,8 @@ enum status config_check_shape(const struct doc *doc, struct config_error *err)
 	struct check c = {.doc = doc, .err = err};
 
 	if (!doc->root)
-		return doc_error(doc, NULL, err,
-				 "the file is empty; it needs listeners, ports, upstreams and routes");
+		return doc_error(
+		        doc, NULL, err,
+		        "the file is empty; it needs listeners, ports, upstreams and routes");
 	return check_section(&c, doc->root, PARAM_top);
 }

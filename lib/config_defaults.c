@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Fills in what the file does not say. Memory comes from malloc, as libcyaml's own (cyaml_mem), since
- * cyaml_free gives all of it back. */
+ * Fills in what the file does not say. Memory comes from malloc, as libcyaml's own (cyaml_mem),
+ * since cyaml_free gives all of it back. */
 #include "lib/config_params.h"
 #include "lib/config_private.h"
 #include "lib/http1.h"
@@ -43,7 +43,8 @@ static unsigned section_profile(const void *base, enum param_section section)
 	return (unsigned)((const struct config_upstream *)base)->profile;
 }
 
-static enum status section_fill(const struct doc_node *node, void *base, enum param_section section);
+static enum status section_fill(const struct doc_node *node, void *base,
+                                enum param_section section);
 
 static enum status list_fill(const struct doc_node *node, const struct param *p, void *base)
 {
@@ -54,8 +55,9 @@ static enum status list_fill(const struct doc_node *node, const struct param *p,
 
 	memcpy(&items, (char *)base + p->offset, sizeof(items));
 	memcpy(&count, (char *)base + p->count_offset, sizeof(count));
-	for (unsigned i = 0; i < count && st == ST_OK; i++)
-		st = section_fill(doc_item(node, i), items + (size_t)i * group.size, p->child);
+	node = doc_item(node, 0);
+	for (unsigned i = 0; i < count && st == ST_OK; i++, node = node->next)
+		st = section_fill(node, items + (size_t)i * group.size, p->child);
 	return st;
 }
 
@@ -106,8 +108,8 @@ static enum status cores_fill(struct config_port *port)
 
 static enum status methods_fill(struct config_route *route)
 {
-	static const enum http_method all[] = {HTTP_GET,    HTTP_HEAD,   HTTP_POST,   HTTP_PUT,
-					       HTTP_PATCH, HTTP_DELETE, HTTP_OPTIONS};
+	static const enum http_method all[] = {HTTP_GET,   HTTP_HEAD,   HTTP_POST,   HTTP_PUT,
+	                                       HTTP_PATCH, HTTP_DELETE, HTTP_OPTIONS};
 
 	if (route->methods_count > 0)
 		return ST_OK;
@@ -121,6 +123,32 @@ static enum status methods_fill(struct config_route *route)
 	return ST_OK;
 }
 
+/* A default that breaks a rule which the file's own values make is lowered to what the rule allows;
+ * what the file itself says is never changed. */
+static void default_lower(const struct doc_node *section, const char *key, uint32_t *field,
+                          uint64_t most)
+{
+	if (!doc_key(section, key) && *field > most)
+		*field = (uint32_t)most;
+}
+
+static void defaults_fit(const struct doc *doc, struct config *cfg)
+{
+	const struct doc_node *limits = doc_key(doc->root, "limits");
+	const struct doc_node *upstreams = doc_key(doc->root, "upstreams");
+
+	default_lower(limits, "head_bytes", &cfg->limits.head_bytes,
+	              cfg->memory.up_block_bytes - 4096);
+	default_lower(limits, "response_head_bytes", &cfg->limits.response_head_bytes,
+	              cfg->memory.down_block_bytes - 3072);
+	default_lower(limits, "target_bytes", &cfg->limits.target_bytes, cfg->limits.head_bytes);
+	default_lower(doc_key(doc->root, "timeouts"), "miss_grace_ms", &cfg->timeouts.miss_grace_ms,
+	              cfg->timeouts.miss_ms);
+	for (unsigned i = 0; i < cfg->upstreams_count; i++)
+		default_lower(doc_item(upstreams, i), "max_idle", &cfg->upstreams[i].max_idle,
+		              cfg->upstreams[i].max_connections);
+}
+
 enum status config_fill_defaults(const struct doc *doc, struct config *cfg)
 {
 	enum status st = section_fill(doc->root, cfg, PARAM_top);
@@ -131,5 +159,7 @@ enum status config_fill_defaults(const struct doc *doc, struct config *cfg)
 		st = cores_fill(&cfg->ports[i]);
 	for (unsigned i = 0; i < cfg->routes_count && st == ST_OK; i++)
 		st = methods_fill(&cfg->routes[i]);
+	if (st == ST_OK)
+		defaults_fit(doc, cfg);
 	return st;
 }

@@ -12,7 +12,8 @@
 struct builder {
 	struct doc *doc;
 	struct config_error *err;
-	struct doc_node *open;  /* the innermost collection that is not closed */
+	struct span text;
+	struct doc_node *open; /* the innermost collection that is not closed */
 	uint32_t depth;
 	uint32_t documents;
 	/* A mapping's key that waits for its value. */
@@ -24,7 +25,7 @@ struct builder {
 
 PRINTF(4, 0)
 static void error_format(struct config_error *err, const char *name, const uint32_t place[2],
-			 const char *fmt, va_list args)
+                         const char *fmt, va_list args)
 {
 	int n = snprintf(err->text, sizeof(err->text), "%s:%u:%u: ", name, place[0], place[1]);
 
@@ -38,7 +39,7 @@ static void error_format(struct config_error *err, const char *name, const uint3
 }
 
 void doc_place_error(struct config_error *err, const char *name, const uint32_t place[2],
-		     const char *fmt, ...)
+                     const char *fmt, ...)
 {
 	va_list args;
 
@@ -48,7 +49,7 @@ void doc_place_error(struct config_error *err, const char *name, const uint32_t 
 }
 
 enum status doc_error(const struct doc *doc, const struct doc_node *node, struct config_error *err,
-		      const char *fmt, ...)
+                      const char *fmt, ...)
 {
 	const uint32_t place[2] = {node ? node->line : 1, node ? node->column : 1};
 	va_list args;
@@ -60,7 +61,7 @@ enum status doc_error(const struct doc *doc, const struct doc_node *node, struct
 }
 
 enum status doc_key_error(const struct doc *doc, const struct doc_node *node,
-			  struct config_error *err, const char *fmt, ...)
+                          struct config_error *err, const char *fmt, ...)
 {
 	const uint32_t place[2] = {node ? node->key_line : 1, node ? node->key_column : 1};
 	va_list args;
@@ -105,10 +106,10 @@ static enum status key_take(struct builder *b, const yaml_event_t *ev)
 		if (!span_eq(n->key, key))
 			continue;
 		const uint32_t place[2] = {(uint32_t)ev->start_mark.line + 1,
-					   (uint32_t)ev->start_mark.column + 1};
+		                           (uint32_t)ev->start_mark.column + 1};
 		doc_place_error(b->err, b->doc->name, place,
-				"key '%.40s' is here twice; it stands in line %u already", key.ptr,
-				n->key_line);
+		                "key '%.40s' is here twice; it stands in line %u already", key.ptr,
+		                n->key_line);
 		return ST_INVALID;
 	}
 	b->key = key;
@@ -127,10 +128,10 @@ static struct doc_node *node_add(struct builder *b, const yaml_event_t *ev, enum
 		return NULL;
 	n = &doc->nodes[doc->count++];
 	*n = (struct doc_node){
-		.kind = kind,
-		.line = (uint32_t)ev->start_mark.line + 1,
-		.column = (uint32_t)ev->start_mark.column + 1,
-		.parent = up,
+	        .kind = kind,
+	        .line = (uint32_t)ev->start_mark.line + 1,
+	        .column = (uint32_t)ev->start_mark.column + 1,
+	        .parent = up,
 	};
 	n->key_line = n->line;
 	n->key_column = n->column;
@@ -159,8 +160,9 @@ static enum status take_scalar(struct builder *b, const yaml_event_t *ev)
 	struct doc_node *n;
 
 	if (ev->data.scalar.anchor || ev->data.scalar.tag)
-		return build_error(b, ev->start_mark, "anchors and tags have no use here; "
-						      "write the plain value");
+		return build_error(b, ev->start_mark,
+		                   "anchors and tags have no use here; "
+		                   "write the plain value");
 	if (memchr(ev->data.scalar.value, '\0', ev->data.scalar.length))
 		return build_error(b, ev->start_mark, "a NUL byte in a text; remove it");
 	if (b->open && b->open->kind == DOC_MAPPING && !b->key_waits)
@@ -177,14 +179,15 @@ static enum status take_scalar(struct builder *b, const yaml_event_t *ev)
 static enum status take_open(struct builder *b, const yaml_event_t *ev, enum doc_kind kind)
 {
 	const yaml_char_t *anchor = kind == DOC_MAPPING ? ev->data.mapping_start.anchor
-							: ev->data.sequence_start.anchor;
-	const yaml_char_t *tag = kind == DOC_MAPPING ? ev->data.mapping_start.tag
-						     : ev->data.sequence_start.tag;
+	                                                : ev->data.sequence_start.anchor;
+	const yaml_char_t *tag =
+	        kind == DOC_MAPPING ? ev->data.mapping_start.tag : ev->data.sequence_start.tag;
 	struct doc_node *n;
 
 	if (anchor || tag)
-		return build_error(b, ev->start_mark, "anchors and tags have no use here; "
-						      "write the plain value");
+		return build_error(b, ev->start_mark,
+		                   "anchors and tags have no use here; "
+		                   "write the plain value");
 	if (b->open && b->open->kind == DOC_MAPPING && !b->key_waits)
 		return build_error(b, ev->start_mark, "a key must be a plain word");
 	if (b->depth == DOC_MAX_DEPTH)
@@ -203,7 +206,7 @@ static enum status take_event(struct builder *b, const yaml_event_t *ev)
 	case YAML_DOCUMENT_START_EVENT:
 		if (b->documents++ > 0)
 			return build_error(b, ev->start_mark,
-					   "a second document; the file holds one");
+			                   "a second document; the file holds one");
 		return ST_OK;
 	case YAML_SCALAR_EVENT:
 		return take_scalar(b, ev);
@@ -217,24 +220,40 @@ static enum status take_event(struct builder *b, const yaml_event_t *ev)
 		b->depth--;
 		return ST_OK;
 	case YAML_ALIAS_EVENT:
-		return build_error(b, ev->start_mark, "aliases have no use here; "
-						      "write the value itself");
+		return build_error(b, ev->start_mark,
+		                   "aliases have no use here; "
+		                   "write the value itself");
 	default:
 		return ST_OK;
+	}
+}
+
+static void offset_place(struct span text, size_t offset, uint32_t place[2])
+{
+	place[0] = place[1] = 1;
+	for (size_t i = 0; i < offset && i < text.len; i++) {
+		place[1]++;
+		if (text.ptr[i] == '\n') {
+			place[0]++;
+			place[1] = 1;
+		}
 	}
 }
 
 static enum status parser_error(struct builder *b, const yaml_parser_t *parser)
 {
 	const char *why = parser->problem ? parser->problem : "it cannot be read";
-	const uint32_t place[2] = {(uint32_t)parser->problem_mark.line + 1,
-				   (uint32_t)parser->problem_mark.column + 1};
+	uint32_t place[2] = {(uint32_t)parser->problem_mark.line + 1,
+	                     (uint32_t)parser->problem_mark.column + 1};
 
 	if (parser->error == YAML_MEMORY_ERROR)
 		return ST_NOMEM;
+	/* Bytes that are no text have an offset in place of a mark. */
+	if (parser->error == YAML_READER_ERROR)
+		offset_place(b->text, parser->problem_offset, place);
 	doc_place_error(b->err, b->doc->name, place,
-			"not valid YAML: %s%s%s; look at indentation, quotes and ':' here", why,
-			parser->context ? ", " : "", parser->context ? parser->context : "");
+	                "not valid YAML: %s%s%s; look at indentation, quotes and ':' here", why,
+	                parser->context ? ", " : "", parser->context ? parser->context : "");
 	return ST_INVALID;
 }
 
@@ -255,8 +274,8 @@ static enum status events_read(struct builder *b, yaml_parser_t *parser)
 	return st;
 }
 
-/* Every node takes at least one byte of the file, and an empty value none but that of its ':' or '-';
- * a mapping in a flow sequence ("[a: b]") two more for its pair. */
+/* Every node takes at least one byte of the file, and an empty value none but that of its ':' or
+ * '-'; a mapping in a flow sequence ("[a: b]") two more for its pair. */
 static enum status doc_reserve(struct doc *doc, size_t len)
 {
 	doc->room = (uint32_t)min_size(2 * len + 2, DOC_MAX_NODES);
@@ -268,7 +287,7 @@ static enum status doc_reserve(struct doc *doc, size_t len)
 
 enum status doc_parse(struct doc *doc, struct span text, const char *name, struct config_error *err)
 {
-	struct builder b = {.doc = doc, .err = err};
+	struct builder b = {.doc = doc, .err = err, .text = text};
 	const uint32_t start[2] = {1, 1};
 	yaml_parser_t parser;
 	enum status st;
@@ -276,7 +295,7 @@ enum status doc_parse(struct doc *doc, struct span text, const char *name, struc
 	*doc = (struct doc){.name = name};
 	if (text.len > DOC_MAX_BYTES) {
 		doc_place_error(err, name, start, "the file has %zu bytes; at most %u", text.len,
-				DOC_MAX_BYTES);
+		                DOC_MAX_BYTES);
 		return ST_TOOBIG;
 	}
 	doc_place_error(err, name, start, "out of memory");
@@ -340,7 +359,7 @@ const char *doc_path(const struct doc_node *node, char *buf)
 
 		if (n->has_key)
 			wrote = snprintf(buf + used, DOC_MAX_PATH - used, "%s%.40s",
-					 used ? "." : "", n->key.ptr);
+			                 used ? "." : "", n->key.ptr);
 		else
 			wrote = snprintf(buf + used, DOC_MAX_PATH - used, "[%u]", n->index);
 		used += wrote > 0 ? (size_t)wrote : 0;

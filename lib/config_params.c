@@ -1,36 +1,39 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "lib/config_params.h"
 
-#define NAMES(array) {(array), ARRAY_LEN(array)}
+#define NAMES(array)                      \
+	{                                 \
+		(array), ARRAY_LEN(array) \
+	}
 
 static const struct param_name names_log[] = {
-	{"error", LOG_ERROR},
-	{"warn", LOG_WARN},
-	{"info", LOG_INFO},
-	{"debug", LOG_DEBUG},
+        {"error", LOG_ERROR},
+        {"warn", LOG_WARN},
+        {"info", LOG_INFO},
+        {"debug", LOG_DEBUG},
 };
 static const struct param_name names_idle[] = {
-	{"busy", IDLE_BUSY},
-	{"adaptive", IDLE_ADAPTIVE},
+        {"busy", IDLE_BUSY},
+        {"adaptive", IDLE_ADAPTIVE},
 };
 static const struct param_name names_port_type[] = {
-	{"af_xdp", PORT_AF_XDP}, {"memif", PORT_MEMIF}, {"af_packet", PORT_AF_PACKET},
-	{"tap", PORT_TAP},       {"pci", PORT_PCI},
+        {"af_xdp", PORT_AF_XDP}, {"memif", PORT_MEMIF}, {"af_packet", PORT_AF_PACKET},
+        {"tap", PORT_TAP},       {"pci", PORT_PCI},
 };
 static const struct param_name names_huge[] = {
-	{"auto", HUGE_AUTO},
-	{"on", HUGE_ON},
-	{"off", HUGE_OFF},
+        {"auto", HUGE_AUTO},
+        {"on", HUGE_ON},
+        {"off", HUGE_OFF},
 };
 static const struct param_name names_profile[] = {
-	{"development", PROFILE_DEVELOPMENT},
-	{"staging", PROFILE_STAGING},
-	{"production", PROFILE_PRODUCTION},
+        {"development", PROFILE_DEVELOPMENT},
+        {"staging", PROFILE_STAGING},
+        {"production", PROFILE_PRODUCTION},
 };
 static const struct param_name names_cache_mode[] = {
-	{"off", CONFIG_CACHE_OFF},
-	{"origin", CONFIG_CACHE_ORIGIN},
-	{"ttl", CONFIG_CACHE_TTL},
+        {"off", CONFIG_CACHE_OFF},
+        {"origin", CONFIG_CACHE_ORIGIN},
+        {"ttl", CONFIG_CACHE_TTL},
 };
 
 #define STRUCT_top      struct config
@@ -45,36 +48,50 @@ static const struct param_name names_cache_mode[] = {
 #define STRUCT_cache    struct config_cache
 #define STRUCT_admin    struct config_admin
 
-#define ROW(sec, k, kd, words)                                                                     \
-	.section = PARAM_##sec, .key = #k, .kind = (kd), .text = (words),                          \
+#define ROW(sec, k, kd, words)                                            \
+	.section = PARAM_##sec, .key = #k, .kind = (kd), .text = (words), \
 	.offset = offsetof(STRUCT_##sec, k), .size = sizeof(((STRUCT_##sec *)0)->k)
 #define COUNT(sec, k) .count_offset = offsetof(STRUCT_##sec, k##_count)
 
 static const struct param params[] = {
-#define UINT(sec, k, u, lo, hi, d, words)                                                          \
+#define UINT(sec, k, u, lo, hi, d, words) \
 	{ROW(sec, k, PARAM_UINT, words), .unit = (u), .min = (lo), .max = (hi), .def = {d, d, d}},
-#define POW2(sec, k, u, lo, hi, d, words)                                                          \
-	{ROW(sec, k, PARAM_UINT, words), .unit = (u), .min = (lo), .max = (hi), .def = {d, d, d},  \
+#define POW2(sec, k, u, lo, hi, d, words) \
+	{ROW(sec, k, PARAM_UINT, words),  \
+	 .unit = (u),                     \
+	 .min = (lo),                     \
+	 .max = (hi),                     \
+	 .def = {d, d, d},                \
 	 .pow2 = true},
-#define PROFILED(sec, k, u, lo, hi, dev, staging, production, words)                               \
-	{ROW(sec, k, PARAM_UINT, words), .unit = (u), .min = (lo), .max = (hi),                    \
+#define PROFILED(sec, k, u, lo, hi, dev, staging, production, words)                   \
+	{ROW(sec, k, PARAM_UINT, words),    .unit = (u),     .min = (lo), .max = (hi), \
 	 .def = {dev, staging, production}, .profiled = true},
-#define ENUM(sec, k, table, d, words)                                                              \
-	{ROW(sec, k, PARAM_ENUM, words), .unit = "", .names = NAMES(names_##table), .def_text = (d)},
+#define ENUM(sec, k, table, d, words)                                               \
+	{ROW(sec, k, PARAM_ENUM, words), .unit = "", .names = NAMES(names_##table), \
+	 .def_text = (d)},
 #define TEXT(sec, k, d, words) {ROW(sec, k, PARAM_TEXT, words), .unit = "", .def_text = (d)},
-#define NEED(sec, k, sample, words)                                                                \
+#define NEED(sec, k, sample, words) \
 	{ROW(sec, k, PARAM_TEXT, words), .unit = "", .example = (sample), .required = true},
-#define MAP(sec, k, sub, words)                                                                    \
-	{ROW(sec, k, PARAM_MAP, words), .unit = "", .child = PARAM_##sub},
-#define MAPS(sec, k, sub, lo, hi, words)                                                           \
-	{ROW(sec, k, PARAM_MAPS, words), COUNT(sec, k), .unit = "", .child = PARAM_##sub,          \
-	 .min = (lo), .max = (hi), .required = true},
-#define TEXTS(sec, k, lo, hi, d, words)                                                            \
-	{ROW(sec, k, PARAM_TEXTS, words), COUNT(sec, k), .unit = "", .min = (lo), .max = (hi),     \
-	 .def_text = (d), .required = (d) == NULL},
-#define UINTS(sec, k, lo, hi, largest, d, words)                                                   \
-	{ROW(sec, k, PARAM_UINTS, words), COUNT(sec, k), .unit = "", .min = (lo), .max = (hi),     \
-	 .item_max = (largest), .def_text = (d)},
+#define MAP(sec, k, sub, words) {ROW(sec, k, PARAM_MAP, words), .unit = "", .child = PARAM_##sub},
+#define MAPS(sec, k, sub, lo, hi, words) \
+	{ROW(sec, k, PARAM_MAPS, words), \
+	 COUNT(sec, k),                  \
+	 .unit = "",                     \
+	 .child = PARAM_##sub,           \
+	 .min = (lo),                    \
+	 .max = (hi),                    \
+	 .required = true},
+#define TEXTS(sec, k, lo, hi, d, words)   \
+	{ROW(sec, k, PARAM_TEXTS, words), \
+	 COUNT(sec, k),                   \
+	 .unit = "",                      \
+	 .min = (lo),                     \
+	 .max = (hi),                     \
+	 .def_text = (d),                 \
+	 .required = (d) == NULL},
+#define UINTS(sec, k, lo, hi, largest, d, words)                                                \
+	{ROW(sec, k, PARAM_UINTS, words), COUNT(sec, k),  .unit = "", .min = (lo), .max = (hi), \
+	 .item_max = (largest),           .def_text = (d)},
 #include "lib/params_each.h"
 };
 
@@ -91,9 +108,9 @@ static const struct {
 struct param_group param_group(enum param_section section)
 {
 	struct param_group group = {
-		.path = sections[section].path,
-		.text = sections[section].text,
-		.size = sections[section].size,
+	        .path = sections[section].path,
+	        .text = sections[section].text,
+	        .size = sections[section].size,
 	};
 
 	for (uint32_t i = 0; i < ARRAY_LEN(params); i++) {

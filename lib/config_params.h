@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * The table of every key of the configuration file (params.def) as data: for config*.c, for the
- * generator of docs/reference/config.md, and for whoever prints a configuration. It reads no file and
- * keeps no state. */
+ * generator of docs/reference/config.md, and for whoever prints a configuration. It reads no file
+ * and keeps no state. */
 #ifndef LIB_CONFIG_PARAMS_H
 #define LIB_CONFIG_PARAMS_H
 
@@ -38,13 +38,13 @@ struct param_names {
 
 struct param {
 	const char *key;
-	const char *unit;      /* "" when a number counts things */
-	const char *text;      /* for people */
-	const char *def_text;  /* default of ENUM and TEXT; of a list, in words; NULL: none */
-	const char *example;   /* of what must be given */
+	const char *unit;     /* "" when a number counts things */
+	const char *text;     /* for people */
+	const char *def_text; /* default of ENUM and TEXT; of a list, in words; NULL: none */
+	const char *example;  /* of what must be given */
 	struct param_names names;
-	uint64_t def[3];       /* UINT: for the profiles; all equal where they play no part */
-	uint64_t min;          /* UINT: value; lists: count */
+	uint64_t def[3]; /* UINT: for the profiles; all equal where they play no part */
+	uint64_t min;    /* UINT: value; lists: count */
 	uint64_t max;
 	uint64_t item_max;     /* UINTS: the largest item */
 	uint32_t offset;       /* in the section's structure */
@@ -61,7 +61,7 @@ struct param {
 struct param_group {
 	const char *path; /* "routes[].cache"; "" for the file itself */
 	const char *text;
-	uint32_t size;    /* bytes of the structure */
+	uint32_t size; /* bytes of the structure */
 	const struct param *params;
 	uint32_t count;
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * What config*.c share with each other and with nobody else. A file goes through them in this order:
- * doc_parse (positions), config_check_shape (keys, types, ranges), libcyaml into structures,
+ * What config*.c share with each other and with nobody else. A file goes through them in this
+ * order: doc_parse (positions), config_check_shape (keys, types, ranges), libcyaml into structures,
  * config_fill_defaults, config_check_rules (what makes sense together). */
 #ifndef LIB_CONFIG_PRIVATE_H
 #define LIB_CONFIG_PRIVATE_H
@@ -12,12 +12,20 @@
 enum status config_check_shape(const struct doc *doc, struct config_error *err);
 enum status config_fill_defaults(const struct doc *doc, struct config *cfg);
 enum status config_check_rules(const struct doc *doc, const struct config *cfg,
-			       struct config_error *err);
+                               struct config_error *err);
 enum status config_check_routes(const struct doc *doc, const struct config *cfg,
-				struct config_error *err);
+                                struct config_error *err);
 
-/* The checks of texts; each returns NULL when the text is good, else what is wrong and what would be
- * right, to be read after the text itself. */
+/* Which of the words offered did a person mean? word stays NULL when none is near. */
+struct config_guess {
+	const char *word;
+	uint32_t distance; /* begins at UINT32_MAX */
+};
+
+void config_guess_try(struct config_guess *g, struct span text, const char *word);
+
+/* The checks of texts; each returns NULL when the text is good, else what is wrong and what would
+ * be right, to be read after the text itself. */
 const char *config_check_address(const char *text);    /* IPv4 or IPv6 */
 const char *config_check_endpoint(const char *text);   /* host:port, [IPv6]:port */
 const char *config_check_route_host(const char *text); /* name, *.name, * */

@@ -13,8 +13,8 @@
 
 #define SOCKET_PATH_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) - 1)
 /* The names of sockets in run_dir ("/control.sock") need room too. */
-#define RUN_DIR_MAX     (SOCKET_PATH_MAX - 32)
-#define NODE_MAX        64u
+#define RUN_DIR_MAX (SOCKET_PATH_MAX - 32)
+#define NODE_MAX    64u
 
 struct rules {
 	const struct doc *doc;
@@ -25,7 +25,7 @@ struct rules {
 
 /* The node of list[i].key, or what is nearest to it. */
 static const struct doc_node *item_at(const struct rules *r, const char *list, unsigned i,
-				      const char *key)
+                                      const char *key)
 {
 	const struct doc_node *item = doc_item(doc_key(r->doc->root, list), i);
 	const struct doc_node *node = key ? doc_key(item, key) : NULL;
@@ -45,10 +45,10 @@ static const struct doc_node *key_at(const struct rules *r, const char *section,
 
 /* wrong goes on after the value's name: "is no ...; write ...". */
 static enum status bad_text(struct rules *r, const struct doc_node *node, const char *text,
-			    const char *wrong)
+                            const char *wrong)
 {
 	return doc_error(r->doc, node, r->err, "%s '%.60s' %s", doc_path(node, r->path), text,
-			 wrong);
+	                 wrong);
 }
 
 static bool all_in(const char *text, const char *more)
@@ -66,21 +66,23 @@ static enum status rules_top(struct rules *r)
 
 	/* Via's received-by pseudonym is a token (RFC 9110 7.6.3). */
 	if (!all_in(cfg->node, "!#$%&'*+-.^_`|~") || strlen(cfg->node) > NODE_MAX)
-		return bad_text(r, key_at(r, NULL, "node"), cfg->node,
-				"is no name for a node; write up to 64 letters, digits, '-' and '.'");
+		return doc_error(r->doc, key_at(r, NULL, "node"), r->err,
+		                 "node '%.60s' is no name for a node; write up to 64 letters, "
+		                 "digits, '-' and '.'",
+		                 cfg->node);
 	if (cfg->run_dir[0] != '/' || strlen(cfg->run_dir) > RUN_DIR_MAX)
 		return bad_text(r, key_at(r, NULL, "run_dir"), cfg->run_dir,
-				"is no absolute path of at most 75 bytes; write for example "
-				"/run/sluice");
+		                "is no absolute path of at most 75 bytes; write for example "
+		                "/run/sluice");
 	if (cfg->admin.socket[0] != '/' || strlen(cfg->admin.socket) > SOCKET_PATH_MAX)
 		return bad_text(r, key_at(r, "admin", "socket"), cfg->admin.socket,
-				"is no absolute path of at most 107 bytes; write for example "
-				"/run/sluice/admin.sock");
+		                "is no absolute path of at most 107 bytes; write for example "
+		                "/run/sluice/admin.sock");
 	const char *wrong = config_check_address(cfg->admin.metrics_address);
 
 	if (wrong)
 		return bad_text(r, key_at(r, "admin", "metrics_address"),
-				cfg->admin.metrics_address, wrong);
+		                cfg->admin.metrics_address, wrong);
 	return ST_OK;
 }
 
@@ -139,9 +141,9 @@ static enum status rules_listener(struct rules *r, unsigned i)
 
 		if (other->port == l->port && memcmp(&ip, &other_ip, sizeof(ip)) == 0)
 			return doc_error(r->doc, node, r->err,
-					 "listeners[%u] is the same as listeners[%u]; remove one "
-					 "or give it another port",
-					 i, k);
+			                 "listeners[%u] is the same as listeners[%u]; remove one "
+			                 "or give it another port",
+			                 i, k);
 	}
 	return ST_OK;
 }
@@ -158,10 +160,10 @@ static const char *device_wrong(enum config_port_type type, const char *device)
 {
 	if (type == PORT_MEMIF)
 		return device[0] == '/' && strlen(device) <= SOCKET_PATH_MAX &&
-				       all_in(device, "-_./@+")
-			       ? NULL
-			       : "is no absolute path of a socket; write for example "
-				 "/run/sluice/memif.sock";
+		                       all_in(device, "-_./@+")
+		               ? NULL
+		               : "is no absolute path of a socket; write for example "
+		                 "/run/sluice/memif.sock";
 	return all_in(device, ":.") ? NULL : "is no PCI address; write for example 0000:3b:00.0";
 }
 
@@ -176,17 +178,18 @@ static enum status rules_port_name(struct rules *r, unsigned i)
 	const char *wrong;
 
 	if (other)
-		return doc_key_error(r->doc,
-				     item_at(r, "ports", i, by_device ? "interface" : "device"),
-				     r->err,
-				     "ports[%u] is named by '%s', given its type; remove '%s'", i,
-				     key, by_device ? "interface" : "device");
+		return doc_key_error(
+		        r->doc, item_at(r, "ports", i, by_device ? "interface" : "device"), r->err,
+		        "ports[%u] is named by '%s', given its type; remove '%s'", i, key,
+		        by_device ? "interface" : "device");
 	if (!name)
-		return doc_error(r->doc, node, r->err, "ports[%u] has no '%s'; add it, for example: "
-				 "%s: %s", i, key, key,
-				 p->type == PORT_MEMIF ? "/run/sluice/memif.sock"
-				 : by_device	       ? "0000:3b:00.0"
-						       : "eth1");
+		return doc_error(r->doc, node, r->err,
+		                 "ports[%u] has no '%s'; add it, for example: "
+		                 "%s: %s",
+		                 i, key, key,
+		                 p->type == PORT_MEMIF ? "/run/sluice/memif.sock"
+		                 : by_device           ? "0000:3b:00.0"
+		                                       : "eth1");
 	wrong = by_device ? device_wrong(p->type, name) : interface_wrong(name);
 	if (wrong)
 		return bad_text(r, node, name, wrong);
@@ -209,20 +212,20 @@ static enum status rules_port(struct rules *r, unsigned i)
 		return st;
 	if (p->type != PORT_MEMIF && doc_key(item_at(r, "ports", i, NULL), "role"))
 		return doc_key_error(r->doc, item_at(r, "ports", i, "role"), r->err,
-				     "ports[%u].role is for memif only; remove it", i);
+		                     "ports[%u].role is for memif only; remove it", i);
 	if (strcmp(p->role, "server") != 0 && strcmp(p->role, "client") != 0)
 		return bad_text(r, item_at(r, "ports", i, "role"), p->role,
-				"is neither 'server' nor 'client'");
+		                "is neither 'server' nor 'client'");
 	if (p->mtu > 0 && p->mtu < 1280)
 		return doc_error(r->doc, item_at(r, "ports", i, "mtu"), r->err,
-				 "ports[%u].mtu is %u; it must be 0 or at least 1280 (RFC 8200 5)", i,
-				 p->mtu);
+		                 "ports[%u].mtu is %u; it must be 0 or at least 1280 (RFC 8200 5)",
+		                 i, p->mtu);
 	if (r->cfg->memory.packet_buffers < p->rx_descriptors + p->tx_descriptors + 512)
 		return doc_error(r->doc, key_at(r, "memory", "packet_buffers"), r->err,
-				 "memory.packet_buffers is %u, too few for the descriptors of "
-				 "ports[%u]; at least %u",
-				 r->cfg->memory.packet_buffers, i,
-				 p->rx_descriptors + p->tx_descriptors + 512);
+		                 "memory.packet_buffers is %u, too few for the descriptors of "
+		                 "ports[%u]; at least %u",
+		                 r->cfg->memory.packet_buffers, i,
+		                 p->rx_descriptors + p->tx_descriptors + 512);
 	return ST_OK;
 }
 
@@ -239,9 +242,9 @@ static enum status core_taken(struct rules *r, unsigned port, unsigned queue)
 		for (unsigned k = 0; k < end; k++)
 			if (q->cores[k] == cpu)
 				return doc_error(r->doc, node ? node : list, r->err,
-						 "ports[%u].cores: CPU %u polls queue %u of "
-						 "ports[%u] already; each queue needs its own",
-						 port, cpu, k, p);
+				                 "ports[%u].cores: CPU %u polls queue %u of "
+				                 "ports[%u] already; each queue needs its own",
+				                 port, cpu, k, p);
 	}
 	return ST_OK;
 }
@@ -257,8 +260,8 @@ static enum status rules_cores(struct rules *r)
 			st = core_taken(r, p, q);
 		if (st == ST_OK && total > CHAN_MAX_CORES)
 			st = doc_error(r->doc, item_at(r, "ports", p, "cores"), r->err,
-				       "the ports have %u cores together; at most %u", total,
-				       CHAN_MAX_CORES);
+			               "the ports have %u cores together; at most %u", total,
+			               CHAN_MAX_CORES);
 	}
 	return st;
 }
@@ -278,19 +281,19 @@ static enum status rules_orders(struct rules *r)
 {
 	const struct config *c = r->cfg;
 	const struct order orders[] = {
-		{"limits", "head_bytes", "memory.up_block_bytes - 4096", "memory", "up_block_bytes",
-		 c->limits.head_bytes, c->memory.up_block_bytes - 4096},
-		{"limits", "response_head_bytes", "memory.down_block_bytes - 3072", "memory",
-		 "down_block_bytes", c->limits.response_head_bytes,
-		 c->memory.down_block_bytes - 3072},
-		{"limits", "target_bytes", "limits.head_bytes", "limits", "head_bytes",
-		 c->limits.target_bytes, c->limits.head_bytes},
-		{"limits", "object_bytes", "a quarter of memory.hot_table_bytes", "memory",
-		 "hot_table_bytes", c->limits.object_bytes, c->memory.hot_table_bytes / 4},
-		{"tcp", "min_rto_ms", "tcp.max_rto_ms", "tcp", "max_rto_ms", c->tcp.min_rto_ms,
-		 c->tcp.max_rto_ms},
-		{"timeouts", "miss_grace_ms", "timeouts.miss_ms", "timeouts", "miss_ms",
-		 c->timeouts.miss_grace_ms, c->timeouts.miss_ms},
+	        {"limits", "head_bytes", "memory.up_block_bytes - 4096", "memory", "up_block_bytes",
+	         c->limits.head_bytes, c->memory.up_block_bytes - 4096},
+	        {"limits", "response_head_bytes", "memory.down_block_bytes - 3072", "memory",
+	         "down_block_bytes", c->limits.response_head_bytes,
+	         c->memory.down_block_bytes - 3072},
+	        {"limits", "target_bytes", "limits.head_bytes", "limits", "head_bytes",
+	         c->limits.target_bytes, c->limits.head_bytes},
+	        {"limits", "object_bytes", "a quarter of memory.hot_table_bytes", "memory",
+	         "hot_table_bytes", c->limits.object_bytes, c->memory.hot_table_bytes / 4},
+	        {"tcp", "min_rto_ms", "tcp.max_rto_ms", "tcp", "max_rto_ms", c->tcp.min_rto_ms,
+	         c->tcp.max_rto_ms},
+	        {"timeouts", "miss_grace_ms", "timeouts.miss_ms", "timeouts", "miss_ms",
+	         c->timeouts.miss_grace_ms, c->timeouts.miss_ms},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(orders); i++) {
@@ -300,9 +303,9 @@ static enum status rules_orders(struct rules *r)
 		if (o->value <= o->most)
 			continue;
 		return doc_error(r->doc, node ? node : key_at(r, o->section2, o->key2), r->err,
-				 "%s.%s is %llu; it must be at most %s, which is %llu", o->section,
-				 o->key, (unsigned long long)o->value, o->than,
-				 (unsigned long long)o->most);
+		                 "%s.%s is %llu; it must be at most %s, which is %llu", o->section,
+		                 o->key, (unsigned long long)o->value, o->than,
+		                 (unsigned long long)o->most);
 	}
 	return ST_OK;
 }
@@ -331,27 +334,28 @@ static enum status rules_upstream(struct rules *r, unsigned i)
 
 	if (!all_in(u->name, "-_.") || strlen(u->name) > 64)
 		return bad_text(r, name, u->name,
-				"is no name of an upstream; write up to 64 letters, digits, '-', "
-				"'_' and '.'");
+		                "is no name of an upstream; write up to 64 letters, digits, '-', "
+		                "'_' and '.'");
 	for (unsigned k = 0; k < i; k++)
 		if (strcmp(r->cfg->upstreams[k].name, u->name) == 0)
 			return doc_error(r->doc, name, r->err,
-					 "upstreams[%u] has the name '%s' of upstreams[%u]; each "
-					 "needs its own",
-					 i, u->name, k);
+			                 "upstreams[%u] has the name '%s' of upstreams[%u]; each "
+			                 "needs its own",
+			                 i, u->name, k);
 	if (u->max_idle > u->max_connections)
-		return doc_error(r->doc, item_at(r, "upstreams", i, "max_idle"), r->err,
-				 "upstreams[%u].max_idle is %u; it must be at most max_connections, "
-				 "which is %u",
-				 i, u->max_idle, u->max_connections);
+		return doc_error(
+		        r->doc, item_at(r, "upstreams", i, "max_idle"), r->err,
+		        "upstreams[%u].max_idle is %u; it must be at most max_connections, "
+		        "which is %u",
+		        i, u->max_idle, u->max_connections);
 	if (u->host_header && !all_in(u->host_header, "-._:[]"))
 		return bad_text(r, item_at(r, "upstreams", i, "host_header"), u->host_header,
-				"is no host; write for example origin.example:8080");
+		                "is no host; write for example origin.example:8080");
 	return rules_addresses(r, i);
 }
 
 enum status config_check_rules(const struct doc *doc, const struct config *cfg,
-			       struct config_error *err)
+                               struct config_error *err)
 {
 	struct rules r = {.doc = doc, .cfg = cfg, .err = err};
 	enum status st = rules_top(&r);

@@ -35,7 +35,7 @@ static bool host_name_valid(struct span name)
 		char c = name.ptr[i];
 
 		if (c == '.' ? label == 0 || name.ptr[i - 1] == '-'
-			     : !(is_alnum(c) || c == '_' || (c == '-' && label > 0)))
+		             : !(is_alnum(c) || c == '_' || (c == '-' && label > 0)))
 			return false;
 		label = c == '.' ? 0 : label + 1;
 		if (label > 63)
@@ -44,7 +44,8 @@ static bool host_name_valid(struct span name)
 	return label > 0 && name.ptr[name.len - 1] != '-';
 }
 
-/* A name whose last label is a number is meant as an IPv4 address (WHATWG URL, "ends in a number"). */
+/* A name whose last label is a number is meant as an IPv4 address (WHATWG URL, "ends in a number").
+ */
 static bool host_is_numeric(struct span name)
 {
 	for (size_t i = name.len; i > 0 && name.ptr[i - 1] != '.'; i--)
@@ -159,15 +160,15 @@ static const char *check_segment(struct span seg, bool last)
 {
 	if (seg.len > 0 && seg.ptr[0] == '{')
 		return param_valid(seg) ? NULL
-					: "has a parameter that is no {name}; a name has letters, "
-					  "digits, '_' and '-', and takes the whole segment";
+		                        : "has a parameter that is no {name}; a name has letters, "
+		                          "digits, '_' and '-', and takes the whole segment";
 	if (memchr(seg.ptr, '*', seg.len)) {
 		if (seg.len > 1)
 			return "has a '*' inside of a segment; only a whole last segment may be "
 			       "one, as in /static/*";
 		return last ? NULL
-			    : "has a '*' before its end; only the last segment may be one; use "
-			      "{name} for one segment";
+		            : "has a '*' before its end; only the last segment may be one; use "
+		              "{name} for one segment";
 	}
 	if (memchr(seg.ptr, '{', seg.len) || memchr(seg.ptr, '}', seg.len))
 		return "has a brace inside of a segment; {name} takes a whole segment";

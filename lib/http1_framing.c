@@ -41,7 +41,8 @@ static enum coding codings_read(const struct http_fields *fs)
 		if (fs->f[i].id != HDR_TRANSFER_ENCODING)
 			continue;
 		present++;
-		if (list.len == 0)
+		/* Empty elements are refused: lenience gains nothing here. */
+		if (list.len == 0 || list.ptr[list.len - 1] == ',')
 			return CODING_BAD;
 		while (http1_list_next(&list, &element)) {
 			enum coding c = coding_read(element);

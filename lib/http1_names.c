@@ -158,7 +158,7 @@ const char *http_reason(unsigned status)
 static const struct hdr_name {
 	char text[HDR_NAME_ROOM];
 	uint8_t len;
-} hdr_names[HDR_COUNT] = {
+} ALIGNED(32) hdr_names[HDR_COUNT] = {
 #define HDR(id, name) [HDR_##id] = {name, sizeof(name) - 1},
 #include "lib/http_hdr.def"
 #undef HDR

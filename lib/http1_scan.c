@@ -16,7 +16,7 @@ const uint8_t http1_class[256] = {
         ['"'] = V | U,
         ['#'] = T | V,
         ['$'] = T | V | U | H,
-        ['%'] = T | V | U | H,
+        ['%'] = T | V | U,
         ['&'] = T | V | U | H,
         ['\''] = T | V | U | H,
         ['('] = V | U | H,
@@ -28,7 +28,7 @@ const uint8_t http1_class[256] = {
         ['.'] = T | V | U | H,
         ['/'] = V | U,
         ['0' ... '9'] = T | V | U | H,
-        [':'] = V | U | H,
+        [':'] = V | U,
         [';'] = V | U | H,
         ['<'] = V | U,
         ['='] = V | U | H,
@@ -36,9 +36,9 @@ const uint8_t http1_class[256] = {
         ['?'] = V | U,
         ['@'] = V | U,
         ['A' ... 'Z'] = T | V | U | H,
-        ['['] = V | U | H,
+        ['['] = V | U,
         ['\\'] = V | U,
-        [']'] = V | U | H,
+        [']'] = V | U,
         ['^'] = T | V | U,
         ['_'] = T | V | U | H,
         ['`'] = T | V | U,
@@ -247,61 +247,81 @@ static enum http_scan walk_rest(const struct walk *k, const struct http1_window 
 	return k->p[stop] == ':' ? HTTP_SCAN_PARTIAL : HTTP_SCAN_BAD;
 }
 
-/* A line longer than a window: its bytes are classed one by one, which is rare enough. */
-static NOINLINE enum http_scan long_line(const char *line, size_t len, struct http_fields *out,
-                                         size_t *line_len)
+/* Finds the CR LF that ends a field value which begins at *at; *at is then of the CR. */
+static enum http_scan value_end(const char *line, size_t len, size_t *at, struct http1_window *w)
+{
+	while (*at < len) {
+		size_t n = min_size(len - *at, HTTP1_WINDOW_BYTES);
+
+		active->window(line + *at, n, w);
+		if (w->end_count > 0) {
+			*at += (size_t)w->ends[0] - 1;
+			return HTTP_SCAN_DONE;
+		}
+		if (w->bad < n)
+			return HTTP_SCAN_BAD;
+		*at += n;
+		/* A CR at the border belongs to the LF that may follow. */
+		if (*at < len && line[*at - 1] == '\r')
+			(*at)--;
+	}
+	return HTTP_SCAN_PARTIAL;
+}
+
+/* A line that is longer than a window. */
+static NOINLINE enum http_scan long_line(struct walk *k, struct http1_window *w,
+                                         struct http_fields *out)
 {
 	size_t name_len = 0;
 	size_t cr;
+	enum http_scan r;
 
-	while (name_len < len && http1_is_token(line[name_len]))
+	while (name_len < k->n && http1_is_token(k->p[name_len]))
 		name_len++;
-	if (name_len == len)
+	if (name_len == k->n)
 		return HTTP_SCAN_PARTIAL;
-	if (name_len == 0 || line[name_len] != ':')
+	if (name_len == 0 || k->p[name_len] != ':')
 		return HTTP_SCAN_BAD;
-	for (cr = name_len + 1; cr < len && http1_is_value(line[cr]);)
-		cr++;
-	if (cr == len)
-		return HTTP_SCAN_PARTIAL;
-	if (line[cr] != '\r')
-		return HTTP_SCAN_BAD;
-	if (cr + 1 == len)
-		return HTTP_SCAN_PARTIAL;
-	if (line[cr + 1] != '\n')
-		return HTTP_SCAN_BAD;
+	cr = name_len + 1;
+	r = value_end(k->p, k->n, &cr, w);
+	if (r != HTTP_SCAN_DONE)
+		return r;
 	if (out->count == HTTP_MAX_FIELDS)
 		return HTTP_SCAN_TOO_MANY;
-	field_store(&out->f[out->count++], line, name_len, cr);
-	*line_len = cr + 2;
+	field_store(&out->f[out->count++], k->p, name_len, cr);
+	k->line = cr + 2;
 	return HTTP_SCAN_DONE;
 }
 
 enum http_scan http1_scan_fields(const char *buf, size_t len, size_t *pos, struct http_fields *out)
 {
 	struct http1_window w;
-	size_t window_bytes = 128; /* doubles: what follows a short head is not read in vain */
-	size_t line_len;
+	/* One block first: bytes behind a short head are not looked at in vain. */
+	size_t window_bytes = 64;
 	enum http_scan r;
 
 	out->count = 0;
 	while (*pos < len) {
 		struct walk k = {.p = buf + *pos, .n = min_size(len - *pos, window_bytes)};
+		bool last = k.n == len - *pos;
 
 		active->window(k.p, k.n, &w);
 		r = walk_lines(&k, &w, out);
+		if (r == HTTP_SCAN_PARTIAL && last) {
+			*pos += k.line;
+			return walk_rest(&k, &w);
+		}
+		if (r == HTTP_SCAN_PARTIAL && k.n == HTTP1_WINDOW_BYTES && k.line == 0) {
+			k.n = len - *pos;
+			r = long_line(&k, &w, out);
+			if (r != HTTP_SCAN_DONE)
+				return r;
+			r = HTTP_SCAN_PARTIAL; /* a line is done, the section is not */
+		}
 		*pos += k.line;
 		if (r != HTTP_SCAN_PARTIAL)
 			return r;
-		if (k.n == len - (*pos - k.line))
-			return walk_rest(&k, &w);
-		if (k.line == 0 && window_bytes == HTTP1_WINDOW_BYTES) {
-			r = long_line(k.p, len - *pos, out, &line_len);
-			if (r != HTTP_SCAN_DONE)
-				return r;
-			*pos += line_len;
-		}
-		window_bytes = min_size(window_bytes * 2, HTTP1_WINDOW_BYTES);
+		window_bytes = HTTP1_WINDOW_BYTES;
 	}
 	return HTTP_SCAN_PARTIAL;
 }

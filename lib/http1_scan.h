@@ -12,7 +12,7 @@
 #define HTTP1_TOKEN  1u /* tchar */
 #define HTTP1_VALUE  2u /* VCHAR, obs-text, SP, HTAB */
 #define HTTP1_TARGET 4u /* 0x21..0x7e without '#' */
-#define HTTP1_HOST   8u /* uri-host: unreserved, sub-delims, '%', ':', '[' and ']' */
+#define HTTP1_HOST   8u /* reg-name without '%': unreserved, sub-delims */
 
 extern const uint8_t http1_class[256];
 

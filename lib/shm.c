@@ -119,11 +119,9 @@ enum status shm_map(struct shm *out, int fd, size_t size)
 		goto fail; /* also what is no memfd at all */
 	if (fstat(fd, &sb) != 0 || sb.st_size <= 0)
 		goto fail;
-	size_t page = (size_t)sb.st_blksize;
-	bool huge = page == HUGE_BYTES;
+	bool huge = (size_t)sb.st_blksize == HUGE_BYTES;
 	size_t bytes = round_size(size, huge);
-	if (bytes == 0 || bytes > align_up((size_t)sb.st_size, page_bytes(huge)) ||
-	    size > (size_t)sb.st_size)
+	if (bytes == 0 || size > (size_t)sb.st_size)
 		goto fail;
 	/* Sealed against writing (a snapshot): then it is for reading. */
 	bool writable = (seals & F_SEAL_WRITE) == 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Lookup. Every function here trusts what snapshot_check has seen, and nothing about host and path. */
+ * Lookup. Every function here trusts what snapshot_check has seen, and nothing about host and path.
+ */
 #include "lib/snapshot.h"
 #include "lib/snapshot_format.h"
 
@@ -16,7 +17,7 @@ static const struct snap_host *hosts(const struct snapshot *s)
 
 /* hosts[first, end) are of one kind and sorted. */
 static const struct snap_host *host_search(const struct snapshot *s, const uint32_t range[2],
-					   struct span name)
+                                           struct span name)
 {
 	uint32_t lo = range[0], hi = range[1];
 
@@ -37,7 +38,7 @@ static const struct snap_host *host_search(const struct snapshot *s, const uint3
 
 /* "a.b.example": asks for b.example, then for example; a suffix needs a label before it. */
 static const struct snap_host *host_by_suffix(const struct snapshot *s, const uint32_t range[2],
-					      struct span name)
+                                              struct span name)
 {
 	const struct snap_host *h = NULL;
 	const char *dot;
@@ -105,7 +106,7 @@ static bool ends_try(struct walk *w, uint32_t first, uint32_t count)
 }
 
 static const struct snap_node *child_search(const struct walk *w, const struct snap_node *n,
-					    struct span seg)
+                                            struct span seg)
 {
 	uint32_t lo = n->child_first, hi = n->child_first + n->child_count;
 
@@ -145,7 +146,7 @@ static bool node_walk(struct walk *w, const struct snap_node *n, struct span res
 }
 
 enum route_result snapshot_route(const struct snapshot *s, struct span host, struct span path,
-				 enum http_method method, struct route_match *out)
+                                 enum http_method method, struct route_match *out)
 {
 	const struct snap_host *h = host_find(s, host);
 	struct walk w = {.s = s, .out = out, .method = 1u << (method & 31)};

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * The configuration as the cores read it: one immutable, position-independent block of bytes. The
- * dataplane builds its first one from the file; control builds the next ones on reload and sends them
- * over the attach socket; the dataplane checks every offset (snapshot_check), and swaps the pointer for
- * each core by epoch. Lookup allocates nothing. */
+ * dataplane builds its first one from the file; control builds the next ones on reload and sends
+ * them over the attach socket; the dataplane checks every offset (snapshot_check), and swaps the
+ * pointer for each core by epoch. Lookup allocates nothing. */
 #ifndef LIB_SNAPSHOT_H
 #define LIB_SNAPSHOT_H
 
@@ -18,16 +18,16 @@
 #define SNAPSHOT_MAX_PARAMS 16u
 
 struct snap_route {
-	uint16_t upstream;     /* index into upstreams of the same configuration */
-	uint8_t cache_mode;    /* enum config_cache_mode */
+	uint16_t upstream;  /* index into upstreams of the same configuration */
+	uint8_t cache_mode; /* enum config_cache_mode */
 	uint8_t param_count;
-	uint32_t methods;      /* bit (1 << enum http_method) */
+	uint32_t methods; /* bit (1 << enum http_method) */
 	uint32_t ttl_ms;
-	uint32_t path_off;     /* the pattern's text, for reports */
+	uint32_t path_off; /* the pattern's text, for reports */
 	uint32_t path_len;
 	uint32_t host_off;
 	uint32_t host_len;
-	uint32_t program_off;  /* the compiled pattern; layout private to snapshot*.c */
+	uint32_t program_off; /* the compiled pattern; layout private to snapshot*.c */
 	uint32_t program_len;
 	uint32_t pad;
 };
@@ -36,48 +36,48 @@ struct snapshot {
 	uint64_t magic;
 	uint32_t version;
 	uint32_t total_bytes;
-	uint64_t id;          /* hash of the content after this field: equal content, equal id */
+	uint64_t id; /* hash of the content after this field: equal content, equal id */
 	struct config_limits limits;
 	struct config_timeouts timeouts;
-	uint32_t idle;        /* enum config_idle */
+	uint32_t idle; /* enum config_idle */
 	uint32_t idle_sleep_us;
-	uint32_t node_off;    /* node name, for Via and Cache-Status */
+	uint32_t node_off; /* node name, for Via and Cache-Status */
 	uint32_t node_len;
 	uint32_t route_count;
-	uint32_t routes_off;  /* struct snap_route[route_count] */
+	uint32_t routes_off; /* struct snap_route[route_count] */
 	uint32_t upstream_count;
-	uint32_t hosts_off;   /* private to snapshot*.c */
+	uint32_t hosts_off; /* private to snapshot*.c */
 	uint32_t host_count;
-	uint32_t host_exact;  /* private to snapshot*.c */
+	uint32_t host_exact; /* private to snapshot*.c */
 };
 
 /* Compiles the configuration. The block is malloc'd; free() it. */
 enum status snapshot_build(const struct config *cfg, struct snapshot **out,
-			   struct config_error *err);
+                           struct config_error *err);
 /* Does every offset in a block of len bytes hold? For bytes from another process: after ST_OK no
  * lookup can read outside of the block, whatever the content. */
 enum status snapshot_check(const void *mem, size_t len);
 
 enum route_result {
 	ROUTE_FOUND,
-	ROUTE_NO_HOST,   /* 404 */
-	ROUTE_NO_PATH,   /* 404 */
-	ROUTE_NO_METHOD  /* 405; match->allowed says which there are */
+	ROUTE_NO_HOST,  /* 404 */
+	ROUTE_NO_PATH,  /* 404 */
+	ROUTE_NO_METHOD /* 405; match->allowed says which there are */
 };
 
 struct route_match {
 	const struct snap_route *route;
 	uint32_t index;
-	uint32_t allowed;  /* bits of methods that the path has */
+	uint32_t allowed; /* bits of methods that the path has */
 	uint32_t param_count;
 	struct span params[SNAPSHOT_MAX_PARAMS]; /* in the pattern's order, spans into path */
 };
 
-/* Host: exact before "*.suffix" (longest) before "*", case-insensitive. Path: within the host, literal
- * segments before {name} before a trailing "*", the first listed route among equals. HEAD is allowed
- * where GET is. path is percent-encoded as received; dot segments must be gone. */
+/* Host: exact before "*.suffix" (longest) before "*", case-insensitive. Path: within the host,
+ * literal segments before {name} before a trailing "*", the first listed route among equals. HEAD
+ * is allowed where GET is. path is percent-encoded as received; dot segments must be gone. */
 enum route_result snapshot_route(const struct snapshot *s, struct span host, struct span path,
-				 enum http_method method, struct route_match *out);
+                                 enum http_method method, struct route_match *out);
 
 static inline struct span snapshot_text(const struct snapshot *s, uint32_t off, uint32_t len)
 {

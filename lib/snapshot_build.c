@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Compiles a configuration into a snapshot. Runs at start and reload, never on a core's way. The tree
- * of a host is made of the list of its patterns, level by level (breadth first), so that the literal
- * children of a node stand side by side, and every node behind its parent. */
+ * Compiles a configuration into a snapshot. Runs at start and reload, never on a core's way. The
+ * tree of a host is made of the list of its patterns, level by level (breadth first), so that the
+ * literal children of a node stand side by side, and every node behind its parent. */
 #include "lib/config_params.h"
 #include "lib/snapshot_format.h"
 
@@ -26,7 +26,7 @@ struct builder {
 	const struct config *cfg;
 	char *block; /* SNAPSHOT_MAX_BYTES, zeroed */
 	size_t used;
-	bool full;   /* they were not enough */
+	bool full; /* they were not enough */
 	bool nomem;
 	struct cursor *cursors; /* one a route, those of a host side by side */
 	struct build_node *nodes;
@@ -83,12 +83,16 @@ static enum snap_host_kind host_kind(const char *host)
 	return host[0] == '*' ? SNAP_HOST_SUFFIX : SNAP_HOST_EXACT;
 }
 
+/* As snap_text_order of the names in lower case. */
 static int host_order(const char *a, const char *b)
 {
 	enum snap_host_kind kind_a = host_kind(a), kind_b = host_kind(b);
+	size_t len_a = strlen(a), len_b = strlen(b);
 
 	if (kind_a != kind_b)
 		return kind_a < kind_b ? -1 : 1;
+	if (len_a != len_b)
+		return len_a < len_b ? -1 : 1;
 	while (*a != '\0' && ascii_lower(*a) == ascii_lower(*b)) {
 		a++;
 		b++;
@@ -175,7 +179,7 @@ static void literal_add(struct builder *b, uint32_t parent, uint32_t first, uint
 	if (child == 0)
 		return;
 	b->nodes[child].out.text_off =
-		routes(b)[c->route].path_off + (uint32_t)(c->seg.ptr - pattern);
+	        routes(b)[c->route].path_off + (uint32_t)(c->seg.ptr - pattern);
 	b->nodes[child].out.text_len = (uint32_t)c->seg.len;
 	if (b->nodes[parent].out.child_count++ == 0)
 		b->nodes[parent].out.child_first = child;
@@ -365,7 +369,8 @@ static enum status compile(struct builder *b, struct snapshot **out)
 	uint32_t count = b->cfg->routes_count;
 
 	for (uint32_t i = 0; i < count; i++)
-		b->cursors[i] = (struct cursor){.route = i, .rest = span_cstr(b->cfg->routes[i].path)};
+		b->cursors[i] =
+		        (struct cursor){.route = i, .rest = span_cstr(b->cfg->routes[i].path)};
 	qsort_r(b->cursors, count, sizeof(*b->cursors), cursor_host_order, (void *)b->cfg);
 	head_put(b);
 	for (uint32_t i = 0; i < count && !b->full; i++)
@@ -385,7 +390,7 @@ static enum status compile(struct builder *b, struct snapshot **out)
 }
 
 enum status snapshot_build(const struct config *cfg, struct snapshot **out,
-			   struct config_error *err)
+                           struct config_error *err)
 {
 	struct builder b = {.cfg = cfg};
 	enum status st = ST_NOMEM;
@@ -398,8 +403,8 @@ enum status snapshot_build(const struct config *cfg, struct snapshot **out,
 		st = compile(&b, out);
 	if (st == ST_TOOBIG)
 		(void)snprintf(err->text, sizeof(err->text),
-			       "the routes need more than %u bytes; have fewer or shorter ones",
-			       SNAPSHOT_MAX_BYTES);
+		               "the routes need more than %u bytes; have fewer or shorter ones",
+		               SNAPSHOT_MAX_BYTES);
 	else if (st != ST_OK)
 		(void)snprintf(err->text, sizeof(err->text), "out of memory");
 	free(b.block);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The border: bytes of another process become a snapshot here, or are refused. What a lookup follows
- * (offsets, counts, indices, the shape of the trees) is checked; so is what the dataplane takes sizes
- * and response bytes from. */
+ * The border: bytes of another process become a snapshot here, or are refused. What a lookup
+ * follows (offsets, counts, indices, the shape of the trees) is checked; so is what the dataplane
+ * takes sizes and response bytes from. */
 #include "lib/config_params.h"
 #include "lib/snapshot_format.h"
 
@@ -98,7 +98,7 @@ static bool child_ok(struct place *places, uint32_t parent, uint32_t child, bool
 {
 	const struct place *up = &places[parent];
 
-	if (child <= parent || places[child].seen || up->level == SNAP_MAX_SEGMENTS ||
+	if (places[child].seen || up->level == SNAP_MAX_SEGMENTS ||
 	    (param && up->params == SNAPSHOT_MAX_PARAMS))
 		return false;
 	places[child].seen = 1;
@@ -108,12 +108,13 @@ static bool child_ok(struct place *places, uint32_t parent, uint32_t child, bool
 }
 
 static bool node_ok_in(const struct snapshot *s, const struct snap_host *h, struct place *places,
-		       uint32_t index)
+                       uint32_t index)
 {
 	const struct snap_node *n =
-		(const struct snap_node *)(const void *)((const char *)s + h->nodes_off) + index;
+	        (const struct snap_node *)(const void *)((const char *)s + h->nodes_off) + index;
 
-	if (!places[index].seen || !text_ok(s, n->text_off ? n->text_off : s->node_off, n->text_len))
+	if (!places[index].seen ||
+	    !text_ok(s, n->text_off ? n->text_off : s->node_off, n->text_len))
 		return false;
 	if (!list_ok(h, n->end_first, n->end_count) || !list_ok(h, n->star_first, n->star_count))
 		return false;
@@ -126,15 +127,23 @@ static bool node_ok_in(const struct snapshot *s, const struct snap_host *h, stru
 	return n->param_child == 0 || child_ok(places, index, n->param_child, true);
 }
 
-/* Parents stand before their children, so one pass forward sees every node after its parent. */
+/* Parents stand before their children: one pass forward, in which a node whose turn comes before
+ * its parent's is an orphan, sees a tree or refuses. */
 static bool tree_ok(const struct snapshot *s, const struct snap_host *h, struct place *places)
 {
+	const struct snap_node *nodes =
+	        (const struct snap_node *)(const void *)((const char *)s + h->nodes_off);
+	uint64_t ends = 0;
+
 	memset(places, 0, h->node_count * sizeof(*places));
 	places[0].seen = 1;
-	for (uint32_t i = 0; i < h->node_count; i++)
+	for (uint32_t i = 0; i < h->node_count; i++) {
 		if (!node_ok_in(s, h, places, i))
 			return false;
-	return true;
+		ends += (uint64_t)nodes[i].end_count + nodes[i].star_count;
+	}
+	/* Lists that overlap would make a lookup cost nodes times routes. */
+	return ends <= h->end_count;
 }
 
 static bool host_ok(const struct snapshot *s, uint32_t index, struct place *places)

@@ -5,15 +5,17 @@
  *   struct snapshot | snap_host[host_count] | snap_route[route_count] | for each host: snap_node[],
  *   uint32_t ends[] | texts
  *
- * Hosts stand in this order: exact names, suffixes ("*.example.com" as "example.com"), the host "*";
- * the first two sorted by bytes, names in lower case.
+ * Hosts stand in this order: exact names, suffixes ("*.example.com" as "example.com"), the host
+ * "*"; the first two sorted (snap_text_order), names in lower case.
  *
  * The patterns of a host are one tree. A node is what one path segment leads to: literal children
- * (sorted, found by binary search), one child for {name}, routes that end here, and routes that end in
+ * (sorted, found by binary search), one child for {name}, routes that end here, and routes that end
+ * in
  * '*' here. snapshot_check sees to it that it is a tree (each node has one parent, and that stands
  * before it) of at most SNAP_MAX_SEGMENTS levels with at most SNAPSHOT_MAX_PARAMS parameters on a
  * path. So a lookup, which goes back when a branch fails, sees each node at most once: its cost is
- * bounded by the nodes of one host, whatever path a client sends. */
+ * bounded by the nodes and routes of one host, whatever path a client sends and whoever made the
+ * block. */
 #ifndef LIB_SNAPSHOT_FORMAT_H
 #define LIB_SNAPSHOT_FORMAT_H
 
@@ -32,21 +34,21 @@ struct snap_host {
 	uint32_t name_len;
 	uint32_t nodes_off; /* struct snap_node[node_count]; the first is the root */
 	uint32_t node_count;
-	uint32_t ends_off;  /* uint32_t[end_count]: indices of routes */
+	uint32_t ends_off; /* uint32_t[end_count]: indices of routes */
 	uint32_t end_count;
 	uint32_t pad;
 };
 static_assert(sizeof(struct snap_host) == 32, "shared ABI");
 
 struct snap_node {
-	uint32_t text_off;    /* the literal segment that leads here; empty for {name} and the root */
+	uint32_t text_off; /* the literal segment that leads here; empty for {name} and the root */
 	uint32_t text_len;
 	uint32_t child_first; /* literal children: nodes [child_first, child_first + child_count) */
 	uint32_t child_count;
 	uint32_t param_child; /* node; 0: none */
 	uint32_t end_first;   /* routes whose pattern ends here: ends [end_first, + end_count) */
 	uint32_t end_count;
-	uint32_t star_first;  /* routes whose pattern goes on with a last '*' */
+	uint32_t star_first; /* routes whose pattern goes on with a last '*' */
 	uint32_t star_count;
 	uint32_t pad;
 };
@@ -61,12 +63,12 @@ static inline uint64_t snapshot_content_id(const struct snapshot *s)
 	return hash64(content, s->total_bytes - offsetof(struct snapshot, limits), SNAP_ID_SEED);
 }
 
+/* By length, then by bytes: most comparisons of a search end at the length. */
 static inline int snap_text_order(struct span a, struct span b)
 {
-	size_t len = min_size(a.len, b.len);
-	int order = len > 0 ? memcmp(a.ptr, b.ptr, len) : 0;
-
-	return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
+	if (a.len != b.len)
+		return a.len < b.len ? -1 : 1;
+	return a.len > 0 ? memcmp(a.ptr, b.ptr, a.len) : 0;
 }
 
 /* rest begins with '/' or is empty. Takes "/segment" off its front; false when nothing is left. */

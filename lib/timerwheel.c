@@ -41,7 +41,9 @@ static uint64_t tick_of_deadline(const struct timerwheel *w, uint64_t deadline_n
 
 static void place(struct timerwheel *w, struct timer *t)
 {
-	uint64_t tick = max_u64(tick_of_deadline(w, t->deadline_ns), w->floor_tick);
+	uint64_t tick = tick_of_deadline(w, t->deadline_ns);
+	if (tick <= w->now_tick)
+		tick = w->floor_tick;
 	uint64_t distance = min_u64(tick - w->now_tick, SPAN_TICKS - 1);
 	uint32_t level = 0;
 
@@ -165,11 +167,10 @@ uint32_t timerwheel_advance(struct timerwheel *w, uint64_t now_ns, uint32_t budg
 	if (now_ns >= (w->now_tick + 1) * w->tick_ns)
 		target = now_ns / w->tick_ns;
 	for (;;) {
-		bool more = w->now_tick < target;
-		w->floor_tick = w->now_tick + (more ? 1 : 0);
+		w->floor_tick = target;
 		bool done = w->slots[0][w->now_tick & SLOT_MASK] == NULL || fire_slot(w, &f);
 		w->floor_tick = w->now_tick;
-		if (!done || !more)
+		if (!done || w->now_tick == target)
 			break;
 		w->now_tick = min_u64(next_busy_tick(w), target);
 		w->floor_tick = w->now_tick;

@@ -22,7 +22,7 @@ struct timer {
 struct timerwheel {
 	uint64_t tick_ns;   /* resolution, for example 1 ms */
 	uint64_t now_tick;  /* every timer of an earlier tick has fired */
-	uint64_t floor_tick; /* no timer is placed before this tick */
+	uint64_t floor_tick; /* where a timer goes whose deadline has passed */
 	uint32_t armed;     /* timers set */
 	struct timer *slots[TIMERWHEEL_LEVELS][TIMERWHEEL_SLOTS];
 };
@@ -35,7 +35,7 @@ void timerwheel_init(struct timerwheel *w, uint64_t tick_ns, uint64_t now_ns);
 void timer_set(struct timerwheel *w, struct timer *t, uint64_t deadline_ns);
 void timer_cancel(struct timerwheel *w, struct timer *t);
 /* Fires what is due, at most budget timers (0: no limit), oldest tick first; returns how many fired.
- * fn may set and cancel any timer. */
+ * fn may set and cancel any timer; one that it sets to the past over and over does not hold it up. */
 uint32_t timerwheel_advance(struct timerwheel *w, uint64_t now_ns, uint32_t budget, timer_fn fn,
 			    void *arg);
 /* No timer fires before this time; UINT64_MAX when none is set. Advancing at this time fires one, or

@@ -28,29 +28,34 @@ static enum http_run_kind read_length(struct http_body *b, struct span in, struc
 	return HTTP_RUN_DATA;
 }
 
+static enum http_run_kind refuse(struct http_run *run, unsigned status)
+{
+	run->data = (struct span){0};
+	run->status = status;
+	return HTTP_RUN_REFUSE;
+}
+
 static enum http_run_kind read_chunked(struct http_body *b, struct span in, struct http_run *run)
 {
-	switch (http_chunked_read(&b->chunked, in.ptr, in.len, &run->used, &run->data)) {
+	enum http_chunk r = http_chunked_read(&b->chunked, in.ptr, in.len, &run->used, &run->data);
+	uint64_t allowed = b->limit_bytes - b->total;
+
+	/* A chunk announced above the limit need not be awaited. This comes first, so that the
+	 * answer does not depend on how the size was cut into segments. */
+	if (b->chunked.left > allowed || run->data.len > allowed)
+		return refuse(run, 413);
+	switch (r) {
 	case HTTP_CHUNK_DATA:
-		if (run->data.len > b->limit_bytes - b->total)
-			break;
 		b->total += run->data.len;
 		return HTTP_RUN_DATA;
 	case HTTP_CHUNK_MORE:
-		/* A chunk that is announced above the limit need not be awaited. */
-		if (b->chunked.left > b->limit_bytes - b->total)
-			break;
 		return HTTP_RUN_MORE;
 	case HTTP_CHUNK_END:
 		return HTTP_RUN_END;
 	case HTTP_CHUNK_BAD:
-		run->data = (struct span){0};
-		run->status = 400;
-		return HTTP_RUN_REFUSE;
+		break;
 	}
-	run->data = (struct span){0};
-	run->status = 413;
-	return HTTP_RUN_REFUSE;
+	return refuse(run, 400);
 }
 
 enum http_run_kind http_body_read(struct http_body *b, struct span in, struct http_run *run)

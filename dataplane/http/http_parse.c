@@ -152,16 +152,15 @@ static uint64_t hdr_bit(enum http_hdr id)
 
 /* RFC 9112 3.2: HTTP/1.1 needs Host, no request may have two, and a bad one is refused even when an
  * absolute-form target overrides it. */
-static bool host_read(struct http_request *out, bool absolute)
+static bool host_read(struct http_request *out, const struct http_field *field)
 {
+	bool absolute = out->host.len > 0;
 	struct span host;
 	uint32_t port;
-	uint32_t count;
-	struct span value = http_field_get(&out->fields, HDR_HOST, &count);
 
-	if (count == 0)
+	if (field == NULL)
 		return out->minor == 0;
-	if (count > 1 || !http_authority_parse(value, &host, &port))
+	if (!http_authority_parse(field->value, &host, &port))
 		return false;
 	if (!absolute) {
 		out->host = host;
@@ -205,12 +204,20 @@ static bool expect_read(struct http_request *out)
 /* What the fields mean for this connection. */
 static enum http_parse fields_apply(struct reader *r, struct http_request *out)
 {
-	bool absolute = out->host.len > 0;
+	const struct http_field *host = NULL;
 	uint64_t seen = 0;
 
-	for (uint32_t i = 0; i < out->fields.count; i++)
-		seen |= hdr_bit(out->fields.f[i].id);
-	if (!host_read(out, absolute))
+	for (uint32_t i = 0; i < out->fields.count; i++) {
+		const struct http_field *f = &out->fields.f[i];
+
+		seen |= hdr_bit(f->id);
+		if (f->id != HDR_HOST)
+			continue;
+		if (host != NULL)
+			return refuse(r, 400);
+		host = f;
+	}
+	if (!host_read(out, host))
 		return refuse(r, 400);
 	out->keep_alive = out->minor >= 1;
 	if ((seen & hdr_bit(HDR_CONNECTION)) != 0)

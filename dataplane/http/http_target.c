@@ -76,6 +76,16 @@ static bool ip_literal_valid(struct span s)
 	return strlen(text) == s.len && inet_pton(AF_INET6, text, &addr) == 1;
 }
 
+/* A registered name with percent-encodings in it: legal (RFC 3986 3.2.2), never seen. */
+static NOINLINE size_t encoded_host_len(struct span s)
+{
+	size_t n = 0;
+
+	while (n < s.len && (http1_is_host(s.ptr[n]) || s.ptr[n] == '%'))
+		n++;
+	return http_pct_valid(span_of(s.ptr, n)) ? n : 0;
+}
+
 /* Length of the host at the start of an authority, 0 when there is no valid one. */
 static size_t host_len(struct span s)
 {
@@ -91,9 +101,7 @@ static size_t host_len(struct span s)
 	}
 	while (n < s.len && http1_is_host(s.ptr[n]))
 		n++;
-	if (memchr(s.ptr, '%', n) != NULL && !http_pct_valid(span_of(s.ptr, n)))
-		return 0;
-	return n;
+	return likely(n == s.len || s.ptr[n] != '%') ? n : encoded_host_len(s);
 }
 
 bool http_authority_parse(struct span s, struct span *host, uint32_t *port)

@@ -7,10 +7,11 @@
 
 #include "lib/log.h"
 
-/* Only the head went out, and nothing came back: it may be asked again. */
+/* Only the head went out, nothing came back, and the origin may see it twice (RFC 9110 9.2.2): it may be
+ * asked again. */
 static bool may_replay(const struct req *req)
 {
-	return !req->head_sent && !req->uploaded && req->head_block != CHAN_NO_BLOCK;
+	return !req->head_sent && !req->uploaded && http_method_idempotent(req->method);
 }
 
 static void miss_fail(struct core *core, struct req *req)

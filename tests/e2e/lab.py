@@ -18,7 +18,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 BUILD = os.environ.get("SLUICE_BUILD", os.path.join(ROOT, "build-test"))
 DATAPLANE = os.path.join(BUILD, "dataplane", "sluice-dataplane")
 CONTROL = os.path.join(BUILD, "control", "sluice-control")
-CTL = os.path.join(BUILD, "control", "sluicectl")
+CTL = os.path.join(BUILD, "control", "cli", "sluicectl")
 
 DOOR = "10.78.0.10"
 DOOR6 = "fd78::10"
@@ -289,7 +289,7 @@ class Lab:
 
     # --- clients ------------------------------------------------------------------------------
     def ctl(self, *args, check=True):
-        return self.sh(os.path.join(self.build, "control", "sluicectl"), "-s",
+        return self.sh(os.path.join(self.build, "control", "cli", "sluicectl"), "-s",
                        f"{self.run_dir}/admin.sock", *args, check=check)
 
     def ctl_json(self, *args):

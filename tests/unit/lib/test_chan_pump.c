@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -179,9 +181,104 @@ static void a_million_each_way(void **state)
 	chan_close(&ch);
 }
 
+#define LITMUS_ROUNDS 300000ull
+#define LITMUS_NS     (10 * NS_PER_S)
+
+struct litmus {
+	struct chan_port core;
+	struct chan_port control;
+	bool lost;
+};
+
+/* In place of a wait on an eventfd: until the sender clears asleep. Thousands of times faster, so
+ * that the moment between the flag and the second look is met often. */
+static bool spin_asleep(const struct spsc_shared *sh)
+{
+	uint64_t start_ns = 0;
+
+	for (uint32_t spins = 1; __atomic_load_n(&sh->asleep, __ATOMIC_RELAXED) != 0; spins++) {
+		if (spins % 4096 != 0)
+			continue;
+		sched_yield();
+		start_ns = start_ns == 0 ? clock_mono_ns() : start_ns;
+		if (clock_mono_ns() - start_ns > LITMUS_NS)
+			return false;
+	}
+	return true;
+}
+
+static bool recv_or_spin(struct chan_port *p)
+{
+	struct chan_msg m;
+
+	while (!chan_recv(p, &m)) {
+		if (chan_prepare_sleep(p) && !spin_asleep(p->rx.shared))
+			return false;
+		chan_awake(p);
+	}
+	chan_rx_done(p);
+	return true;
+}
+
+static void send_one(struct chan_port *p)
+{
+	struct chan_msg *m = chan_slot(p);
+
+	m->type = CHAN_BODY;
+	chan_push(p);
+	chan_flush(p);
+}
+
+/* A little while, another one each time: the answer shall come at any moment of going to sleep. */
+static void linger(uint64_t i, uint64_t range)
+{
+	for (volatile uint64_t k = i % range; k > 0; k--)
+		;
+}
+
+static void *litmus_far(void *arg)
+{
+	struct litmus *l = arg;
+
+	for (uint64_t i = 0; i < LITMUS_ROUNDS; i++) {
+		if (!recv_or_spin(&l->control)) {
+			l->lost = true;
+			break;
+		}
+		send_one(&l->control);
+		linger(i, 251);
+	}
+	return NULL;
+}
+
+/* Both sides sleep after every message. */
+static void no_wake_up_is_lost(void **state)
+{
+	struct litmus l = {0};
+	struct chan ch;
+	pthread_t far;
+	bool ok = true;
+
+	(void)state;
+	assert_int_equal(chan_create(&ch, &geometry, false), ST_OK);
+	chan_port_core(&ch, 0, &l.core);
+	chan_port_control(&ch, 0, &l.control);
+	assert_int_equal(pthread_create(&far, NULL, litmus_far, &l), 0);
+	for (uint64_t i = 0; ok && i < LITMUS_ROUNDS; i++) {
+		send_one(&l.core);
+		linger(i, 241);
+		ok = recv_or_spin(&l.core);
+	}
+	pthread_join(far, NULL);
+	assert_true(ok);
+	assert_false(l.lost);
+	chan_close(&ch);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(no_wake_up_is_lost),
 	        cmocka_unit_test(a_million_each_way),
 	};
 

@@ -86,6 +86,17 @@ static void one_event_is_every_quantile(void **state)
 	assert_int_equal(hist_quantile_ns(&h, 1), 7);
 }
 
+static void a_quantile_at_a_boundary_is_the_lower(void **state)
+{
+	static struct hist h;
+
+	(void)state;
+	hist_add(&h, 1);
+	hist_add(&h, 12);
+	assert_int_equal(hist_quantile_ns(&h, 0.5), 1);
+	assert_int_equal(hist_quantile_ns(&h, 0.51), 12);
+}
+
 static void a_merge_adds(void **state)
 {
 	static struct hist a, b, sum;
@@ -111,6 +122,7 @@ int main(void)
 	        cmocka_unit_test(buckets_follow_without_a_gap),
 	        cmocka_unit_test(quantiles),
 	        cmocka_unit_test(one_event_is_every_quantile),
+	        cmocka_unit_test(a_quantile_at_a_boundary_is_the_lower),
 	        cmocka_unit_test(a_merge_adds),
 	};
 

@@ -99,6 +99,7 @@ static void map_refuses(void **state)
 	assert_refused(memfd_of(4096, 0), 4096);
 	assert_refused(memfd_of(4096, F_SEAL_GROW), 4096);
 	assert_refused(memfd_of(4096, F_SEAL_SHRINK), 4097);
+	assert_refused(memfd_of(100, F_SEAL_SHRINK), 101);
 	assert_refused(memfd_of(4096, F_SEAL_SHRINK), SIZE_MAX);
 	assert_refused(memfd_of(4096, F_SEAL_SHRINK), 0);
 	assert_refused(memfd_of(0, F_SEAL_SHRINK), 1);

@@ -282,6 +282,39 @@ static void a_sleeper_gets_there(void **state)
 	assert_true(steps < 20);
 }
 
+struct stubborn {
+	struct timerwheel w;
+	uint32_t fired;
+};
+
+static void on_stubborn(void *arg, struct timer *timer, uint64_t now_ns)
+{
+	struct stubborn *s = arg;
+
+	(void)now_ns;
+	s->fired++;
+	if (s->fired > 100)
+		fail_msg("fires for ever");
+	timer_set(&s->w, timer, 0);
+}
+
+static void set_to_the_past_by_its_callback(void **state)
+{
+	static struct stubborn s;
+	struct timer t = {0};
+
+	(void)state;
+	timerwheel_init(&s.w, TICK_NS, 0);
+	timer_set(&s.w, &t, TICK_NS);
+	uint32_t fired = timerwheel_advance(&s.w, 1000000 * TICK_NS, 0, on_stubborn, &s);
+	/* At most again at each level on its way down to the last tick. */
+	assert_true(fired >= 1 && fired <= 1 + TIMERWHEEL_LEVELS);
+	assert_true(timerwheel_next_ns(&s.w) <= 1000000 * TICK_NS);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(timerwheel_advance(&s.w, 1000000 * TICK_NS, 0, on_stubborn, &s),
+		                 1);
+}
+
 static void time_that_stands_or_goes_back(void **state)
 {
 	struct timerwheel w;
@@ -310,6 +343,7 @@ int main(void)
 	        cmocka_unit_test(oldest_first),
 	        cmocka_unit_test(to_the_tick),
 	        cmocka_unit_test(a_sleeper_gets_there),
+	        cmocka_unit_test(set_to_the_past_by_its_callback),
 	        cmocka_unit_test(time_that_stands_or_goes_back),
 	};
 

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * cache list, get and purge: what the hot tables hold. Records are copies of what the other process
+ * wrote (admin_scan.c), and are checked before they are read. */
+#include "cache/key.h"
+#include "cache/object.h"
+#include "control/admin/admin_cmd.h"
+#include "control/chan_server.h"
+#include "lib/clock.h"
+
+#include <stdlib.h>
+
+static int64_t ms_left(uint64_t deadline_ms, uint64_t now_ms)
+{
+	return deadline_ms >= now_ms ? (int64_t)(deadline_ms - now_ms)
+	                             : -(int64_t)(now_ms - deadline_ms);
+}
+
+static json_t *object_json(const struct object *o, uint32_t core)
+{
+	uint64_t now_ms = clock_wall_ns() / NS_PER_MS;
+
+	/* A length that is not known yet, and lifetimes without an end, do not fit JSON's integers.
+	 */
+	json_t *body =
+	        o->body_len > INT64_MAX ? json_null() : json_integer((json_int_t)o->body_len);
+
+	return json_pack("{s:i, s:o, s:i, s:o, s:I, s:I, s:b}", "core", (int)core, "key",
+	                 admin_json_bytes(object_key(o)), "status", (int)o->status, "body_bytes",
+	                 body, "age_s", (json_int_t)object_age_s(o, now_ms), "fresh_ms",
+	                 (json_int_t)ms_left(o->expires_ms, now_ms), "fresh",
+	                 object_is_fresh(o, now_ms));
+}
+
+/* A row has a key and no field lines, so what points into those says nothing. */
+static bool row_valid(struct span bytes)
+{
+	struct object *o = (void *)bytes.ptr;
+
+	if (bytes.len < sizeof(*o))
+		return false;
+	o->etag_len = 0;
+	o->etag_off = 0;
+	o->last_modified_len = 0;
+	o->last_modified_off = 0;
+	return o->fields_len == 0 && object_head_valid(bytes.ptr, bytes.len);
+}
+
+static bool rows_take(const struct admin_scan *scan, uint32_t core, struct span bytes, json_t *rows)
+{
+	(void)scan;
+	while (bytes.len > 0) {
+		const struct object *o = (const void *)bytes.ptr;
+
+		if (!row_valid(bytes) || json_array_append_new(rows, object_json(o, core)) != 0)
+			return false;
+		size_t step = min_size(align_up(object_head_bytes(o), 8), bytes.len);
+
+		bytes = span_of(bytes.ptr + step, bytes.len - step);
+	}
+	return true;
+}
+
+void cmd_cache_list(struct admin_req *req, json_t *args)
+{
+	struct admin_scan scan = {
+	        .kind = CHAN_QUERY_CACHE,
+	        .rows_name = "entries",
+	        .take = rows_take,
+	};
+
+	admin_scan_start(req, &scan, args);
+}
+
+static json_t *fields_json(struct span fields)
+{
+	json_t *list = json_array();
+
+	while (fields.len > 0) {
+		const char *end = memchr(fields.ptr, '\n', fields.len);
+		size_t line_len = end ? (size_t)(end - fields.ptr) : fields.len;
+		struct span line = span_of(fields.ptr, line_len);
+
+		if (line.len > 0 && line.ptr[line.len - 1] == '\r')
+			line.len--;
+		json_array_append_new(list, admin_json_bytes(line));
+		line_len += end != NULL;
+		fields = span_of(fields.ptr + line_len, fields.len - line_len);
+	}
+	return list;
+}
+
+struct get {
+	json_t *key;
+	json_t *found;
+	json_t *unanswered; /* cores */
+};
+
+static void get_take(void *arg, uint32_t core, enum status st, struct span bytes)
+{
+	struct get *get = arg;
+
+	if (st == ST_OK && bytes.len == 0)
+		return;
+	if (st != ST_OK || !object_head_valid(bytes.ptr, bytes.len)) {
+		json_array_append_new(get->unanswered, json_integer(core));
+		return;
+	}
+	const struct object *o = (const void *)bytes.ptr;
+	json_t *row = object_json(o, core);
+
+	json_object_set_new(row, "etag", admin_json_bytes(object_etag(o)));
+	json_object_set_new(row, "fields", fields_json(object_fields(o)));
+	json_array_append_new(get->found, row);
+}
+
+static void get_finish(struct admin_req *req, void *arg)
+{
+	struct get *get = arg;
+
+	if (json_array_size(get->found) > 0)
+		admin_ok(req, json_pack("{s:O, s:O, s:O}", "key", get->key, "entries", get->found,
+		                        "unanswered", get->unanswered));
+	else if (json_array_size(get->unanswered) > 0)
+		admin_fail(req, "Try again, and see `sluicectl status`",
+		           "%zu cores did not answer, and no other has \"%s\"",
+		           json_array_size(get->unanswered), json_string_value(get->key));
+	else
+		admin_fail(req, "`sluicectl cache list` shows the keys: host/path?query",
+		           "No core has \"%s\"", json_string_value(get->key));
+	json_decref(get->key);
+	json_decref(get->found);
+	json_decref(get->unanswered);
+	free(get);
+}
+
+void cmd_cache_get(struct admin_req *req, json_t *args)
+{
+	struct control *ctl = admin_req_control(req);
+
+	if (!chan_server_attached(ctl->chan)) {
+		admin_fail_detached(req);
+		return;
+	}
+	if (json_string_length(json_object_get(args, "key")) > CACHE_KEY_MAX) {
+		admin_fail(req, NULL, "No key is longer than %u bytes", CACHE_KEY_MAX);
+		return;
+	}
+	struct get *get = malloc(sizeof(*get));
+
+	if (!get) {
+		admin_fail(req, NULL, "Out of memory");
+		return;
+	}
+	get->key = json_incref(json_object_get(args, "key"));
+	get->found = json_array();
+	get->unanswered = json_array();
+	struct admin_gather gather = {
+	        .kind = CHAN_QUERY_CACHE_GET,
+	        .key = span_of(json_string_value(get->key), json_string_length(get->key)),
+	        .take = get_take,
+	        .finish = get_finish,
+	        .arg = get,
+	};
+
+	admin_gather_start(req, &gather);
+}
+
+static void on_purged(void *arg, enum status st, const void *bytes, size_t len, uint64_t n)
+{
+	struct admin_req *req = arg;
+
+	(void)bytes;
+	(void)len;
+	if (st == ST_OK)
+		admin_ok(req, json_pack("{s:I}", "purged", (json_int_t)n));
+	else
+		admin_fail(req, "Entries may be left: see `sluicectl status`, then purge again",
+		           "Not every core confirmed the purge: %s", status_text(st));
+}
+
+void cmd_cache_purge(struct admin_req *req, json_t *args)
+{
+	struct control *ctl = admin_req_control(req);
+	json_t *key = json_object_get(args, "key");
+	struct span text = span_of(json_string_value(key), json_string_length(key));
+
+	if (!chan_server_attached(ctl->chan))
+		admin_fail_detached(req);
+	else if (text.len > CACHE_KEY_MAX)
+		admin_fail(req, NULL, "No key is longer than %u bytes", CACHE_KEY_MAX);
+	else if (text.len == 0)
+		admin_fail(req, "Give a key, or the pattern \"*\" for everything",
+		           "The key is empty");
+	else
+		chan_server_purge(ctl->chan, text, memchr(text.ptr, '*', text.len) != NULL,
+		                  on_purged, req);
+}

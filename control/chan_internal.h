@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * State shared by chan_server.c (life of an attachment), chan_rx.c (messages from cores), chan_link.c
+ * (messages to cores, blocks) and chan_query.c (questions of the admin side). For these files only. */
+#ifndef CONTROL_CHAN_INTERNAL_H
+#define CONTROL_CHAN_INTERNAL_H
+
+#include "control/chan_link.h"
+#include "control/chan_server.h"
+#include "lib/chan_attach.h"
+
+#include <pthread.h>
+
+#define RX_BURST       64u
+#define RECV_BUFS_MAX  256u
+#define QUERIES_MAX    64u
+#define QUERY_WAIT_NS  (2 * NS_PER_S)
+#define SNAP_WAIT_NS   (5 * NS_PER_S)
+#define BACKOFF_MIN_NS (10 * NS_PER_MS)
+#define BACKOFF_MAX_NS (500 * NS_PER_MS)
+
+enum link_state {
+	LINK_OFF,     /* no dataplane; a timer tries again */
+	LINK_HELLO,   /* connected, HELLO has not come */
+	LINK_SYNC,    /* mapped; some core has not told yet what it holds */
+	LINK_SERVING,
+	LINK_LEAVING, /* waits for the kernel to let go of the slabs */
+};
+
+/* One core's end. */
+struct core_link {
+	struct chan_port port;
+	bool synced;      /* SYNC of this epoch came */
+	bool held_done;   /* and the last HELD */
+	uint8_t *up_held; /* a block of the core's slab: 1 while it is ours */
+	uint32_t *release;/* ring of up blocks to give back; at most all of them */
+	uint32_t release_first;
+	uint32_t release_count;
+	struct chan_msg *queue; /* ring of QUERY, PURGE, DRAIN; bounded by QUERIES_MAX */
+	uint32_t queue_first;
+	uint32_t queue_count;
+	struct link_pending *pending;
+	struct link_pending **pending_end;
+};
+#define LINK_QUEUE (QUERIES_MAX * 2)
+
+/* A question to one core, or a purge to all. */
+struct query {
+	struct chan_server *s;
+	bool used;
+	bool purge;
+	uint16_t slot;
+	uint64_t seq;
+	uint64_t waiting; /* bit a core */
+	uint64_t n;       /* purge: removed so far */
+	chan_result_fn cb;
+	void *arg;
+	struct loop_timer timer;
+};
+
+struct chan_server {
+	struct control *ctl;
+	struct loop *loop;
+	enum link_state state;
+	bool stopping;
+	bool said_away;
+	bool quiet; /* LEAVING: the kernel let go of the slabs */
+	char *path;
+	uint64_t backoff_ns;
+	struct loop_timer timer;  /* OFF: next try; SERVING: a full ring is looked at again */
+	int sock;
+	struct loop_op sock_op;
+	int wait_fd;
+	struct loop_op wait_op;
+	int ring_fds[CHAN_MAX_CORES];
+	pthread_mutex_t map_lock; /* guards ch against chan_server_stats of other threads */
+	bool mapped;
+	struct chan ch;
+	uint32_t epoch;
+	uint64_t generation;
+	uint32_t dataplane_pid;
+	struct core_link *links;
+	uint32_t cores;
+	struct down_slab down;
+	struct loop_bufs *bufs;
+	uint32_t bufs_want;
+	uint32_t reserve;         /* blocks kept back from the group, for response heads */
+	uint32_t buf_blocks[RECV_BUFS_MAX];
+	uint16_t buf_free[RECV_BUFS_MAX];
+	uint32_t buf_free_count;
+	struct query queries[QUERIES_MAX];
+	uint64_t query_seq;
+	uint64_t purge_seq;
+	uint64_t snap_id;         /* waits for the dataplane's answer; 0: none */
+	control_done_fn snap_done;
+	void *snap_arg;
+	struct loop_timer snap_timer;
+	uint32_t pushed_epoch;    /* attachment that got ctl's configuration unasked */
+	struct chan_server_counts counts;
+};
+
+/* chan_server.c: gives the attachment up, and tries again later. */
+void link_leave(struct chan_server *s, const char *why);
+/* chan_server.c: every core has told what it holds. */
+void link_serving(struct chan_server *s);
+/* chan_rx.c: takes what came; returns how many messages. */
+uint32_t link_rx(struct chan_server *s);
+/* chan_link.c: sends what waits. */
+void link_flush(struct chan_server *s);
+bool link_has_waiting(const struct chan_server *s);
+void link_queue(struct chan_server *s, uint32_t core, const struct chan_msg *m);
+enum status links_create(struct chan_server *s);
+void links_destroy(struct chan_server *s);
+/* chan_query.c */
+void query_result(struct chan_server *s, const struct chan_msg *m, const void *bytes);
+void queries_fail(struct chan_server *s, enum status st);
+void snap_answer(struct chan_server *s, const struct attach_msg *m);
+void snap_fail(struct chan_server *s, enum status st, const char *text);
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Requests that the cores could not answer, on their way to an origin and back. A fetch is one origin
+ * request; several tickets may wait for it when they ask for the same key (coalescing, RFC 9111 4).
+ * Called by chan_rx.c with messages that it has checked against the rings and slabs; what lies inside
+ * the blocks is checked here. Loop's thread only. */
+#ifndef CONTROL_FETCH_H
+#define CONTROL_FETCH_H
+
+#include "control/control.h"
+#include "lib/channel.h"
+
+enum status fetcher_create(struct control *ctl, struct fetcher **out);
+/* Only when detached. */
+void fetcher_destroy(struct fetcher *f);
+
+/* The channel is open: tickets of s's cores may come. */
+enum status fetcher_attached(struct fetcher *f);
+/* Every ticket is void; origin requests are broken off. */
+void fetcher_detached(struct fetcher *f);
+
+/* Copies what it needs of the block. False: malformed (and the ticket is answered with 502). */
+bool fetcher_request(struct fetcher *f, const struct chan_msg *m, const void *bytes);
+/* False: there is no such ticket (any more). */
+bool fetcher_cancel(struct fetcher *f, const struct chan_msg *m);
+enum fetcher_took {
+	FETCHER_TOOK, /* the block is given back with link_release once it was sent */
+	FETCHER_DONE, /* taken note of; the block is not needed */
+	FETCHER_LATE, /* no such ticket */
+	FETCHER_BAD,  /* the ticket expects no body, or not that much */
+};
+enum fetcher_took fetcher_body(struct fetcher *f, const struct chan_msg *m, const void *bytes);
+
+/* A purge was ordered: later requests of these keys may not join fetches of before. */
+void fetcher_purged(struct fetcher *f, struct span text, bool pattern);
+
+/* Configurations by snapshot id. Requests name the one that their core used. add lets requests use
+ * ctl's next one; commit makes it the present one and keeps the one before; drop takes an added one
+ * back. The snapshot and the configuration are copied as far as needed. */
+enum status fetcher_plan_add(struct fetcher *f, const struct snapshot *snap,
+			     const struct config *cfg);
+void fetcher_plan_commit(struct fetcher *f);
+void fetcher_plan_drop(struct fetcher *f);
+
+/* Tickets in progress. */
+uint32_t fetcher_active(const struct fetcher *f);
+
+struct fetcher_counts {
+	uint64_t requests;
+	uint64_t joined;        /* answered by another request's fetch */
+	uint64_t restarted;     /* joined first, but the response was not for sharing */
+	uint64_t cancelled;
+	uint64_t failed;        /* answered with CHAN_FAIL */
+	uint64_t aborted;       /* broke off in the body */
+	uint64_t malformed;
+	uint64_t plan_unknown;  /* named a configuration that is neither the present nor the last */
+	uint64_t no_block;      /* 503: no down block for a response head */
+	uint64_t paused;        /* times that a stream waited for its clients */
+};
+void fetcher_counts(const struct fetcher *f, struct fetcher_counts *out);
+
+#endif

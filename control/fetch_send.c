@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Messages to the cores: each ticket gets head, body and end as far as its core's ring has room; the
+ * rest is sent when the ring has room again. */
+#include "control/fetch_internal.h"
+
+static struct chan_server *chan_of(const struct waiter *w)
+{
+	return w->f->ctl->chan;
+}
+
+static struct chan_msg message(const struct waiter *w, enum chan_type type)
+{
+	return (struct chan_msg){
+		.type = (uint8_t)type,
+		.ticket = w->ticket,
+		.block = CHAN_NO_BLOCK,
+	};
+}
+
+static bool send_fail(struct waiter *w)
+{
+	struct chan_msg m = message(w, CHAN_FAIL);
+
+	m.code = w->fail_code;
+	m.flags = CHAN_F_END;
+	return link_send(chan_of(w), w->ticket.core, &m);
+}
+
+static bool send_head(struct waiter *w)
+{
+	struct fetch *f = w->fetch;
+	uint64_t bit = 1ull << w->ticket.core;
+	struct chan_msg m = message(w, CHAN_HEAD);
+	bool fill = f->storable && (f->filled & bit) == 0;
+
+	m.block = f->head_block;
+	m.len = f->head_len;
+	if (fill)
+		m.flags |= CHAN_F_FILL;
+	if (w->joined)
+		m.flags |= CHAN_F_SHARED;
+	if (f->reused)
+		m.flags |= CHAN_F_REUSED;
+	if (f->head_end)
+		m.flags |= CHAN_F_END;
+	if (!link_send(chan_of(w), w->ticket.core, &m))
+		return false;
+	/* One fill a core: the tickets of a core share its hot table. */
+	if (fill)
+		f->filled |= bit;
+	w->head_sent = true;
+	down_lend(link_down(chan_of(w)), w->ticket.core, f->head_block);
+	return true;
+}
+
+static bool send_chunk(struct waiter *w, bool last)
+{
+	struct fetch *f = w->fetch;
+	struct chunk *ch = fetch_chunk(f, w->cursor);
+	struct chan_msg m = message(w, CHAN_BODY);
+
+	m.block = ch->block;
+	m.off = ch->off;
+	m.len = ch->len;
+	m.flags = last ? CHAN_F_END : 0;
+	if (!link_send(chan_of(w), w->ticket.core, &m))
+		return false;
+	down_lend(link_down(chan_of(w)), w->ticket.core, ch->block);
+	ch->todo--;
+	w->cursor++;
+	return true;
+}
+
+static bool send_end(struct waiter *w)
+{
+	struct chan_msg m = message(w, CHAN_BODY);
+
+	m.flags = CHAN_F_END;
+	if (w->fetch->aborted)
+		m.flags |= CHAN_F_ABORT;
+	return link_send(chan_of(w), w->ticket.core, &m);
+}
+
+/* False when the ring is full. Frees w when its answer is complete. */
+static bool waiter_push(struct waiter *w)
+{
+	struct fetch *f = w->fetch;
+	bool last = false;
+
+	if (f == NULL) {
+		if (!send_fail(w))
+			return false;
+		waiter_end(w);
+		return true;
+	}
+	if (f->head_block == CHAN_NO_BLOCK)
+		return true;
+	if (!w->head_sent && !send_head(w))
+		return false;
+	if (f->head_end) {
+		waiter_end(w);
+		return true;
+	}
+	while (w->cursor != f->chunk_first + f->chunk_count) {
+		last = f->ended && !f->aborted &&
+		       w->cursor + 1 == f->chunk_first + f->chunk_count;
+		if (!send_chunk(w, last))
+			return false;
+	}
+	if (!f->ended)
+		return true;
+	if (!last && !send_end(w))
+		return false;
+	waiter_end(w);
+	return true;
+}
+
+bool waiter_pending(struct link_pending *p)
+{
+	struct waiter *w = container_of(p, struct waiter, pending);
+	struct fetch *f = w->fetch;
+	bool done;
+
+	if (f == NULL)
+		return waiter_push(w);
+	fetch_hold(f);
+	done = waiter_push(w);
+	fetch_trim(f);
+	fetch_drop(f);
+	return done;
+}
+
+void waiter_pump(struct waiter *w)
+{
+	if (w->pending.prev_next != NULL)
+		return; /* its turn comes */
+	if (!waiter_push(w))
+		link_wait(chan_of(w), w->ticket.core, &w->pending);
+}
+
+/* The caller holds f. */
+void fetch_pump(struct fetch *f)
+{
+	struct waiter *next;
+
+	for (struct waiter *w = f->waiters; w != NULL; w = next) {
+		next = w->next;
+		waiter_pump(w);
+	}
+	f->batch = f->chunk_first + f->chunk_count;
+	fetch_trim(f);
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * What belongs to the loop's thread, copied so that the metrics thread may read it: the attachment
+ * and the rows of the upstreams. The loop publishes, the metrics thread takes copies; a mutex
+ * between. */
+#ifndef CONTROL_METRICS_METRICS_VIEW_H
+#define CONTROL_METRICS_METRICS_VIEW_H
+
+#include "control/control.h"
+#include "control/upstream/upstream.h"
+
+/* One reading. The texts of rows belong to it. */
+struct metrics_view {
+	bool attached;
+	bool draining; /* control stops */
+	uint32_t cores;
+	uint32_t down_blocks_free;
+	uint64_t uptime_ms;
+	uint32_t row_count;
+	struct upstream_row *rows;
+};
+
+/* Loop's thread only. ST_NOMEM leaves nothing to free. */
+enum status metrics_view_read(const struct control *ctl, struct metrics_view *out);
+/* Any thread; a deep copy. */
+enum status metrics_view_copy(const struct metrics_view *from, struct metrics_view *out);
+void metrics_view_free(struct metrics_view *v);
+
+#endif

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Which upstream and cache rule a request means. A core names route and upstream by index in the
+ * snapshot that it used, so that snapshot's tables are kept: the present one, the one before (cores
+ * change over one by one, and requests are on their way), and during a reload the next one.
+ *
+ * An id that is none of these comes from a dataplane that was started with another file. Its indices
+ * are taken by the present tables if they agree with each other there; otherwise the answer is 503.
+ * Either way the dataplane is sent the present configuration. */
+#include "control/fetch_internal.h"
+
+#include <stdlib.h>
+
+static void plan_free(struct plan *p)
+{
+	if (p == NULL)
+		return;
+	for (uint32_t i = 0; i < p->up_count; i++)
+		upstream_unref(p->ups[i]);
+	free(p->ups);
+	free(p->snap);
+	free(p);
+}
+
+static struct plan *plan_new(struct fetcher *f, const struct snapshot *snap,
+			     const struct config *cfg)
+{
+	struct plan *p = calloc(1, sizeof(*p));
+
+	if (p == NULL)
+		return NULL;
+	p->id = snap->id;
+	p->snap = malloc(snap->total_bytes);
+	p->ups = calloc(max_u32(1, cfg->upstreams_count), sizeof(struct upstream *));
+	if (p->snap == NULL || p->ups == NULL)
+		goto fail;
+	memcpy(p->snap, snap, snap->total_bytes);
+	for (uint32_t i = 0; i < cfg->upstreams_count; i++) {
+		p->ups[i] = upstream_find(f->ctl->upstreams, cfg->upstreams[i].name);
+		if (p->ups[i] == NULL)
+			goto fail;
+		p->up_count++;
+	}
+	return p;
+
+fail:
+	plan_free(p);
+	return NULL;
+}
+
+enum status fetcher_plan_add(struct fetcher *f, const struct snapshot *snap,
+			     const struct config *cfg)
+{
+	struct plan *p = plan_new(f, snap, cfg);
+
+	if (p == NULL)
+		return ST_NOMEM;
+	plan_free(f->plan_next);
+	f->plan_next = p;
+	return ST_OK;
+}
+
+void fetcher_plan_commit(struct fetcher *f)
+{
+	if (f->plan_next == NULL)
+		return;
+	plan_free(f->plan_before);
+	f->plan_before = f->plan_now;
+	f->plan_now = f->plan_next;
+	f->plan_next = NULL;
+}
+
+void fetcher_plan_drop(struct fetcher *f)
+{
+	plan_free(f->plan_next);
+	f->plan_next = NULL;
+}
+
+void plans_destroy(struct fetcher *f)
+{
+	plan_free(f->plan_next);
+	plan_free(f->plan_now);
+	plan_free(f->plan_before);
+}
+
+static bool plan_read(const struct plan *p, const struct chan_request *cr, struct plan_choice *out)
+{
+	const struct snap_route *routes =
+		(const struct snap_route *)(const void *)((const char *)p->snap +
+							  p->snap->routes_off);
+	const struct snap_route *r;
+
+	if (cr->route >= p->snap->route_count || cr->upstream >= p->up_count)
+		return false;
+	r = &routes[cr->route];
+	if (r->upstream != cr->upstream)
+		return false;
+	out->upstream = p->ups[cr->upstream];
+	out->rule.ttl_ms = r->ttl_ms;
+	switch (r->cache_mode) {
+	case CONFIG_CACHE_OFF:
+		out->rule.mode = CACHE_OFF;
+		break;
+	case CONFIG_CACHE_TTL:
+		out->rule.mode = CACHE_TTL;
+		break;
+	default:
+		out->rule.mode = CACHE_ORIGIN;
+	}
+	return true;
+}
+
+bool plan_choose(struct fetcher *f, const struct chan_request *cr, struct plan_choice *out)
+{
+	const struct plan *plans[] = {f->plan_now, f->plan_next, f->plan_before};
+
+	for (size_t i = 0; i < ARRAY_LEN(plans); i++)
+		if (plans[i] != NULL && plans[i]->id == cr->snapshot_id)
+			return plan_read(plans[i], cr, out);
+	f->counts.plan_unknown++;
+	chan_server_push_config(f->ctl->chan);
+	return f->plan_now != NULL && plan_read(f->plan_now, cr, out);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * A request as a core described it (struct chan_request), in a private, checked copy; and the head
+ * that the origin gets. Used by fetch.c. */
+#ifndef CONTROL_REQUEST_H
+#define CONTROL_REQUEST_H
+
+#include "control/upstream/pool.h"
+#include "lib/channel.h"
+#include "lib/http1.h"
+
+struct request {
+	struct chan_request wire; /* checked copy */
+	enum http_method method;
+	bool has_body;
+	bool chunked;
+	bool conditional; /* asks for a part or for a condition: its answer fits nobody else */
+	struct span key;  /* spans into data */
+	struct span method_text;
+	struct span host;
+	struct span target;
+	struct span fields;
+	char data[];
+};
+
+/* Copies and checks len bytes at bytes; has_body: more messages carry a body. NULL: malformed, or no
+ * memory. free() it. */
+struct request *request_read(const void *bytes, uint32_t len, bool has_body);
+
+struct request_style {
+	const char *node;        /* for Via */
+	const char *host_header; /* instead of the client's, or NULL */
+	const char *address;     /* for Host, when the client sent none */
+	uint64_t id_hi;          /* of X-Request-Id when the client sent none */
+	uint64_t id_lo;
+};
+
+/* The head for the origin (RFC 9112 3, RFC 9110 7.6). NULL: no memory. */
+struct request_bytes *request_serialise(const struct request *r, const struct request_style *style);
+
+#endif

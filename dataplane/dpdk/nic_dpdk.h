@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * nic.h over one queue of a DPDK port. eal_dpdk.c fills the structure; the functions are those of
+ * dataplane/nic.h. */
+#ifndef DATAPLANE_DPDK_NIC_DPDK_H
+#define DATAPLANE_DPDK_NIC_DPDK_H
+
+#include "dataplane/nic.h"
+
+struct rte_mempool;
+
+struct nic {
+	struct nic_caps caps;
+	uint16_t port;
+	uint16_t queue;
+	unsigned cpu;
+	struct rte_mempool *pool;
+} ALIGNED(CACHE_LINE);
+
+#endif

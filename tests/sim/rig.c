@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tests/sim/rig.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define WALL_START_NS 1700000000000000000ull
+
+static const char default_yaml[] =
+	"node: rig\n"
+	"memory:\n"
+	"    huge_pages: 'off'\n"
+	"    hot_table_bytes: 33554432\n"
+	"    up_blocks: 256\n"
+	"    down_blocks: 512\n"
+	"listeners:\n"
+	"    - address: " RIG_SERVER "\n"
+	"ports:\n"
+	"    - type: tap\n"
+	"      interface: unused\n"
+	"upstreams:\n"
+	"    - name: origin\n"
+	"      addresses: ['127.0.0.1:1']\n"
+	"routes:\n"
+	"    - path: /*\n"
+	"      upstream: origin\n";
+
+static const uint8_t server_mac[6] = {2, 0, 0, 0, 0, 1};
+
+static void server_tx(void *arg, const void *data, uint32_t len)
+{
+	struct rig *rig = arg;
+
+	if (rig->link != NULL)
+		rig->link(rig->link_arg, rig, false, data, len);
+	else
+		rig_deliver(rig, false, data, len);
+}
+
+static void client_tx(void *arg, const void *data, uint32_t len)
+{
+	struct rig *rig = arg;
+
+	if (rig->link != NULL)
+		rig->link(rig->link_arg, rig, true, data, len);
+	else
+		rig_deliver(rig, true, data, len);
+}
+
+void rig_deliver(struct rig *rig, bool to_server, const void *frame, uint32_t len)
+{
+	/* A full queue loses the frame, as a NIC does. */
+	(void)nic_sim_inject(to_server ? rig->server_nic : rig->client_nic, frame, len);
+}
+
+static void client_release(void *arg, uint64_t cookie)
+{
+	struct rig *rig = arg;
+
+	if (rig->release != NULL)
+		rig->release(rig->release_arg, cookie);
+}
+
+static enum status client_make(struct rig *rig)
+{
+	struct nic_sim_config nc = {
+		.mac = {2, 0, 0, 0, 0, 2},
+		.buffers = 4096,
+		.rx_queue = 2048,
+		.on_tx = client_tx,
+		.arg = rig,
+	};
+	struct tcp_config tcfg;
+	struct tcp_env env;
+	enum status st;
+
+	rig->client_nic = nic_sim_create(&nc);
+	if (rig->client_nic == NULL)
+		return ST_NOMEM;
+	ip_addr_parse(RIG_CLIENT, &rig->client_addr);
+	st = net_create(&rig->client_net, rig->client_nic, &rig->client_ctr, &rig->client_addr, 1);
+	if (st != ST_OK)
+		return st;
+	tcp_config_default(&tcfg);
+	tcfg.max_conns = 16384;
+	tcfg.rx_bufs = 4096;
+	tcfg.tx_chunks = 16384;
+	tcfg.tx_refs = 32768;
+	tcfg.delayed_ack_ms = 0;
+	env = (struct tcp_env){
+		.net = rig->client_net,
+		.ctr = &rig->client_ctr,
+		.release = client_release,
+		.arg = rig,
+	};
+	return tcp_create(&rig->client, &tcfg, &env, rig->now_ns);
+}
+
+static enum status channel_make(struct rig *rig)
+{
+	const struct config_memory *m = &rig->config->memory;
+	struct chan_geometry geo = {
+		.cores = 1,
+		.ring_entries = m->channel_ring_entries,
+		.up_block_bytes = m->up_block_bytes,
+		.up_blocks = m->up_blocks,
+		.down_block_bytes = m->down_block_bytes,
+		.down_blocks = m->down_blocks,
+	};
+	enum status st = chan_create(&rig->chan, &geo, false);
+
+	if (st != ST_OK)
+		return st;
+	chan_port_control(&rig->chan, 0, &rig->control);
+	rig->control.ring_fd = -1;
+	rig->control.wait_fd = -1;
+	return chan_slab_init(&rig->down, chan_down_base(&rig->chan), m->down_block_bytes,
+			      m->down_blocks);
+}
+
+static enum status server_make(struct rig *rig)
+{
+	const struct config_memory *m = &rig->config->memory;
+	struct nic_sim_config nc = {
+		.buffers = 8192,
+		.rx_queue = 4096,
+		.on_tx = server_tx,
+		.arg = rig,
+	};
+	struct core_config cc = {
+		.config = rig->config,
+		.listeners = &rig->listener,
+		.listener_count = 1,
+		.stats = chan_stats(&rig->chan, 0),
+		.up_base = chan_up_base(&rig->chan, 0),
+		.up_block_bytes = m->up_block_bytes,
+		.up_blocks = m->up_blocks,
+		.down_block_bytes = m->down_block_bytes,
+		.down_blocks = m->down_blocks,
+		.snapshot = rig->snapshot,
+		.hash_seed = 42,
+		.now_ns = rig->now_ns,
+		.wall_ns = rig->wall_ns,
+	};
+
+	memcpy(nc.mac, server_mac, sizeof(nc.mac));
+	rig->server_nic = nic_sim_create(&nc);
+	if (rig->server_nic == NULL)
+		return ST_NOMEM;
+	ip_addr_parse(RIG_SERVER, &rig->listener.addr);
+	rig->listener.port = RIG_PORT;
+	cc.nic = rig->server_nic;
+	chan_port_core(&rig->chan, 0, &cc.port);
+	cc.port.ring_fd = -1;
+	cc.port.wait_fd = -1;
+	return core_create(&rig->core, &cc, rig->shared);
+}
+
+enum status rig_create(struct rig *rig, const char *yaml)
+{
+	struct config_error err = {0};
+	enum status st;
+
+	*rig = (struct rig){.now_ns = NS_PER_S, .wall_ns = WALL_START_NS};
+	rig->shared = aligned_alloc(CACHE_LINE, sizeof(*rig->shared));
+	if (rig->shared == NULL)
+		return ST_NOMEM;
+	memset(rig->shared, 0, sizeof(*rig->shared));
+	if (yaml == NULL)
+		yaml = default_yaml;
+	http1_init(NULL);
+	st = config_parse(yaml, strlen(yaml), "rig", &rig->config, &err);
+	if (st == ST_OK)
+		st = snapshot_build(rig->config, &rig->snapshot, &err);
+	if (st != ST_OK) {
+		fprintf(stderr, "rig: %s\n", err.text);
+		return st;
+	}
+	st = channel_make(rig);
+	if (st == ST_OK)
+		st = client_make(rig);
+	if (st == ST_OK)
+		st = server_make(rig);
+	return st;
+}
+
+void rig_destroy(struct rig *rig)
+{
+	if (rig->client != NULL)
+		tcp_destroy(rig->client);
+	if (rig->client_net != NULL)
+		net_destroy(rig->client_net);
+	if (rig->core != NULL)
+		core_destroy(rig->core);
+	if (rig->client_nic != NULL)
+		nic_sim_destroy(rig->client_nic);
+	if (rig->server_nic != NULL)
+		nic_sim_destroy(rig->server_nic);
+	chan_slab_destroy(&rig->down);
+	if (rig->chan.hdr != NULL)
+		chan_close(&rig->chan);
+	free(rig->snapshot);
+	free(rig->shared);
+	config_free(rig->config);
+}
+
+static void client_round(struct rig *rig)
+{
+	struct pkt pkts[NIC_BURST];
+	unsigned n;
+
+	while ((n = nic_rx_burst(rig->client_nic, pkts, NIC_BURST)) > 0) {
+		n = net_input(rig->client_net, pkts, n, rig->now_ns);
+		for (unsigned i = 0; i < n; i++) {
+			tcp_input(rig->client, &pkts[i], rig->now_ns);
+			/* Nobody reads in between: what was lent is kept by ready_done at the next
+			 * event, so the packet must be settled now. */
+		}
+		/* The owner of the client reads its connections between steps; until then the stack
+		 * keeps the bytes. */
+		struct conn *conn;
+		uint32_t events;
+		struct conn *again[NIC_BURST];
+		uint32_t again_events[NIC_BURST];
+		unsigned count = 0;
+
+		while (count < NIC_BURST && (conn = tcp_ready(rig->client, &events)) != NULL) {
+			if (events & TCP_EV_CLOSED) {
+				if (tcp_owner(conn) != NULL)
+					*(bool *)tcp_owner(conn) = true;
+				tcp_ready_done(rig->client, conn, rig->now_ns);
+				continue;
+			}
+			tcp_ready_done(rig->client, conn, rig->now_ns);
+			again[count] = conn;
+			again_events[count++] = events;
+		}
+		for (unsigned i = 0; i < count; i++)
+			tcp_wake(rig->client, again[i], again_events[i]);
+		if (n > 0)
+			nic_pkt_free(rig->client_nic, pkts, n);
+	}
+	tcp_timers(rig->client, rig->now_ns);
+	net_flush(rig->client_net);
+}
+
+uint32_t rig_step(struct rig *rig, uint64_t dt_ns)
+{
+	uint32_t did;
+
+	rig->now_ns += dt_ns;
+	rig->wall_ns += dt_ns;
+	net_flush(rig->client_net);
+	did = core_round(rig->core, rig->now_ns, rig->wall_ns);
+	client_round(rig);
+	return did;
+}
+
+void rig_settle(struct rig *rig, uint32_t steps, uint64_t dt_ns)
+{
+	for (uint32_t quiet = 0; steps > 0 && quiet < 3; steps--)
+		quiet = rig_step(rig, dt_ns) == 0 && nic_sim_pending(rig->server_nic) == 0 ? quiet + 1
+											   : 0;
+}
+
+struct conn *rig_connect(struct rig *rig, uint16_t port)
+{
+	struct net_path path = {.local = rig->client_addr, .remote = rig->listener.addr};
+
+	memcpy(path.remote_mac, server_mac, sizeof(path.remote_mac));
+	return tcp_connect(rig->client, &path, port, RIG_PORT, rig->now_ns);
+}
+
+bool rig_attach(struct rig *rig, uint32_t epoch)
+{
+	struct chan_msg m;
+	bool synced = false;
+
+	rig->shared->attach_epoch = epoch;
+	rig_settle(rig, 64, NS_PER_MS);
+	while (chan_recv(&rig->control, &m)) {
+		if (m.type == CHAN_SYNC)
+			synced = m.n == epoch;
+		if (synced && m.type == CHAN_HELD && (m.flags & CHAN_F_END)) {
+			chan_rx_done(&rig->control);
+			return true;
+		}
+	}
+	return false;
+}
+
+void rig_detach(struct rig *rig)
+{
+	rig->shared->attach_epoch = 0;
+	rig_settle(rig, 16, NS_PER_MS);
+}
+
+bool rig_recv(struct rig *rig, struct chan_msg *out)
+{
+	while (chan_recv(&rig->control, out)) {
+		chan_rx_done(&rig->control);
+		if (out->type != CHAN_RELEASE)
+			return true;
+		for (uint32_t i = 0; i < out->code && i < CHAN_RELEASE_MAX; i++)
+			chan_block_put(&rig->down, out->blocks[i]);
+	}
+	return false;
+}
+
+void rig_release_up(struct rig *rig, uint32_t block)
+{
+	struct chan_msg *m = chan_slot(&rig->control);
+
+	if (m == NULL || block == CHAN_NO_BLOCK)
+		return;
+	m->type = CHAN_RELEASE;
+	m->code = 1;
+	m->block = CHAN_NO_BLOCK;
+	m->blocks[0] = block;
+	chan_push(&rig->control);
+	chan_flush(&rig->control);
+}
+
+static uint32_t head_block(struct rig *rig, const struct rig_answer *a, uint32_t *len)
+{
+	uint32_t block = chan_block_get(&rig->down);
+	struct object *o;
+
+	if (block == CHAN_NO_BLOCK)
+		return block;
+	o = (struct object *)(void *)chan_block_at(&rig->down, block);
+	*o = (struct object){
+		.hash = {a->request->key_lo, a->request->key_hi},
+		.response_ms = rig->wall_ns / NS_PER_MS,
+		.expires_ms = rig->wall_ns / NS_PER_MS + a->lifetime_ms,
+		.body_len = a->body_len,
+		.key_len = a->request->key_len,
+		.fields_len = (uint32_t)strlen(a->fields),
+		.status = (uint16_t)a->status,
+		.flags = a->lifetime_ms > 0 ? OBJECT_STORABLE : 0,
+	};
+	if (a->body_len == UINT64_MAX)
+		o->flags |= OBJECT_CHUNKED;
+	memcpy(o + 1, a->request + 1, o->key_len);
+	memcpy((char *)(o + 1) + o->key_len, a->fields, o->fields_len);
+	const char *etag = strstr(a->fields, "ETag: ");
+	if (etag != NULL) {
+		o->etag_off = (uint32_t)(etag + 6 - a->fields);
+		o->etag_len = (uint16_t)strcspn(etag + 6, "\r");
+	}
+	*len = (uint32_t)object_head_bytes(o);
+	return block;
+}
+
+static bool body_send(struct rig *rig, const struct rig_answer *a)
+{
+	size_t piece = a->piece_bytes > 0 ? a->piece_bytes : rig->down.block_bytes;
+
+	for (size_t at = 0; at < a->body.len || (at == 0 && a->body.len == 0); at += piece) {
+		size_t n = min_size(piece, a->body.len - at);
+		uint32_t block = chan_block_get(&rig->down);
+		struct chan_msg *m = chan_slot(&rig->control);
+
+		if (block == CHAN_NO_BLOCK || m == NULL)
+			return false;
+		memcpy(chan_block_at(&rig->down, block), a->body.ptr + at, n);
+		m->type = CHAN_BODY;
+		m->flags = at + n == a->body.len ? CHAN_F_END : 0;
+		m->len = (uint32_t)n;
+		m->ticket = a->ticket;
+		m->block = block;
+		chan_push(&rig->control);
+		if (n == 0)
+			break;
+	}
+	return true;
+}
+
+bool rig_reply(struct rig *rig, const struct rig_answer *a)
+{
+	struct chan_msg *m = chan_slot(&rig->control);
+	uint32_t len = 0;
+
+	if (m == NULL)
+		return false;
+	m->type = CHAN_HEAD;
+	m->flags = a->flags;
+	m->ticket = a->ticket;
+	m->block = head_block(rig, a, &len);
+	m->len = len;
+	if (m->block == CHAN_NO_BLOCK)
+		return false;
+	chan_push(&rig->control);
+	if (!(a->flags & CHAN_F_END) && !body_send(rig, a))
+		return false;
+	chan_flush(&rig->control);
+	return true;
+}
+
+bool rig_fail(struct rig *rig, struct chan_ticket ticket, uint16_t status)
+{
+	struct chan_msg *m = chan_slot(&rig->control);
+
+	if (m == NULL)
+		return false;
+	m->type = CHAN_FAIL;
+	m->code = status;
+	m->ticket = ticket;
+	m->block = CHAN_NO_BLOCK;
+	chan_push(&rig->control);
+	chan_flush(&rig->control);
+	return true;
+}
+
+enum status rig_hot_put(struct rig *rig, const char *key, const char *fields, struct span body)
+{
+	size_t head = sizeof(struct object) + strlen(key) + strlen(fields);
+	struct object *o = calloc(1, head);
+	struct hot_fill fill = {0};
+	enum status st;
+
+	if (o == NULL)
+		return ST_NOMEM;
+	o->hash = hash128(key, strlen(key), 42);
+	o->response_ms = rig->wall_ns / NS_PER_MS;
+	o->expires_ms = o->response_ms + 3600 * 1000;
+	o->body_len = body.len;
+	o->key_len = (uint32_t)strlen(key);
+	o->fields_len = (uint32_t)strlen(fields);
+	o->status = 200;
+	o->flags = OBJECT_STORABLE;
+	memcpy(o + 1, key, o->key_len);
+	memcpy((char *)(o + 1) + o->key_len, fields, o->fields_len);
+	fill.purge_seq = hot_purge_seq(rig->core->hot);
+	st = hot_fill_begin(rig->core->hot, &fill, o, body.len);
+	if (st == ST_OK)
+		st = hot_fill_append(rig->core->hot, &fill, body);
+	if (st == ST_OK && hot_fill_commit(rig->core->hot, &fill) == NULL)
+		st = ST_FULL;
+	free(o);
+	return st;
+}

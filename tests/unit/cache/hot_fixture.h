@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * One table, and short ways to put into it and get from it, for the tests of the hot table. */
+#ifndef TESTS_UNIT_CACHE_HOT_FIXTURE_H
+#define TESTS_UNIT_CACHE_HOT_FIXTURE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "hot_model.h"
+
+#define MIB      (1u << 20)
+#define NO_LIMIT UINT64_MAX
+
+struct fixture {
+	struct hot_table *t;
+	struct counters ctr;
+};
+
+extern struct fixture fx;
+
+struct head {
+	struct object o;
+	char key[4096];
+};
+
+void setup(size_t memory_bytes, uint32_t max_object_bytes);
+/* Checks the table's books as well. */
+void teardown(void);
+struct cache_key key_of(const char *text);
+void head_make(struct head *h, const struct cache_key *key, uint64_t body_len);
+enum status fill_begin(struct hot_fill *f, const struct cache_key *key, uint64_t capacity);
+const struct object *put_key(const struct cache_key *key, const char *body);
+const struct object *put(const char *text, const char *body);
+const struct object *get(const char *text);
+bool holds(const struct object *o, const char *body);
+/* n objects of about bytes each, whose keys begin with prefix. */
+void put_many(const char *prefix, uint32_t n, size_t bytes);
+
+#endif
