@@ -79,6 +79,7 @@ enum base {
 	NS,
 	NS_UNICAST,
 	NS_DAD,
+	NS_DAD_UNICAST,
 };
 
 static void build(struct frame *f, enum base base)
@@ -119,6 +120,11 @@ static void build(struct frame *f, enum base base)
 	case NS_DAD:
 		frame_ns(f, any, SNM_V6, OUR_V6);
 		f->len -= 8; /* no source link-layer option (RFC 4861 7.1.1) */
+		frame_fix6(f);
+		break;
+	case NS_DAD_UNICAST:
+		frame_ns(f, any, OUR_V6, OUR_V6);
+		f->len -= 8;
 		frame_fix6(f);
 		break;
 	}
