@@ -243,6 +243,7 @@ static void conn_let_go(struct tcp *tcp, struct conn *c)
 {
 	c->owner = NULL;
 	c->flags |= CF_DETACHED;
+	c->user_ns = 0;
 	rx_release(tcp, c);
 	if (c->state == TCP_CLOSED && !(c->flags & CF_READY))
 		conn_free(tcp, c);
@@ -320,7 +321,7 @@ void tcp_set_user_timer_fn(struct tcp *tcp, tcp_user_timer_fn fn, void *arg)
 
 void tcp_user_timer(struct tcp *tcp, struct conn *c, uint64_t deadline_ns)
 {
-	if (c->state == TCP_CLOSED || c->state == TCP_TIME_WAIT)
+	if ((c->state == TCP_CLOSED && !(c->flags & CF_FINISHED)) || c->flags & CF_TOLD)
 		return;
 	c->user_ns = deadline_ns;
 	if (deadline_ns != 0)

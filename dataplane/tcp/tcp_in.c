@@ -174,6 +174,7 @@ static bool syn_again(struct tcp *tcp, struct conn *c, struct seg *s)
 	if (c->state != TCP_SYN_RECEIVED || !(s->flags & TH_SYN) || s->seq != c->irs)
 		return false;
 	if (!(s->flags & TH_ACK)) {
+		path_follow(c, s->pkt);
 		syn_send(tcp, c);
 		return true;
 	}
@@ -187,6 +188,10 @@ static enum counter_id unacceptable_input(struct tcp *tcp, struct conn *c, const
 {
 	if (s->flags & TH_RST)
 		return CTR_drop_tcp_window;
+	/* A keep-alive probe knows as much of the connection as a segment in the window. */
+	if (s->seq == c->rcv_nxt - 1 && s->ack - c->snd_una <= conn_flight(c) &&
+	    s->flags & TH_ACK)
+		heard(tcp, c, s);
 	/* Data sent again must be acknowledged again; for the rest, a bound keeps two confused ends
 	 * from answering each other for ever. */
 	if (s->len > 0 || s->flags & TH_FIN) {
@@ -329,10 +334,10 @@ static enum counter_id conn_input(struct tcp *tcp, struct conn *c, struct seg *s
 	}
 	if (!(s->flags & TH_ACK))
 		return CTR_drop_tcp_window;
-	heard(tcp, c, s);
 	ack = ack_input(tcp, c, s);
 	if (!ack.go_on)
 		return ack.verdict;
+	heard(tcp, c, s);
 	verdict = text_input(tcp, c, s, &gone);
 	if (!gone)
 		output_soon(tcp, c);

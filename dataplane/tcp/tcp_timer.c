@@ -152,7 +152,7 @@ static bool rtx_timeout(struct tcp *tcp, struct conn *c)
 {
 	c->rtx_ns = 0;
 	if (c->state == TCP_TIME_WAIT) {
-		conn_die(tcp, c);
+		conn_finish(tcp, c); /* the owner may not have read everything yet */
 		return false;
 	}
 	if (!conn_synchronized(c))
@@ -200,10 +200,13 @@ static void rearm(struct tcp *tcp, struct conn *c)
 		next = min_u64(next, c->user_ns);
 	if (c->linger_ns)
 		next = min_u64(next, c->linger_ns);
-	if (keepalive_wanted(tcp, c))
-		next = min_u64(next,
-		               max_u64(keepalive_due(tcp, c),
-		                       tcp->now_ns + tcp->cfg.keepalive_interval_ms * NS_PER_MS));
+	if (keepalive_wanted(tcp, c)) {
+		uint64_t due = keepalive_due(tcp, c);
+
+		if (due <= tcp->now_ns)
+			due = tcp->now_ns + tcp->cfg.keepalive_interval_ms * NS_PER_MS;
+		next = min_u64(next, due);
+	}
 	if (next != UINT64_MAX)
 		conn_arm(tcp, c, next);
 }
