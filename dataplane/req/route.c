@@ -94,7 +94,8 @@ enum req_next req_route(struct core *core, struct req *req)
 		return answer_here(core, req, 501);
 	if (unlikely(h->method == HTTP_OPTIONS && h->path.len == 1 && h->path.ptr[0] == '*'))
 		return options_server(core, req);
-	if (unlikely(!http_body_init(&req->body, &h->framing, core->snap->limits.body_bytes))) {
+	uint64_t most = core->snap->limits.body_bytes;
+	if (unlikely(!http_body_init(&req->body, &h->framing, most > 0 ? most : UINT64_MAX))) {
 		counter_inc(core->ctr, CTR_http_limit);
 		return answer_here(core, req, 413);
 	}
