@@ -278,6 +278,8 @@ enum req_next reply_object(struct core *core, struct req *req, const struct obje
 				hot_unpin(core->hot, pin);
 				return reply_broken(core, req);
 			}
+			tcp_user_timer(core->tcp, req->conn,
+				       core->now_ns + core->snap->timeouts.send_ms * NS_PER_MS);
 		}
 	}
 	return reply_done(core, req);

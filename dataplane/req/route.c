@@ -18,11 +18,16 @@ static bool must_read_first(struct core *core, struct req *req)
 {
 	uint32_t most = core->snap->limits.tx_queue_bytes;
 
-	if (likely(tcp_tx_queued(req->conn) < most))
+	if (likely(tcp_tx_queued(req->conn) < most)) {
+		req->queued_mark = 0;
 		return false;
-	tcp_tx_want_room(req->conn, most / 2);
-	tcp_user_timer(core->tcp, req->conn,
-		       core->now_ns + core->snap->timeouts.send_ms * NS_PER_MS);
+	}
+	if (req->queued_mark == 0) {
+		req->queued_mark = tcp_tx_queued(req->conn);
+		tcp_tx_want_room(req->conn, most / 2);
+		tcp_user_timer(core->tcp, req->conn,
+			       core->now_ns + core->snap->timeouts.send_ms * NS_PER_MS);
+	}
 	return true;
 }
 
