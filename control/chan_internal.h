@@ -84,6 +84,7 @@ struct chan_server {
 	struct down_slab down;
 	struct loop_bufs *bufs;
 	uint32_t bufs_want;
+	uint32_t receiving;       /* receives of responses under way */
 	uint32_t reserve;         /* blocks kept back from the group, for response heads */
 	uint32_t buf_blocks[RECV_BUFS_MAX];
 	uint16_t buf_free[RECV_BUFS_MAX];

@@ -80,9 +80,17 @@ uint32_t link_usable(const struct chan_server *s)
 	return free_blocks > s->reserve ? free_blocks - s->reserve : 0;
 }
 
+void link_receiving(struct chan_server *s, bool before, bool now)
+{
+	s->receiving += (uint32_t)now - (uint32_t)before;
+}
+
 uint32_t link_threshold(const struct chan_server *s, uint32_t want)
 {
-	return max_u32(1, min_u32(want, link_usable(s)));
+	uint32_t usable = link_usable(s);
+	uint32_t left = usable > s->receiving ? usable - s->receiving : 0;
+
+	return max_u32(1, min_u32(want, left));
 }
 
 uint32_t link_recv_block(struct chan_server *s, uint32_t buf_id)

@@ -53,7 +53,7 @@ struct upstreams {
 	struct control *ctl;
 	struct upstream *list;
 	uint32_t conns;   /* objects alive, those that close too */
-	uint32_t bursting;/* busy ones that may receive many blocks at once */
+	uint32_t bursting;/* those that may receive many blocks at once */
 	struct conn *all; /* every connection */
 	struct conn *dry; /* wait for buffers */
 	struct conn **dry_end;
@@ -81,7 +81,6 @@ struct client {
 	uint32_t head_len;
 	uint32_t head_limit; /* bytes behind head */
 	uint32_t interim;
-	uint32_t body_recvs;
 	uint64_t left; /* CLIENT_LENGTH */
 	struct http_chunked chunked;
 	bool send_broken; /* the origin reads no more */
@@ -108,8 +107,10 @@ struct conn {
 	uint32_t holds; /* callbacks that run; freed after the last */
 	bool reused;
 	bool recv_cancelling;
-	bool bursts;
-	bool stream; /* a long body comes: receive block by block */
+	bool receiving;     /* counted by link_receiving */
+	bool bursts;        /* counted in upstreams.bursting */
+	bool stream;        /* this response is longer than one receive */
+	uint32_t short_run; /* responses in a row that were not */
 	enum recv_mode armed;
 	struct client client;
 };

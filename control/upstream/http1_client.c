@@ -8,8 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define INTERIM_MAX   16u /* 1xx responses before the final one */
-#define STREAM_BLOCKS 4u  /* a longer body is received block by block */
+#define INTERIM_MAX 16u /* 1xx responses before the final one */
 
 static struct control *ctl_of(const struct conn *c)
 {
@@ -191,6 +190,7 @@ static void client_done(struct conn *c)
 
 	c->x = NULL;
 	x->conn = NULL;
+	c->short_run = c->stream ? 0 : c->short_run + 1;
 	c->stream = false;
 	/* The exchange is over for its owner before anybody else gets the connection. */
 	exchange_ended(x);
@@ -359,17 +359,6 @@ static size_t read_step(struct conn *c, uint32_t block, struct span in)
 	return 0;
 }
 
-static void stream_check(struct conn *c)
-{
-	struct client *cl = &c->client;
-	uint32_t block_bytes = link_down(ctl_of(c)->chan)->slab.block_bytes;
-
-	if (cl->phase == CLIENT_LENGTH)
-		c->stream = c->stream || cl->left > STREAM_BLOCKS * block_bytes;
-	else if (cl->phase != CLIENT_HEAD && ++cl->body_recvs > STREAM_BLOCKS)
-		c->stream = true;
-}
-
 void client_bytes(struct conn *c, uint32_t block, struct span in)
 {
 	struct client *cl = &c->client;
@@ -396,7 +385,7 @@ void client_bytes(struct conn *c, uint32_t block, struct span in)
 		return;
 	}
 	exchange_touch(x);
-	stream_check(c);
+	c->stream = true;
 	x->ops->more(x);
 }
 
