@@ -144,7 +144,8 @@ void link_queue(struct chan_server *s, uint32_t core, const struct chan_msg *m)
 	struct core_link *l = &s->links[core];
 
 	if (l->queue_count == LINK_QUEUE)
-		return; /* its query times out: at most QUERIES_MAX wait, so this is a drain too many */
+		return; /* its query times out: at most QUERIES_MAX wait, so this is a drain too
+		           many */
 	l->queue[(l->queue_first + l->queue_count++) % LINK_QUEUE] = *m;
 }
 
@@ -180,9 +181,9 @@ static bool flush_releases(struct chan_server *s, uint32_t core)
 
 	while (l->release_count > 0) {
 		struct chan_msg m = {
-			.type = CHAN_RELEASE,
-			.ticket = {.epoch = s->epoch, .core = (uint16_t)core},
-			.block = CHAN_NO_BLOCK,
+		        .type = CHAN_RELEASE,
+		        .ticket = {.epoch = s->epoch, .core = (uint16_t)core},
+		        .block = CHAN_NO_BLOCK,
 		};
 		uint32_t n = min_u32(CHAN_RELEASE_MAX, l->release_count);
 

@@ -4,9 +4,9 @@
  * snapshot that it used, so that snapshot's tables are kept: the present one, the one before (cores
  * change over one by one, and requests are on their way), and during a reload the next one.
  *
- * An id that is none of these comes from a dataplane that was started with another file. Its indices
- * are taken by the present tables if they agree with each other there; otherwise the answer is 503.
- * Either way the dataplane is sent the present configuration. */
+ * An id that is none of these comes from a dataplane that was started with another file. Its
+ * indices are taken by the present tables if they agree with each other there; otherwise the answer
+ * is 503. Either way the dataplane is sent the present configuration. */
 #include "control/fetch_internal.h"
 
 #include <stdlib.h>
@@ -23,7 +23,7 @@ static void plan_free(struct plan *p)
 }
 
 static struct plan *plan_new(struct fetcher *f, const struct snapshot *snap,
-			     const struct config *cfg)
+                             const struct config *cfg)
 {
 	struct plan *p = calloc(1, sizeof(*p));
 
@@ -49,7 +49,7 @@ fail:
 }
 
 enum status fetcher_plan_add(struct fetcher *f, const struct snapshot *snap,
-			     const struct config *cfg)
+                             const struct config *cfg)
 {
 	struct plan *p = plan_new(f, snap, cfg);
 
@@ -86,8 +86,8 @@ void plans_destroy(struct fetcher *f)
 static bool plan_read(const struct plan *p, const struct chan_request *cr, struct plan_choice *out)
 {
 	const struct snap_route *routes =
-		(const struct snap_route *)(const void *)((const char *)p->snap +
-							  p->snap->routes_off);
+	        (const struct snap_route *)(const void *)((const char *)p->snap +
+	                                                  p->snap->routes_off);
 	const struct snap_route *r;
 
 	if (cr->route >= p->snap->route_count || cr->upstream >= p->up_count)

@@ -79,10 +79,11 @@ static void receiving_set(struct conn *c, bool now)
 	c->receiving = now;
 }
 
-/* One receive at a time can stop at every block, which a long body for a slow client needs; and while
- * the connection is idle the same receive watches for its end. A multishot receive saves arming it for
- * each response, but the kernel may fill many blocks before we see the first. So it is for connections
- * whose responses are short, and for no more of them than the slab can bear all at once. */
+/* One receive at a time can stop at every block, which a long body for a slow client needs; and
+ * while the connection is idle the same receive watches for its end. A multishot receive saves
+ * arming it for each response, but the kernel may fill many blocks before we see the first. So it
+ * is for connections whose responses are short, and for no more of them than the slab can bear all
+ * at once. */
 static void burst_set(struct conn *c, bool want)
 {
 	struct upstreams *u = c->addr->up->all;
@@ -175,7 +176,7 @@ static void recv_result(struct conn *c, uint32_t block, int result)
 			conn_close(c);
 		else
 			client_bytes(c, block,
-				     span_of(down_at(link_down(s), block), (size_t)result));
+			             span_of(down_at(link_down(s), block), (size_t)result));
 	} else if (result == -ENOBUFS) {
 		recv_dry(c);
 	} else if (result != -ECANCELED && result != -EINTR) {
@@ -313,8 +314,7 @@ enum status conn_open(struct address *a, struct exchange *x)
 	a->busy++;
 	a->connects++;
 	loop_connect(u->ctl->loop, &c->connect_op, c->fd, (const struct sockaddr *)&a->sa,
-		     a->sa_len);
-	loop_timer_set(u->ctl->loop, &c->timer,
-		       now_ns + a->up->cfg.connect_timeout_ms * NS_PER_MS);
+	             a->sa_len);
+	loop_timer_set(u->ctl->loop, &c->timer, now_ns + a->up->cfg.connect_timeout_ms * NS_PER_MS);
 	return ST_OK;
 }

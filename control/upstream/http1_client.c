@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * HTTP/1.1 towards an origin (RFC 9112): sends a serialised head and body pieces straight out of the
- * up slabs, reads the response out of the blocks into which the kernel put it. */
+ * HTTP/1.1 towards an origin (RFC 9112): sends a serialised head and body pieces straight out of
+ * the up slabs, reads the response out of the blocks into which the kernel put it. */
 #include "control/upstream/conn.h"
 
 #include <errno.h>
@@ -65,8 +65,8 @@ static void iov_add_pieces(struct conn *c)
 		end = &p->next;
 		x->body_consumed = true;
 		if (x->chunked) {
-			p->frame_len = (uint8_t)snprintf(p->frame, sizeof(p->frame), "%x\r\n",
-							 p->len);
+			p->frame_len =
+			        (uint8_t)snprintf(p->frame, sizeof(p->frame), "%x\r\n", p->len);
 			iov_add(cl, p->frame, p->frame_len);
 		}
 		iov_add(cl, p->ptr, p->len);
@@ -162,10 +162,11 @@ void client_fail(struct conn *c, enum exchange_fail why)
 {
 	struct exchange *x = c->x;
 	struct client *cl = &c->client;
-	/* RFC 9110 9.2.2: again only where a second time does what one time does, or when the origin
-	 * cannot have seen the first. Only a pooled connection can have been closed meanwhile. */
+	/* RFC 9110 9.2.2: again only where a second time does what one time does, or when the
+	 * origin cannot have seen the first. Only a pooled connection can have been closed
+	 * meanwhile. */
 	bool again = why == EXCHANGE_BROKEN && c->reused && !cl->got_bytes && !x->retried &&
-		     !x->body_consumed && (x->idempotent || cl->sent == 0);
+	             !x->body_consumed && (x->idempotent || cl->sent == 0);
 
 	c->x = NULL;
 	x->conn = NULL;
@@ -248,9 +249,9 @@ static bool head_parsed(struct conn *c, const char *buf, size_t len)
 	if (h.status < 200)
 		return h.status != 101 && ++cl->interim <= INTERIM_MAX;
 	struct exchange_head eh = {
-		.head = &h,
-		.framing = http1_response_framing(&h.fields, h.minor, x->method, h.status),
-		.reused = c->reused,
+	        .head = &h,
+	        .framing = http1_response_framing(&h.fields, h.minor, x->method, h.status),
+	        .reused = c->reused,
 	};
 	cl->reusable = keep_alive(&h);
 	if (!body_begin(c, &eh.framing))
@@ -260,7 +261,8 @@ static bool head_parsed(struct conn *c, const char *buf, size_t len)
 	return true;
 }
 
-/* Adds to a head that comes in pieces; returns how many bytes belong to it, 0 when it is too long. */
+/* Adds to a head that comes in pieces; returns how many bytes belong to it, 0 when it is too long.
+ */
 static size_t head_append(struct conn *c, struct span in, bool *complete)
 {
 	struct client *cl = &c->client;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * A scripted origin for tests: a thread a connection, blocking calls. What it answers is in the path:
+ * A scripted origin for tests: a thread a connection, blocking calls. What it answers is in the
+ * path:
  *
  *   /fixed/N      200, Content-Length N         /chunked/N/C  chunks of C bytes
  *   /closed/N     until close                   /cut/N        Content-Length N, half of it comes

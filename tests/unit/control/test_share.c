@@ -181,13 +181,13 @@ static void kept_apart(void **state)
 {
 	struct rig *r = *state;
 	const struct rig_req reqs[] = {
-		{.path = "/store/9", .key = "k"},
-		{.path = "/store/9", .key = "k", .fields = "If-None-Match: \"x\"\r\n"},
-		{.path = "/store/9", .key = "k", .fields = "Range: bytes=0-1\r\n"},
-		{.path = "/store/9", .key = "k", .method = "HEAD"},
-		{.path = "/store/9", .key = "k2"},
-		{.path = "/store/9"},
-		{.path = "/store/9"},
+	        {.path = "/store/9", .key = "k"},
+	        {.path = "/store/9", .key = "k", .fields = "If-None-Match: \"x\"\r\n"},
+	        {.path = "/store/9", .key = "k", .fields = "Range: bytes=0-1\r\n"},
+	        {.path = "/store/9", .key = "k", .method = "HEAD"},
+	        {.path = "/store/9", .key = "k2"},
+	        {.path = "/store/9"},
+	        {.path = "/store/9"},
 	};
 
 	origin_gate(r->origin, false);
@@ -220,13 +220,13 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(many_share_one),
-		T(not_for_sharing),
-		T(joins_in_the_middle),
-		T(first_one_leaves),
-		T(not_across_a_purge),
-		T(kept_apart),
-		cmocka_unit_test(share_a_failure),
+	        T(many_share_one),
+	        T(not_for_sharing),
+	        T(joins_in_the_middle),
+	        T(first_one_leaves),
+	        T(not_across_a_purge),
+	        T(kept_apart),
+	        cmocka_unit_test(share_a_failure),
 	};
 
 	return cmocka_run_group_tests_name("share", tests, NULL, NULL);

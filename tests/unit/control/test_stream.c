@@ -31,7 +31,7 @@ static void long_download(void **state)
 {
 	struct rig *r = *state;
 	static const char *paths[] = {"/fixed/67108864", "/chunked/67108864/100000",
-				      "/closed/67108864", "/storechunk/67108864"};
+	                              "/closed/67108864", "/storechunk/67108864"};
 
 	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
 		struct ask *a = rig_ask(r, &(struct rig_req){.path = paths[i], .key = paths[i]});
@@ -89,7 +89,7 @@ static void slow_clients_leave_room(void **state)
 
 	for (uint32_t i = 0; i < N; i++)
 		a[i] = rig_ask(r, &(struct rig_req){
-					  .path = "/fixed/2000000", .hold = true, .core = i % 2});
+		                          .path = "/fixed/2000000", .hold = true, .core = i % 2});
 	for (uint32_t i = 0; i < N; i++)
 		RIG_UNTIL(r, a[i]->got > 0);
 	for (int i = 0; i < 100; i++)
@@ -142,11 +142,11 @@ struct up_case {
 static void upload_run(struct rig *r, const struct up_case *c)
 {
 	struct rig_req q = {
-		.method = "POST",
-		.path = "/echo",
-		.body_len = c->chunked ? UINT64_MAX : c->len,
-		.raw_body = true,
-		.core = c->chunked,
+	        .method = "POST",
+	        .path = "/echo",
+	        .body_len = c->chunked ? UINT64_MAX : c->len,
+	        .raw_body = true,
+	        .core = c->chunked,
 	};
 	struct ask *a = rig_ask(r, &q);
 	unsigned char data[16384];
@@ -168,7 +168,7 @@ static void upload_run(struct rig *r, const struct up_case *c)
 		rig_step(r);
 	RIG_UNTIL(r, a->done);
 	snprintf(want, sizeof(want), "%llu %llu", (unsigned long long)c->len,
-		 (unsigned long long)sum);
+	         (unsigned long long)sum);
 	assert_string_equal(a->start, want);
 	RIG_UNTIL(r, a->up_held == 0);
 	a->used = false;
@@ -178,9 +178,9 @@ static void uploads(void **state)
 {
 	struct rig *r = *state;
 	static const struct up_case cases[] = {
-		{1, 1, false},       {16384, 16384, false},     {100000, 7, false},
-		{8 << 20, 16384, false}, {1, 1, true},          {50000, 13, true},
-		{8 << 20, 16384, true},
+	        {1, 1, false},           {16384, 16384, false}, {100000, 7, false},
+	        {8 << 20, 16384, false}, {1, 1, true},          {50000, 13, true},
+	        {8 << 20, 16384, true},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
@@ -194,7 +194,7 @@ static void slow_origin(void **state)
 {
 	struct rig *r = *state;
 	struct rig_req q = {
-		.method = "PUT", .path = "/echo", .body_len = 16 << 20, .raw_body = true};
+	        .method = "PUT", .path = "/echo", .body_len = 16 << 20, .raw_body = true};
 	struct ask *a = rig_ask(r, &q);
 	static unsigned char data[16384];
 	uint64_t sent = 0;
@@ -247,8 +247,8 @@ static void body_and_length_disagree(void **state)
 static void early_answer(void **state)
 {
 	struct rig *r = *state;
-	struct rig_req q = {.method = "POST", .path = "/early", .body_len = 1 << 20,
-			    .raw_body = true};
+	struct rig_req q = {
+	        .method = "POST", .path = "/early", .body_len = 1 << 20, .raw_body = true};
 	struct ask *a = rig_ask(r, &q);
 	static unsigned char data[16384];
 
@@ -268,8 +268,7 @@ static void cancel_in_the_middle(void **state)
 {
 	struct rig *r = *state;
 	struct ask *a = rig_ask(r, &(struct rig_req){.path = "/fixed/50000000", .hold = true});
-	struct rig_req q = {
-		.method = "POST", .path = "/echo", .body_len = 1 << 20, .core = 1};
+	struct rig_req q = {.method = "POST", .path = "/echo", .body_len = 1 << 20, .core = 1};
 	struct ask *b = rig_ask(r, &q);
 	static unsigned char data[16384];
 
@@ -291,15 +290,15 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(long_download),
-		T(slow_client),
-		T(slow_clients_leave_room),
-		T(full_ring),
-		T(uploads),
-		T(slow_origin),
-		T(body_and_length_disagree),
-		T(early_answer),
-		T(cancel_in_the_middle),
+	        T(long_download),
+	        T(slow_client),
+	        T(slow_clients_leave_room),
+	        T(full_ring),
+	        T(uploads),
+	        T(slow_origin),
+	        T(body_and_length_disagree),
+	        T(early_answer),
+	        T(cancel_in_the_middle),
 	};
 
 	return cmocka_run_group_tests_name("stream", tests, NULL, NULL);
