@@ -80,7 +80,6 @@ static bool ack_advance(struct tcp *tcp, struct conn *c, const struct seg *s)
 	rtt_ack(tcp, c, s);
 	loss_ack(tcp, c, s->ack);
 	c->snd_una = s->ack;
-	c->tries = 0;
 	tx_acked(tcp, c, acked - (fin ? 1 : 0));
 	if (all)
 		c->rtx_ns = 0;
@@ -189,8 +188,7 @@ static enum counter_id unacceptable_input(struct tcp *tcp, struct conn *c, const
 	if (s->flags & TH_RST)
 		return CTR_drop_tcp_window;
 	/* A keep-alive probe knows as much of the connection as a segment in the window. */
-	if (s->seq == c->rcv_nxt - 1 && s->ack - c->snd_una <= conn_flight(c) &&
-	    s->flags & TH_ACK)
+	if (s->seq == c->rcv_nxt - 1 && s->ack - c->snd_una <= conn_flight(c) && s->flags & TH_ACK)
 		heard(tcp, c, s);
 	/* Data sent again must be acknowledged again; for the rest, a bound keeps two confused ends
 	 * from answering each other for ever. */
