@@ -287,6 +287,8 @@ void tcp_rx_consume(struct tcp *tcp, struct conn *c, size_t n)
 	uint32_t bytes = (uint32_t)n;
 
 	assert(n <= conn_rx_len(c));
+	if (n == 0)
+		return;
 	if (!c->rx) {
 		c->view += bytes;
 		c->view_len -= bytes;

@@ -21,7 +21,7 @@ static void wire_release(void *arg, uint64_t cookie)
 
 void wire_open(struct wire *w, const struct tcp_config *cfg, bool v6)
 {
-	struct nic_sim_config nic = {.buffers = 512};
+	struct nic_sim_config nic = {.buffers = 2048, .tx_queue = 1024};
 	struct tcp_config small;
 	struct tcp_env env = {.ctr = &w->ctr, .release = wire_release, .arg = w};
 
@@ -269,11 +269,11 @@ void wire_handshake(struct wire *w, const uint8_t *opts, uint32_t opts_len, uint
 void wire_data(struct wire *w, uint32_t seq, const void *data, uint32_t len)
 {
 	struct wire_seg s = {.seq = seq,
-			     .ack = w->ack,
-			     .wnd = 65535,
-			     .flags = TH_ACK | TH_PSH,
-			     .data = data,
-			     .len = len};
+	                     .ack = w->ack,
+	                     .wnd = 65535,
+	                     .flags = TH_ACK | TH_PSH,
+	                     .data = data,
+	                     .len = len};
 
 	wire_send(w, &s);
 }

@@ -12,8 +12,7 @@
 static struct wire wire;
 static uint8_t text[1 << 17];
 
-static const uint8_t opts_all[] = {2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0,
-				   0, 5, 0, 0,    0, 0, 1, 3,  3, 7};
+static const uint8_t opts_all[] = {2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 5, 0, 0, 0, 0, 1, 3, 3, 7};
 static const uint8_t opts_sack[] = {2, 4, 5, 0xb4, 1, 1, 4, 2};
 static const uint8_t opts_mss[] = {2, 4, 5, 0xb4};
 
@@ -89,17 +88,19 @@ static void test_burst(void **state)
 			uint32_t at = p >> (2 * i) & 3;
 
 			s[i] = (struct wire_seg){.seq = w->seq + 100 * at,
-						 .ack = w->ack,
-						 .wnd = 65535,
-						 .flags = TH_ACK,
-						 .data = text + 100 * at,
-						 .len = 100};
+			                         .ack = w->ack,
+			                         .wnd = 65535,
+			                         .flags = TH_ACK,
+			                         .data = text + 100 * at,
+			                         .len = 100};
 		}
 		w->no_read = p % 3 == 0;
 		wire_burst(w, s, 4);
 		w->no_read = false;
 		for (uint32_t i = 0; i < 4; i++)
 			wire_data(w, w->seq + 100 * i, text + 100 * i, 100);
+		tcp_wake(w->tcp, w->conn, 0);
+		wire_run(w);
 		assert_int_equal(w->rx_len, 400);
 		assert_memory_equal(w->rx, text, 400);
 		wire_close(w);
@@ -151,7 +152,7 @@ static void test_sack_sent(void **state)
 		for (uint32_t b = 0; b < got.parsed.sack_count; b++) {
 			assert_int_equal(get_u32(got.opts + 4 + 8 * b), w->seq + 200 * (i - b));
 			assert_int_equal(get_u32(got.opts + 8 + 8 * b),
-					 w->seq + 200 * (i - b) + 100);
+			                 w->seq + 200 * (i - b) + 100);
 		}
 	}
 	/* Grows the second: it becomes the freshest. */
@@ -434,6 +435,7 @@ static void test_delayed_ack(void **state)
 	assert_true(wire_take(w, &got));
 	assert_int_equal(got.len, 10);
 	assert_int_equal(got.ack, w->seq + 4);
+	w->seq += 4;
 	ack_with(w, w->ack + 10, 65535);
 	wire_advance(w, 100);
 	assert_false(wire_take(w, &got));
@@ -477,10 +479,12 @@ static void test_paws(void **state)
 	assert_true(wire_take(w, &got));
 	assert_int_equal(got.parsed.tsecr, 100);
 	/* Timestamps wrap. */
-	ts_data(w, w->seq + 10, 0x80000000u);
+	ts_data(w, w->seq + 10, 0x70000000u);
 	assert_int_equal(w->rx_len, 20);
-	ts_data(w, w->seq + 20, 5);
+	ts_data(w, w->seq + 20, 0xe0000000u);
 	assert_int_equal(w->rx_len, 40);
+	ts_data(w, w->seq + 40, 5);
+	assert_int_equal(w->rx_len, 50);
 	wire_close(w);
 }
 
@@ -596,8 +600,9 @@ static void test_sack_hostile(void **state)
 	static const struct {
 		int32_t lo, hi;
 	} blocks[] = {
-		{0, 100}, {-100, 50}, {100, 100}, {200, 100}, {100, 14601}, {15000, 16000},
-		{-2000, -1000}, {INT32_MIN, INT32_MAX}, {1, INT32_MIN},
+	        {0, 100},       {-100, 50},     {100, 100},     {200, 100},
+	        {100, 14601},   {15000, 16000}, {-2000, -1000}, {INT32_MIN, INT32_MAX},
+	        {1, INT32_MIN},
 	};
 	struct wire *w = &wire;
 
@@ -608,7 +613,7 @@ static void test_sack_hostile(void **state)
 	wire_drain(w);
 	for (size_t i = 0; i < ARRAY_LEN(blocks); i++)
 		sack_with(w, w->ack, w->ack + (uint32_t)blocks[i].lo,
-			  w->ack + (uint32_t)blocks[i].hi);
+		          w->ack + (uint32_t)blocks[i].hi);
 	assert_int_equal(w->conn->sacked_count, 0);
 	assert_int_equal(w->conn->dupacks, 0);
 	/* More runs than are remembered. */
@@ -712,27 +717,17 @@ static void test_tx_pools(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ooo_permutations),
-		cmocka_unit_test(test_burst),
-		cmocka_unit_test(test_overlap),
-		cmocka_unit_test(test_sack_sent),
-		cmocka_unit_test(test_ooo_bound),
-		cmocka_unit_test(test_fin_early),
-		cmocka_unit_test(test_window_receive),
-		cmocka_unit_test(test_persist),
-		cmocka_unit_test(test_window_scales),
-		cmocka_unit_test(test_mss),
-		cmocka_unit_test(test_gather),
-		cmocka_unit_test(test_room_event),
-		cmocka_unit_test(test_delayed_ack),
-		cmocka_unit_test(test_paws),
-		cmocka_unit_test(test_rto_backoff),
-		cmocka_unit_test(test_fast_retransmit),
-		cmocka_unit_test(test_two_holes),
-		cmocka_unit_test(test_sack_hostile),
-		cmocka_unit_test(test_slow_start),
-		cmocka_unit_test(test_no_rx_buf),
-		cmocka_unit_test(test_tx_pools),
+	        cmocka_unit_test(test_ooo_permutations), cmocka_unit_test(test_burst),
+	        cmocka_unit_test(test_overlap),          cmocka_unit_test(test_sack_sent),
+	        cmocka_unit_test(test_ooo_bound),        cmocka_unit_test(test_fin_early),
+	        cmocka_unit_test(test_window_receive),   cmocka_unit_test(test_persist),
+	        cmocka_unit_test(test_window_scales),    cmocka_unit_test(test_mss),
+	        cmocka_unit_test(test_gather),           cmocka_unit_test(test_room_event),
+	        cmocka_unit_test(test_delayed_ack),      cmocka_unit_test(test_paws),
+	        cmocka_unit_test(test_rto_backoff),      cmocka_unit_test(test_fast_retransmit),
+	        cmocka_unit_test(test_two_holes),        cmocka_unit_test(test_sack_hostile),
+	        cmocka_unit_test(test_slow_start),       cmocka_unit_test(test_no_rx_buf),
+	        cmocka_unit_test(test_tx_pools),
 	};
 
 	return cmocka_run_group_tests(tests, text_fill, NULL);

@@ -28,14 +28,14 @@ static void report(const struct rig *rig)
 		if (!a->used)
 			continue;
 		print_error("host %u tx %lu rx %lu open %d eof %d closed %d %s\n", a->host,
-			    (unsigned long)a->tx_done, (unsigned long)a->rx_done, a->opened, a->eof,
-			    a->closed, a->conn ? tcp_state_name(a->conn->state) : "-");
+		            (unsigned long)a->tx_done, (unsigned long)a->rx_done, a->opened, a->eof,
+		            a->closed, a->conn ? tcp_state_name(a->conn->state) : "-");
 	}
 	for (uint32_t i = 0; i < 2; i++)
 		for (uint32_t k = 0; k < CTR_COUNT; k++)
 			if (rig->host[i].ctr.v[k])
 				print_error("  %u %s %lu\n", i, counter_infos[k].id,
-					    (unsigned long)rig->host[i].ctr.v[k]);
+				            (unsigned long)rig->host[i].ctr.v[k]);
 }
 
 /* One connection; a and b bytes; checks that both ends got everything. */
@@ -100,10 +100,10 @@ static void test_impaired(void **state)
 		uint32_t seeds;
 		uint32_t bytes;
 	} cases[] = {
-		{10, 0, 0, 0, 20, 500000},    {50, 0, 0, 0, 20, 200000},
-		{200, 0, 0, 0, 20, 30000},    {0, 100, 0, 0, 5, 500000},
-		{0, 0, 300, 0, 10, 500000},   {0, 0, 0, 50, 10, 200000},
-		{20, 20, 100, 20, 40, 300000}, {100, 100, 500, 50, 40, 50000},
+	        {10, 0, 0, 0, 20, 500000},     {50, 0, 0, 0, 20, 200000},
+	        {200, 0, 0, 0, 20, 30000},     {0, 100, 0, 0, 5, 500000},
+	        {0, 0, 300, 0, 10, 500000},    {0, 0, 0, 50, 10, 200000},
+	        {20, 20, 100, 20, 40, 300000}, {100, 100, 500, 50, 40, 50000},
 	};
 	struct rig rig;
 
@@ -111,14 +111,15 @@ static void test_impaired(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
 		for (uint32_t seed = 0; seed < cases[i].seeds; seed++) {
 			struct rig_config cfg = {
-				.seed = 1000 * i + seed,
-				.loss_pm = cases[i].loss,
-				.dup_pm = cases[i].dup,
-				.reorder_pm = cases[i].reorder,
-				.corrupt_pm = cases[i].corrupt,
-				.v6 = seed & 1,
+			        .seed = 1000 * i + seed,
+			        .loss_pm = cases[i].loss,
+			        .dup_pm = cases[i].dup,
+			        .reorder_pm = cases[i].reorder,
+			        .corrupt_pm = cases[i].corrupt,
+			        .v6 = seed & 1,
 			};
-			struct app client = {.tx_total = cases[i].bytes, .tx_seed = 7, .rx_seed = 7};
+			struct app client = {
+			        .tx_total = cases[i].bytes, .tx_seed = 7, .rx_seed = 7};
 			struct app server = client;
 
 			client.use_refs = seed & 2;
@@ -135,7 +136,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_small),
 	        cmocka_unit_test(test_bulk),
-	    cmocka_unit_test(test_impaired),
+	        cmocka_unit_test(test_impaired),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

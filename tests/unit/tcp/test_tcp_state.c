@@ -42,23 +42,23 @@ static void test_handshake_options(void **state)
 		bool ts, sack, wscale;
 		uint8_t snd_wscale;
 	} cases[] = {
-		{{0}, 0, 536, false, false, false, 0},
-		{{OPT_MSS}, 4, 1460, false, false, false, 0},
-		{{2, 4, 0xff, 0xff}, 4, 1460, false, false, false, 0},
-		{{2, 4, 0x02, 0x18}, 4, 536, false, false, false, 0},
-		{{2, 4, 0, 64}, 4, 64, false, false, false, 0},
-		{{2, 4, 0, 1}, 4, 64, false, false, false, 0},
-		{{OPT_MSS, OPT_WS(0)}, 8, 1460, false, false, true, 0},
-		{{OPT_MSS, OPT_WS(7)}, 8, 1460, false, false, true, 7},
-		{{OPT_MSS, OPT_WS(14)}, 8, 1460, false, false, true, 14},
-		{{OPT_MSS, OPT_WS(255)}, 8, 1460, false, false, true, 14},
-		{{OPT_MSS, OPT_SACKOK}, 8, 1460, false, true, false, 0},
-		{{OPT_MSS, OPT_TS(5)}, 16, 1448, true, false, false, 0},
-		{{OPT_MSS, OPT_SACKOK, OPT_TS(5)}, 20, 1448, true, true, false, 0},
-		{{OPT_MSS, OPT_SACKOK, OPT_TS(5), OPT_WS(9)}, 24, 1448, true, true, true, 9},
-		{{OPT_MSS, OPT_TS(5), OPT_WS(9)}, 20, 1448, true, false, true, 9},
-		{{OPT_MSS, OPT_SACKOK, OPT_WS(3)}, 12, 1460, false, true, true, 3},
-		{{OPT_MSS, 77, 4, 1, 2, 0, 9, 9, 9}, 12, 1460, false, false, false, 0},
+	        {{0}, 0, 536, false, false, false, 0},
+	        {{OPT_MSS}, 4, 1460, false, false, false, 0},
+	        {{2, 4, 0xff, 0xff}, 4, 1460, false, false, false, 0},
+	        {{2, 4, 0x02, 0x18}, 4, 536, false, false, false, 0},
+	        {{2, 4, 0, 64}, 4, 64, false, false, false, 0},
+	        {{2, 4, 0, 1}, 4, 64, false, false, false, 0},
+	        {{OPT_MSS, OPT_WS(0)}, 8, 1460, false, false, true, 0},
+	        {{OPT_MSS, OPT_WS(7)}, 8, 1460, false, false, true, 7},
+	        {{OPT_MSS, OPT_WS(14)}, 8, 1460, false, false, true, 14},
+	        {{OPT_MSS, OPT_WS(255)}, 8, 1460, false, false, true, 14},
+	        {{OPT_MSS, OPT_SACKOK}, 8, 1460, false, true, false, 0},
+	        {{OPT_MSS, OPT_TS(5)}, 16, 1448, true, false, false, 0},
+	        {{OPT_MSS, OPT_SACKOK, OPT_TS(5)}, 20, 1448, true, true, false, 0},
+	        {{OPT_MSS, OPT_SACKOK, OPT_TS(5), OPT_WS(9)}, 24, 1448, true, true, true, 9},
+	        {{OPT_MSS, OPT_TS(5), OPT_WS(9)}, 20, 1448, true, false, true, 9},
+	        {{OPT_MSS, OPT_SACKOK, OPT_WS(3)}, 12, 1460, false, true, true, 3},
+	        {{OPT_MSS, 77, 4, 1, 2, 0, 9, 9, 9}, 12, 1460, false, false, false, 0},
 	};
 
 	(void)state;
@@ -84,7 +84,8 @@ static void test_handshake_options(void **state)
 		assert_int_equal(got.parsed.has_wscale, cases[k].wscale);
 		if (cases[k].ts)
 			assert_int_equal(got.parsed.tsecr, 5);
-		syn = (struct wire_seg){.seq = 1001, .ack = got.seq + 1, .wnd = 10, .flags = TH_ACK};
+		syn = (struct wire_seg){
+		        .seq = 1001, .ack = got.seq + 1, .wnd = 10, .flags = TH_ACK};
 		wire_send(&wire, &syn);
 		assert_non_null(wire.conn);
 		if (cases[k].len == 0 && i & 1)
@@ -103,10 +104,10 @@ static void test_malformed_options(void **state)
 		uint8_t len;
 		bool ok;
 	} cases[] = {
-		{{2, 4, 5, 0xb4}, 4, true},  {{2, 0, 1, 1}, 4, false},
-		{{2, 1, 1, 1}, 4, false},    {{1, 1, 1, 2}, 4, false},
-		{{8, 10, 1, 1}, 4, false},   {{0, 2, 0, 9}, 4, true},
-		{{2, 3, 1, 0}, 4, true},     {{1, 1, 1, 1, 3, 3, 4, 5}, 8, false},
+	        {{2, 4, 5, 0xb4}, 4, true}, {{2, 0, 1, 1}, 4, false},
+	        {{2, 1, 1, 1}, 4, false},   {{1, 1, 1, 2}, 4, false},
+	        {{8, 10, 1, 1}, 4, false},  {{0, 2, 0, 9}, 4, true},
+	        {{2, 3, 1, 0}, 4, true},    {{1, 1, 1, 1, 3, 3, 4, 5}, 8, false},
 	};
 
 	(void)state;
@@ -384,14 +385,14 @@ static void test_blind_attacks(void **state)
 		int32_t ack;
 		bool challenge, closed;
 	} cases[] = {
-		{TH_RST, 0, 0, false, true},       {TH_RST, 1, 0, true, false},
-		{TH_RST, 60000, 0, true, false},   {TH_RST, -1, 0, false, false},
-		{TH_RST, 70000, 0, false, false},  {TH_RST | TH_ACK, 0, 0, false, true},
-		{TH_SYN, 0, 0, true, false},       {TH_SYN, 100, 0, true, false},
-		{TH_SYN, 100000, 0, true, false},  {TH_SYN | TH_ACK, 0, 0, true, false},
-		{TH_ACK, 0, 1, true, false},       {TH_ACK, 0, 100000, true, false},
-		{TH_ACK, 0, -65535, false, false}, {TH_ACK, 0, -65600, true, false},
-		{0, 0, 0, false, false},           {TH_ACK, 70000, 0, true, false},
+	        {TH_RST, 0, 0, false, true},       {TH_RST, 1, 0, true, false},
+	        {TH_RST, 60000, 0, true, false},   {TH_RST, -1, 0, false, false},
+	        {TH_RST, 70000, 0, false, false},  {TH_RST | TH_ACK, 0, 0, false, true},
+	        {TH_SYN, 0, 0, true, false},       {TH_SYN, 100, 0, true, false},
+	        {TH_SYN, 100000, 0, true, false},  {TH_SYN | TH_ACK, 0, 0, true, false},
+	        {TH_ACK, 0, 1, true, false},       {TH_ACK, 0, 100000, true, false},
+	        {TH_ACK, 0, -65535, false, false}, {TH_ACK, 0, -65600, true, false},
+	        {0, 0, 0, false, false},           {TH_ACK, 70000, 0, true, false},
 	};
 
 	(void)state;
@@ -401,7 +402,7 @@ static void test_blind_attacks(void **state)
 		wire_open(&wire, NULL, false);
 		wire_handshake(&wire, NULL, 0, 0xffffff00);
 		wire_flags(&wire, cases[i].flags, wire.seq + (uint32_t)cases[i].seq,
-			   wire.ack + (uint32_t)cases[i].ack);
+		           wire.ack + (uint32_t)cases[i].ack);
 		assert_int_equal(wire.closed, cases[i].closed);
 		assert_int_equal(wire_take(&wire, &got), cases[i].challenge);
 		if (cases[i].challenge) {
@@ -453,9 +454,8 @@ static void test_time_wait_reuse(void **state)
 		uint8_t old_ts, new_ts; /* 0: none */
 		bool accepted;
 	} cases[] = {
-		{1002, 0, 0, false}, {1003, 0, 0, true},   {500, 0, 0, false},
-		{1003, 9, 0, true},  {500, 9, 10, true},   {5000, 9, 8, false},
-		{5000, 9, 9, true},  {500, 9, 9, false},
+	        {1002, 0, 0, false}, {1003, 0, 0, true},  {500, 0, 0, false}, {1003, 9, 0, true},
+	        {500, 9, 10, true},  {5000, 9, 8, false}, {5000, 9, 9, true}, {500, 9, 9, false},
 	};
 
 	(void)state;
@@ -615,27 +615,27 @@ static void test_config_limits(void **state)
 		size_t field;
 		uint32_t value;
 	} bad[] = {
-		{offsetof(struct tcp_config, max_conns), 15},
-		{offsetof(struct tcp_config, max_conns), (1 << 20) + 1},
-		{offsetof(struct tcp_config, max_syn_backlog), 0},
-		{offsetof(struct tcp_config, max_syn_backlog), 65},
-		{offsetof(struct tcp_config, rx_bufs), 0},
-		{offsetof(struct tcp_config, rx_buf_bytes), 4095},
-		{offsetof(struct tcp_config, rx_buf_bytes), (1 << 20) + 1},
-		{offsetof(struct tcp_config, tx_chunks), 0},
-		{offsetof(struct tcp_config, tx_refs), 0},
-		{offsetof(struct tcp_config, mss), 63},
-		{offsetof(struct tcp_config, initial_window), 0},
-		{offsetof(struct tcp_config, min_rto_ms), 0},
-		{offsetof(struct tcp_config, max_rto_ms), 199},
-		{offsetof(struct tcp_config, syn_retries), 17},
-		{offsetof(struct tcp_config, retries), 0},
-		{offsetof(struct tcp_config, delayed_ack_ms), 501},
-		{offsetof(struct tcp_config, keepalive_interval_ms), 0},
-		{offsetof(struct tcp_config, keepalive_probes), 0},
-		{offsetof(struct tcp_config, time_wait_ms), 0},
-		{offsetof(struct tcp_config, fin_wait_2_ms), 0},
-		{offsetof(struct tcp_config, persist_max_ms), 0},
+	        {offsetof(struct tcp_config, max_conns), 15},
+	        {offsetof(struct tcp_config, max_conns), (1 << 20) + 1},
+	        {offsetof(struct tcp_config, max_syn_backlog), 0},
+	        {offsetof(struct tcp_config, max_syn_backlog), 65},
+	        {offsetof(struct tcp_config, rx_bufs), 0},
+	        {offsetof(struct tcp_config, rx_buf_bytes), 4095},
+	        {offsetof(struct tcp_config, rx_buf_bytes), (1 << 20) + 1},
+	        {offsetof(struct tcp_config, tx_chunks), 0},
+	        {offsetof(struct tcp_config, tx_refs), 0},
+	        {offsetof(struct tcp_config, mss), 63},
+	        {offsetof(struct tcp_config, initial_window), 0},
+	        {offsetof(struct tcp_config, min_rto_ms), 0},
+	        {offsetof(struct tcp_config, max_rto_ms), 199},
+	        {offsetof(struct tcp_config, syn_retries), 17},
+	        {offsetof(struct tcp_config, retries), 0},
+	        {offsetof(struct tcp_config, delayed_ack_ms), 501},
+	        {offsetof(struct tcp_config, keepalive_interval_ms), 0},
+	        {offsetof(struct tcp_config, keepalive_probes), 0},
+	        {offsetof(struct tcp_config, time_wait_ms), 0},
+	        {offsetof(struct tcp_config, fin_wait_2_ms), 0},
+	        {offsetof(struct tcp_config, persist_max_ms), 0},
 	};
 	struct tcp_config cfg;
 	struct tcp_env env;
@@ -658,23 +658,15 @@ static void test_config_limits(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_handshake_options),
-		cmocka_unit_test(test_malformed_options),
-		cmocka_unit_test(test_no_connection),
-		cmocka_unit_test(test_syn_backlog),
-		cmocka_unit_test(test_syn_received),
-		cmocka_unit_test(test_close_active),
-		cmocka_unit_test(test_close_passive),
-		cmocka_unit_test(test_close_simultaneous),
-		cmocka_unit_test(test_close_lingers),
-		cmocka_unit_test(test_blind_attacks),
-		cmocka_unit_test(test_challenge_limit),
-		cmocka_unit_test(test_time_wait_reuse),
-		cmocka_unit_test(test_table_full),
-		cmocka_unit_test(test_abort),
-		cmocka_unit_test(test_keepalive),
-		cmocka_unit_test(test_open_simultaneous),
-		cmocka_unit_test(test_config_limits),
+	        cmocka_unit_test(test_handshake_options), cmocka_unit_test(test_malformed_options),
+	        cmocka_unit_test(test_no_connection),     cmocka_unit_test(test_syn_backlog),
+	        cmocka_unit_test(test_syn_received),      cmocka_unit_test(test_close_active),
+	        cmocka_unit_test(test_close_passive),     cmocka_unit_test(test_close_simultaneous),
+	        cmocka_unit_test(test_close_lingers),     cmocka_unit_test(test_blind_attacks),
+	        cmocka_unit_test(test_challenge_limit),   cmocka_unit_test(test_time_wait_reuse),
+	        cmocka_unit_test(test_table_full),        cmocka_unit_test(test_abort),
+	        cmocka_unit_test(test_keepalive),         cmocka_unit_test(test_open_simultaneous),
+	        cmocka_unit_test(test_config_limits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
