@@ -179,8 +179,9 @@ class Lab:
         for ns in (self.srv, self.cli):
             self.sh("ip", "netns", "add", ns)
             self.sh("ip", "-n", ns, "link", "set", "lo", "up")
-        self.sh("ip", "-n", self.srv, "link", "add", "front0", "type", "veth", "peer", "name",
-                "eth0", "netns", self.cli)
+        self.sh("ip", "-n", self.srv, "link", "add", "front0", "numrxqueues", "1", "numtxqueues", "1",
+                "type", "veth", "peer", "name", "eth0", "netns", self.cli, "numrxqueues", "1",
+                "numtxqueues", "1")
         for ns, dev, addr, addr6 in ((self.srv, "front0", KERNEL, "fd78::1"),
                                      (self.cli, "eth0", CLIENT, "fd78::2")):
             self.sh("ip", "-n", ns, "addr", "add", addr + "/24", "dev", dev)
