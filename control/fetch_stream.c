@@ -103,8 +103,7 @@ void fetch_stream_free(struct fetch *f)
 {
 	struct down_owner *o = f->owner;
 
-	if (o != NULL)
-		o->arg = NULL;
+	f->ended = true; /* what comes free below resumes nothing */
 	for (; f->chunk_count > 0; f->chunk_count--, f->chunk_first++)
 		down_unref(down_of(f), fetch_chunk(f, f->chunk_first)->block);
 	gather_close(f);
@@ -113,6 +112,12 @@ void fetch_stream_free(struct fetch *f)
 	f->head_block = CHAN_NO_BLOCK;
 	free(f->chunks);
 	f->owner = NULL;
+	if (o == NULL)
+		return;
+	/* Blocks that cores still hold need an owner to count down on. */
+	o->arg = NULL;
+	if (o->live == 0)
+		free(o);
 }
 
 /* --- head --- */

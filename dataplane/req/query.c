@@ -89,6 +89,8 @@ static uint32_t cache_rows(struct core *core, const struct chan_msg *q, unsigned
 		}
 		struct object row = *o;
 		row.fields_len = 0;
+		row.etag_len = 0;
+		row.last_modified_len = 0;
 		memcpy(at + len, &row, sizeof(row));
 		memcpy(at + len + sizeof(row), object_key(o).ptr, o->key_len);
 		len += (uint32_t)bytes;

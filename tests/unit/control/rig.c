@@ -1,0 +1,536 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "rig.h"
+
+#include "lib/chan_attach.h"
+#include "lib/doorbell.h"
+#include "lib/hash.h"
+#include "lib/log.h"
+
+#include <unistd.h>
+#include <sys/socket.h>
+
+#define WINDOW_BLOCKS 16u
+
+static const char config_text[] = "listeners: [{address: 192.0.2.1}]\n"
+				  "ports: [{type: tap, interface: t0, cores: [0, 1]}]\n"
+				  "node: testnode\n"
+				  "run_dir: %s\n"
+				  "limits: {response_head_bytes: 8192}\n"
+				  "upstreams: [{name: o, addresses: [\"127.0.0.1:%u\"]%s}]\n"
+				  "routes: [{upstream: o}]\n";
+
+static void core_start(struct rig *r, uint32_t i)
+{
+	struct rig_core *c = &r->core[i];
+
+	chan_port_core(&r->chan, i, &c->port);
+	c->port.ring_fd = r->wait_fd;
+	c->port.wait_fd = r->ring_fds[i];
+	chan_slab_init(&c->up, chan_up_base(&r->chan, i), r->geo.up_block_bytes, r->geo.up_blocks);
+	c->up_mine = calloc(r->geo.up_blocks, 1);
+	c->up_slot = calloc(r->geo.up_blocks, sizeof(*c->up_slot));
+	c->down_refs = calloc(r->geo.down_blocks, sizeof(*c->down_refs));
+	c->asks = calloc(RIG_ASKS, sizeof(*c->asks));
+	c->down_held = 0;
+}
+
+void rig_dataplane_start(struct rig *r)
+{
+	assert_int_equal(chan_create(&r->chan, &r->geo, false), ST_OK);
+	assert_int_equal(attach_listen(r->path, &r->listener), ST_OK);
+	assert_int_equal(doorbell_create(&r->wait_fd), ST_OK);
+	for (uint32_t i = 0; i < RIG_CORES; i++) {
+		assert_int_equal(doorbell_create(&r->ring_fds[i]), ST_OK);
+		core_start(r, i);
+	}
+	r->sock = -1;
+	r->attached = false;
+}
+
+static void sock_close(struct rig *r)
+{
+	if (r->sock >= 0)
+		close(r->sock);
+	r->sock = -1;
+	r->attached = false;
+}
+
+void rig_dataplane_kill(struct rig *r)
+{
+	sock_close(r);
+	close(r->listener);
+	close(r->wait_fd);
+	for (uint32_t i = 0; i < RIG_CORES; i++) {
+		struct rig_core *c = &r->core[i];
+
+		close(r->ring_fds[i]);
+		chan_slab_destroy(&c->up);
+		free(c->up_mine);
+		free(c->up_slot);
+		free(c->down_refs);
+		free(c->asks);
+	}
+	chan_close(&r->chan);
+}
+
+/* Control is away: blocks that it had come back, tickets are void. */
+void rig_sock_break(struct rig *r)
+{
+	sock_close(r);
+	for (uint32_t i = 0; i < RIG_CORES; i++) {
+		struct rig_core *c = &r->core[i];
+
+		for (uint32_t b = 0; b < r->geo.up_blocks; b++) {
+			if (c->up_mine[b])
+				chan_block_put(&c->up, b);
+			c->up_mine[b] = 0;
+		}
+		for (uint32_t s = 0; s < RIG_ASKS; s++)
+			c->asks[s].used = false;
+	}
+}
+
+void rig_push(struct rig *r, uint32_t core, const struct chan_msg *m)
+{
+	struct chan_msg *slot;
+
+	while ((slot = chan_slot(&r->core[core].port)) == NULL)
+		rig_step(r);
+	*slot = *m;
+	chan_push(&r->core[core].port);
+}
+
+static void release(struct rig *r, uint32_t core, uint32_t block)
+{
+	struct rig_core *c = &r->core[core];
+	struct chan_msg m = {.type = CHAN_RELEASE, .code = 1, .block = CHAN_NO_BLOCK};
+
+	c->down_refs[block]--;
+	c->down_held -= c->down_refs[block] == 0;
+	m.blocks[0] = block;
+	rig_push(r, core, &m);
+}
+
+void rig_release_all(struct rig *r, uint32_t core)
+{
+	struct rig_core *c = &r->core[core];
+
+	for (uint32_t b = 0; b < r->geo.down_blocks; b++)
+		while (c->down_refs[b] > 0)
+			release(r, core, b);
+}
+
+static void sync_send(struct rig *r, uint32_t core)
+{
+	struct rig_core *c = &r->core[core];
+	struct chan_msg sync = {.type = CHAN_SYNC, .block = CHAN_NO_BLOCK, .n = r->epoch};
+	struct chan_msg held = {.type = CHAN_HELD, .block = CHAN_NO_BLOCK};
+
+	chan_drain(&c->port);
+	rig_push(r, core, &sync);
+	for (uint32_t b = 0; b < r->geo.down_blocks; b++) {
+		for (uint32_t i = 0; i < c->down_refs[b]; i++) {
+			if (held.code == CHAN_RELEASE_MAX) {
+				rig_push(r, core, &held);
+				held.code = 0;
+			}
+			held.blocks[held.code++] = b;
+		}
+	}
+	held.flags = CHAN_F_END;
+	rig_push(r, core, &held);
+	chan_flush(&c->port);
+}
+
+static void hello(struct rig *r)
+{
+	struct attach_msg m = {
+		.type = ATTACH_HELLO,
+		.n = r->chan.hdr->generation,
+		.epoch = ++r->epoch,
+		.fd_count = RIG_CORES + 2,
+	};
+	int fds[RIG_CORES + 2] = {r->chan.shm.fd, r->wait_fd};
+
+	for (uint32_t i = 0; i < RIG_CORES; i++)
+		fds[2 + i] = r->ring_fds[i];
+	r->chan.hdr->attach_epoch = r->epoch;
+	assert_int_equal(attach_send(r->sock, &m, fds), ST_OK);
+	r->attached = true;
+	for (uint32_t i = 0; !r->no_sync && i < RIG_CORES; i++)
+		sync_send(r, i);
+}
+
+static void snapshot_take(struct rig *r)
+{
+	int fds[ATTACH_MAX_FDS];
+	struct attach_msg m;
+
+	if (r->sock < 0 || attach_recv(r->sock, &m, fds) != ST_OK)
+		return;
+	for (uint32_t i = 0; i < m.fd_count; i++)
+		close(fds[i]);
+	if (m.type != ATTACH_SNAPSHOT)
+		return;
+	r->snapshots++;
+	m.type = r->refuse_snapshots ? ATTACH_SNAPSHOT_BAD : ATTACH_SNAPSHOT_OK;
+	m.fd_count = 0;
+	snprintf(m.text, sizeof(m.text), "because");
+	attach_send(r->sock, &m, NULL);
+}
+
+/* --- answers --- */
+
+static void block_take(struct rig *r, uint32_t core, const struct chan_msg *m, bool hold)
+{
+	struct rig_core *c = &r->core[core];
+
+	if (m->block == CHAN_NO_BLOCK)
+		return;
+	c->down_held += c->down_refs[m->block]++ == 0;
+	c->down_held_max = max_u32(c->down_held_max, c->down_held);
+	if (!hold)
+		release(r, core, m->block);
+}
+
+static struct ask *ask_of(struct rig *r, uint32_t core, const struct chan_ticket *t)
+{
+	struct ask *a;
+
+	if (t->core != core || t->epoch != r->epoch || t->slot >= RIG_ASKS)
+		return NULL;
+	a = &r->core[core].asks[t->slot];
+	return a->used && a->seq == t->seq ? a : NULL;
+}
+
+static void take_head(struct ask *a, const struct chan_msg *m, const void *p)
+{
+	assert_non_null(p);
+	assert_true(object_head_valid(p, m->len));
+	assert_int_equal(m->off % 8, 0);
+	memcpy(&a->head, p, sizeof(a->head));
+	struct span f = object_fields(p);
+	memcpy(a->fields, f.ptr, f.len);
+	a->fields[f.len] = '\0';
+	a->heads++;
+	a->flags_shared = (m->flags & CHAN_F_SHARED) != 0;
+	a->flags_fill = (m->flags & CHAN_F_FILL) != 0;
+	a->flags_reused = (m->flags & CHAN_F_REUSED) != 0;
+}
+
+static void take_body(struct ask *a, const struct chan_msg *m, const unsigned char *p)
+{
+	a->bodies++;
+	assert_int_equal(a->heads, 1);
+	for (uint32_t i = 0; i < m->len; i++) {
+		if (!a->raw_body && p[i] != origin_byte(a->got + i))
+			a->bad = true;
+		if (a->got + i < sizeof(a->start) - 1)
+			a->start[a->got + i] = (char)p[i];
+	}
+	a->got += m->len;
+	a->aborted = (m->flags & CHAN_F_ABORT) != 0;
+}
+
+static void take_answer(struct rig *r, uint32_t core, const struct chan_msg *m)
+{
+	struct ask *a = ask_of(r, core, &m->ticket);
+	const void *p = m->block == CHAN_NO_BLOCK ? NULL
+						  : chan_peer_bytes(&r->core[core].port, m);
+
+	assert_true(m->block == CHAN_NO_BLOCK || p != NULL);
+	if (a != NULL) {
+		assert_false(a->done);
+		if (m->type == CHAN_HEAD)
+			take_head(a, m, p);
+		else if (m->type == CHAN_BODY)
+			take_body(a, m, p);
+		else
+			a->fail = m->code;
+		a->done = m->type == CHAN_FAIL || (m->flags & CHAN_F_END) != 0;
+	}
+	block_take(r, core, m, a != NULL && a->hold);
+}
+
+static void take_release(struct rig *r, uint32_t core, const struct chan_msg *m)
+{
+	struct rig_core *c = &r->core[core];
+
+	for (uint32_t i = 0; i < m->code; i++) {
+		uint32_t b = m->blocks[i];
+
+		if (b >= r->geo.up_blocks || !c->up_mine[b]) {
+			r->foreign++;
+			continue;
+		}
+		c->up_mine[b] = 0;
+		c->asks[c->up_slot[b]].up_held--;
+		chan_block_put(&c->up, b);
+	}
+}
+
+static void take_question(struct rig *r, uint32_t core, const struct chan_msg *m)
+{
+	struct rig_core *c = &r->core[core];
+	struct chan_msg answer = {
+		.type = CHAN_RESULT,
+		.ticket = m->ticket,
+		.block = CHAN_NO_BLOCK,
+		.n = m->type == CHAN_PURGE ? 3 : m->n + 1,
+	};
+
+	c->last_query = *m;
+	c->purges += m->type == CHAN_PURGE;
+	block_take(r, core, m, false);
+	rig_push(r, core, &answer);
+}
+
+static void core_step(struct rig *r, uint32_t core)
+{
+	struct rig_core *c = &r->core[core];
+	struct chan_msg m;
+
+	while (!c->paused && chan_recv(&c->port, &m)) {
+		chan_rx_done(&c->port);
+		switch (m.type) {
+		case CHAN_HEAD:
+		case CHAN_BODY:
+		case CHAN_FAIL:
+			take_answer(r, core, &m);
+			break;
+		case CHAN_RELEASE:
+			take_release(r, core, &m);
+			break;
+		case CHAN_PURGE:
+		case CHAN_QUERY:
+			take_question(r, core, &m);
+			break;
+		default:
+			c->last_query = m;
+		}
+	}
+	chan_flush(&c->port);
+}
+
+void rig_step(struct rig *r)
+{
+	if (r->sock < 0) {
+		r->sock = accept4(r->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		if (r->sock >= 0)
+			hello(r);
+	}
+	for (uint32_t i = 0; r->attached && i < RIG_CORES; i++)
+		core_step(r, i);
+	snapshot_take(r);
+	loop_once(r->ctl.loop, NS_PER_MS / 2);
+}
+
+void rig_attach(struct rig *r)
+{
+	RIG_UNTIL(r, chan_server_attached(r->ctl.chan));
+}
+
+/* --- questions --- */
+
+uint32_t rig_slot(const struct rig_core *c, const struct ask *a)
+{
+	return (uint32_t)(a - c->asks);
+}
+
+static struct ask *ask_new(struct rig_core *c)
+{
+	for (uint32_t i = 0; i < RIG_ASKS; i++) {
+		struct ask *a = &c->asks[i];
+
+		if (a->used && !a->done)
+			continue;
+		if (a->up_held > 0)
+			continue;
+		if (a->used)
+			continue; /* the test still looks at it */
+		memset(a, 0, sizeof(*a));
+		a->used = true;
+		a->seq = ++c->seq;
+		return a;
+	}
+	fail_msg("no slot left");
+	return NULL;
+}
+
+static uint32_t up_get(struct rig *r, uint32_t core, struct ask *a)
+{
+	struct rig_core *c = &r->core[core];
+	uint32_t b;
+
+	while ((b = chan_block_get(&c->up)) == CHAN_NO_BLOCK)
+		rig_step(r);
+	c->up_mine[b] = 1;
+	c->up_slot[b] = (uint16_t)rig_slot(c, a);
+	a->up_held++;
+	return b;
+}
+
+static struct chan_ticket ticket_of(struct rig *r, uint32_t core, const struct ask *a)
+{
+	return (struct chan_ticket){
+		.epoch = r->epoch,
+		.core = (uint16_t)core,
+		.slot = (uint16_t)rig_slot(&r->core[core], a),
+		.seq = a->seq,
+	};
+}
+
+static char *text_put(char *at, const char *s)
+{
+	size_t n = strlen(s);
+
+	memcpy(at, s, n);
+	return at + n;
+}
+
+static uint32_t request_write(struct rig *r, const struct rig_req *q, void *block)
+{
+	const char *method = q->method != NULL ? q->method : "GET";
+	const char *fields = q->fields != NULL ? q->fields : "Accept: */*\r\n";
+	const char *key = q->key != NULL ? q->key : "";
+	struct hash128 h = hash128(key, strlen(key), 1);
+	struct chan_request *cr = block;
+	char *at = (char *)(cr + 1);
+
+	*cr = (struct chan_request){
+		.snapshot_id = q->snapshot_id != 0 ? q->snapshot_id : r->ctl.snapshot->id,
+		.body_len = q->body_len,
+		.key_lo = h.lo,
+		.key_hi = h.hi,
+		.client_addr = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 9},
+		.minor = 1,
+		.flags = (uint16_t)((q->key != NULL ? CHAN_REQ_COLLAPSE | CHAN_REQ_STORE : 0) |
+				    (q->body_len == UINT64_MAX ? CHAN_REQ_CHUNKED : 0)),
+		.key_len = (uint16_t)strlen(key),
+		.method_len = (uint16_t)strlen(method),
+		.host_len = 11,
+		.target_len = (uint32_t)strlen(q->path),
+		.fields_len = (uint32_t)strlen(fields),
+	};
+	at = text_put(at, key);
+	at = text_put(at, method);
+	at = text_put(at, "example.org");
+	at = text_put(at, q->path);
+	at = text_put(at, fields);
+	return (uint32_t)(at - (char *)block);
+}
+
+struct ask *rig_ask(struct rig *r, const struct rig_req *q)
+{
+	struct rig_core *c = &r->core[q->core];
+	struct ask *a = ask_new(c);
+	struct chan_msg m = {.type = CHAN_REQUEST, .flags = q->body_len == 0 ? CHAN_F_END : 0};
+
+	a->hold = q->hold;
+	a->raw_body = q->raw_body;
+	m.block = up_get(r, q->core, a);
+	m.ticket = ticket_of(r, q->core, a);
+	m.len = request_write(r, q, chan_block_at(&c->up, m.block));
+	rig_push(r, q->core, &m);
+	return a;
+}
+
+void rig_cancel(struct rig *r, uint32_t core, struct ask *a)
+{
+	struct chan_msg m = {.type = CHAN_CANCEL, .block = CHAN_NO_BLOCK};
+
+	m.ticket = ticket_of(r, core, a);
+	rig_push(r, core, &m);
+}
+
+bool rig_body(struct rig *r, uint32_t core, struct ask *a, const void *data, uint32_t len, bool end)
+{
+	struct chan_msg m = {.type = CHAN_BODY, .flags = end ? CHAN_F_END : 0, .len = len};
+	struct rig_core *c = &r->core[core];
+
+	if (a->up_held >= WINDOW_BLOCKS || c->up.free_count == 0)
+		return false;
+	m.ticket = ticket_of(r, core, a);
+	m.block = CHAN_NO_BLOCK;
+	if (len > 0) {
+		m.block = up_get(r, core, a);
+		memcpy(chan_block_at(&c->up, m.block), data, len);
+	}
+	rig_push(r, core, &m);
+	return true;
+}
+
+uint32_t rig_requests(struct rig *r)
+{
+	return origin_requests(r->origin);
+}
+
+/* --- start and stop --- */
+
+static void config_make(struct rig *r, const char *extra)
+{
+	struct config_error err;
+	char text[2048];
+	FILE *f;
+
+	snprintf(text, sizeof(text), config_text, r->dir, origin_port(r->origin), extra);
+	snprintf(r->conf, sizeof(r->conf), "%s/sluice.yaml", r->dir);
+	f = fopen(r->conf, "w");
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+	if (config_load(r->conf, &r->ctl.config, &err) != ST_OK ||
+	    snapshot_build(r->ctl.config, &r->ctl.snapshot, &err) != ST_OK)
+		fail_msg("%s", err.text);
+}
+
+struct rig *rig_new(const char *extra)
+{
+	struct rig *r = calloc(1, sizeof(*r));
+	struct loop_config lc = {.entries = 256};
+	struct control *ctl = &r->ctl;
+
+	log_set_level(LOG_ERROR);
+	http1_init(NULL);
+	snprintf(r->dir, sizeof(r->dir), "/tmp/sluice-unit-XXXXXX");
+	assert_non_null(mkdtemp(r->dir));
+	r->origin = origin_start();
+	config_make(r, extra);
+	ctl->config_path = r->conf;
+	snprintf(r->path, sizeof(r->path), "%s/dataplane.sock", r->dir);
+	r->geo = (struct chan_geometry){
+		.cores = RIG_CORES,
+		.ring_entries = 256,
+		.up_block_bytes = 16384,
+		.up_blocks = 64,
+		.down_block_bytes = 16384,
+		.down_blocks = 512,
+	};
+	rig_dataplane_start(r);
+	assert_int_equal(loop_create(&ctl->loop, &lc), ST_OK);
+	assert_int_equal(upstreams_create(ctl, &ctl->upstreams), ST_OK);
+	assert_int_equal(fetcher_create(ctl, &ctl->fetcher), ST_OK);
+	assert_int_equal(fetcher_plan_add(ctl->fetcher, ctl->snapshot, ctl->config), ST_OK);
+	fetcher_plan_commit(ctl->fetcher);
+	assert_int_equal(chan_server_start(ctl, &ctl->chan), ST_OK);
+	return r;
+}
+
+void rig_free(struct rig *r)
+{
+	struct control *ctl = &r->ctl;
+
+	assert_int_equal(r->foreign, 0);
+	chan_server_stop(ctl->chan);
+	fetcher_destroy(ctl->fetcher);
+	upstreams_destroy(ctl->upstreams);
+	loop_destroy(ctl->loop);
+	free(ctl->snapshot);
+	config_free(ctl->config);
+	rig_dataplane_kill(r);
+	origin_stop(r->origin);
+	unlink(r->path);
+	unlink(r->conf);
+	rmdir(r->dir);
+	free(r);
+}
