@@ -342,9 +342,10 @@ static enum counter_id conn_input(struct tcp *tcp, struct conn *c, struct seg *s
 	return verdict;
 }
 
-static enum counter_id segment_input(struct tcp *tcp, struct seg *s, const struct conn_key *key)
+static enum counter_id segment_input(struct tcp *tcp, struct seg *s, const struct conn_key *key,
+                                     uint32_t hash)
 {
-	struct conn *c = conn_lookup(tcp, key, conn_hash(tcp, key));
+	struct conn *c = conn_lookup(tcp, key, hash);
 
 	if (!c)
 		return listen_input(tcp, s, key);
@@ -357,16 +358,53 @@ static enum counter_id segment_input(struct tcp *tcp, struct seg *s, const struc
 	return conn_input(tcp, c, s);
 }
 
+static void packet_input(struct tcp *tcp, const struct pkt *pkt, const struct conn_key *key,
+                         uint32_t hash)
+{
+	enum counter_id verdict = CTR_drop_tcp_header;
+	struct seg s;
+
+	if (likely(seg_read(pkt, &s)))
+		verdict = segment_input(tcp, &s, key, hash);
+	counter_inc(tcp->ctr, verdict);
+}
+
 void tcp_input(struct tcp *tcp, struct pkt *pkt, uint64_t now_ns)
 {
 	struct conn_key key;
-	struct seg s;
 
 	tcp->now_ns = now_ns;
 	key_read(pkt, pkt->data + pkt->l4_off, &key);
-	if (!seg_read(pkt, &s)) {
-		counter_inc(tcp->ctr, CTR_drop_tcp_header);
+	packet_input(tcp, pkt, &key, conn_hash(tcp, &key));
+}
+
+/* The first connection of the bucket is nearly always the one. */
+static void conn_prefetch(const struct tcp *tcp, uint32_t hash)
+{
+	uint32_t at = tcp->buckets[hash & tcp->bucket_mask];
+	const char *c;
+
+	if (at == 0)
 		return;
+	c = pool_at(&tcp->conns, at - 1);
+	for (uint32_t line = 0; line < 5; line++)
+		__builtin_prefetch(c + line * CACHE_LINE, 1);
+}
+
+void tcp_input_burst(struct tcp *tcp, struct pkt *pkts, unsigned n, uint64_t now_ns)
+{
+	struct conn_key keys[NIC_BURST];
+	uint32_t hashes[NIC_BURST];
+
+	assert(n <= NIC_BURST);
+	tcp->now_ns = now_ns;
+	for (unsigned i = 0; i < n; i++) {
+		key_read(&pkts[i], pkts[i].data + pkts[i].l4_off, &keys[i]);
+		hashes[i] = conn_hash(tcp, &keys[i]);
+		__builtin_prefetch(&tcp->buckets[hashes[i] & tcp->bucket_mask]);
 	}
-	counter_inc(tcp->ctr, segment_input(tcp, &s, &key));
+	for (unsigned i = 0; i < n; i++)
+		conn_prefetch(tcp, hashes[i]);
+	for (unsigned i = 0; i < n; i++)
+		packet_input(tcp, &pkts[i], &keys[i], hashes[i]);
 }
