@@ -286,7 +286,7 @@ static double instructions(const char *self)
 
 		snprintf(cmd, sizeof(cmd),
 			 "valgrind --tool=callgrind --callgrind-out-file=/dev/null "
-			 "--toggle-collect=timed_round '%s' --rounds %d 2>&1",
+			 "--toggle-collect='timed_round*' '%s' --rounds %d 2>&1",
 			 self, i == 0 ? 50 : 150);
 		p = popen(cmd, "r");
 		if (p == NULL)
