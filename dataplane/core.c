@@ -57,12 +57,13 @@ static void tcp_settings(const struct config *cfg, struct tcp_config *out)
 
 	tcp_config_default(out);
 	out->max_conns = lim->connections;
-	out->max_syn_backlog = lim->syn_backlog;
+	out->max_syn_backlog = min_u32(lim->syn_backlog, lim->connections);
 	out->rx_bufs = lim->rx_buffers;
 	out->rx_buf_bytes = lim->rx_buffer_bytes;
 	/* A chunk holds several small answers; an answer in flight needs a few descriptors. */
 	out->tx_chunks = lim->connections / 2 + 4096;
-	out->tx_refs = lim->connections + 8 * cfg->memory.down_blocks + 4096;
+	out->tx_refs = (uint32_t)min_u64(
+		lim->connections + 8ull * cfg->memory.down_blocks + 4096, 1u << 24);
 	out->initial_window = t->initial_window;
 	out->min_rto_ms = t->min_rto_ms;
 	out->max_rto_ms = t->max_rto_ms;
@@ -70,7 +71,7 @@ static void tcp_settings(const struct config *cfg, struct tcp_config *out)
 	out->keepalive_idle_ms = t->keepalive_idle_ms;
 	out->keepalive_interval_ms = t->keepalive_interval_ms;
 	out->keepalive_probes = t->keepalive_probes;
-	out->time_wait_ms = t->time_wait_ms;
+	out->time_wait_ms = max_u32(t->time_wait_ms, 1);
 	out->syn_retries = t->syn_retries;
 	out->retries = t->retries;
 }
@@ -199,8 +200,7 @@ void core_rx(struct core *core)
 		return;
 	core->did += n;
 	n = net_input(core->net, pkts, n, core->now_ns);
-	for (unsigned i = 0; i < n; i++)
-		tcp_input(core->tcp, &pkts[i], core->now_ns);
+	tcp_input_burst(core->tcp, pkts, n, core->now_ns);
 	core_ready(core);
 	/* Only now: until here, payload was lent to connections and parsed where it lay. */
 	if (n > 0)

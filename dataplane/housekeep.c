@@ -75,7 +75,7 @@ static void drain_step(struct core *core)
 		}
 		if (late) {
 			tcp_abort(core->tcp, conn);
-		} else if (tcp_owner(conn) == NULL && tcp_rx(conn).len == 0) {
+		} else if (req_of(conn) == NULL && tcp_rx(conn).len == 0) {
 			counter_inc(core->ctr, CTR_shed_draining);
 			tcp_close(core->tcp, conn, core->now_ns);
 		}

@@ -5,6 +5,18 @@
 
 #define REQ_RUN_MAX 64u /* pipelined requests in one turn of a connection */
 
+static uint32_t served_get(const struct conn *conn)
+{
+	uintptr_t word = (uintptr_t)tcp_owner(conn);
+
+	return word & 1 ? (uint32_t)(word >> 1) : 0;
+}
+
+static void served_set(struct conn *conn, uint32_t served)
+{
+	tcp_set_owner(conn, (void *)((uintptr_t)served << 1 | 1));
+}
+
 struct req *req_get(struct core *core, struct conn *conn)
 {
 	struct req *req = pool_get(&core->reqs);
@@ -14,6 +26,7 @@ struct req *req_get(struct core *core, struct conn *conn)
 	/* The condition's text is long and says itself how much of it counts. */
 	memset(req, 0, offsetof(struct req, cond.text));
 	req->conn = conn;
+	req->served = served_get(conn);
 	req->slot = UINT32_MAX;
 	req->head_block = CHAN_NO_BLOCK;
 	tcp_set_owner(conn, req);
@@ -44,11 +57,13 @@ static void req_again(struct core *core, struct req *req)
 {
 	struct conn *conn = req->conn;
 	uint32_t served = req->served + 1;
+	bool fin = req->fin;
 
 	req_let_go(core, req);
 	memset(req, 0, offsetof(struct req, cond.text));
 	req->conn = conn;
 	req->served = served;
+	req->fin = fin;
 	req->slot = UINT32_MAX;
 	req->head_block = CHAN_NO_BLOCK;
 }
@@ -101,7 +116,7 @@ static void send_timeout(struct core *core, struct req *req)
 void req_timeout(void *arg, struct conn *conn, uint64_t now_ns)
 {
 	struct core *core = arg;
-	struct req *req = tcp_owner(conn);
+	struct req *req = req_of(conn);
 
 	(void)now_ns;
 	if (req == NULL || (req->deadline_ns == 0 && req->stage == REQ_READ)) {
@@ -172,11 +187,14 @@ static bool req_finish(struct core *core, struct req *req)
 		tcp_close(core->tcp, conn, core->now_ns);
 		return false;
 	}
-	if (core->snap->limits.requests_per_connection > 0 || tcp_rx(conn).len > 0) {
+	if (tcp_rx(conn).len > 0) {
 		req_again(core, req);
 		return true;
 	}
+	uint32_t served = req->served + 1;
 	req_put(core, req);
+	if (core->snap->limits.requests_per_connection > 0)
+		served_set(conn, served);
 	return false;
 }
 
@@ -202,7 +220,7 @@ static bool req_stages(struct core *core, struct req *req)
 
 void req_run(struct core *core, struct conn *conn, uint32_t events)
 {
-	struct req *req = tcp_owner(conn);
+	struct req *req = req_of(conn);
 
 	if (unlikely(events & TCP_EV_CLOSED)) {
 		if (req != NULL)
@@ -225,6 +243,8 @@ void req_run(struct core *core, struct conn *conn, uint32_t events)
 			return;
 		}
 	}
+	if (unlikely(events & TCP_EV_EOF))
+		req->fin = true;
 	for (uint32_t i = 0; i < REQ_RUN_MAX; i++)
 		if (!req_stages(core, req))
 			return;

@@ -56,6 +56,7 @@ struct req {
 	bool discard : 1;     /* body bytes of control are not for the client (304) */
 	bool uploading : 1;   /* more of the request's body is to come */
 	bool uploaded : 1;    /* body bytes were sent to control: no replay */
+	bool fin : 1;         /* the client will send no more than what is unread */
 	struct http_parser parser;
 	struct http_body body;
 	struct cache_rule rule;
@@ -77,6 +78,15 @@ struct req {
 	struct req *park_prev;
 	struct req_cond cond;
 };
+
+/* The request of the connection, or NULL. An idle connection has none; its owner word then holds how
+ * many it had, so that a limit on their number costs no memory. */
+static inline struct req *req_of(const struct conn *conn)
+{
+	void *owner = tcp_owner(conn);
+
+	return (uintptr_t)owner & 1 ? NULL : owner;
+}
 
 struct req *req_get(struct core *core, struct conn *conn);
 /* Gives the request back; cancels its miss and its fill when they are open. */
