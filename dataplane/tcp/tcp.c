@@ -172,6 +172,7 @@ enum status tcp_listen(struct tcp *tcp, const struct ip_addr *addr, uint16_t por
 void tcp_stop_listening(struct tcp *tcp)
 {
 	tcp->listener_count = 0;
+	tcp->stopped = true;
 }
 
 void tcp_timers(struct tcp *tcp, uint64_t now_ns)

@@ -155,6 +155,7 @@ static void test_no_connection(void **state)
 	tcp_stop_listening(w->tcp);
 	wire_flags(w, TH_SYN, 5, 0);
 	expect(w, TH_RST | TH_ACK, 0, 6);
+	assert_int_equal(counter_read(&w->ctr, CTR_drop_tcp_syn_full), 1);
 	assert_int_equal(tcp_conn_count(w->tcp), 0);
 	wire_close(w);
 }
