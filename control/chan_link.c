@@ -73,9 +73,16 @@ uint32_t chan_server_down_blocks_free(const struct chan_server *s)
 	return s->state == LINK_SERVING ? blocks_free(s) : 0;
 }
 
+uint32_t link_usable(const struct chan_server *s)
+{
+	uint32_t free_blocks = blocks_free(s);
+
+	return free_blocks > s->reserve ? free_blocks - s->reserve : 0;
+}
+
 uint32_t link_threshold(const struct chan_server *s, uint32_t want)
 {
-	return max_u32(1, min_u32(want, blocks_free(s)));
+	return max_u32(1, min_u32(want, link_usable(s)));
 }
 
 uint32_t link_recv_block(struct chan_server *s, uint32_t buf_id)

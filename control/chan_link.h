@@ -13,6 +13,8 @@
 #define LINK_RECV_GROUP 0u
 
 struct down_slab *link_down(struct chan_server *s);
+/* Blocks that bodies may still take: free ones, without those kept back for response heads. */
+uint32_t link_usable(const struct chan_server *s);
 /* Blocks that a stream may pin when it wants up to want: at most as many as are free, at least one. */
 uint32_t link_threshold(const struct chan_server *s, uint32_t want);
 /* The block behind a provided buffer that a receive used; its reference is the caller's. */

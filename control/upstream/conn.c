@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+/* What one multishot receive may take before the loop sees it: the kernel's own limit. */
+#define BURST_BLOCKS 32u
+
 static struct loop *loop_of(const struct conn *c)
 {
 	return c->addr->up->all->ctl->loop;
@@ -68,6 +71,18 @@ void conn_drop(struct conn *c)
 	conn_free(c);
 }
 
+/* Receiving many blocks at once saves work but cannot be stopped in between. So only as many busy
+ * connections may do it as the slab can bear all at once. */
+static void burst_set(struct conn *c, bool want)
+{
+	struct upstreams *u = c->addr->up->all;
+
+	if (want && !c->bursts)
+		want = (u->bursting + 1) * BURST_BLOCKS <= link_usable(chan_of(c));
+	u->bursting += (uint32_t)want - (uint32_t)c->bursts;
+	c->bursts = want;
+}
+
 void conn_close(struct conn *c)
 {
 	if (c->state == CONN_CLOSING)
@@ -78,6 +93,7 @@ void conn_close(struct conn *c)
 	else
 		c->addr->busy--;
 	c->state = CONN_CLOSING;
+	burst_set(c, false);
 	c->addr->open--;
 	loop_timer_cancel(loop_of(c), &c->timer);
 	/* Wakes an operation that a cancel cannot reach while it runs. */
@@ -93,13 +109,14 @@ void conn_close(struct conn *c)
 
 /* --- receiving --- */
 
-static enum recv_mode recv_wanted(const struct conn *c)
+static enum recv_mode recv_wanted(struct conn *c)
 {
+	burst_set(c, c->state == CONN_BUSY && !c->stream);
 	if (c->state == CONN_CLOSING || c->state == CONN_CONNECTING || c->dry)
 		return RECV_OFF;
 	if (c->x != NULL && c->x->paused)
 		return RECV_OFF;
-	return c->stream ? RECV_SINGLE : RECV_MULTI;
+	return c->state == CONN_IDLE || c->bursts ? RECV_MULTI : RECV_SINGLE;
 }
 
 void conn_recv_update(struct conn *c)

@@ -53,6 +53,7 @@ struct upstreams {
 	struct control *ctl;
 	struct upstream *list;
 	uint32_t conns;   /* objects alive, those that close too */
+	uint32_t bursting;/* busy ones that may receive many blocks at once */
 	struct conn *all; /* every connection */
 	struct conn *dry; /* wait for buffers */
 	struct conn **dry_end;
@@ -107,6 +108,7 @@ struct conn {
 	uint32_t holds; /* callbacks that run; freed after the last */
 	bool reused;
 	bool recv_cancelling;
+	bool bursts;
 	bool stream; /* a long body comes: receive block by block */
 	enum recv_mode armed;
 	struct client client;

@@ -129,7 +129,9 @@ static bool fixed_write(struct peer *p, uint64_t n, const char *fields, uint64_t
 static bool chunked_write(struct peer *p, uint64_t n, uint64_t chunk, const char *fields)
 {
 	char line[256];
+	int cork = chunk < 512; /* short chunks come many to a segment */
 
+	setsockopt(p->fd, IPPROTO_TCP, TCP_CORK, &cork, sizeof(cork));
 	snprintf(line, sizeof(line), "HTTP/1.1 200 OK\r\n%sTransfer-Encoding: chunked\r\n\r\n",
 		 fields);
 	if (!write_text(p->fd, line))
@@ -144,7 +146,10 @@ static bool chunked_write(struct peer *p, uint64_t n, uint64_t chunk, const char
 			return false;
 		at += part;
 	}
-	return write_text(p->fd, "0\r\nX-Trailer: t\r\n\r\n");
+	bool ok = write_text(p->fd, "0\r\nX-Trailer: t\r\n\r\n");
+	cork = 0;
+	setsockopt(p->fd, IPPROTO_TCP, TCP_CORK, &cork, sizeof(cork));
+	return ok;
 }
 
 static void stall_wait(struct origin *o)
@@ -304,6 +309,12 @@ static bool answer(struct peer *p)
 		return fixed_write(p, n, "", n);
 	if (sscanf(p->path, "/store/%llu", &n) == 1)
 		return fixed_write(p, n, "Cache-Control: max-age=60\r\nETag: \"e1\"\r\n", n);
+	if (sscanf(p->path, "/storehalf/%llu", &n) == 1) {
+		if (!fixed_write(p, n, "Cache-Control: max-age=60\r\n", n / 2))
+			return false;
+		stall_wait(p->o);
+		return body_write(p->fd, n / 2, n - n / 2);
+	}
 	if (sscanf(p->path, "/storechunk/%llu", &n) == 1)
 		return chunked_write(p, n, c, "Cache-Control: max-age=60\r\n");
 	if (sscanf(p->path, "/nostore/%llu", &n) == 1)

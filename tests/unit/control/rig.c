@@ -94,8 +94,11 @@ void rig_push(struct rig *r, uint32_t core, const struct chan_msg *m)
 {
 	struct chan_msg *slot;
 
-	while ((slot = chan_slot(&r->core[core].port)) == NULL)
-		rig_step(r);
+	/* Only control runs meanwhile: this may be called while answers are taken. */
+	while ((slot = chan_slot(&r->core[core].port)) == NULL) {
+		chan_flush(&r->core[core].port);
+		loop_once(r->ctl.loop, NS_PER_MS / 2);
+	}
 	*slot = *m;
 	chan_push(&r->core[core].port);
 }

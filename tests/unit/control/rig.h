@@ -21,7 +21,7 @@
 
 #define RIG_CORES    2u
 #define RIG_ASKS     4096u
-#define RIG_DEADLINE (20 * NS_PER_S)
+#define RIG_DEADLINE (5 * NS_PER_S)
 
 /* One ticket of a core and what came of it. */
 struct ask {
