@@ -101,6 +101,12 @@ void req_release(void *arg, uint64_t cookie);
 /* Cookies of bytes lent to TCP: the top bit tells a pin of the hot table from a block of control. */
 #define COOKIE_HOT (1ull << 63)
 
+/* lookup.c: the authority as the client sent it, with its port; an absolute-form target outranks Host
+ * (RFC 9112 3.2.2). */
+struct span req_authority(const struct http_request *h);
+/* The cache key of core->http, in core->key_buf; false when it would be too long. */
+bool req_key(struct core *core, struct cache_key *out);
+
 /* reply.c: what goes to TCP. REQ_CLOSE when TCP had no room: the connection is reset. */
 enum req_next reply_error(struct core *core, struct req *req, unsigned status);
 enum req_next reply_options(struct core *core, struct req *req, uint32_t methods);
