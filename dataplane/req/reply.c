@@ -380,9 +380,10 @@ void req_cond_keep(struct req_cond *cond, const struct http_fields *fields, bool
 	*too_long = n_match > 1 || match.len + since.len > sizeof(cond->text);
 	if (*too_long || n_match + n_since == 0)
 		return;
-	memcpy(cond->text, match.ptr, match.len);
+	if (match.len > 0)
+		memcpy(cond->text, match.ptr, match.len);
 	cond->etags_len = (uint16_t)match.len;
-	if (n_since == 1 && n_match == 0) {
+	if (n_since == 1 && n_match == 0 && since.len > 0) {
 		memcpy(cond->text, since.ptr, since.len);
 		cond->since_len = (uint16_t)since.len;
 	}
