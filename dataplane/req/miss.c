@@ -134,7 +134,8 @@ static uint16_t request_flags(const struct req *req, const struct http_request *
 		flags |= CHAN_REQ_CHUNKED;
 	if (req->cache.store)
 		flags |= CHAN_REQ_STORE;
-	if (req->cache.store && !req->cache.authorized)
+	/* Who says no-cache wants an answer that was made after it asked (RFC 9111 5.2.1.4). */
+	if (req->cache.store && req->cache.lookup && !req->cache.authorized)
 		flags |= CHAN_REQ_COLLAPSE;
 	if (req->cache.authorized)
 		flags |= CHAN_REQ_AUTHORIZED;
