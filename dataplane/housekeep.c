@@ -78,7 +78,7 @@ static void drain_step(struct core *core)
 		tcp_conn_info(conn, &info);
 		if (late || info.state == TCP_TIME_WAIT) {
 			tcp_abort(core->tcp, conn);
-		} else if (req_of(conn) == NULL && tcp_rx(conn).len == 0) {
+		} else if (req_is_idle(conn) && tcp_rx(conn).len == 0) {
 			counter_inc(core->ctr, CTR_shed_draining);
 			tcp_close(core->tcp, conn, core->now_ns);
 		}

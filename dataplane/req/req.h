@@ -72,7 +72,8 @@ struct req {
 	uint64_t body_left;   /* of the answer, when its length is known */
 	uint64_t start_ns;    /* the head was complete */
 	uint64_t deadline_ns; /* 0: none */
-	uint64_t queued_mark; /* bytes queued when the send timer was set */
+	uint64_t queued_mark; /* bytes that would be queued had the client taken none since the send
+				 timer was set; 0: nothing is watched */
 	uint32_t served;      /* requests on this connection before this one */
 	struct req *park_next;
 	struct req *park_prev;
@@ -86,6 +87,14 @@ static inline struct req *req_of(const struct conn *conn)
 	void *owner = tcp_owner(conn);
 
 	return (uintptr_t)owner & 1 ? NULL : owner;
+}
+
+/* Has the connection no request, or one that only watches how the last answer is taken? */
+static inline bool req_is_idle(const struct conn *conn)
+{
+	const struct req *req = req_of(conn);
+
+	return req == NULL || (req->stage == REQ_READ && req->deadline_ns == 0 && !req->answered);
 }
 
 struct req *req_get(struct core *core, struct conn *conn);

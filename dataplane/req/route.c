@@ -21,8 +21,11 @@ static bool must_read_first(struct core *core, struct req *req)
 	if (likely(tcp_tx_queued(req->conn) < most))
 		return false;
 	tcp_tx_want_room(req->conn, most / 2);
-	tcp_user_timer(core->tcp, req->conn,
-		       core->now_ns + core->snap->timeouts.send_ms * NS_PER_MS);
+	if (req->queued_mark == 0) { /* once: more bytes to read give no more time */
+		req->queued_mark = tcp_tx_queued(req->conn);
+		tcp_user_timer(core->tcp, req->conn,
+			       core->now_ns + core->snap->timeouts.send_ms * NS_PER_MS);
+	}
 	return true;
 }
 
@@ -58,6 +61,7 @@ enum req_next http_read(struct core *core, struct req *req)
 		counter_inc(core->ctr, CTR_http_requests);
 		req->start_ns = core->now_ns;
 	}
+	req->queued_mark = 0;
 	req->method = core->http->method;
 	req->minor = (uint8_t)core->http->minor;
 	req->keep_alive = core->http->keep_alive;
