@@ -163,6 +163,10 @@ void query_result(struct chan_server *s, const struct chan_msg *m, const void *b
 		return;
 	}
 	q->waiting &= ~bit;
+	if (m->code != 0 && !q->purge) { /* no block for the answer */
+		query_end(q, ST_FULL, NULL, 0);
+		return;
+	}
 	q->n = q->purge ? q->n + m->n : m->n;
 	if (m->code != 0) /* the core had no block to answer in */
 		query_end(q, ST_FULL, NULL, 0);

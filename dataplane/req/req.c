@@ -74,20 +74,44 @@ void req_deadline(struct core *core, struct req *req, uint32_t ms)
 	tcp_user_timer(core->tcp, req->conn, req->deadline_ns);
 }
 
-/* A connection without a request: closed when nothing came for idle_ms, reset when its last answer
- * makes no progress. */
-static void idle_timeout(struct core *core, struct conn *conn)
+/* The last answer is not all taken: reset when nothing more of it was within send_ms. That a client still
+ * sends something, if only that its window is closed, is no progress; else it could hold memory for as
+ * long as it likes. A request keeps the mark, until the next one begins. */
+static void drain_timeout(struct core *core, struct conn *conn, struct req *req)
 {
-	const struct config_timeouts *t = &core->snap->timeouts;
-	uint32_t limit_ms = tcp_tx_queued(conn) > 0 ? t->send_ms : t->idle_ms;
+	uint64_t queued = tcp_tx_queued(conn);
+
+	if (req == NULL)
+		req = req_get(core, conn);
+	if (req == NULL || (req->queued_mark > 0 && queued >= req->queued_mark)) {
+		tcp_abort(core->tcp, conn);
+		return;
+	}
+	req->queued_mark = queued;
+	tcp_user_timer(core->tcp, conn, core->now_ns + core->snap->timeouts.send_ms * NS_PER_MS);
+}
+
+/* A connection without a request in progress: closed when nothing came for idle_ms. */
+static void idle_timeout(struct core *core, struct conn *conn, struct req *req)
+{
 	struct tcp_info info;
 
+	if (tcp_tx_queued(conn) > 0) {
+		drain_timeout(core, conn, req);
+		return;
+	}
+	if (req != NULL && tcp_rx(conn).len == 0) { /* all was taken: nothing to watch any more */
+		uint32_t served = req->served;
+
+		req_put(core, req);
+		if (served > 0)
+			served_set(conn, served);
+	}
 	tcp_conn_info(conn, &info);
-	uint64_t until_ns = max_u64(info.last_rx_ns, info.opened_ns) + limit_ms * NS_PER_MS;
+	uint64_t until_ns = max_u64(info.last_rx_ns, info.opened_ns) +
+			    core->snap->timeouts.idle_ms * NS_PER_MS;
 	if (core->now_ns < until_ns)
 		tcp_user_timer(core->tcp, conn, until_ns);
-	else if (tcp_tx_queued(conn) > 0)
-		tcp_abort(core->tcp, conn);
 	else
 		tcp_close(core->tcp, conn, core->now_ns);
 }
@@ -96,10 +120,9 @@ static void idle_timeout(struct core *core, struct conn *conn)
 static void send_timeout(struct core *core, struct req *req)
 {
 	uint64_t queued = tcp_tx_queued(req->conn);
-	struct tcp_info info;
 
-	tcp_conn_info(req->conn, &info);
-	if (queued > 0 && core->now_ns - info.last_rx_ns < core->snap->timeouts.send_ms * NS_PER_MS) {
+	if (queued > 0 && queued < req->queued_mark) {
+		req->queued_mark = queued;
 		req_deadline(core, req, core->snap->timeouts.send_ms);
 		return;
 	}
@@ -120,7 +143,7 @@ void req_timeout(void *arg, struct conn *conn, uint64_t now_ns)
 
 	(void)now_ns;
 	if (req == NULL || (req->deadline_ns == 0 && req->stage == REQ_READ)) {
-		idle_timeout(core, conn);
+		idle_timeout(core, conn, req);
 		return;
 	}
 	if (core->now_ns < req->deadline_ns) {
