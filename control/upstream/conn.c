@@ -150,7 +150,7 @@ static void recv_result(struct conn *c, uint32_t block, int result)
 	} else if (result == -ENOBUFS) {
 		recv_dry(c);
 	} else if (result != -ECANCELED && result != -EINTR) {
-		client_eof(c);
+		client_eof(c, result == 0);
 	}
 }
 

@@ -124,7 +124,7 @@ void client_start(struct conn *c);
 void client_push(struct conn *c); /* sends what can be sent */
 void client_sent(struct conn *c, int result);
 void client_bytes(struct conn *c, uint32_t block, struct span bytes);
-void client_eof(struct conn *c);
+void client_eof(struct conn *c, bool orderly);
 void client_fail(struct conn *c, enum exchange_fail why);
 void client_reset(struct conn *c);
 /* pool.c */

@@ -400,13 +400,14 @@ void client_bytes(struct conn *c, uint32_t block, struct span in)
 	x->ops->more(x);
 }
 
-void client_eof(struct conn *c)
+void client_eof(struct conn *c, bool orderly)
 {
 	if (c->x == NULL) {
 		conn_close(c); /* idle: the origin's right */
 		return;
 	}
-	if (c->client.phase == CLIENT_CLOSE)
+	/* RFC 9112 8: only an orderly close ends a body that has no other end; a reset cuts it. */
+	if (c->client.phase == CLIENT_CLOSE && orderly)
 		client_done(c);
 	else
 		client_fail(c, EXCHANGE_BROKEN);
