@@ -88,13 +88,15 @@ static enum req_next options_server(struct core *core, struct req *req)
 enum req_next req_route(struct core *core, struct req *req)
 {
 	const struct http_request *h = core->http;
+	uint64_t body_bytes = core->snap->limits.body_bytes;
 	struct route_match match;
 
 	if (unlikely(h->method == HTTP_OTHER))
 		return answer_here(core, req, 501);
 	if (unlikely(h->method == HTTP_OPTIONS && h->path.len == 1 && h->path.ptr[0] == '*'))
 		return options_server(core, req);
-	if (unlikely(!http_body_init(&req->body, &h->framing, core->snap->limits.body_bytes))) {
+	if (unlikely(!http_body_init(&req->body, &h->framing,
+				     body_bytes > 0 ? body_bytes : UINT64_MAX))) {
 		counter_inc(core->ctr, CTR_http_limit);
 		return answer_here(core, req, 413);
 	}
