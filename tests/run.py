@@ -81,7 +81,7 @@ class Runner:
         listing = subprocess.run(["meson", "test", "-C", folder, "--list", "--suite", suite],
                                  check=False, cwd=ROOT, capture_output=True, text=True)
         names = [line.rsplit("/", 1)[-1].strip() for line in listing.stdout.splitlines()
-                 if "sluice" in line]
+                 if re.fullmatch(r"(.* / )?" + suite + r"[\w-]*", line.strip())]
         if listing.returncode != 0 or not names:
             if not self.args.list and self.wanted(prefix + suite):
                 self.failed.append(prefix + suite)
