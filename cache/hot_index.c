@@ -70,6 +70,18 @@ void hot_prefetch_object(const struct hot_table *t, struct hash128 hash)
 	}
 }
 
+void hot_walk_prefetch(const struct hot_table *t, const struct hot_bucket *b)
+{
+	for (uint32_t slot = 0; slot < HOT_SLOTS; slot++) {
+		const char *o = (const char *)hot_at(t, b->unit[slot]);
+
+		if (b->tag[slot] == 0)
+			continue;
+		__builtin_prefetch(o);
+		__builtin_prefetch(o + CACHE_LINE);
+	}
+}
+
 static bool find_key(const struct hot_table *t, struct hot_bucket *b, const struct cache_key *key,
                      struct hot_place *out)
 {

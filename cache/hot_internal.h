@@ -119,6 +119,8 @@ void hot_index_insert(struct hot_table *t, const struct object *o, uint8_t freq)
 void hot_index_remove(struct hot_table *t, struct hot_place at);
 /* Bucket and ghosts of a key that is about to be evicted. */
 void hot_evict_prefetch(const struct hot_table *t, struct hash128 hash);
+/* The objects of a bucket that a walk comes to soon. */
+void hot_walk_prefetch(const struct hot_table *t, const struct hot_bucket *b);
 void hot_ghost_put(struct hot_table *t, struct hash128 hash);
 /* Was the key evicted from the small queue lately? Forgets it. */
 bool hot_ghost_take(struct hot_table *t, struct hash128 hash);

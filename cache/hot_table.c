@@ -156,27 +156,31 @@ static enum hot_queue_id choose_queue(struct hot_table *t, const struct cache_ke
 enum status hot_fill_begin(struct hot_table *t, struct hot_fill *f, const struct object *head,
                            uint64_t capacity)
 {
-	size_t head_bytes = object_head_bytes(head);
+	struct object h;
 
+	/* One read: head may lie in memory that another process writes, and what is checked here
+	 * must be what is stored. */
+	memcpy(&h, head, sizeof(h));
+	size_t head_bytes = object_head_bytes(&h);
 	f->obj = NULL;
-	if (head->key_len == 0 || head->key_len > CACHE_KEY_MAX)
+	if (h.key_len == 0 || !object_head_valid(&h, head_bytes))
 		return ST_INVALID;
 	if (head_bytes > t->max_object_bytes || capacity > t->max_object_bytes - head_bytes)
 		return ST_TOOBIG;
 
-	struct cache_key key = {.hash = head->hash, .text = object_key(head)};
-	uint32_t units = units_of(head_bytes + capacity);
-	struct object *o = hot_log_alloc(t, choose_queue(t, &key), units);
+	struct cache_key key = {.hash = h.hash, .text = span_of(head + 1, h.key_len)};
+	h.pad = units_of(head_bytes + capacity);
+	struct object *o = hot_log_alloc(t, choose_queue(t, &key), h.pad);
 	if (o == NULL)
 		return ST_FULL;
-	memcpy(o, head, head_bytes);
-	o->pad = units;
+	memcpy(o, &h, sizeof(h));
+	memcpy(o + 1, head + 1, head_bytes - sizeof(h));
 	f->obj = o;
 	f->pin = hot_pin(t, o);
 	f->written = 0;
 	f->capacity = capacity;
 	if (!t->wall_given)
-		t->wall_ms = max_u64(t->wall_ms, head->response_ms);
+		t->wall_ms = max_u64(t->wall_ms, h.response_ms);
 	return ST_OK;
 }
 
@@ -236,6 +240,8 @@ const struct object *hot_next(struct hot_table *t, uint64_t *cursor)
 		const struct hot_bucket *b = &t->buckets[*cursor / HOT_SLOTS];
 		uint32_t slot = (uint32_t)(*cursor % HOT_SLOTS);
 
+		if (slot == 0 && *cursor + 2 * HOT_SLOTS < end)
+			hot_walk_prefetch(t, b + 2);
 		++*cursor;
 		if (b->tag[slot] != 0)
 			return hot_at(t, b->unit[slot]);

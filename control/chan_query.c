@@ -163,8 +163,14 @@ void query_result(struct chan_server *s, const struct chan_msg *m, const void *b
 		return;
 	}
 	q->waiting &= ~bit;
+	if (m->code != 0 && !q->purge) { /* no block for the answer */
+		query_end(q, ST_FULL, NULL, 0);
+		return;
+	}
 	q->n = q->purge ? q->n + m->n : m->n;
-	if (q->waiting == 0)
+	if (m->code != 0) /* the core had no block to answer in */
+		query_end(q, ST_FULL, NULL, 0);
+	else if (q->waiting == 0)
 		query_end(q, ST_OK, bytes, bytes != NULL ? m->len : 0);
 }
 

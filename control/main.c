@@ -2,8 +2,10 @@
  *
  * sluice-control: everything that talks to the rest of the world. Starts the modules, waits for
  * signals, stops them in the reverse order. */
+#include "control/admin/admin_server.h"
 #include "control/chan_server.h"
 #include "control/fetch.h"
+#include "control/metrics/prometheus.h"
 #include "control/upstream/upstream.h"
 
 #include "lib/clock.h"
@@ -180,13 +182,22 @@ static enum status modules_start(struct process *p)
 		return start_failed("the fetcher", st);
 	fetcher_plan_commit(ctl->fetcher);
 	st = chan_server_start(ctl, &ctl->chan);
-	return st == ST_OK ? ST_OK : start_failed("the channel", st);
+	if (st != ST_OK)
+		return start_failed("the channel", st);
+	st = admin_start(ctl, &ctl->admin);
+	if (st != ST_OK)
+		return start_failed("the admin socket", st);
+	st = metrics_start(ctl, &ctl->metrics);
+	return st == ST_OK ? ST_OK : start_failed("the metrics page", st);
 }
 
 static void modules_stop(struct process *p)
 {
 	struct control *ctl = &p->ctl;
 
+	metrics_stop(ctl->metrics);
+	if (ctl->admin != NULL)
+		admin_stop(ctl->admin);
 	if (ctl->chan != NULL)
 		chan_server_stop(ctl->chan);
 	if (ctl->fetcher != NULL)

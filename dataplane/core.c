@@ -57,12 +57,13 @@ static void tcp_settings(const struct config *cfg, struct tcp_config *out)
 
 	tcp_config_default(out);
 	out->max_conns = lim->connections;
-	out->max_syn_backlog = lim->syn_backlog;
+	out->max_syn_backlog = min_u32(lim->syn_backlog, lim->connections);
 	out->rx_bufs = lim->rx_buffers;
 	out->rx_buf_bytes = lim->rx_buffer_bytes;
 	/* A chunk holds several small answers; an answer in flight needs a few descriptors. */
 	out->tx_chunks = lim->connections / 2 + 4096;
-	out->tx_refs = lim->connections + 8 * cfg->memory.down_blocks + 4096;
+	out->tx_refs = (uint32_t)min_u64(
+		lim->connections + 8ull * cfg->memory.down_blocks + 4096, 1u << 24);
 	out->initial_window = t->initial_window;
 	out->min_rto_ms = t->min_rto_ms;
 	out->max_rto_ms = t->max_rto_ms;
@@ -70,7 +71,7 @@ static void tcp_settings(const struct config *cfg, struct tcp_config *out)
 	out->keepalive_idle_ms = t->keepalive_idle_ms;
 	out->keepalive_interval_ms = t->keepalive_interval_ms;
 	out->keepalive_probes = t->keepalive_probes;
-	out->time_wait_ms = t->time_wait_ms;
+	out->time_wait_ms = max_u32(t->time_wait_ms, 1);
 	out->syn_retries = t->syn_retries;
 	out->retries = t->retries;
 }
@@ -183,6 +184,7 @@ void core_tick(struct core *core, uint64_t now_ns, uint64_t wall_ns)
 	core->now_ns = now_ns;
 	core->wall_ms = wall_ns / NS_PER_MS;
 	core->did = 0;
+	core->hits = 0;
 	if (unlikely(s != core->date_s)) {
 		core->date_s = s;
 		clock_http_date(s, core->date);
@@ -198,8 +200,7 @@ void core_rx(struct core *core)
 		return;
 	core->did += n;
 	n = net_input(core->net, pkts, n, core->now_ns);
-	for (unsigned i = 0; i < n; i++)
-		tcp_input(core->tcp, &pkts[i], core->now_ns);
+	tcp_input_burst(core->tcp, pkts, n, core->now_ns);
 	core_ready(core);
 	/* Only now: until here, payload was lent to connections and parsed where it lay. */
 	if (n > 0)
@@ -309,6 +310,8 @@ void core_run(struct core *core)
 		if (core_round(core, now_ns, now_ns + wall_offset_ns) > 0) {
 			last_work_ns = now_ns;
 			counter_add(core->ctr, CTR_loop_busy_cycles, clock_cycles() - start);
+			if (core->hits > 0)
+				hist_add_n(&core->stats->hit, clock_mono_ns() - now_ns, core->hits);
 			continue;
 		}
 		counter_inc(core->ctr, CTR_loop_empty);

@@ -121,7 +121,8 @@ struct core {
 	struct pool reqs; /* struct req */
 	struct core_chan chan;
 	uint64_t hash_seed;
-	uint32_t did; /* work of this round */
+	uint32_t did;  /* work of this round */
+	uint32_t hits; /* requests answered here and now, in this round */
 	bool draining;
 	uint64_t date_s; /* the second that date holds */
 	char date[HTTP_DATE_LEN + 3];

@@ -61,10 +61,12 @@ void core_drain(struct core *core, uint32_t within_ms)
 	core->drain_cursor = 0;
 }
 
-/* Closes connections that have no request; the others close after their answer. */
+/* Closes connections that have no request; the others close after their answer. TIME-WAIT ends here: it
+ * would outlast the drain, and the process that leaves keeps none of it anyway. */
 static void drain_step(struct core *core)
 {
 	bool late = core->now_ns >= core->drain_deadline_ns;
+	struct tcp_info info;
 	struct conn *conn;
 
 	for (uint32_t i = 0; i < DRAIN_WALK; i++) {
@@ -73,9 +75,10 @@ static void drain_step(struct core *core)
 			core->drain_cursor = 0;
 			break;
 		}
-		if (late) {
+		tcp_conn_info(conn, &info);
+		if (late || info.state == TCP_TIME_WAIT) {
 			tcp_abort(core->tcp, conn);
-		} else if (tcp_owner(conn) == NULL && tcp_rx(conn).len == 0) {
+		} else if (req_is_idle(conn) && tcp_rx(conn).len == 0) {
 			counter_inc(core->ctr, CTR_shed_draining);
 			tcp_close(core->tcp, conn, core->now_ns);
 		}

@@ -39,8 +39,8 @@ struct counters {
 /* What a core publishes. */
 struct core_stats {
 	struct counters counters;
-	struct hist hit;  /* first byte of the request parsed to response queued, ns */
-	struct hist miss;
+	struct hist hit;  /* start of the round that read the request to its answer at the NIC */
+	struct hist miss; /* head parsed to the answer's last byte queued in TCP */
 } ALIGNED(CACHE_LINE);
 
 static inline void counter_set(struct counters *c, enum counter_id id, uint64_t value)

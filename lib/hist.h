@@ -34,13 +34,19 @@ static inline void hist_store(uint64_t *cell, uint64_t value)
 	__atomic_store_n(cell, value, __ATOMIC_RELAXED);
 }
 
-static inline void hist_add(struct hist *h, uint64_t ns)
+/* n events of the same duration. */
+static inline void hist_add_n(struct hist *h, uint64_t ns, uint64_t n)
 {
 	uint64_t *b = &h->bucket[hist_index(ns)];
 
-	hist_store(b, *b + 1);
-	hist_store(&h->count, h->count + 1);
-	hist_store(&h->sum_ns, h->sum_ns + ns);
+	hist_store(b, *b + n);
+	hist_store(&h->count, h->count + n);
+	hist_store(&h->sum_ns, h->sum_ns + ns * n);
+}
+
+static inline void hist_add(struct hist *h, uint64_t ns)
+{
+	hist_add_n(h, ns, 1);
 }
 
 /* Largest value of a bucket, ns. */

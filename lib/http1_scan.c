@@ -314,10 +314,9 @@ enum http_scan http1_scan_fields(const char *buf, size_t len, size_t *pos, struc
 		if (r == HTTP_SCAN_PARTIAL && k.n == HTTP1_WINDOW_BYTES && k.line == 0) {
 			k.n = len - *pos;
 			r = long_line(&k, &w, out);
-			if (r == HTTP_SCAN_DONE)
-				r = HTTP_SCAN_PARTIAL;
-			else
+			if (r != HTTP_SCAN_DONE)
 				return r;
+			r = HTTP_SCAN_PARTIAL; /* a line is done, the section is not */
 		}
 		*pos += k.line;
 		if (r != HTTP_SCAN_PARTIAL)

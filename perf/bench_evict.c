@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #include "cache/hot_internal.h"
-#include "perf/bench_report.h"
+#include "perf/report.h"
 
 #define NONE UINT32_MAX
 
@@ -242,7 +242,7 @@ static double s3_run(const struct trace *tr, uint32_t size, uint32_t move_at)
 	return ratio(tr, hits);
 }
 
-static void trace_run(struct bench_report *r, const struct trace *tr, const char *name)
+static void trace_run(struct report *r, const struct trace *tr, const char *name)
 {
 	static const uint32_t percent[] = {1, 10};
 
@@ -256,46 +256,45 @@ static void trace_run(struct bench_report *r, const struct trace *tr, const char
 		double s3 = s3_run(tr, objects, 1);
 
 		snprintf(tag, sizeof(tag), "%s_%upct", name, percent[i]);
-		bench_figure(r, objects, "%s_objects", tag);
-		bench_figure(r, hot, "%s_hot_hit_ratio", tag);
-		bench_figure(r, s3, "%s_s3fifo_hit_ratio", tag);
-		bench_figure(r, s3_run(tr, objects, 2), "%s_s3fifo_move2_hit_ratio", tag);
-		bench_figure(r, lru, "%s_lru_hit_ratio", tag);
-		bench_figure(r, hot / s3, "%s_hot_to_s3fifo_ratio", tag);
-		bench_figure(r, hot / lru, "%s_hot_to_lru_ratio", tag);
+		report_add(r, objects, NULL, "%s_objects", tag);
+		report_add(r, hot, NULL, "%s_hot_hit_ratio", tag);
+		report_add(r, s3, NULL, "%s_s3fifo_hit_ratio", tag);
+		report_add(r, s3_run(tr, objects, 2), NULL, "%s_s3fifo_move2_hit_ratio", tag);
+		report_add(r, lru, NULL, "%s_lru_hit_ratio", tag);
+		report_add(r, hot / s3, NULL, "%s_hot_to_s3fifo_ratio", tag);
+		report_add(r, hot / lru, NULL, "%s_hot_to_lru_ratio", tag);
 	}
 }
 
-static void help(void)
-{
-	puts("bench_evict [--json] [--ids N] [--requests N]\n"
-	     "  --ids N        different keys of the Zipf 1.0 trace (1000000, at least 100000)\n"
-	     "  --requests N   its length; the second half counts (4000000)");
-}
+static const char about[] =
+        "  --ids N        different keys of the Zipf 1.0 trace (1000000, at least 100000)\n"
+        "  --requests N   its length; the second half counts (4000000)";
 
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
 	        {"json", no_argument, NULL, 'j'},
+	        {"short", no_argument, NULL, 0},
 	        {"ids", required_argument, NULL, 'i'},
 	        {"requests", required_argument, NULL, 'r'},
-	        {"help", no_argument, NULL, 'h'},
 	        {0},
 	};
-	static struct bench_report report = {.name = "bench_evict"};
+	static struct report report;
 	struct trace tr = {.ids = 1000000, .requests = 4000000};
-	bool json = false;
+
+	report_init(&report, about, argc, argv);
+	if (report.short_run)
+		tr = (struct trace){.ids = 1000000, .requests = 400000};
 
 	for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-		if (c == 'j')
-			json = true;
+		if (c == 0 || c == 'j')
+			continue; /* report_init's */
 		else if (c == 'i')
 			tr.ids = max_u32((uint32_t)strtoul(optarg, NULL, 10), 100000);
 		else if (c == 'r')
 			tr.requests = max_u32((uint32_t)strtoul(optarg, NULL, 10), 1000);
 		else {
-			help();
-			return c == 'h' ? 0 : 2;
+			return 2;
 		}
 	}
 	tr.id = need(malloc(tr.requests * sizeof(*tr.id)));
@@ -304,6 +303,6 @@ int main(int argc, char **argv)
 	trace_make(&tr, 1.0, 20);
 	trace_run(&report, &tr, "zipf1_scan20");
 	free(tr.id);
-	bench_print(&report, json, argc, argv);
+	report_print(&report);
 	return 0;
 }

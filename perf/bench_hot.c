@@ -10,7 +10,7 @@
 
 #include "cache/hot_internal.h"
 #include "lib/clock.h"
-#include "perf/bench_report.h"
+#include "perf/report.h"
 
 #define BURST       32u
 #define KEY_BYTES   40u
@@ -144,7 +144,7 @@ static double run(struct bench *b, uint64_t (*burst)(struct bench *), uint32_t b
 	return median;
 }
 
-static void measure(struct bench_report *r, struct bench *b, const char *tag, uint32_t bursts)
+static void measure(struct report *r, struct bench *b, const char *tag, uint32_t bursts)
 {
 	const struct {
 		const char *name;
@@ -163,15 +163,15 @@ static void measure(struct bench_report *r, struct bench *b, const char *tag, ui
 
 		run(b, rows[i].fn, bursts / 10 + 1, rows[i].first, &mean);
 		double median = run(b, rows[i].fn, bursts, rows[i].first, &mean);
-		bench_figure(r, mean / per_ns, "%s_%s_get_ns", tag, rows[i].name);
-		bench_figure(r, median / per_ns, "%s_%s_get_median_ns", tag, rows[i].name);
-		bench_figure(r, mean, "%s_%s_get_cycles", tag, rows[i].name);
-		bench_figure(r, 1e3 * per_ns / mean, "%s_%s_gets_per_us", tag, rows[i].name);
+		report_add(r, mean / per_ns, NULL, "%s_%s_get_ns", tag, rows[i].name);
+		report_add(r, median / per_ns, NULL, "%s_%s_get_median_ns", tag, rows[i].name);
+		report_add(r, mean, NULL, "%s_%s_get_cycles", tag, rows[i].name);
+		report_add(r, 1e3 * per_ns / mean, NULL, "%s_%s_gets_per_us", tag, rows[i].name);
 	}
 }
 
 /* Puts into a full table: one in a segment's worth of them evicts a segment. */
-static void puts_run(struct bench_report *r, struct bench *b, const char *tag)
+static void puts_run(struct report *r, struct bench *b, const char *tag)
 {
 	uint32_t puts = min_u32(b->entries, 1000000);
 	uint64_t start = clock_mono_ns();
@@ -184,11 +184,20 @@ static void puts_run(struct bench_report *r, struct bench *b, const char *tag)
 		longest = max_u64(longest, now - at);
 		at = now;
 	}
-	bench_figure(r, (double)(at - start) / puts, "%s_put_evicting_ns", tag);
-	bench_figure(r, (double)longest / 1000, "%s_put_evicting_longest_us", tag);
+	report_add(r, (double)(at - start) / puts, NULL, "%s_put_evicting_ns", tag);
+	report_add(r, (double)longest / 1000, NULL, "%s_put_evicting_longest_us", tag);
 }
 
-static void size_run(struct bench_report *r, uint32_t entries, bool huge, uint32_t bursts)
+static void purge_run(struct report *r, struct bench *b, const char *tag)
+{
+	uint64_t start = clock_mono_ns();
+
+	b->sum += hot_purge_pattern(b->t, SPAN_LIT("host.example.com/*/none"));
+	report_add(r, (double)(clock_mono_ns() - start) / b->entries, NULL,
+	           "%s_pattern_purge_entry_ns", tag);
+}
+
+static void size_run(struct report *r, uint32_t entries, bool huge, uint32_t bursts)
 {
 	struct bench *b = calloc(1, sizeof(*b));
 	struct hot_config cfg = {.memory_bytes = (size_t)entries * ENTRY_BYTES / 100 * 114,
@@ -209,9 +218,10 @@ static void size_run(struct bench_report *r, uint32_t entries, bool huge, uint32
 	for (uint32_t i = 0; i < entries; i++)
 		put(b, i);
 	snprintf(tag, sizeof(tag), "%uk_%s", entries / 1000, huge ? "huge" : "small");
-	bench_figure(r, hot_count(b->t), "%s_entries", tag);
+	report_add(r, hot_count(b->t), NULL, "%s_entries", tag);
 	measure(r, b, tag, bursts);
 
+	purge_run(r, b, tag);
 	puts_run(r, b, tag);
 	hot_destroy(b->t);
 	free(b);
@@ -239,32 +249,34 @@ static void huge_pages_write(long n)
 	fclose(f);
 }
 
-static void help(void)
-{
-	puts("bench_hot [--json] [--bursts N] [--entries N] [--reserve]\n"
-	     "  --bursts N    bursts of 32 gets for each figure (20000)\n"
-	     "  --entries N   only this size instead of 10 k, 1 M and 4 M\n"
-	     "  --reserve     root: adds the huge pages needed to vm.nr_hugepages, and takes them\n"
-	     "                away again");
-}
+static const char about[] =
+        "  --bursts N    bursts of 32 gets for each figure (20000)\n"
+        "  --entries N   only this size instead of 10 k, 1 M and 4 M\n"
+        "  --reserve     root: adds the huge pages needed to vm.nr_hugepages, and takes them\n"
+        "                away again";
 
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-	        {"json", no_argument, NULL, 'j'},          {"bursts", required_argument, NULL, 'b'},
-	        {"entries", required_argument, NULL, 'e'}, {"reserve", no_argument, NULL, 'r'},
-	        {"help", no_argument, NULL, 'h'},          {0},
+	        {"json", no_argument, NULL, 'j'},         {"short", no_argument, NULL, 0},
+	        {"bursts", required_argument, NULL, 'b'}, {"entries", required_argument, NULL, 'e'},
+	        {"reserve", no_argument, NULL, 'r'},      {0},
 	};
-	static struct bench_report report = {.name = "bench_hot"};
+	static struct report report;
 	uint32_t sizes[] = {10000, 1000000, 4000000};
 	uint32_t bursts = 20000;
 	uint32_t only = 0;
-	bool json = false;
 	bool reserve = false;
 
+	report_init(&report, about, argc, argv);
+	if (report.short_run) {
+		only = sizes[0];
+		bursts = 1000;
+	}
+
 	for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-		if (c == 'j')
-			json = true;
+		if (c == 0 || c == 'j')
+			continue; /* report_init's */
 		else if (c == 'r')
 			reserve = true;
 		else if (c == 'b')
@@ -272,8 +284,7 @@ int main(int argc, char **argv)
 		else if (c == 'e')
 			only = (uint32_t)strtoul(optarg, NULL, 10);
 		else {
-			help();
-			return c == 'h' ? 0 : 2;
+			return 2;
 		}
 	}
 	long before = huge_pages_read();
@@ -290,6 +301,6 @@ int main(int argc, char **argv)
 		if (only != 0)
 			break;
 	}
-	bench_print(&report, json, argc, argv);
+	report_print(&report);
 	return 0;
 }

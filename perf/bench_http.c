@@ -5,31 +5,20 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/utsname.h>
 #include <time.h>
 #include <x86intrin.h>
 
 #include "dataplane/http/http_parse.h"
+#include "perf/report.h"
 
-#define ROUNDS     15
-#define ROUND_NS   (20 * NS_PER_MS)
-#define BATCH      1000u
-#define HEAD_COUNT 3u
-#define PATH_COUNT 3u
+#define ROUNDS   15
+#define ROUND_NS (20 * NS_PER_MS)
+#define BATCH    1000u
 
 struct head {
 	const char *name;
-	char *text;
+	const char *text;
 	size_t len;
-};
-
-struct figure {
-	const char *path;
-	const char *head;
-	size_t bytes;
-	double ns;
-	double cycles;
-	double gb_s;
 };
 
 static const char wrk_head[] = "GET / HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\r\n";
@@ -101,12 +90,13 @@ static void parse_batch(const struct head *h, struct http_request *out)
 	}
 }
 
-static struct figure measure(const char *path, const struct head *h, double per_ns)
+/* The best round's nanoseconds a request. */
+static double measure(const struct head *h, int rounds)
 {
 	static struct http_request out;
 	double best_ns = 1e9;
 
-	for (int round = 0; round < ROUNDS; round++) {
+	for (int round = 0; round < rounds; round++) {
 		uint64_t begin_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 		uint64_t requests = 0;
 		uint64_t spent_ns;
@@ -120,61 +110,44 @@ static struct figure measure(const char *path, const struct head *h, double per_
 		ns = (double)spent_ns / (double)requests;
 		best_ns = ns < best_ns ? ns : best_ns;
 	}
-	return (struct figure){path,    h->name,          h->len,
-	                       best_ns, best_ns * per_ns, (double)h->len / best_ns};
+	return best_ns;
 }
 
-static void print_table(const struct figure *f, size_t count)
+static void add_figures(struct report *r, const char *path, const struct head *h, double ns)
 {
-	printf("%-7s %-8s %6s %9s %9s %7s\n", "path", "head", "bytes", "ns", "cycles", "GB/s");
-	for (size_t i = 0; i < count; i++)
-		printf("%-7s %-8s %6zu %9.1f %9.0f %7.2f\n", f[i].path, f[i].head, f[i].bytes,
-		       f[i].ns, f[i].cycles, f[i].gb_s);
-}
+	char note[64];
 
-static void print_json(const struct figure *f, size_t count)
-{
-	struct utsname host = {0};
-
-	uname(&host);
-	printf("{\"name\": \"http\", \"figures\": {");
-	for (size_t i = 0; i < count; i++)
-		printf("%s\"%s_%s_ns\": %.1f, \"%s_%s_tsc_cycles\": %.0f, \"%s_%s_gb_s\": %.2f",
-		       i > 0 ? ", " : "", f[i].path, f[i].head, f[i].ns, f[i].path, f[i].head,
-		       f[i].cycles, f[i].path, f[i].head, f[i].gb_s);
-	printf("}, \"machine\": \"%s %s %s\", \"command\": \"bench_http --json\"}\n", host.sysname,
-	       host.release, host.machine);
+	snprintf(note, sizeof(note), "%zu bytes", h->len);
+	report_add(r, ns, note, "%s_%s_ns", path, h->name);
+	report_add(r, ns * tsc_per_ns(), "a request", "%s_%s_tsc_cycles", path, h->name);
+	report_add(r, (double)h->len / ns, "", "%s_%s_gb_per_s", path, h->name);
 }
 
 int main(int argc, char **argv)
 {
-	static const char *const paths[PATH_COUNT] = {"scalar", "sse42", "avx2"};
-	static char texts[HEAD_COUNT][8192];
-	struct head heads[HEAD_COUNT] = {{"wrk", texts[0], sizeof(wrk_head) - 1},
-	                                 {"browser", texts[1], sizeof(browser_head) - 1},
-	                                 {"large", texts[2], 0}};
-	struct figure figures[PATH_COUNT * HEAD_COUNT];
-	double per_ns = tsc_per_ns();
-	size_t count = 0;
-	bool json = argc == 2 && strcmp(argv[1], "--json") == 0;
+	static const char *const paths[] = {"scalar", "sse42", "avx2"};
+	static char large[8192];
+	const struct head heads[] = {{"wrk", wrk_head, sizeof(wrk_head) - 1},
+	                             {"browser", browser_head, sizeof(browser_head) - 1},
+	                             {"large", large, large_write(large, sizeof(large))}};
+	struct report r;
 
-	if (argc > 1 && !json) {
-		printf("usage: bench_http [--json]\n"
-		       "Reads three request heads on each SIMD path; takes about 3 s.\n");
-		return strcmp(argv[1], "--help") == 0 ? 0 : 2;
+	if (report_init(&r,
+	                "Reads three request heads on each SIMD path of this CPU: nanoseconds and "
+	                "TSC cycles a request, and gigabytes a second. CPU time of the thread, "
+	                "best of several rounds.",
+	                argc, argv) > 0) {
+		fprintf(stderr, "bench_http: no arguments besides options\n");
+		return 2;
 	}
-	memcpy(texts[0], wrk_head, heads[0].len);
-	memcpy(texts[1], browser_head, heads[1].len);
-	heads[2].len = large_write(texts[2], sizeof(texts[2]));
-	for (size_t p = 0; p < PATH_COUNT; p++) {
+	for (size_t p = 0; p < ARRAY_LEN(paths); p++) {
 		if (http1_init(paths[p]) == NULL)
 			continue;
-		for (size_t h = 0; h < HEAD_COUNT; h++)
-			figures[count++] = measure(paths[p], &heads[h], per_ns);
+		for (size_t h = 0; h < ARRAY_LEN(heads); h++)
+			add_figures(&r, paths[p], &heads[h],
+			            measure(&heads[h], r.short_run ? 1 : ROUNDS));
 	}
-	if (json)
-		print_json(figures, count);
-	else
-		print_table(figures, count);
+	report_print(&r);
+	free(r.argv);
 	return 0;
 }

@@ -7,7 +7,7 @@
 
 #include "lib/base.h"
 
-#define REPORT_FIGURES 96u
+#define REPORT_FIGURES 256u
 
 struct report {
 	const char *name;

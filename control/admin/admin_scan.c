@@ -137,6 +137,8 @@ static void on_page(void *arg, enum status st, const void *bytes, size_t len, ui
 		st = ST_NOMEM;
 	if (st == ST_OK)
 		scan_page(s, span_of(copy, len), n);
+	else if (st == ST_FULL)
+		scan_fail(s, "Many ask at the same time; try again", status_text(st));
 	else
 		scan_fail(s, "The dataplane may be stuck or gone: see `sluicectl status`",
 		          status_text(st));

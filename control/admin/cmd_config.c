@@ -4,6 +4,7 @@
 #include "control/admin/admin_cmd.h"
 #include "control/admin/config_json.h"
 #include "control/chan_server.h"
+#include "control/metrics/prometheus.h"
 
 static void on_reloaded(void *arg, enum status st, const char *text)
 {
@@ -51,7 +52,8 @@ void cmd_drain(struct admin_req *req, json_t *args)
 	if (undo)
 		timeout_ms = 0;
 	chan_server_drain(ctl->chan, (uint32_t)timeout_ms);
-	ctl->draining = !undo;
+	/* ctl->draining is another matter: that control itself stops. */
+	metrics_drained(ctl->metrics, undo ? 0 : chan_server_generation(ctl->chan));
 	admin_ok(req,
 	         json_pack("{s:b, s:I}", "draining", !undo, "timeout_ms", (json_int_t)timeout_ms));
 }

@@ -68,7 +68,7 @@ static json_t *control_json(const struct control *ctl)
 	return json_pack("{s:i, s:s, s:I, s:s, s:o, s:b}", "pid", (int)getpid(), "version",
 	                 SLUICE_VERSION, "uptime_ms", (json_int_t)(up_ns / NS_PER_MS), "config",
 	                 ctl->config_path, "snapshot", snapshot_id_json(ctl->snapshot->id),
-	                 "draining", ctl->draining);
+	                 "stopping", ctl->draining);
 }
 
 static json_t *dataplane_json(const struct admin_req *req, const struct status_cmd *cmd)

@@ -36,7 +36,7 @@ static enum status fail(struct cli_client *c, enum status st, const char *hint, 
 static enum status connect_fail(struct cli_client *c, const char *path, int err)
 {
 	static const char start[] =
-	        "Start it with `sluice-control CONFIG`, or name the socket with "
+	        "Start it with `sluice-control --config FILE`, or name the socket with "
 	        "--socket (admin.socket in the configuration)";
 
 	switch (err) {

@@ -21,7 +21,7 @@ static void control_facts(struct table *t, json_t *control)
 	table_cell(t, "pid %lld, version %s, up %s%s",
 	           (long long)json_integer_value(json_object_get(control, "pid")),
 	           member_text(control, "version"), member_age_ms(buf, control, "uptime_ms"),
-	           json_is_true(json_object_get(control, "draining")) ? ", DRAINING" : "");
+	           json_is_true(json_object_get(control, "stopping")) ? ", STOPPING" : "");
 	fact(t, "  config", member_text(control, "config"));
 	fact(t, "  snapshot", member_text(control, "snapshot"));
 }

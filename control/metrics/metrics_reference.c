@@ -14,7 +14,7 @@ static const char head[] =
         "`GET /metrics` on `admin.metrics_address` and `admin.metrics_port` gives them in "
         "Prometheus' text format. The\ncores' counters lie in shared memory: a scrape costs them "
         "nothing. `GET /metrics.json` is a summary; `/healthz`\nanswers 200 while control runs, "
-        "`/readyz` 503 while no dataplane is attached or a drain goes on.\n\n"
+        "`/readyz` 503 while no dataplane is attached, it drains, or control stops.\n\n"
         "Counters begin at zero when the dataplane starts. Without a dataplane, its families have "
         "no samples.\n\n";
 

@@ -12,7 +12,7 @@
 /* One reading. The texts of rows belong to it. */
 struct metrics_view {
 	bool attached;
-	bool draining;
+	bool draining; /* control stops */
 	uint32_t cores;
 	uint32_t down_blocks_free;
 	uint64_t uptime_ms;

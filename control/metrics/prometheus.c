@@ -22,6 +22,7 @@ struct metrics {
 	struct chan_server *chan;
 	struct MHD_Daemon *daemon;
 	struct loop_timer timer;
+	uint64_t drained;     /* generation of the dataplane that drains; 0: none */
 	pthread_mutex_t lock; /* of view */
 	struct metrics_view view;
 };
@@ -41,6 +42,8 @@ static void publish(struct metrics *m)
 
 	if (metrics_view_read(m->ctl, &fresh) != ST_OK)
 		return;
+	if (fresh.attached && m->drained == chan_server_generation(m->chan))
+		fresh.draining = true;
 	pthread_mutex_lock(&m->lock);
 	old = m->view;
 	m->view = fresh;
@@ -140,7 +143,7 @@ static struct answer ready_answer(struct metrics *m)
 	if (!attached)
 		return plain(MHD_HTTP_SERVICE_UNAVAILABLE, "no dataplane is attached\n");
 	if (draining)
-		return plain(MHD_HTTP_SERVICE_UNAVAILABLE, "draining\n");
+		return plain(MHD_HTTP_SERVICE_UNAVAILABLE, "draining or stopping\n");
 	return plain(MHD_HTTP_OK, "ready\n");
 }
 
@@ -272,6 +275,14 @@ free_view:
 	pthread_mutex_destroy(&m->lock);
 	free(m);
 	return st;
+}
+
+void metrics_drained(struct metrics *m, uint64_t generation)
+{
+	if (!m)
+		return;
+	m->drained = generation;
+	publish(m);
 }
 
 void metrics_stop(struct metrics *m)

@@ -18,5 +18,8 @@ struct metrics;
 enum status metrics_start(struct control *ctl, struct metrics **out);
 /* Ends the thread; must come before the channel server stops. NULL is fine. */
 void metrics_stop(struct metrics *m);
+/* On the loop's thread: a drain of the dataplane with this generation was ordered (0: undone).
+ * /readyz then says 503 until it is undone or another dataplane is attached. NULL is fine. */
+void metrics_drained(struct metrics *m, uint64_t generation);
 
 #endif

@@ -179,8 +179,12 @@ static void recv_result(struct conn *c, uint32_t block, int result)
 			             span_of(down_at(link_down(s), block), (size_t)result));
 	} else if (result == -ENOBUFS) {
 		recv_dry(c);
+	} else if (result == 0 || c->x == NULL) {
+		if (result != -ECANCELED && result != -EINTR)
+			client_eof(c);
 	} else if (result != -ECANCELED && result != -EINTR) {
-		client_eof(c);
+		/* A reset ends no body, also not one that ends with the connection (RFC 9112 8). */
+		client_fail(c, EXCHANGE_BROKEN);
 	}
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "dataplane/dpdk/eal_dpdk.h"
 
+#include <bpf/libbpf.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -77,6 +78,12 @@ static char *first_line(char *log)
 	return log;
 }
 
+/* What the kernel says of the XDP program belongs with DPDK's words. */
+static int bpf_print(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	return level == LIBBPF_WARN ? vfprintf(rte_log_get_stream(), fmt, ap) : 0;
+}
+
 static enum status eal_start(struct dpdk *d)
 {
 	struct eal_args args = {0};
@@ -130,6 +137,7 @@ enum status dpdk_start(const struct config *cfg, struct dpdk **out, char *err, s
 	capture = open_memstream(&log, &log_len);
 	if (capture != NULL)
 		rte_openlog_stream(capture);
+	libbpf_set_print(bpf_print);
 	st = plan(d);
 	if (st == ST_OK)
 		st = start_all(d);

@@ -61,7 +61,8 @@ void net_announce(struct net *net);
 /* Sorts pkts[0, n), n at most NIC_BURST: handles and frees ARP, NDP and ICMP, drops and counts what
  * is malformed or not ours, and moves the TCP segments whose checksums and lengths hold to the
  * front with their offsets set. Returns how many those are; the caller frees them after the burst
- * (nic_pkt_free). Counts rx_bursts, rx_packets, rx_bytes, and rx_tcp for those returned. */
+ * (nic_pkt_free). Counts rx_bursts, rx_packets and rx_bytes; tcp_input counts where each of those
+ * returned ended. */
 unsigned net_input(struct net *net, struct pkt *pkts, unsigned n, uint64_t now_ns);
 
 /* The way back to the sender of a received TCP segment. */

@@ -126,21 +126,6 @@ static char *put_fields(char *at, const struct req *req, const struct http_field
 	return at;
 }
 
-/* The authority as the client sent it. An absolute-form target outranks Host (RFC 9112 3.2.2). */
-static struct span host_with_port(const struct http_request *h)
-{
-	struct span host = h->host;
-	const char *end = h->host.ptr + h->host.len;
-
-	if (host.len == 0 || h->host_port == 0)
-		return host;
-	if (*end == ']')
-		end++;
-	while (*end == ':' || (*end >= '0' && *end <= '9'))
-		end++;
-	return span_of(host.ptr, end - host.ptr);
-}
-
 static uint16_t request_flags(const struct req *req, const struct http_request *h)
 {
 	uint16_t flags = 0;
@@ -149,7 +134,8 @@ static uint16_t request_flags(const struct req *req, const struct http_request *
 		flags |= CHAN_REQ_CHUNKED;
 	if (req->cache.store)
 		flags |= CHAN_REQ_STORE;
-	if (req->cache.store && !req->cache.authorized)
+	/* Who says no-cache wants an answer that was made after it asked (RFC 9111 5.2.1.4). */
+	if (req->cache.store && req->cache.lookup && !req->cache.authorized)
 		flags |= CHAN_REQ_COLLAPSE;
 	if (req->cache.authorized)
 		flags |= CHAN_REQ_AUTHORIZED;
@@ -168,8 +154,7 @@ static uint32_t head_write(struct core *core, struct req *req, unsigned char *bl
 	char *at = (char *)(cr + 1);
 	char *mark;
 
-	if (req->cache.store && cache_key_default(core->key_buf, h->host, h->path, h->query,
-						  core->hash_seed, &ck))
+	if (req->cache.store && req_key(core, &ck))
 		key = ck.text;
 	tcp_conn_info(req->conn, &info);
 	*cr = (struct chan_request){
@@ -193,7 +178,7 @@ static uint32_t head_write(struct core *core, struct req *req, unsigned char *bl
 	at = put_text(at, key);
 	at = put_text(at, h->method_text);
 	mark = at;
-	at = put_text(at, host_with_port(h));
+	at = put_text(at, req_authority(h));
 	cr->host_len = (uint16_t)(at - mark);
 	mark = at;
 	at = put_text(at, h->path);

@@ -123,12 +123,14 @@ static void out_cache_fwd(struct core *core, struct req *req, struct http_out *o
 	http_out_lines(out, SPAN_LIT("\r\n"));
 }
 
-static enum req_next reply_done(struct core *core, struct req *req, struct hist *hist)
+static enum req_next reply_done(struct core *core, struct req *req)
 {
 	req->answered = true;
 	req->head_sent = true;
-	if (req->start_ns != 0)
-		hist_add(hist, core->now_ns - req->start_ns);
+	if (req->stage != REQ_ANSWER)
+		core->hits++; /* its time is taken at the end of the round, with one look at the clock */
+	else
+		hist_add(&core->stats->miss, core->now_ns - req->start_ns);
 	return REQ_DONE;
 }
 
@@ -151,7 +153,7 @@ enum req_next reply_error(struct core *core, struct req *req, unsigned status)
 	if (out.len == 0 || !out_commit(core, req, &out))
 		return reply_broken(core, req);
 	count_status(core, status);
-	return reply_done(core, req, &core->stats->miss);
+	return reply_done(core, req);
 }
 
 enum req_next reply_options(struct core *core, struct req *req, uint32_t methods)
@@ -182,7 +184,7 @@ enum req_next reply_options(struct core *core, struct req *req, uint32_t methods
 	}
 	if (!out_commit(core, req, &out))
 		return reply_broken(core, req);
-	return reply_done(core, req, &core->stats->hit);
+	return reply_done(core, req);
 }
 
 /* Fields that a 304 carries (RFC 9110 15.4.5); the rest describes a body that is not sent. */
@@ -250,7 +252,7 @@ enum req_next reply_object(struct core *core, struct req *req, const struct obje
 		counter_inc(core->ctr, CTR_cache_not_modified);
 		if (not_modified(core, req, o, -1) == REQ_WAIT)
 			return REQ_WAIT;
-		return reply_done(core, req, &core->stats->hit);
+		return reply_done(core, req);
 	}
 	out_begin(core, req, o->fields_len + HEAD_OWN_BYTES + (copy ? body.len : 0), &out);
 	http_out_status(&out, o->status);
@@ -278,28 +280,25 @@ enum req_next reply_object(struct core *core, struct req *req, const struct obje
 			}
 		}
 	}
-	return reply_done(core, req, &core->stats->hit);
+	return reply_done(core, req);
 }
 
-/* How the body of an answer from the origin is delimited for this client (RFC 9112 6). */
-static void out_framing(struct core *core, struct req *req, const struct object *o,
-			struct http_out *out)
+/* How the body of an answer from the origin is delimited for this client (RFC 9112 6). An answer to HEAD
+ * states the length that GET would have, when the origin told it. */
+static void out_framing(struct req *req, const struct object *o, struct http_out *out)
 {
-	(void)core;
+	bool bodyless = req->method == HTTP_HEAD || (o->flags & OBJECT_NO_BODY) != 0;
+
 	if (o->body_len != UINT64_MAX) {
-		if (!(o->flags & OBJECT_NO_BODY) || req->method == HTTP_HEAD)
-			http_out_u64_field(out, SPAN_LIT("Content-Length"), o->body_len);
-		req->body_left = o->body_len;
+		http_out_u64_field(out, SPAN_LIT("Content-Length"), o->body_len);
+	} else if (bodyless) {
+		return;
 	} else if (req->minor == 0) {
 		req->close_delimited = true;
 		req->keep_alive = false;
-		req->body_left = UINT64_MAX;
-	} else if (!(o->flags & OBJECT_NO_BODY) || req->method == HTTP_HEAD) {
-		if (req->method != HTTP_HEAD) {
-			http_out_lines(out, SPAN_LIT("Transfer-Encoding: chunked\r\n"));
-			req->chunked_out = true;
-		}
-		req->body_left = UINT64_MAX;
+	} else {
+		http_out_lines(out, SPAN_LIT("Transfer-Encoding: chunked\r\n"));
+		req->chunked_out = true;
 	}
 }
 
@@ -316,7 +315,7 @@ enum req_next reply_head(struct core *core, struct req *req, const struct object
 	out_begin(core, req, o->fields_len + HEAD_OWN_BYTES, &out);
 	http_out_status(&out, o->status);
 	http_out_lines(&out, object_fields(o));
-	out_framing(core, req, o, &out);
+	out_framing(req, o, &out);
 	if (o->initial_age_s > 0)
 		http_out_u64_field(&out, SPAN_LIT("Age"), object_age_s(o, core->wall_ms));
 	out_cache_fwd(core, req, &out, chan_flags);
@@ -347,6 +346,8 @@ static bool chunk_line(struct core *core, struct req *req, size_t len)
 
 enum req_next reply_body(struct core *core, struct req *req, struct span bytes, uint32_t block)
 {
+	uint32_t before = tcp_tx_queued(req->conn);
+
 	if (req->chunked_out && !chunk_line(core, req, bytes.len))
 		goto broken;
 	if (tcp_tx_ref(core->tcp, req->conn, bytes.ptr, (uint32_t)bytes.len, block) != ST_OK)
@@ -355,8 +356,12 @@ enum req_next reply_body(struct core *core, struct req *req, struct span bytes, 
 	if (req->chunked_out && tcp_tx_copy(core->tcp, req->conn, "\r\n", 2) != ST_OK)
 		return reply_broken(core, req);
 	counter_add(core->ctr, CTR_http_body_out, bytes.len);
-	req->queued_mark = tcp_tx_queued(req->conn);
-	req_deadline(core, req, core->snap->timeouts.send_ms);
+	/* More to send is no progress: only what the client took gives it new time. */
+	if (req->queued_mark == 0 || before < req->queued_mark) {
+		req->queued_mark = before;
+		req_deadline(core, req, core->snap->timeouts.send_ms);
+	}
+	req->queued_mark += tcp_tx_queued(req->conn) - before;
 	return REQ_WAIT;
 broken:
 	miss_release_down(core, block);
@@ -367,7 +372,7 @@ enum req_next reply_end(struct core *core, struct req *req)
 {
 	if (req->chunked_out && tcp_tx_copy(core->tcp, req->conn, "0\r\n\r\n", 5) != ST_OK)
 		return reply_broken(core, req);
-	return reply_done(core, req, &core->stats->miss);
+	return reply_done(core, req);
 }
 
 void req_cond_keep(struct req_cond *cond, const struct http_fields *fields, bool *too_long)
@@ -381,9 +386,10 @@ void req_cond_keep(struct req_cond *cond, const struct http_fields *fields, bool
 	*too_long = n_match > 1 || match.len + since.len > sizeof(cond->text);
 	if (*too_long || n_match + n_since == 0)
 		return;
-	memcpy(cond->text, match.ptr, match.len);
+	if (match.len > 0)
+		memcpy(cond->text, match.ptr, match.len);
 	cond->etags_len = (uint16_t)match.len;
-	if (n_since == 1 && n_match == 0) {
+	if (n_since == 1 && n_match == 0 && since.len > 0) {
 		memcpy(cond->text, since.ptr, since.len);
 		cond->since_len = (uint16_t)since.len;
 	}

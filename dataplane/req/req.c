@@ -5,6 +5,18 @@
 
 #define REQ_RUN_MAX 64u /* pipelined requests in one turn of a connection */
 
+static uint32_t served_get(const struct conn *conn)
+{
+	uintptr_t word = (uintptr_t)tcp_owner(conn);
+
+	return word & 1 ? (uint32_t)(word >> 1) : 0;
+}
+
+static void served_set(struct conn *conn, uint32_t served)
+{
+	tcp_set_owner(conn, (void *)((uintptr_t)served << 1 | 1));
+}
+
 struct req *req_get(struct core *core, struct conn *conn)
 {
 	struct req *req = pool_get(&core->reqs);
@@ -14,6 +26,7 @@ struct req *req_get(struct core *core, struct conn *conn)
 	/* The condition's text is long and says itself how much of it counts. */
 	memset(req, 0, offsetof(struct req, cond.text));
 	req->conn = conn;
+	req->served = served_get(conn);
 	req->slot = UINT32_MAX;
 	req->head_block = CHAN_NO_BLOCK;
 	tcp_set_owner(conn, req);
@@ -44,11 +57,13 @@ static void req_again(struct core *core, struct req *req)
 {
 	struct conn *conn = req->conn;
 	uint32_t served = req->served + 1;
+	bool fin = req->fin;
 
 	req_let_go(core, req);
 	memset(req, 0, offsetof(struct req, cond.text));
 	req->conn = conn;
 	req->served = served;
+	req->fin = fin;
 	req->slot = UINT32_MAX;
 	req->head_block = CHAN_NO_BLOCK;
 }
@@ -59,20 +74,44 @@ void req_deadline(struct core *core, struct req *req, uint32_t ms)
 	tcp_user_timer(core->tcp, req->conn, req->deadline_ns);
 }
 
-/* A connection without a request: closed when nothing came for idle_ms, reset when its last answer
- * makes no progress. */
-static void idle_timeout(struct core *core, struct conn *conn)
+/* The last answer is not all taken: reset when nothing more of it was within send_ms. That a client still
+ * sends something, if only that its window is closed, is no progress; else it could hold memory for as
+ * long as it likes. A request keeps the mark, until the next one begins. */
+static void drain_timeout(struct core *core, struct conn *conn, struct req *req)
 {
-	const struct config_timeouts *t = &core->snap->timeouts;
-	uint32_t limit_ms = tcp_tx_queued(conn) > 0 ? t->send_ms : t->idle_ms;
+	uint64_t queued = tcp_tx_queued(conn);
+
+	if (req == NULL)
+		req = req_get(core, conn);
+	if (req == NULL || (req->queued_mark > 0 && queued >= req->queued_mark)) {
+		tcp_abort(core->tcp, conn);
+		return;
+	}
+	req->queued_mark = queued;
+	tcp_user_timer(core->tcp, conn, core->now_ns + core->snap->timeouts.send_ms * NS_PER_MS);
+}
+
+/* A connection without a request in progress: closed when nothing came for idle_ms. */
+static void idle_timeout(struct core *core, struct conn *conn, struct req *req)
+{
 	struct tcp_info info;
 
+	if (tcp_tx_queued(conn) > 0) {
+		drain_timeout(core, conn, req);
+		return;
+	}
+	if (req != NULL && tcp_rx(conn).len == 0) { /* all was taken: nothing to watch any more */
+		uint32_t served = req->served;
+
+		req_put(core, req);
+		if (served > 0)
+			served_set(conn, served);
+	}
 	tcp_conn_info(conn, &info);
-	uint64_t until_ns = max_u64(info.last_rx_ns, info.opened_ns) + limit_ms * NS_PER_MS;
+	uint64_t until_ns = max_u64(info.last_rx_ns, info.opened_ns) +
+			    core->snap->timeouts.idle_ms * NS_PER_MS;
 	if (core->now_ns < until_ns)
 		tcp_user_timer(core->tcp, conn, until_ns);
-	else if (tcp_tx_queued(conn) > 0)
-		tcp_abort(core->tcp, conn);
 	else
 		tcp_close(core->tcp, conn, core->now_ns);
 }
@@ -81,10 +120,9 @@ static void idle_timeout(struct core *core, struct conn *conn)
 static void send_timeout(struct core *core, struct req *req)
 {
 	uint64_t queued = tcp_tx_queued(req->conn);
-	struct tcp_info info;
 
-	tcp_conn_info(req->conn, &info);
-	if (queued > 0 && core->now_ns - info.last_rx_ns < core->snap->timeouts.send_ms * NS_PER_MS) {
+	if (queued > 0 && queued < req->queued_mark) {
+		req->queued_mark = queued;
 		req_deadline(core, req, core->snap->timeouts.send_ms);
 		return;
 	}
@@ -101,11 +139,11 @@ static void send_timeout(struct core *core, struct req *req)
 void req_timeout(void *arg, struct conn *conn, uint64_t now_ns)
 {
 	struct core *core = arg;
-	struct req *req = tcp_owner(conn);
+	struct req *req = req_of(conn);
 
 	(void)now_ns;
 	if (req == NULL || (req->deadline_ns == 0 && req->stage == REQ_READ)) {
-		idle_timeout(core, conn);
+		idle_timeout(core, conn, req);
 		return;
 	}
 	if (core->now_ns < req->deadline_ns) {
@@ -172,11 +210,14 @@ static bool req_finish(struct core *core, struct req *req)
 		tcp_close(core->tcp, conn, core->now_ns);
 		return false;
 	}
-	if (core->snap->limits.requests_per_connection > 0 || tcp_rx(conn).len > 0) {
+	if (tcp_rx(conn).len > 0) {
 		req_again(core, req);
 		return true;
 	}
+	uint32_t served = req->served + 1;
 	req_put(core, req);
+	if (core->snap->limits.requests_per_connection > 0)
+		served_set(conn, served);
 	return false;
 }
 
@@ -202,7 +243,7 @@ static bool req_stages(struct core *core, struct req *req)
 
 void req_run(struct core *core, struct conn *conn, uint32_t events)
 {
-	struct req *req = tcp_owner(conn);
+	struct req *req = req_of(conn);
 
 	if (unlikely(events & TCP_EV_CLOSED)) {
 		if (req != NULL)
@@ -225,6 +266,8 @@ void req_run(struct core *core, struct conn *conn, uint32_t events)
 			return;
 		}
 	}
+	if (unlikely(events & TCP_EV_EOF))
+		req->fin = true;
 	for (uint32_t i = 0; i < REQ_RUN_MAX; i++)
 		if (!req_stages(core, req))
 			return;

@@ -56,6 +56,7 @@ struct req {
 	bool discard : 1;     /* body bytes of control are not for the client (304) */
 	bool uploading : 1;   /* more of the request's body is to come */
 	bool uploaded : 1;    /* body bytes were sent to control: no replay */
+	bool fin : 1;         /* the client will send no more than what is unread */
 	struct http_parser parser;
 	struct http_body body;
 	struct cache_rule rule;
@@ -71,12 +72,30 @@ struct req {
 	uint64_t body_left;   /* of the answer, when its length is known */
 	uint64_t start_ns;    /* the head was complete */
 	uint64_t deadline_ns; /* 0: none */
-	uint64_t queued_mark; /* bytes queued when the send timer was set */
+	uint64_t queued_mark; /* bytes that would be queued had the client taken none since the send
+				 timer was set; 0: nothing is watched */
 	uint32_t served;      /* requests on this connection before this one */
 	struct req *park_next;
 	struct req *park_prev;
 	struct req_cond cond;
 };
+
+/* The request of the connection, or NULL. An idle connection has none; its owner word then holds how
+ * many it had, so that a limit on their number costs no memory. */
+static inline struct req *req_of(const struct conn *conn)
+{
+	void *owner = tcp_owner(conn);
+
+	return (uintptr_t)owner & 1 ? NULL : owner;
+}
+
+/* Has the connection no request, or one that only watches how the last answer is taken? */
+static inline bool req_is_idle(const struct conn *conn)
+{
+	const struct req *req = req_of(conn);
+
+	return req == NULL || (req->stage == REQ_READ && req->deadline_ns == 0 && !req->answered);
+}
 
 struct req *req_get(struct core *core, struct conn *conn);
 /* Gives the request back; cancels its miss and its fill when they are open. */
@@ -90,6 +109,12 @@ void req_release(void *arg, uint64_t cookie);
 
 /* Cookies of bytes lent to TCP: the top bit tells a pin of the hot table from a block of control. */
 #define COOKIE_HOT (1ull << 63)
+
+/* lookup.c: the authority as the client sent it, with its port; an absolute-form target outranks Host
+ * (RFC 9112 3.2.2). */
+struct span req_authority(const struct http_request *h);
+/* The cache key of core->http, in core->key_buf; false when it would be too long. */
+bool req_key(struct core *core, struct cache_key *out);
 
 /* reply.c: what goes to TCP. REQ_CLOSE when TCP had no room: the connection is reset. */
 enum req_next reply_error(struct core *core, struct req *req, unsigned status);

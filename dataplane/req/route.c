@@ -12,6 +12,23 @@ static enum req_next refuse(struct core *core, struct req *req, unsigned status)
 	return reply_error(core, req, status);
 }
 
+/* The client does not read as fast as it asks: its next request waits for room in its send queue, lest
+ * one connection take the memory of all. */
+static bool must_read_first(struct core *core, struct req *req)
+{
+	uint32_t most = core->snap->limits.tx_queue_bytes;
+
+	if (likely(tcp_tx_queued(req->conn) < most))
+		return false;
+	tcp_tx_want_room(req->conn, most / 2);
+	if (req->queued_mark == 0) { /* once: more bytes to read give no more time */
+		req->queued_mark = tcp_tx_queued(req->conn);
+		tcp_user_timer(core->tcp, req->conn,
+			       core->now_ns + core->snap->timeouts.send_ms * NS_PER_MS);
+	}
+	return true;
+}
+
 enum req_next http_read(struct core *core, struct req *req)
 {
 	const struct config_limits *lim = &core->snap->limits;
@@ -25,10 +42,12 @@ enum req_next http_read(struct core *core, struct req *req)
 
 	if (in.len == 0)
 		return tcp_rx_eof(req->conn) ? REQ_CLOSE : REQ_MORE;
+	if (unlikely(must_read_first(core, req)))
+		return REQ_MORE;
 	switch (http_parse_request(&req->parser, in.ptr, in.len, &limits, core->http, &status)) {
 	case HTTP_PARSE_PARTIAL:
-		if (tcp_rx_eof(req->conn))
-			return REQ_CLOSE;
+		if (req->fin)
+			return REQ_CLOSE; /* the rest will never come (RFC 9112 8) */
 		if (req->deadline_ns == 0)
 			req_deadline(core, req, core->snap->timeouts.head_ms);
 		return REQ_MORE;
@@ -42,6 +61,7 @@ enum req_next http_read(struct core *core, struct req *req)
 		counter_inc(core->ctr, CTR_http_requests);
 		req->start_ns = core->now_ns;
 	}
+	req->queued_mark = 0;
 	req->method = core->http->method;
 	req->minor = (uint8_t)core->http->minor;
 	req->keep_alive = core->http->keep_alive;
@@ -72,13 +92,15 @@ static enum req_next options_server(struct core *core, struct req *req)
 enum req_next req_route(struct core *core, struct req *req)
 {
 	const struct http_request *h = core->http;
+	uint64_t body_bytes = core->snap->limits.body_bytes;
 	struct route_match match;
 
 	if (unlikely(h->method == HTTP_OTHER))
 		return answer_here(core, req, 501);
 	if (unlikely(h->method == HTTP_OPTIONS && h->path.len == 1 && h->path.ptr[0] == '*'))
 		return options_server(core, req);
-	if (unlikely(!http_body_init(&req->body, &h->framing, core->snap->limits.body_bytes))) {
+	if (unlikely(!http_body_init(&req->body, &h->framing,
+				     body_bytes > 0 ? body_bytes : UINT64_MAX))) {
 		counter_inc(core->ctr, CTR_http_limit);
 		return answer_here(core, req, 413);
 	}

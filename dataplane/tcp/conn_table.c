@@ -57,7 +57,10 @@ struct conn *conn_new(struct tcp *tcp, const struct net_path *path, const struct
 
 	/* A full table gives up its oldest TIME-WAIT first: it only guards against old segments. */
 	if (!c && tcp->tw_head != TCP_NONE) {
-		conn_die(tcp, pool_at(&tcp->conns, tcp->tw_head));
+		struct conn *oldest = pool_at(&tcp->conns, tcp->tw_head);
+
+		if (!conn_reportable(oldest))
+			conn_die(tcp, oldest);
 		c = pool_get(&tcp->conns);
 	}
 	if (!c)
@@ -101,7 +104,7 @@ void conn_unhash(struct tcp *tcp, struct conn *c)
 void conn_free(struct tcp *tcp, struct conn *c)
 {
 	assert((c->flags & (CF_LIVE | CF_HASHED | CF_READY | CF_IN_HAND)) == CF_LIVE);
-	assert(!timer_is_set(&c->timer));
+	timer_cancel(&tcp->wheel, &c->timer);
 	rx_release(tcp, c);
 	c->flags = 0;
 	c->state = TCP_CLOSED;

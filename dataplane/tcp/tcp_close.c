@@ -21,7 +21,9 @@ static void conn_retire(struct tcp *tcp, struct conn *c)
 	if (c->state != TCP_CLOSED)
 		counter_inc(tcp->ctr, CTR_tcp_closed);
 	c->state = TCP_CLOSED;
-	c->user_ns = 0;
+	c->rtx_ns = 0;
+	c->ack_ns = 0;
+	c->linger_ns = 0;
 }
 
 static void conn_settle(struct tcp *tcp, struct conn *c)
@@ -46,6 +48,8 @@ void conn_finish(struct tcp *tcp, struct conn *c)
 	conn_retire(tcp, c);
 	if (conn_rx_len(c) > 0 && conn_reportable(c)) {
 		c->flags |= CF_FINISHED;
+		if (c->user_ns)
+			conn_arm(tcp, c, c->user_ns); /* the owner may pace its reads by it */
 		conn_post(tcp, c, TCP_EV_EOF);
 		return;
 	}
@@ -101,7 +105,6 @@ void time_wait_enter(struct tcp *tcp, struct conn *c)
 {
 	tx_release_all(tcp, c);
 	c->state = TCP_TIME_WAIT;
-	c->user_ns = 0;
 	time_wait_link(tcp, c);
 	time_wait_start(tcp, c);
 	if (!conn_reportable(c)) {

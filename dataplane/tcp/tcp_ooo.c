@@ -18,7 +18,8 @@ static bool rx_hold(struct tcp *tcp, struct conn *c)
 	rx->off = 0;
 	rx->stamp = 0;
 	rx->ooo_count = 0;
-	memcpy(rx->data, c->view, c->view_len);
+	if (c->view_len > 0)
+		memcpy(rx->data, c->view, c->view_len);
 	c->rx = rx;
 	c->rx_len = c->view_len;
 	c->view_len = 0;

@@ -182,6 +182,16 @@ static uint32_t window_allows(const struct conn *c, uint32_t unsent)
 	return len >= c->snd_wnd_max / 2 ? len : 0;
 }
 
+/* Something else than the congestion window limits us: it stops growing, and the time until it does
+ * again does not count for CUBIC (RFC 9438 5.8). */
+static void cwnd_unused(struct conn *c)
+{
+	if (unlikely(c->flags & CF_CWND_LIMITED)) {
+		c->flags &= ~CF_CWND_LIMITED;
+		c->cubic.epoch_ns = 0;
+	}
+}
+
 /* One segment of data not sent before; false when there is nothing to send or no leave to. */
 static bool output_new(struct tcp *tcp, struct conn *c)
 {
@@ -190,12 +200,12 @@ static bool output_new(struct tcp *tcp, struct conn *c)
 	struct seg_out o = {.seq = c->snd_nxt, .flags = TH_ACK};
 
 	if (c->flags & CF_FIN_SENT || (unsent == 0 && !fin)) {
-		c->flags &= ~CF_CWND_LIMITED;
+		cwnd_unused(c);
 		return false;
 	}
 	o.len = window_allows(c, unsent);
 	if (o.len == 0 && unsent > 0) {
-		c->flags &= ~CF_CWND_LIMITED;
+		cwnd_unused(c);
 		if (conn_flight(c) == 0 && c->rtx_ns == 0)
 			rto_start(tcp, c); /* persist */
 		return false;

@@ -61,6 +61,7 @@ static void *core_main(void *arg)
 		unsigned n = nic_rx_burst(nic, pkts, NIC_BURST);
 		unsigned tcp = net_input(net, pkts, n, n ? now() : 0);
 
+		counter_add(&core->ctr, CTR_rx_tcp, tcp);
 		nic_pkt_free(nic, pkts, tcp);
 		net_flush(net);
 		core->polls++;

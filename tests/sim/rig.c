@@ -6,24 +6,23 @@
 
 #define WALL_START_NS 1700000000000000000ull
 
-static const char default_yaml[] =
-	"node: rig\n"
-	"memory:\n"
-	"    huge_pages: 'off'\n"
-	"    hot_table_bytes: 33554432\n"
-	"    up_blocks: 256\n"
-	"    down_blocks: 512\n"
-	"listeners:\n"
-	"    - address: " RIG_SERVER "\n"
-	"ports:\n"
-	"    - type: tap\n"
-	"      interface: unused\n"
-	"upstreams:\n"
-	"    - name: origin\n"
-	"      addresses: ['127.0.0.1:1']\n"
-	"routes:\n"
-	"    - path: /*\n"
-	"      upstream: origin\n";
+static const char default_yaml[] = "node: rig\n"
+                                   "memory:\n"
+                                   "    huge_pages: 'off'\n"
+                                   "    hot_table_bytes: 33554432\n"
+                                   "    up_blocks: 256\n"
+                                   "    down_blocks: 512\n"
+                                   "listeners:\n"
+                                   "    - address: " RIG_SERVER "\n"
+                                   "ports:\n"
+                                   "    - type: tap\n"
+                                   "      interface: unused\n"
+                                   "upstreams:\n"
+                                   "    - name: origin\n"
+                                   "      addresses: ['127.0.0.1:1']\n"
+                                   "routes:\n"
+                                   "    - path: /*\n"
+                                   "      upstream: origin\n";
 
 static const uint8_t server_mac[6] = {2, 0, 0, 0, 0, 1};
 
@@ -64,11 +63,11 @@ static void client_release(void *arg, uint64_t cookie)
 static enum status client_make(struct rig *rig)
 {
 	struct nic_sim_config nc = {
-		.mac = {2, 0, 0, 0, 0, 2},
-		.buffers = 4096,
-		.rx_queue = 2048,
-		.on_tx = client_tx,
-		.arg = rig,
+	        .mac = {2, 0, 0, 0, 0, 2},
+	        .buffers = 4096,
+	        .rx_queue = 2048,
+	        .on_tx = client_tx,
+	        .arg = rig,
 	};
 	struct tcp_config tcfg;
 	struct tcp_env env;
@@ -87,11 +86,12 @@ static enum status client_make(struct rig *rig)
 	tcfg.tx_chunks = 16384;
 	tcfg.tx_refs = 32768;
 	tcfg.delayed_ack_ms = 0;
+	tcfg.time_wait_ms = 1; /* so that a test may use a port again */
 	env = (struct tcp_env){
-		.net = rig->client_net,
-		.ctr = &rig->client_ctr,
-		.release = client_release,
-		.arg = rig,
+	        .net = rig->client_net,
+	        .ctr = &rig->client_ctr,
+	        .release = client_release,
+	        .arg = rig,
 	};
 	return tcp_create(&rig->client, &tcfg, &env, rig->now_ns);
 }
@@ -100,12 +100,12 @@ static enum status channel_make(struct rig *rig)
 {
 	const struct config_memory *m = &rig->config->memory;
 	struct chan_geometry geo = {
-		.cores = 1,
-		.ring_entries = m->channel_ring_entries,
-		.up_block_bytes = m->up_block_bytes,
-		.up_blocks = m->up_blocks,
-		.down_block_bytes = m->down_block_bytes,
-		.down_blocks = m->down_blocks,
+	        .cores = 1,
+	        .ring_entries = m->channel_ring_entries,
+	        .up_block_bytes = m->up_block_bytes,
+	        .up_blocks = m->up_blocks,
+	        .down_block_bytes = m->down_block_bytes,
+	        .down_blocks = m->down_blocks,
 	};
 	enum status st = chan_create(&rig->chan, &geo, false);
 
@@ -115,32 +115,32 @@ static enum status channel_make(struct rig *rig)
 	rig->control.ring_fd = -1;
 	rig->control.wait_fd = -1;
 	return chan_slab_init(&rig->down, chan_down_base(&rig->chan), m->down_block_bytes,
-			      m->down_blocks);
+	                      m->down_blocks);
 }
 
 static enum status server_make(struct rig *rig)
 {
 	const struct config_memory *m = &rig->config->memory;
 	struct nic_sim_config nc = {
-		.buffers = 8192,
-		.rx_queue = 4096,
-		.on_tx = server_tx,
-		.arg = rig,
+	        .buffers = 8192,
+	        .rx_queue = 4096,
+	        .on_tx = server_tx,
+	        .arg = rig,
 	};
 	struct core_config cc = {
-		.config = rig->config,
-		.listeners = &rig->listener,
-		.listener_count = 1,
-		.stats = chan_stats(&rig->chan, 0),
-		.up_base = chan_up_base(&rig->chan, 0),
-		.up_block_bytes = m->up_block_bytes,
-		.up_blocks = m->up_blocks,
-		.down_block_bytes = m->down_block_bytes,
-		.down_blocks = m->down_blocks,
-		.snapshot = rig->snapshot,
-		.hash_seed = 42,
-		.now_ns = rig->now_ns,
-		.wall_ns = rig->wall_ns,
+	        .config = rig->config,
+	        .listeners = &rig->listener,
+	        .listener_count = 1,
+	        .stats = chan_stats(&rig->chan, 0),
+	        .up_base = chan_up_base(&rig->chan, 0),
+	        .up_block_bytes = m->up_block_bytes,
+	        .up_blocks = m->up_blocks,
+	        .down_block_bytes = m->down_block_bytes,
+	        .down_blocks = m->down_blocks,
+	        .snapshot = rig->snapshot,
+	        .hash_seed = 42,
+	        .now_ns = rig->now_ns,
+	        .wall_ns = rig->wall_ns,
 	};
 
 	memcpy(nc.mac, server_mac, sizeof(nc.mac));
@@ -204,6 +204,42 @@ void rig_destroy(struct rig *rig)
 	config_free(rig->config);
 }
 
+/* Without a hook the owner of the client reads its connections between steps; until then the stack
+ * keeps what came. */
+static void client_keep(struct rig *rig)
+{
+	struct conn *again[NIC_BURST];
+	uint32_t again_events[NIC_BURST];
+	unsigned count = 0;
+	struct conn *conn;
+	uint32_t events;
+
+	while (count < NIC_BURST && (conn = tcp_ready(rig->client, &events)) != NULL) {
+		tcp_ready_done(rig->client, conn, rig->now_ns);
+		if (events & TCP_EV_CLOSED)
+			continue;
+		again[count] = conn;
+		again_events[count++] = events;
+	}
+	for (unsigned i = 0; i < count; i++)
+		tcp_wake(rig->client, again[i], again_events[i]);
+}
+
+static void client_ready(struct rig *rig)
+{
+	struct conn *conn;
+	uint32_t events;
+
+	if (rig->on_client == NULL) {
+		client_keep(rig);
+		return;
+	}
+	while ((conn = tcp_ready(rig->client, &events)) != NULL) {
+		rig->on_client(rig->client_arg, rig, conn, events);
+		tcp_ready_done(rig->client, conn, rig->now_ns);
+	}
+}
+
 static void client_round(struct rig *rig)
 {
 	struct pkt pkts[NIC_BURST];
@@ -211,36 +247,14 @@ static void client_round(struct rig *rig)
 
 	while ((n = nic_rx_burst(rig->client_nic, pkts, NIC_BURST)) > 0) {
 		n = net_input(rig->client_net, pkts, n, rig->now_ns);
-		for (unsigned i = 0; i < n; i++) {
+		for (unsigned i = 0; i < n; i++)
 			tcp_input(rig->client, &pkts[i], rig->now_ns);
-			/* Nobody reads in between: what was lent is kept by ready_done at the next
-			 * event, so the packet must be settled now. */
-		}
-		/* The owner of the client reads its connections between steps; until then the stack
-		 * keeps the bytes. */
-		struct conn *conn;
-		uint32_t events;
-		struct conn *again[NIC_BURST];
-		uint32_t again_events[NIC_BURST];
-		unsigned count = 0;
-
-		while (count < NIC_BURST && (conn = tcp_ready(rig->client, &events)) != NULL) {
-			if (events & TCP_EV_CLOSED) {
-				if (tcp_owner(conn) != NULL)
-					*(bool *)tcp_owner(conn) = true;
-				tcp_ready_done(rig->client, conn, rig->now_ns);
-				continue;
-			}
-			tcp_ready_done(rig->client, conn, rig->now_ns);
-			again[count] = conn;
-			again_events[count++] = events;
-		}
-		for (unsigned i = 0; i < count; i++)
-			tcp_wake(rig->client, again[i], again_events[i]);
+		client_ready(rig);
 		if (n > 0)
 			nic_pkt_free(rig->client_nic, pkts, n);
 	}
 	tcp_timers(rig->client, rig->now_ns);
+	client_ready(rig);
 	net_flush(rig->client_net);
 }
 
@@ -259,8 +273,9 @@ uint32_t rig_step(struct rig *rig, uint64_t dt_ns)
 void rig_settle(struct rig *rig, uint32_t steps, uint64_t dt_ns)
 {
 	for (uint32_t quiet = 0; steps > 0 && quiet < 3; steps--)
-		quiet = rig_step(rig, dt_ns) == 0 && nic_sim_pending(rig->server_nic) == 0 ? quiet + 1
-											   : 0;
+		quiet = rig_step(rig, dt_ns) == 0 && nic_sim_pending(rig->server_nic) == 0
+		                ? quiet + 1
+		                : 0;
 }
 
 struct conn *rig_connect(struct rig *rig, uint16_t port)
@@ -330,14 +345,14 @@ static uint32_t head_block(struct rig *rig, const struct rig_answer *a, uint32_t
 		return block;
 	o = (struct object *)(void *)chan_block_at(&rig->down, block);
 	*o = (struct object){
-		.hash = {a->request->key_lo, a->request->key_hi},
-		.response_ms = rig->wall_ns / NS_PER_MS,
-		.expires_ms = rig->wall_ns / NS_PER_MS + a->lifetime_ms,
-		.body_len = a->body_len,
-		.key_len = a->request->key_len,
-		.fields_len = (uint32_t)strlen(a->fields),
-		.status = (uint16_t)a->status,
-		.flags = a->lifetime_ms > 0 ? OBJECT_STORABLE : 0,
+	        .hash = {a->request->key_lo, a->request->key_hi},
+	        .response_ms = rig->wall_ns / NS_PER_MS,
+	        .expires_ms = rig->wall_ns / NS_PER_MS + a->lifetime_ms,
+	        .body_len = a->body_len,
+	        .key_len = a->request->key_len,
+	        .fields_len = (uint32_t)strlen(a->fields),
+	        .status = (uint16_t)a->status,
+	        .flags = a->lifetime_ms > 0 ? OBJECT_STORABLE : 0,
 	};
 	if (a->body_len == UINT64_MAX)
 		o->flags |= OBJECT_CHUNKED;

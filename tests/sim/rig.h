@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * A whole poll core on a workbench: the real dataplane (the objects that ship) on a NIC in memory, its
- * channel with the test in control's place, and a client that is our own TCP on a second NIC. One
- * thread, a clock of its own. Unit tests of the request layer, benchmarks and the simulator use it. */
+ * A whole poll core on a workbench: the real dataplane (the objects that ship) on a NIC in memory,
+ * its channel with the test in control's place, and a client that is our own TCP on a second NIC.
+ * One thread, a clock of its own. Unit tests of the request layer, benchmarks and the simulator use
+ * it. */
 #ifndef TESTS_SIM_RIG_H
 #define TESTS_SIM_RIG_H
 
@@ -11,9 +12,14 @@
 
 struct rig;
 
-/* May drop, change (up to cap bytes), delay or repeat a frame: calls rig_deliver for what arrives. */
+/* May drop, change (up to cap bytes), delay or repeat a frame: calls rig_deliver for what arrives.
+ */
 typedef void (*rig_link_fn)(void *arg, struct rig *rig, bool to_server, const void *frame,
-			    uint32_t len);
+                            uint32_t len);
+
+/* A client connection has news (enum tcp_event); the bytes that are not consumed stay with the
+ * stack. */
+typedef void (*rig_client_fn)(void *arg, struct rig *rig, struct conn *conn, uint32_t events);
 
 struct rig {
 	struct config *config;
@@ -23,7 +29,7 @@ struct rig {
 	struct core_listener listener;
 	struct nic *server_nic;
 	struct chan chan;
-	struct chan_port control;  /* control's end, for the test */
+	struct chan_port control; /* control's end, for the test */
 	struct chan_slab down;
 	struct nic *client_nic;
 	struct net *client_net;
@@ -34,6 +40,8 @@ struct rig {
 	uint64_t wall_ns;
 	rig_link_fn link;
 	void *link_arg;
+	rig_client_fn on_client; /* NULL: connections with news are for the owner's tcp_ready */
+	void *client_arg;
 	tcp_release_fn release;
 	void *release_arg;
 };
@@ -45,8 +53,8 @@ struct rig {
 /* yaml: the configuration, or NULL for one route to everything with "origin" caching. */
 enum status rig_create(struct rig *rig, const char *yaml);
 void rig_destroy(struct rig *rig);
-/* Moves time on by dt_ns, and every frame that is due in both directions; one core_round. Returns how
- * much the core did. */
+/* Moves time on by dt_ns, and every frame that is due in both directions; one core_round. Returns
+ * how much the core did. */
 uint32_t rig_step(struct rig *rig, uint64_t dt_ns);
 /* Steps until nothing moves any more, at most steps. */
 void rig_settle(struct rig *rig, uint32_t steps, uint64_t dt_ns);
@@ -55,7 +63,8 @@ void rig_deliver(struct rig *rig, bool to_server, const void *frame, uint32_t le
 /* A client connection to the front door; events come by tcp_ready(rig->client). */
 struct conn *rig_connect(struct rig *rig, uint16_t port);
 
-/* Plays control: attaches with this epoch and reads SYNC and HELD; false when they are not right. */
+/* Plays control: attaches with this epoch and reads SYNC and HELD; false when they are not right.
+ */
 bool rig_attach(struct rig *rig, uint32_t epoch);
 void rig_detach(struct rig *rig);
 /* The next message of the core that is not a RELEASE (those are carried out). */
@@ -65,12 +74,12 @@ struct rig_answer {
 	struct chan_ticket ticket;
 	const struct chan_request *request; /* for the key */
 	unsigned status;
-	const char *fields;      /* lines with CRLF */
+	const char *fields; /* lines with CRLF */
 	struct span body;
-	uint64_t body_len;       /* UINT64_MAX: chunked */
-	uint32_t piece_bytes;    /* 0: a block */
-	uint8_t flags;           /* CHAN_F_FILL and so on */
-	uint32_t lifetime_ms;    /* above 0: storable */
+	uint64_t body_len;    /* UINT64_MAX: chunked */
+	uint32_t piece_bytes; /* 0: a block */
+	uint8_t flags;        /* CHAN_F_FILL and so on */
+	uint32_t lifetime_ms; /* above 0: storable */
 };
 bool rig_reply(struct rig *rig, const struct rig_answer *a);
 bool rig_fail(struct rig *rig, struct chan_ticket ticket, uint16_t status);

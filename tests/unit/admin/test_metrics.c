@@ -350,6 +350,15 @@ static void test_ready(void **state)
 	ready_until(f, "503");
 	f->ctl->draining = false;
 	ready_until(f, "200");
+	metrics_drained(f->metrics, chan_server_generation(f->ctl->chan));
+	http_ask(f, "GET", "/readyz");
+	expect_status(f, "503");
+	metrics_drained(f->metrics, 0);
+	http_ask(f, "GET", "/readyz");
+	expect_status(f, "200");
+	metrics_drained(f->metrics, 1); /* another dataplane than the one that is attached */
+	http_ask(f, "GET", "/readyz");
+	expect_status(f, "200");
 	/* The view is older than the channel: the page must not say that it is up. */
 	f->ctl->chan->attached = false;
 	http_ask(f, "GET", "/metrics");

@@ -125,6 +125,31 @@ static void test_bucket_overflow(void **state)
 	teardown();
 }
 
+/* A head that another process wrote and that does not hold together. */
+static void test_bad_head(void **state)
+{
+	struct cache_key key = key_of("a/1");
+	struct hot_fill f = {0};
+	struct head h;
+
+	(void)state;
+	setup(MIB, 4096);
+	head_make(&h, &key, 0);
+	h.o.etag_len = 1;
+	assert_int_equal(hot_fill_begin(fx.t, &f, &h.o, 0), ST_INVALID);
+	assert_null(f.obj);
+	assert_null(hot_fill_commit(fx.t, &f));
+	head_make(&h, &key, 0);
+	h.o.fields_len = UINT32_MAX;
+	assert_int_equal(hot_fill_begin(fx.t, &f, &h.o, 0), ST_TOOBIG);
+	h.o.fields_len = 4096;
+	assert_int_equal(hot_fill_begin(fx.t, &f, &h.o, 0), ST_TOOBIG);
+	h.o.fields_len = 0;
+	assert_int_equal(hot_fill_begin(fx.t, &f, &h.o, 0), ST_OK);
+	assert_non_null(hot_fill_commit(fx.t, &f));
+	teardown();
+}
+
 static void test_limits(void **state)
 {
 	struct cache_key key = key_of("a/1");
@@ -381,6 +406,7 @@ int main(void)
 	        cmocka_unit_test(test_hash_compared),
 	        cmocka_unit_test(test_bucket_overflow),
 	        cmocka_unit_test(test_limits),
+	        cmocka_unit_test(test_bad_head),
 	        cmocka_unit_test(test_unknown_length),
 	        cmocka_unit_test(test_abort),
 	        cmocka_unit_test(test_two_fills),

@@ -279,7 +279,7 @@ static void long_heads(void **state)
 	struct reading r;
 
 	(void)state;
-	for (size_t pad = 0; pad < 2300; pad += pad < 300 ? 1 : 17) {
+	for (size_t pad = 0; pad < 2300; pad++) {
 		int head = snprintf(text, sizeof(text), "GET /%0*d HTTP/1.1\r\nHost: x\r\nCookie: ",
 		                    (int)(pad % 100) + 1, 0);
 		size_t len = (size_t)head;
@@ -394,6 +394,24 @@ static void limits_early(void **state)
 	assert_int_equal(status, 414);
 }
 
+/* The same for the number of fields, which come one in a piece. */
+static void fields_early(void **state)
+{
+	const struct http_limits l = {.head_bytes = 4096, .target_bytes = 10, .fields = 3};
+	const struct span text = SPAN_LIT("GET / HTTP/1.1\r\nA: b\r\nA: b\r\nA: b\r\nA: b\r\n");
+	static struct http_request q;
+	struct http_parser p = {0};
+	unsigned status = 0;
+
+	(void)state;
+	for (size_t len = 0; len < text.len; len++)
+		assert_int_equal(http_parse_request(&p, text.ptr, len, &l, &q, &status),
+		                 HTTP_PARSE_PARTIAL);
+	assert_int_equal(http_parse_request(&p, text.ptr, text.len, &l, &q, &status),
+	                 HTTP_PARSE_REFUSE);
+	assert_int_equal(status, 431);
+}
+
 static void dot_segments(void **state)
 {
 	static const struct {
@@ -437,6 +455,7 @@ int main(void)
 	        cmocka_unit_test(long_heads),
 	        cmocka_unit_test(limits),
 	        cmocka_unit_test(limits_early),
+	        cmocka_unit_test(fields_early),
 	        cmocka_unit_test(dot_segments),
 	};
 

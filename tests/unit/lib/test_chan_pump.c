@@ -181,7 +181,7 @@ static void a_million_each_way(void **state)
 	chan_close(&ch);
 }
 
-#define LITMUS_ROUNDS 1000000ull
+#define LITMUS_ROUNDS 300000ull
 #define LITMUS_NS     (10 * NS_PER_S)
 
 struct litmus {
@@ -229,6 +229,13 @@ static void send_one(struct chan_port *p)
 	chan_flush(p);
 }
 
+/* A little while, another one each time: the answer shall come at any moment of going to sleep. */
+static void linger(uint64_t i, uint64_t range)
+{
+	for (volatile uint64_t k = i % range; k > 0; k--)
+		;
+}
+
 static void *litmus_far(void *arg)
 {
 	struct litmus *l = arg;
@@ -239,6 +246,7 @@ static void *litmus_far(void *arg)
 			break;
 		}
 		send_one(&l->control);
+		linger(i, 251);
 	}
 	return NULL;
 }
@@ -257,10 +265,8 @@ static void no_wake_up_is_lost(void **state)
 	chan_port_control(&ch, 0, &l.control);
 	assert_int_equal(pthread_create(&far, NULL, litmus_far, &l), 0);
 	for (uint64_t i = 0; ok && i < LITMUS_ROUNDS; i++) {
-		/* Another moment each time. */
-		for (volatile uint64_t k = i % 64; k > 0; k--)
-			;
 		send_one(&l.core);
+		linger(i, 241);
 		ok = recv_or_spin(&l.core);
 	}
 	pthread_join(far, NULL);
