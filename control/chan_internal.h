@@ -110,7 +110,8 @@ uint32_t link_rx(struct chan_server *s);
 /* chan_link.c: sends what waits. */
 void link_flush(struct chan_server *s);
 bool link_has_waiting(const struct chan_server *s);
-void link_queue(struct chan_server *s, uint32_t core, const struct chan_msg *m);
+/* Lends m's block to the core. False: too many wait already, and the message is dropped. */
+bool link_queue(struct chan_server *s, uint32_t core, const struct chan_msg *m);
 enum status links_create(struct chan_server *s);
 void links_destroy(struct chan_server *s);
 /* chan_query.c */

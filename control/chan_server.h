@@ -49,6 +49,7 @@ struct chan_server_counts {
 	uint64_t late;      /* of an earlier epoch, or of a ticket that has ended */
 	uint64_t doorbells;
 	uint64_t bogus_releases; /* of a block that was not lent */
+	uint64_t invalidations_lost; /* a core's queue was full: it may answer from what is void */
 	uint32_t recv_buffers;   /* blocks that wait in the kernel for bytes, now */
 };
 void chan_server_counts(const struct chan_server *s, struct chan_server_counts *out);

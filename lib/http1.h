@@ -27,6 +27,11 @@ enum http_method {
 const char *http_method_name(enum http_method m);
 /* Case-sensitive (RFC 9110 9.1); HTTP_OTHER when unknown. */
 enum http_method http_method_parse(struct span name);
+/* GET, HEAD, OPTIONS, TRACE (RFC 9110 9.2.1). */
+static inline bool http_method_safe(enum http_method m)
+{
+	return m == HTTP_GET || m == HTTP_HEAD || m == HTTP_OPTIONS || m == HTTP_TRACE;
+}
 /* GET, HEAD, OPTIONS, TRACE, PUT, DELETE (RFC 9110 9.2.2). */
 bool http_method_idempotent(enum http_method m);
 /* "OK" for 200 and so on; "Unknown" for a code without a registered phrase. */
