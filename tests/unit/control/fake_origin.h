@@ -11,7 +11,7 @@
  *   /bighead/N    a field of N bytes            /surplus      more bytes than the response
  *   /echo         the body's length and sum     /early        413 before the body was read
  *   /bytewise/N   as fixed, one byte a write    /heads        the request's head as body
- *   /upgrade      101
+ *   /closedcut/N  as closed, then a reset       /upgrade      101
  *
  * With the gate closed every answer waits until it opens. */
 #ifndef FAKE_ORIGIN_H
