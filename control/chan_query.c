@@ -37,13 +37,13 @@ static struct query *query_new(struct chan_server *s, chan_result_fn cb, void *a
 		if (q->used)
 			continue;
 		*q = (struct query){
-			.s = s,
-			.used = true,
-			.slot = (uint16_t)i,
-			.seq = ++s->query_seq,
-			.cb = cb,
-			.arg = arg,
-			.timer = {.fn = query_timeout, .arg = q},
+		        .s = s,
+		        .used = true,
+		        .slot = (uint16_t)i,
+		        .seq = ++s->query_seq,
+		        .cb = cb,
+		        .arg = arg,
+		        .timer = {.fn = query_timeout, .arg = q},
 		};
 		loop_timer_set(s->loop, &q->timer, loop_now_ns(s->loop) + QUERY_WAIT_NS);
 		return q;
@@ -67,17 +67,17 @@ static uint32_t text_block(struct chan_server *s, struct span text)
 static struct chan_msg query_msg(const struct query *q, enum chan_type type, uint32_t core)
 {
 	return (struct chan_msg){
-		.type = (uint8_t)type,
-		.block = CHAN_NO_BLOCK,
-		.ticket = {.epoch = q->s->epoch,
-			   .core = (uint16_t)core,
-			   .slot = q->slot,
-			   .seq = q->seq},
+	        .type = (uint8_t)type,
+	        .block = CHAN_NO_BLOCK,
+	        .ticket = {.epoch = q->s->epoch,
+	                   .core = (uint16_t)core,
+	                   .slot = q->slot,
+	                   .seq = q->seq},
 	};
 }
 
 void chan_server_query(struct chan_server *s, uint32_t core, enum chan_query kind, uint64_t cursor,
-		       uint32_t max, struct span key, chan_result_fn cb, void *arg)
+                       uint32_t max, struct span key, chan_result_fn cb, void *arg)
 {
 	struct query *q;
 	uint32_t block = CHAN_NO_BLOCK;
@@ -105,16 +105,15 @@ void chan_server_query(struct chan_server *s, uint32_t core, enum chan_query kin
 	m.code = (uint16_t)kind;
 	m.n = cursor;
 	m.len = kind == CHAN_QUERY_CACHE_GET ? (uint32_t)key.len : max;
-	if (block != CHAN_NO_BLOCK) {
-		m.block = block;
-		down_lend(&s->down, core, block);
+	m.block = block;
+	/* Without room its time runs out, and the asker hears that. */
+	(void)link_queue(s, core, &m);
+	if (block != CHAN_NO_BLOCK)
 		down_unref(&s->down, block);
-	}
-	link_queue(s, core, &m);
 }
 
 void chan_server_purge(struct chan_server *s, struct span text, bool pattern, chan_result_fn cb,
-		       void *arg)
+                       void *arg)
 {
 	struct query *q;
 	uint32_t block;
@@ -142,8 +141,7 @@ void chan_server_purge(struct chan_server *s, struct span text, bool pattern, ch
 		m.len = (uint32_t)text.len;
 		m.n = s->purge_seq;
 		q->waiting |= 1ull << c;
-		down_lend(&s->down, c, block);
-		link_queue(s, c, &m);
+		(void)link_queue(s, c, &m);
 	}
 	down_unref(&s->down, block);
 }
@@ -163,6 +161,10 @@ void query_result(struct chan_server *s, const struct chan_msg *m, const void *b
 		return;
 	}
 	q->waiting &= ~bit;
+	if (m->code != 0 && !q->purge) { /* no block for the answer */
+		query_end(q, ST_FULL, NULL, 0);
+		return;
+	}
 	q->n = q->purge ? q->n + m->n : m->n;
 	if (m->code != 0) /* the core had no block to answer in */
 		query_end(q, ST_FULL, NULL, 0);
@@ -181,12 +183,12 @@ void chan_server_drain(struct chan_server *s, uint32_t deadline_ms)
 {
 	for (uint32_t c = 0; s->state == LINK_SERVING && c < s->cores; c++) {
 		struct chan_msg m = {
-			.type = CHAN_DRAIN,
-			.ticket = {.epoch = s->epoch, .core = (uint16_t)c},
-			.block = CHAN_NO_BLOCK,
-			.n = deadline_ms,
+		        .type = CHAN_DRAIN,
+		        .ticket = {.epoch = s->epoch, .core = (uint16_t)c},
+		        .block = CHAN_NO_BLOCK,
+		        .n = deadline_ms,
 		};
-		link_queue(s, c, &m);
+		(void)link_queue(s, c, &m);
 	}
 }
 
@@ -220,7 +222,7 @@ void snap_answer(struct chan_server *s, const struct attach_msg *m)
 		snap_end(s, ST_OK, "");
 	} else if (m->type == ATTACH_SNAPSHOT_BAD) {
 		snprintf(text, sizeof(text), "the dataplane refuses the configuration: %.*s",
-			 (int)ATTACH_TEXT_MAX, m->text);
+		         (int)ATTACH_TEXT_MAX, m->text);
 		snap_end(s, ST_INVALID, text);
 	}
 }
@@ -253,14 +255,14 @@ static int snap_memfd(const struct snapshot *snap)
 }
 
 void chan_server_snapshot(struct chan_server *s, const struct snapshot *snap, control_done_fn done,
-			  void *arg)
+                          void *arg)
 {
 	struct attach_msg m = {
-		.type = ATTACH_SNAPSHOT,
-		.n = snap->id,
-		.len = snap->total_bytes,
-		.epoch = s->epoch,
-		.fd_count = 1,
+	        .type = ATTACH_SNAPSHOT,
+	        .n = snap->id,
+	        .len = snap->total_bytes,
+	        .epoch = s->epoch,
+	        .fd_count = 1,
 	};
 	enum status st;
 	int fd;
@@ -302,8 +304,13 @@ static void push_done(void *arg, enum status st, const char *text)
 
 void chan_server_push_config(struct chan_server *s)
 {
-	if (s->state != LINK_SERVING || s->pushed_epoch == s->epoch || s->snap_done != NULL)
+	uint64_t now_ns = loop_now_ns(s->loop);
+
+	if (s->state != LINK_SERVING || s->snap_done != NULL)
+		return;
+	if (s->pushed_epoch == s->epoch && now_ns - s->pushed_ns < PUSH_AGAIN_NS)
 		return;
 	s->pushed_epoch = s->epoch;
+	s->pushed_ns = now_ns;
 	chan_server_snapshot(s, s->ctl->snapshot, push_done, NULL);
 }

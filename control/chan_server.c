@@ -12,7 +12,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define RETRY_NS NS_PER_MS
+#define RETRY_NS      NS_PER_MS
+#define SOCK_MESSAGES 256u /* at a time; the dataplane sends one for each that it gets */
 
 static void try_attach(struct loop_timer *t);
 static void leave_done(void *arg);
@@ -161,29 +162,39 @@ void link_serving(struct chan_server *s)
 	s->said_away = false;
 	s->counts.attaches++;
 	log_info("channel", "attached to dataplane %u: %u cores, epoch %u, %u of %u blocks free",
-		 s->dataplane_pid, s->cores, s->epoch, s->down.slab.free_count,
-		 s->down.slab.count);
+	         s->dataplane_pid, s->cores, s->epoch, s->down.slab.free_count, s->down.slab.count);
 }
 
-static void sock_message(struct chan_server *s)
+/* False when nothing more is to be read. */
+static bool sock_message(struct chan_server *s)
 {
 	int fds[ATTACH_MAX_FDS];
 	struct attach_msg m;
 	enum status st = attach_recv(s->sock, &m, fds);
 
 	if (st == ST_AGAIN)
-		return;
+		return false;
 	if (st != ST_OK) {
 		link_leave(s, st == ST_CLOSED ? "it is gone" : status_text(st));
-		return;
+		return false;
 	}
 	if (m.type == ATTACH_HELLO && s->state == LINK_HELLO) {
 		on_hello(s, &m, fds);
-		return;
+	} else {
+		for (uint32_t i = 0; i < m.fd_count; i++)
+			close(fds[i]);
+		snap_answer(s, &m);
 	}
-	for (uint32_t i = 0; i < m.fd_count; i++)
-		close(fds[i]);
-	snap_answer(s, &m);
+	return s->state != LINK_LEAVING && s->state != LINK_OFF;
+}
+
+/* All of it: the poll reports an arrival, and two that come together only once. */
+static void sock_drain(struct chan_server *s)
+{
+	for (uint32_t i = 0; i < SOCK_MESSAGES; i++)
+		if (!sock_message(s))
+			return;
+	link_leave(s, "it talks without end");
 }
 
 static void sock_ready(struct loop_op *op, int result)
@@ -198,7 +209,7 @@ static void sock_ready(struct loop_op *op, int result)
 	if (result < 0)
 		link_leave(s, "its socket cannot be watched");
 	else
-		sock_message(s);
+		sock_drain(s);
 	if (op->active)
 		return;
 	if (s->state == LINK_LEAVING)
@@ -218,7 +229,7 @@ static void try_attach(struct loop_timer *t)
 	if (st != ST_OK) {
 		if (!s->said_away)
 			log_info("channel", "no dataplane at %s (%s); trying again", s->path,
-				 status_text(st));
+			         status_text(st));
 		s->said_away = true;
 		retry_later(s);
 		return;
@@ -263,7 +274,8 @@ void link_leave(struct chan_server *s, const char *why)
 	fetcher_detached(s->ctl->fetcher);
 	loop_cancel(s->loop, &s->sock_op);
 	loop_cancel(s->loop, &s->wait_op);
-	/* The kernel may be writing into the slab, or sending from it: unmap after the last callback. */
+	/* The kernel may be writing into the slab, or sending from it: unmap after the last
+	 * callback. */
 	upstreams_drop(s->ctl->upstreams, leave_quiet, s);
 }
 

@@ -4,9 +4,10 @@
  * snapshot that it used, so that snapshot's tables are kept: the present one, the one before (cores
  * change over one by one, and requests are on their way), and during a reload the next one.
  *
- * An id that is none of these comes from a dataplane that was started with another file. Its indices
- * are taken by the present tables if they agree with each other there; otherwise the answer is 503.
- * Either way the dataplane is sent the present configuration. */
+ * An id that is none of these comes from a dataplane that was started with another file. What its
+ * indices mean cannot be known: in the present tables they may name another origin, whose answer would
+ * be stored under the wrong host. So the answer is 503, and the dataplane is sent the present
+ * configuration. */
 #include "control/fetch_internal.h"
 
 #include <stdlib.h>
@@ -23,7 +24,7 @@ static void plan_free(struct plan *p)
 }
 
 static struct plan *plan_new(struct fetcher *f, const struct snapshot *snap,
-			     const struct config *cfg)
+                             const struct config *cfg)
 {
 	struct plan *p = calloc(1, sizeof(*p));
 
@@ -49,7 +50,7 @@ fail:
 }
 
 enum status fetcher_plan_add(struct fetcher *f, const struct snapshot *snap,
-			     const struct config *cfg)
+                             const struct config *cfg)
 {
 	struct plan *p = plan_new(f, snap, cfg);
 
@@ -86,8 +87,8 @@ void plans_destroy(struct fetcher *f)
 static bool plan_read(const struct plan *p, const struct chan_request *cr, struct plan_choice *out)
 {
 	const struct snap_route *routes =
-		(const struct snap_route *)(const void *)((const char *)p->snap +
-							  p->snap->routes_off);
+	        (const struct snap_route *)(const void *)((const char *)p->snap +
+	                                                  p->snap->routes_off);
 	const struct snap_route *r;
 
 	if (cr->route >= p->snap->route_count || cr->upstream >= p->up_count)
@@ -119,5 +120,5 @@ bool plan_choose(struct fetcher *f, const struct chan_request *cr, struct plan_c
 			return plan_read(plans[i], cr, out);
 	f->counts.plan_unknown++;
 	chan_server_push_config(f->ctl->chan);
-	return f->plan_now != NULL && plan_read(f->plan_now, cr, out);
+	return false;
 }

@@ -11,6 +11,8 @@
 #include "lib/chan_attach.h"
 #include "lib/log.h"
 
+#define PEER_MESSAGES 16u /* in one step */
+
 struct attach {
 	struct attach_config cfg;
 	char path[108];
@@ -200,7 +202,8 @@ static void peer_input(struct attach *a)
 	struct attach_msg m;
 	int fds[ATTACH_MAX_FDS];
 
-	while (a->peer_fd >= 0) {
+	/* A peer that talks without end does not keep signals from being read. */
+	for (uint32_t i = 0; i < PEER_MESSAGES && a->peer_fd >= 0; i++) {
 		enum status st = attach_recv(a->peer_fd, &m, fds);
 
 		if (st == ST_AGAIN)
@@ -213,8 +216,8 @@ static void peer_input(struct attach *a)
 			snapshot_input(a, &m, fds[0]);
 		else
 			log_warn("attach", "ignored a message of type %u", m.type);
-		for (uint32_t i = 0; i < m.fd_count; i++)
-			close(fds[i]);
+		for (uint32_t f = 0; f < m.fd_count; f++)
+			close(fds[f]);
 	}
 }
 

@@ -80,6 +80,8 @@ struct up_block {
 	uint32_t state;
 };
 
+#define CORE_STORING 1024u
+
 /* The channel as one core uses it. */
 struct core_chan {
 	struct chan_port port;
@@ -96,6 +98,7 @@ struct core_chan {
 	uint32_t miss_free;     /* first free slot, or miss_count */
 	uint32_t miss_live;
 	uint64_t miss_seq;
+	uint16_t storing[CORE_STORING]; /* misses that may be stored, by key hash: see invalidate() */
 	uint16_t *down_refs;    /* for each down block: how often TCP still sends from it */
 	uint32_t down_blocks;
 	uint32_t *release;      /* blocks to give back, also those that found the ring full */
@@ -139,7 +142,6 @@ struct core {
 	uint32_t announces_left;
 	uint64_t drain_deadline_ns;
 	uint32_t drain_cursor;
-	uint32_t drain_seen;   /* connections in this walk that are not in TIME-WAIT */
 	bool drain_told;       /* a whole walk has closed the idle ones */
 	uint64_t started_ns;
 	uint32_t index;

@@ -41,7 +41,7 @@ struct config_memory {
 	uint32_t packet_buffers;       /* a core: 16384 */
 	uint32_t channel_ring_entries; /* 4096 */
 	uint32_t up_block_bytes;       /* 16384 */
-	uint32_t up_blocks;            /* a core: 1024 */
+	uint32_t up_blocks;            /* a core: 4096 */
 	uint32_t down_block_bytes;     /* 16384 */
 	uint32_t down_blocks;          /* 4096 */
 };

@@ -286,6 +286,9 @@ static enum status rules_orders(struct rules *r)
 	        {"limits", "response_head_bytes", "memory.down_block_bytes - 3072", "memory",
 	         "down_block_bytes", c->limits.response_head_bytes,
 	         c->memory.down_block_bytes - 3072},
+	        /* A head that does not fit TCP's buffer would never be complete. */
+	        {"limits", "head_bytes", "limits.rx_buffer_bytes", "limits", "rx_buffer_bytes",
+	         c->limits.head_bytes, c->limits.rx_buffer_bytes},
 	        {"limits", "target_bytes", "limits.head_bytes", "limits", "head_bytes",
 	         c->limits.target_bytes, c->limits.head_bytes},
 	        {"limits", "object_bytes", "a quarter of memory.hot_table_bytes", "memory",

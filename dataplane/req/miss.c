@@ -52,6 +52,8 @@ void miss_end(struct core *core, struct req *req)
 		return;
 	slot_put(ch, req->slot);
 	req->slot = UINT32_MAX;
+	if (req->cache.store)
+		ch->storing[req->key_hash.lo % CORE_STORING]--;
 	head_block_put(ch, req);
 }
 
@@ -90,25 +92,18 @@ static bool is_forwarded(const struct req *req, const struct http_fields *fs,
 {
 	switch (f->id) {
 	case HDR_HOST:
-	case HDR_CONNECTION:
-	case HDR_KEEP_ALIVE:
-	case HDR_PROXY_CONNECTION:
-	case HDR_PROXY_AUTHENTICATE:
-	case HDR_PROXY_AUTHORIZATION:
-	case HDR_TE:
-	case HDR_TRAILER:
-	case HDR_TRANSFER_ENCODING:
-	case HDR_UPGRADE:
-	case HDR_CONTENT_LENGTH:
 	case HDR_EXPECT:
 		return false;
 	case HDR_IF_NONE_MATCH:
 	case HDR_IF_MODIFIED_SINCE:
 		/* The whole object is wanted; the condition is answered here. */
-		return !req->cache.store;
+		if (req->cache.store)
+			return false;
+		break;
 	default:
-		return !http_field_has_token(fs, HDR_CONNECTION, f->name);
+		break;
 	}
+	return !http_field_is_hop(fs, f);
 }
 
 static char *put_fields(char *at, const struct req *req, const struct http_fields *fs)
@@ -126,21 +121,6 @@ static char *put_fields(char *at, const struct req *req, const struct http_field
 	return at;
 }
 
-/* The authority as the client sent it. An absolute-form target outranks Host (RFC 9112 3.2.2). */
-static struct span host_with_port(const struct http_request *h)
-{
-	struct span host = h->host;
-	const char *end = h->host.ptr + h->host.len;
-
-	if (host.len == 0 || h->host_port == 0)
-		return host;
-	if (*end == ']')
-		end++;
-	while (*end == ':' || (*end >= '0' && *end <= '9'))
-		end++;
-	return span_of(host.ptr, end - host.ptr);
-}
-
 static uint16_t request_flags(const struct req *req, const struct http_request *h)
 {
 	uint16_t flags = 0;
@@ -149,11 +129,19 @@ static uint16_t request_flags(const struct req *req, const struct http_request *
 		flags |= CHAN_REQ_CHUNKED;
 	if (req->cache.store)
 		flags |= CHAN_REQ_STORE;
-	if (req->cache.store && !req->cache.authorized)
+	/* Who says no-cache wants an answer that was made after it asked (RFC 9111 5.2.1.4). */
+	if (req->cache.store && req->cache.lookup && !req->cache.authorized)
 		flags |= CHAN_REQ_COLLAPSE;
 	if (req->cache.authorized)
 		flags |= CHAN_REQ_AUTHORIZED;
 	return flags;
+}
+
+/* Methods whose success makes what is stored of the target void (RFC 9111 4.4): control orders the purge
+ * when it sees the answer, so it needs the key. */
+static bool may_invalidate(const struct req *req)
+{
+	return req->rule.mode != CACHE_OFF && !http_method_safe(req->method);
 }
 
 /* Writes the head into the block; returns its length. Lines gain at most the space behind each colon,
@@ -168,8 +156,7 @@ static uint32_t head_write(struct core *core, struct req *req, unsigned char *bl
 	char *at = (char *)(cr + 1);
 	char *mark;
 
-	if (req->cache.store && cache_key_default(core->key_buf, h->host, h->path, h->query,
-						  core->hash_seed, &ck))
+	if ((req->cache.store || may_invalidate(req)) && req_key(core, &ck))
 		key = ck.text;
 	tcp_conn_info(req->conn, &info);
 	*cr = (struct chan_request){
@@ -193,7 +180,7 @@ static uint32_t head_write(struct core *core, struct req *req, unsigned char *bl
 	at = put_text(at, key);
 	at = put_text(at, h->method_text);
 	mark = at;
-	at = put_text(at, host_with_port(h));
+	at = put_text(at, req_authority(h));
 	cr->host_len = (uint16_t)(at - mark);
 	mark = at;
 	at = put_text(at, h->path);
@@ -272,6 +259,8 @@ enum req_next miss_submit(struct core *core, struct req *req)
 	ch->misses[req->slot] = (struct miss){.req = req, .next_free = ch->miss_count};
 	req->head_block = chan_block_get(&ch->up);
 	req->purge_seq = hot_purge_seq(core->hot);
+	if (req->cache.store)
+		ch->storing[req->key_hash.lo % CORE_STORING]++;
 	len = head_write(core, req, chan_block_at(&ch->up, req->head_block));
 	miss_send(core, req, len, has_body);
 	ch->misses[req->slot].head_len = len;

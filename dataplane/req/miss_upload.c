@@ -108,8 +108,11 @@ enum req_next miss_upload(struct core *core, struct req *req)
 		if (tcp_rx(req->conn).len == 0)
 			break;
 		if (!may_hold(core, miss)) {
+			/* A block that comes back wakes it; meanwhile the turn is another's. */
 			starve(core, req);
-			return REQ_WAIT; /* a block that comes back wakes it */
+			if (req->parked)
+				miss_unpark(core, req);
+			return REQ_WAIT;
 		}
 		if (ch->epoch == 0 || ch->syncing || spsc_room(&ch->port.tx, 2) < 2 ||
 		    ch->up.free_count == 0) {

@@ -98,10 +98,23 @@ static uint32_t cache_rows(struct core *core, const struct chan_msg *q, unsigned
 	return len;
 }
 
+/* The text of a question, copied: control could change it while it is compared. NULL: no good. */
+static struct span text_copy(struct core *core, const struct chan_msg *q)
+{
+	const void *p = chan_peer_bytes(&core->chan.port, q);
+
+	if (p == NULL || q->len > CACHE_KEY_MAX) {
+		counter_inc(core->ctr, CTR_chan_bad);
+		return (struct span){0};
+	}
+	memcpy(core->key_buf, p, q->len);
+	return span_of(core->key_buf, q->len);
+}
+
 static uint32_t cache_get(struct core *core, const struct chan_msg *q, unsigned char *at,
 			  uint64_t *found)
 {
-	struct span text = span_of(chan_peer_bytes(&core->chan.port, q), q->len);
+	struct span text = text_copy(core, q);
 	struct cache_key key = {.text = text};
 	const struct object *o;
 
@@ -163,16 +176,31 @@ static void query(struct core *core, const struct chan_msg *q)
 	result_send(core, q, &answer);
 }
 
+/* RFC 9111 4.4, on control's word. The table remembers a bounded number of purges, and refuses fills
+ * that are older: what is neither stored nor on its way must not take a place there. */
+static void invalidate(struct core *core, struct span text)
+{
+	struct cache_key key = {.hash = hash128(text.ptr, text.len, core->hash_seed), .text = text};
+
+	if (core->chan.storing[key.hash.lo % CORE_STORING] == 0 &&
+	    hot_get(core->hot, &key) == NULL)
+		return;
+	hot_purge_key(core->hot, text, key.hash);
+}
+
 static void purge(struct core *core, const struct chan_msg *q)
 {
-	struct span text = span_of(chan_peer_bytes(&core->chan.port, q), q->len);
+	struct span text = text_copy(core, q);
 	struct chan_msg answer = {.block = CHAN_NO_BLOCK};
 
-	if (text.ptr == NULL || text.len > CACHE_KEY_MAX)
-		counter_inc(core->ctr, CTR_chan_bad);
-	else if (q->flags & CHAN_F_PATTERN)
+	if (q->ticket.seq == 0) { /* nobody waits for a result */
+		if (text.ptr != NULL)
+			invalidate(core, text);
+		return;
+	}
+	if (text.ptr != NULL && (q->flags & CHAN_F_PATTERN))
 		answer.n = hot_purge_pattern(core->hot, text);
-	else
+	else if (text.ptr != NULL)
 		answer.n = hot_purge_key(core->hot, text,
 					 hash128(text.ptr, text.len, core->hash_seed));
 	result_send(core, q, &answer);

@@ -348,6 +348,8 @@ static bool chunk_line(struct core *core, struct req *req, size_t len)
 
 enum req_next reply_body(struct core *core, struct req *req, struct span bytes, uint32_t block)
 {
+	uint32_t before = tcp_tx_queued(req->conn);
+
 	if (req->chunked_out && !chunk_line(core, req, bytes.len))
 		goto broken;
 	if (tcp_tx_ref(core->tcp, req->conn, bytes.ptr, (uint32_t)bytes.len, block) != ST_OK)
@@ -356,8 +358,12 @@ enum req_next reply_body(struct core *core, struct req *req, struct span bytes, 
 	if (req->chunked_out && tcp_tx_copy(core->tcp, req->conn, "\r\n", 2) != ST_OK)
 		return reply_broken(core, req);
 	counter_add(core->ctr, CTR_http_body_out, bytes.len);
-	req->queued_mark = tcp_tx_queued(req->conn);
-	req_deadline(core, req, core->snap->timeouts.send_ms);
+	/* More to send is no progress: only what the client took gives it new time. */
+	if (req_progress(req, before)) {
+		req->queued_mark = before;
+		req_deadline(core, req, core->snap->timeouts.send_ms);
+	}
+	req->queued_mark += tcp_tx_queued(req->conn) - before;
 	return REQ_WAIT;
 broken:
 	miss_release_down(core, block);
@@ -382,9 +388,10 @@ void req_cond_keep(struct req_cond *cond, const struct http_fields *fields, bool
 	*too_long = n_match > 1 || match.len + since.len > sizeof(cond->text);
 	if (*too_long || n_match + n_since == 0)
 		return;
-	memcpy(cond->text, match.ptr, match.len);
+	if (match.len > 0)
+		memcpy(cond->text, match.ptr, match.len);
 	cond->etags_len = (uint16_t)match.len;
-	if (n_since == 1 && n_match == 0) {
+	if (n_since == 1 && n_match == 0 && since.len > 0) {
 		memcpy(cond->text, since.ptr, since.len);
 		cond->since_len = (uint16_t)since.len;
 	}

@@ -5,6 +5,7 @@ veth pair. Everything is made by Lab.start and taken away by Lab.stop, also when
 root. No traffic leaves the namespaces.
 """
 
+import ctypes
 import json
 import os
 import shutil
@@ -12,7 +13,10 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
+
+from http1 import Client
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("SLUICE_BUILD", os.path.join(ROOT, "build-test"))
@@ -123,6 +127,15 @@ http {{
 """
 
 
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_CLONE_NEWNET = 0x40000000
+
+
+def _setns(fd):
+    if _LIBC.setns(fd, _CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
+
+
 class Lab:
     def __init__(self, config=CONFIG, extra="", build=None):
         self.tag = f"sl{os.getpid() % 100000}"
@@ -166,8 +179,9 @@ class Lab:
         for ns in (self.srv, self.cli):
             self.sh("ip", "netns", "add", ns)
             self.sh("ip", "-n", ns, "link", "set", "lo", "up")
-        self.sh("ip", "-n", self.srv, "link", "add", "front0", "type", "veth", "peer", "name",
-                "eth0", "netns", self.cli)
+        self.sh("ip", "-n", self.srv, "link", "add", "front0", "numrxqueues", "1", "numtxqueues", "1",
+                "type", "veth", "peer", "name", "eth0", "netns", self.cli, "numrxqueues", "1",
+                "numtxqueues", "1")
         for ns, dev, addr, addr6 in ((self.srv, "front0", KERNEL, "fd78::1"),
                                      (self.cli, "eth0", CLIENT, "fd78::2")):
             self.sh("ip", "-n", ns, "addr", "add", addr + "/24", "dev", dev)
@@ -288,6 +302,50 @@ class Lab:
         self.stop()
 
     # --- clients ------------------------------------------------------------------------------
+    def socket_in(self, ns, family=socket.AF_INET, kind=socket.SOCK_STREAM):
+        """A socket of this process that lives in a namespace; it stays there, the thread does not."""
+        home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+        there = os.open(f"/run/netns/{ns}", os.O_RDONLY)
+        try:
+            _setns(there)
+            try:
+                return socket.socket(family, kind)
+            finally:
+                _setns(home)
+        finally:
+            os.close(there)
+            os.close(home)
+
+    def connect(self, door=DOOR, port=80, timeout=10, rcvbuf=None):
+        """A TCP connection from the client's namespace."""
+        s = self.socket_in(self.cli, socket.AF_INET6 if ":" in door else socket.AF_INET)
+        s.settimeout(timeout)
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if rcvbuf:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
+        try:
+            s.connect((door, port))
+        except BaseException:
+            s.close()
+            raise
+        return s
+
+    def client(self, **kw):
+        """An HTTP client on a connection of its own; use it in a with."""
+        return Client(self.connect(**kw))
+
+    def get(self, path, headers=(), method="GET", host="api.test", body=None, timeout=10):
+        """One request on a new connection; returns http1.Response."""
+        with self.client(timeout=timeout) as c:
+            return c.ask(path, headers=headers, method=method, host=host, body=body)
+
+    def alive(self, *names):
+        """Raises when a process has ended, with the end of its log."""
+        for name in names or ("dataplane", "control"):
+            p = self.procs.get(name)
+            if p is None or p.poll() is not None:
+                raise AssertionError(f"{name} ended: {p and p.returncode}: {self.log(name)[-3000:]}")
+
     def ctl(self, *args, check=True):
         return self.sh(os.path.join(self.build, "control", "cli", "sluicectl"), "-s",
                        f"{self.run_dir}/admin.sock", *args, check=check)

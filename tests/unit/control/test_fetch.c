@@ -83,21 +83,21 @@ static void bodies(void **state)
 {
 	struct rig *r = *state;
 	static const struct body_case cases[] = {
-		{"/fixed/0", 0, 0, 0},
-		{"/fixed/1", 1, 1, 0},
-		{"/fixed/16384", 16384, 16384, 0},
-		{"/fixed/70000", 70000, 70000, 0},
-		{"/chunked/0/10", 0, UINT64_MAX, OBJECT_CHUNKED},
-		{"/chunked/1/1", 1, UINT64_MAX, OBJECT_CHUNKED},
-		{"/chunked/5000/1", 5000, UINT64_MAX, OBJECT_CHUNKED},
-		{"/chunked/100000/511", 100000, UINT64_MAX, OBJECT_CHUNKED},
-		{"/chunked/100000/512", 100000, UINT64_MAX, OBJECT_CHUNKED},
-		{"/chunked/300000/65536", 300000, UINT64_MAX, OBJECT_CHUNKED},
-		{"/closed/0", 0, UINT64_MAX, OBJECT_CHUNKED},
-		{"/closed/50000", 50000, UINT64_MAX, OBJECT_CHUNKED},
-		{"/bytewise/300", 300, 300, 0},
-		{"/interim", 10, 10, 0},
-		{"/surplus", 5, 5, 0},
+	        {"/fixed/0", 0, 0, 0},
+	        {"/fixed/1", 1, 1, 0},
+	        {"/fixed/16384", 16384, 16384, 0},
+	        {"/fixed/70000", 70000, 70000, 0},
+	        {"/chunked/0/10", 0, UINT64_MAX, OBJECT_CHUNKED},
+	        {"/chunked/1/1", 1, UINT64_MAX, OBJECT_CHUNKED},
+	        {"/chunked/5000/1", 5000, UINT64_MAX, OBJECT_CHUNKED},
+	        {"/chunked/100000/511", 100000, UINT64_MAX, OBJECT_CHUNKED},
+	        {"/chunked/100000/512", 100000, UINT64_MAX, OBJECT_CHUNKED},
+	        {"/chunked/300000/65536", 300000, UINT64_MAX, OBJECT_CHUNKED},
+	        {"/closed/0", 0, UINT64_MAX, OBJECT_CHUNKED},
+	        {"/closed/50000", 50000, UINT64_MAX, OBJECT_CHUNKED},
+	        {"/bytewise/300", 300, 300, 0},
+	        {"/interim", 10, 10, 0},
+	        {"/surplus", 5, 5, 0},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -175,19 +175,19 @@ static void request_head(void **state)
 {
 	struct rig *r = *state;
 	struct rig_req q = {
-		.path = "/heads",
-		.raw_body = true,
-		.fields = "Accept: text/*\r\nX-Forwarded-For: 203.0.113.5\r\n"
-			  "X-Forwarded-Proto: https\r\nContent-Length: 5\r\nTE: trailers\r\n"
-			  "Host: evil\r\nExpect: 100-continue\r\n",
+	        .path = "/heads",
+	        .raw_body = true,
+	        .fields = "Accept: text/*\r\nX-Forwarded-For: 203.0.113.5\r\n"
+	                  "X-Forwarded-Proto: https\r\nContent-Length: 5\r\nTE: trailers\r\n"
+	                  "Host: evil\r\nExpect: 100-continue\r\n",
 	};
 	struct ask *a = rig_ask(r, &q);
 
 	RIG_UNTIL(r, a->done);
 	static const char want[] = "GET /heads HTTP/1.1\r\nHost: example.org\r\nAccept: text/*\r\n"
-				   "Via: 1.1 testnode\r\n"
-				   "X-Forwarded-For: 203.0.113.5, 192.0.2.9\r\n"
-				   "X-Forwarded-Proto: http\r\nX-Request-Id: ";
+	                           "Via: 1.1 testnode\r\n"
+	                           "X-Forwarded-For: 203.0.113.5, 192.0.2.9\r\n"
+	                           "X-Forwarded-Proto: http\r\nX-Request-Id: ";
 	assert_memory_equal(a->start, want, sizeof(want) - 1);
 	assert_int_equal(strlen(a->start), sizeof(want) - 1 + 32 + 4);
 	q.fields = "X-Request-Id: abc\r\n";
@@ -207,9 +207,9 @@ static void bad_answers(void **state)
 {
 	struct rig *r = *state;
 	static const struct fail_case cases[] = {
-		{"/garbage", 502},
-		{"/bighead/9000", 502},
-		{"/upgrade", 502},
+	        {"/garbage", 502},
+	        {"/bighead/9000", 502},
+	        {"/upgrade", 502},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -273,14 +273,59 @@ static void unknown_configuration(void **state)
 	struct ask *a = rig_ask(r, &q);
 	struct fetcher_counts counts;
 
-	/* Its indices agree with the present tables; the dataplane is told of them. */
+	/* Its indices may mean another origin; the dataplane is told of the tables in force. */
 	RIG_UNTIL(r, a->done && r->snapshots == 1);
-	assert_int_equal(a->got, 3);
+	assert_int_equal(a->fail, 503);
 	a = rig_ask(r, &q);
 	RIG_UNTIL(r, a->done);
+	assert_int_equal(a->fail, 503);
+	assert_int_equal(origin_requests(r->origin), 0);
 	assert_int_equal(r->snapshots, 1);
 	fetcher_counts(r->ctl.fetcher, &counts);
 	assert_int_equal(counts.plan_unknown, 2);
+}
+
+/* RFC 9111 4.4 */
+static void writes_make_void(void **state)
+{
+	static const struct {
+		const char *method;
+		const char *path;
+		bool purges;
+	} rows[] = {
+		{"DELETE", "/status/204", true}, {"PUT", "/fixed/3", true},
+		{"POST", "/status/302", true},   {"PATCH", "/chunked/30/10", true},
+		{"POST", "/status/404", false},  {"PUT", "/status/500", false},
+		{"GET", "/fixed/3", false},      {"OPTIONS", "/fixed/3", false},
+	};
+	struct rig *r = *state;
+	uint32_t purges = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct rig_req q = {.method = rows[i].method, .path = rows[i].path, .key = "h/k"};
+		struct ask *a = rig_ask(r, &q);
+
+		purges += rows[i].purges;
+		RIG_UNTIL(r, a->done && r->core[0].purges == purges && r->core[1].purges == purges);
+		assert_int_equal(a->fail, 0);
+		if (!rows[i].purges)
+			continue;
+		for (int c = 0; c < 2; c++) {
+			assert_int_equal(r->core[c].last_query.type, CHAN_PURGE);
+			assert_int_equal(r->core[c].last_query.ticket.seq, 0);
+			assert_int_equal(r->core[c].last_query.len, 3);
+		}
+	}
+	assert_int_equal(r->foreign, 0);
+}
+
+static void reset_is_no_end(void **state)
+{
+	struct rig *r = *state;
+	struct ask *a = get(r, "/closedcut/5000");
+
+	assert_int_equal(a->head.status, 200);
+	assert_true(a->aborted);
 }
 
 static void timeouts(void **state)
@@ -350,6 +395,8 @@ int main(void)
 		T(stale_connection_is_tried_once_more),
 		T(cancel),
 		T(unknown_configuration),
+		T(writes_make_void),
+		T(reset_is_no_end),
 		cmocka_unit_test(timeouts),
 		cmocka_unit_test(refused),
 		cmocka_unit_test(queue_is_bounded),

@@ -21,7 +21,7 @@ static void wire_release(void *arg, uint64_t cookie)
 
 void wire_open(struct wire *w, const struct tcp_config *cfg, bool v6)
 {
-	struct nic_sim_config nic = {.buffers = 512};
+	struct nic_sim_config nic = {.buffers = 2048, .tx_queue = 1024};
 	struct tcp_config small;
 	struct tcp_env env = {.ctr = &w->ctr, .release = wire_release, .arg = w};
 
@@ -169,8 +169,7 @@ void wire_run(struct wire *w)
 
 	n = nic_rx_burst(w->nic, pkts, NIC_BURST);
 	n = net_input(w->net, pkts, n, w->now_ns);
-	for (unsigned i = 0; i < n; i++)
-		tcp_input(w->tcp, &pkts[i], w->now_ns);
+	tcp_input_burst(w->tcp, pkts, n, w->now_ns);
 	while ((conn = tcp_ready(w->tcp, &events)) != NULL) {
 		wire_app(w, conn, events);
 		tcp_ready_done(w->tcp, conn, w->now_ns);
@@ -269,11 +268,11 @@ void wire_handshake(struct wire *w, const uint8_t *opts, uint32_t opts_len, uint
 void wire_data(struct wire *w, uint32_t seq, const void *data, uint32_t len)
 {
 	struct wire_seg s = {.seq = seq,
-			     .ack = w->ack,
-			     .wnd = 65535,
-			     .flags = TH_ACK | TH_PSH,
-			     .data = data,
-			     .len = len};
+	                     .ack = w->ack,
+	                     .wnd = 65535,
+	                     .flags = TH_ACK | TH_PSH,
+	                     .data = data,
+	                     .len = len};
 
 	wire_send(w, &s);
 }

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Segments from fuzzed bytes against a stack that listens and has an established connection, mixed
+ * with what an owner does and with time. Numbers in the input are relative to what the stack
+ * expects, so that the fuzzer gets past the window checks. At the end all is ended, and nothing may
+ * be held. */
+#include <stdlib.h>
+
+#include "dataplane/tcp/conn.h"
+#include "tests/sim/nic_sim.h"
+
+enum {
+	FRAME_BYTES = 2048,
+	HDR_OFF = 34,
+	MAX_SEGS = 8, /* in a burst: what was lent lives until its end */
+	LOCAL_PORT = 80,
+	REMOTE_PORT = 4000,
+};
+
+struct input {
+	const uint8_t *p;
+	size_t left;
+};
+
+struct target {
+	struct nic *nic;
+	struct net *net;
+	struct tcp *tcp;
+	struct counters ctr;
+	struct conn *conn; /* of the 4-tuple that is fuzzed, NULL: none known */
+	uint64_t now_ns;
+	uint64_t lent;
+	uint64_t released;
+	uint32_t segs;
+	volatile char sink; /* every lent byte is read */
+	uint8_t frames[MAX_SEGS][FRAME_BYTES];
+	struct pkt pkts[MAX_SEGS];
+};
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static uint8_t take(struct input *in)
+{
+	if (in->left == 0)
+		return 0;
+	in->left--;
+	return *in->p++;
+}
+
+static uint32_t take16(struct input *in)
+{
+	uint32_t hi = take(in);
+
+	return hi << 8 | take(in);
+}
+
+static void release(void *arg, uint64_t cookie)
+{
+	struct target *t = arg;
+
+	t->released += cookie;
+}
+
+static void must(bool ok)
+{
+	if (!ok)
+		abort();
+}
+
+static void owner_act(struct target *t, struct conn *c, uint8_t what)
+{
+	static const uint8_t bytes[4096];
+	uint32_t n = 1u << (what >> 4);
+
+	switch (what & 15) {
+	case 0:
+		tcp_rx_consume(t->tcp, c, min_size(n, tcp_rx(c).len));
+		break;
+	case 1:
+		tcp_tx_copy(t->tcp, c, bytes, min_u32(n, sizeof(bytes)));
+		break;
+	case 2:
+		if (tcp_tx_ref(t->tcp, c, bytes, min_u32(n, sizeof(bytes)), 3) == ST_OK)
+			t->lent += 3;
+		break;
+	case 3:
+		tcp_shutdown(t->tcp, c);
+		break;
+	case 4:
+		tcp_set_owner(c, NULL);
+		t->conn = NULL;
+		tcp_close(t->tcp, c, t->now_ns);
+		break;
+	case 5:
+		tcp_set_owner(c, NULL);
+		t->conn = NULL;
+		tcp_abort(t->tcp, c);
+		break;
+	case 6:
+		tcp_user_timer(t->tcp, c, t->now_ns + n * NS_PER_MS);
+		break;
+	case 7:
+		tcp_tx_want_room(c, n);
+		break;
+	case 8:
+		tcp_wake(t->tcp, c, 0);
+		break;
+	default:
+		break;
+	}
+}
+
+static void ready(struct target *t, struct input *in)
+{
+	struct conn *c;
+	uint32_t events;
+
+	while ((c = tcp_ready(t->tcp, &events)) != NULL) {
+		struct span rx = tcp_rx(c);
+		char sum = 0;
+
+		for (size_t i = 0; i < rx.len; i++)
+			sum = (char)(sum ^ rx.ptr[i]);
+		t->sink = sum;
+		if (events & TCP_EV_OPEN) {
+			t->conn = c;
+			tcp_set_owner(c, t);
+		}
+		if (events & TCP_EV_CLOSED && t->conn == c)
+			t->conn = NULL;
+		if (!(events & TCP_EV_CLOSED))
+			owner_act(t, c, take(in));
+		tcp_ready_done(t->tcp, c, t->now_ns);
+	}
+	t->segs = 0;
+	net_flush(t->net);
+}
+
+static void segment(struct target *t, struct input *in)
+{
+	uint8_t *f = t->frames[t->segs];
+	struct pkt *pkt = &t->pkts[t->segs];
+	uint8_t *h = f + HDR_OFF;
+	uint32_t opts = 4u * (take(in) % 11);
+	uint32_t len = take16(in) % 1400;
+	uint32_t seq = (uint32_t)(int16_t)take16(in);
+	uint32_t ack = (uint32_t)(int16_t)take16(in);
+
+	struct conn *c = t->conn;
+	uint32_t cursor = 0;
+
+	if (!c)
+		c = tcp_conn_walk(t->tcp, &cursor);
+	t->segs++;
+	memset(f, 0, HDR_OFF);
+	memcpy(f + 26, (const uint8_t[]){10, 0, 0, 2, 10, 0, 0, 1}, 8);
+	if (c) {
+		seq += c->rcv_nxt;
+		ack += c->snd_nxt;
+	}
+	put_u16(h, REMOTE_PORT);
+	put_u16(h + 2, LOCAL_PORT);
+	put_u32(h + 4, seq);
+	put_u32(h + 8, ack);
+	h[13] = take(in);
+	put_u16(h + 14, (uint16_t)take16(in));
+	for (uint32_t i = 0; i < opts; i++)
+		h[20 + i] = take(in);
+	memset(h + 20 + opts, (int)len, len);
+	*pkt = (struct pkt){.data = f,
+	                    .len = HDR_OFF + 20 + opts + len,
+	                    .l3_off = 14,
+	                    .l4_off = HDR_OFF,
+	                    .payload_off = (uint16_t)(HDR_OFF + 20 + opts),
+	                    .payload_len = (uint16_t)len,
+	                    .ip_version = 4};
+	tcp_input(t->tcp, pkt, t->now_ns);
+	if (t->segs == MAX_SEGS)
+		ready(t, in);
+}
+
+static void user_timer(void *arg, struct conn *c, uint64_t now_ns)
+{
+	struct target *t = arg;
+
+	(void)now_ns;
+	tcp_wake(t->tcp, c, 0);
+}
+
+static void open_target(struct target *t)
+{
+	struct nic_sim_config nic = {.buffers = 32, .rx_queue = 2, .tx_queue = 16};
+	struct tcp_config cfg;
+	struct tcp_env env = {.ctr = &t->ctr, .release = release, .arg = t};
+	struct ip_addr addr;
+
+	memset(t, 0, sizeof(*t));
+	t->now_ns = NS_PER_S;
+	tcp_config_default(&cfg);
+	cfg.max_conns = 16;
+	cfg.max_syn_backlog = 4;
+	cfg.rx_bufs = 2;
+	cfg.rx_buf_bytes = 8192;
+	cfg.tx_chunks = 16;
+	cfg.tx_refs = 32;
+	must(ip_addr_parse("10.0.0.1", &addr));
+	t->nic = nic_sim_create(&nic);
+	must(net_create(&t->net, t->nic, &t->ctr, &addr, 1) == ST_OK);
+	env.net = t->net;
+	must(tcp_create(&t->tcp, &cfg, &env, t->now_ns) == ST_OK);
+	/* The same input does the same each time. */
+	memset(t->tcp->hash_key, 0x5a, sizeof(t->tcp->hash_key));
+	memset(t->tcp->isn_key, 0xa5, sizeof(t->tcp->isn_key));
+	must(tcp_listen(t->tcp, &addr, LOCAL_PORT) == ST_OK);
+	tcp_set_user_timer_fn(t->tcp, user_timer, t);
+}
+
+static void close_target(struct target *t, struct input *in)
+{
+	struct tcp_usage use;
+	struct conn *c;
+	uint32_t cursor = 0;
+
+	in->left = 0;
+	ready(t, in);
+	while ((c = tcp_conn_walk(t->tcp, &cursor)) != NULL) {
+		tcp_set_owner(c, NULL);
+		tcp_abort(t->tcp, c);
+	}
+	ready(t, in);
+	/* Those that are over but were not read to the end. */
+	for (cursor = 0; cursor < t->tcp->conns.fresh; cursor++) {
+		c = pool_at(&t->tcp->conns, cursor);
+		if (c->flags & CF_LIVE) {
+			tcp_set_owner(c, NULL);
+			tcp_abort(t->tcp, c);
+		}
+	}
+	ready(t, in);
+	tcp_usage(t->tcp, &use);
+	must(use.conns + use.rx_bufs + use.tx_chunks + use.tx_refs + use.timers == 0);
+	must(t->lent == t->released && t->tcp->half_open == 0);
+	tcp_destroy(t->tcp);
+	net_destroy(t->net);
+	nic_sim_destroy(t->nic);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct target target;
+	struct target *t = &target;
+	struct input in = {data, size};
+	uint8_t sink[FRAME_BYTES];
+
+	open_target(t);
+	while (in.left > 0) {
+		uint8_t op = take(&in);
+
+		switch (op & 7) {
+		case 0:
+			ready(t, &in);
+			t->now_ns += (1ull << (op >> 3 & 15)) * NS_PER_MS;
+			tcp_timers(t->tcp, t->now_ns);
+			break;
+		case 1:
+			ready(t, &in);
+			break;
+		case 2:
+			/* The link takes what is queued; else packet buffers run out. */
+			while (nic_sim_take(t->nic, sink, sizeof(sink)) > 0)
+				;
+			break;
+		case 3:
+			if (t->conn)
+				owner_act(t, t->conn, take(&in));
+			break;
+		default:
+			segment(t, &in);
+			break;
+		}
+	}
+	close_target(t, &in);
+	return 0;
+}
