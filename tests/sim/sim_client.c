@@ -192,7 +192,10 @@ static void answer_check(struct sim *sim, struct sim_client *c, const struct web
 	} else {
 		sim->stats.errors++;
 		if (!error_is_due(sim, r, a->status))
-			sim_fail(sim, "request %u: status %u without reason", r->number, a->status);
+			sim_fail(sim, "request %u (%u of %u, kind %u, %u up bytes%s%s%s, port %u): status %u without "
+				 "reason", r->number, c->answered + 1, c->count, r->kind, r->up_len,
+				 r->chunked ? ", chunked" : "", c->half ? ", half closed" : "",
+				 c->pipelined ? ", pipelined" : "", c->web.port, a->status);
 	}
 	sim->stats.answers++;
 	c->answered++;
