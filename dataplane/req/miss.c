@@ -248,6 +248,7 @@ enum req_next miss_submit(struct core *core, struct req *req)
 	if (unlikely(!miss_has_room(core) || (!req->parked && ch->park_head != NULL))) {
 		/* Its bytes stay unread; it is parsed again when there is room. */
 		req->stage = REQ_READ;
+		req->parser = (struct http_parser){0};
 		if (!req->parked) {
 			miss_park(core, req);
 			req_deadline(core, req, core->snap->timeouts.miss_grace_ms);
