@@ -162,6 +162,30 @@ static void test_slots_out(void **state)
 	down();
 }
 
+/* A head that came in pieces, and then had to wait, is read again from its beginning. */
+static void test_parked_in_pieces(void **state)
+{
+	struct web *w, *put;
+
+	(void)state;
+	up(NULL);
+	w = ask("GET /1 HTTP/1.1\r\nHost: h\r\nA: ");
+	say(w, "b\r\n\r\n");
+	put = ask("PUT /2 HTTP/1.1\r\nHost: h\r\n");
+	say(put, "Content-Length: 8\r\n\r\nX: y\r\n\r\n");
+	attach();
+	expect_target(1);
+	reply("", SPAN_LIT("1"));
+	got_body(w, 200, SPAN_LIT("1"));
+	expect_target(2);
+	drain_control();
+	assert_int_equal(fx.upload_len, 8);
+	assert_memory_equal(fx.upload, "X: y\r\n\r\n", 8);
+	reply("", SPAN_LIT("2"));
+	got_body(put, 200, SPAN_LIT("2"));
+	down();
+}
+
 /* A request that waits: its client goes, or sends more, or what it wants is there meanwhile. */
 static void test_parked_changes(void **state)
 {
@@ -201,6 +225,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_blocks_out), cmocka_unit_test(test_order),
 		cmocka_unit_test(test_shed),       cmocka_unit_test(test_ring_out),
+		cmocka_unit_test(test_parked_in_pieces),
 		cmocka_unit_test(test_slots_out),  cmocka_unit_test(test_parked_changes),
 	};
 
