@@ -80,6 +80,8 @@ struct up_block {
 	uint32_t state;
 };
 
+#define CORE_STORING 1024u
+
 /* The channel as one core uses it. */
 struct core_chan {
 	struct chan_port port;
@@ -96,6 +98,7 @@ struct core_chan {
 	uint32_t miss_free;     /* first free slot, or miss_count */
 	uint32_t miss_live;
 	uint64_t miss_seq;
+	uint16_t storing[CORE_STORING]; /* misses that may be stored, by key hash: see invalidate() */
 	uint16_t *down_refs;    /* for each down block: how often TCP still sends from it */
 	uint32_t down_blocks;
 	uint32_t *release;      /* blocks to give back, also those that found the ring full */

@@ -14,6 +14,7 @@
  *   /bytewise/N   as fixed, one byte a write    /heads        the request's head as body
  *   /upgrade      101                           /storehalf/N  half, then waits while stalled
  *   /bye/N        as fixed, then closes unannounced
+ *   /closedcut/N  as closed, then a reset
  *
  * With the gate closed every answer waits until it opens. */
 #ifndef FAKE_ORIGIN_H
