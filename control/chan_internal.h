@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * State shared by chan_server.c (life of an attachment), chan_rx.c (messages from cores), chan_link.c
- * (messages to cores, blocks) and chan_query.c (questions of the admin side). For these files only. */
+ * State shared by chan_server.c (life of an attachment), chan_rx.c (messages from cores),
+ * chan_link.c (messages to cores, blocks) and chan_query.c (questions of the admin side). For these
+ * files only. */
 #ifndef CONTROL_CHAN_INTERNAL_H
 #define CONTROL_CHAN_INTERNAL_H
 
@@ -21,9 +22,9 @@
 #define BACKOFF_MAX_NS (500 * NS_PER_MS)
 
 enum link_state {
-	LINK_OFF,     /* no dataplane; a timer tries again */
-	LINK_HELLO,   /* connected, HELLO has not come */
-	LINK_SYNC,    /* mapped; some core has not told yet what it holds */
+	LINK_OFF,   /* no dataplane; a timer tries again */
+	LINK_HELLO, /* connected, HELLO has not come */
+	LINK_SYNC,  /* mapped; some core has not told yet what it holds */
 	LINK_SERVING,
 	LINK_LEAVING, /* waits for the kernel to let go of the slabs */
 };
@@ -31,10 +32,10 @@ enum link_state {
 /* One core's end. */
 struct core_link {
 	struct chan_port port;
-	bool synced;      /* SYNC of this epoch came */
-	bool held_done;   /* and the last HELD */
-	uint8_t *up_held; /* a block of the core's slab: 1 while it is ours */
-	uint32_t *release;/* ring of up blocks to give back; at most all of them */
+	bool synced;       /* SYNC of this epoch came */
+	bool held_done;    /* and the last HELD */
+	uint8_t *up_held;  /* a block of the core's slab: 1 while it is ours */
+	uint32_t *release; /* ring of up blocks to give back; at most all of them */
 	uint32_t release_first;
 	uint32_t release_count;
 	struct chan_msg *queue; /* ring of QUERY, PURGE, DRAIN; bounded by QUERIES_MAX */
@@ -68,7 +69,7 @@ struct chan_server {
 	bool quiet; /* LEAVING: the kernel let go of the slabs */
 	char *path;
 	uint64_t backoff_ns;
-	struct loop_timer timer;  /* OFF: next try; SERVING: a full ring is looked at again */
+	struct loop_timer timer; /* OFF: next try; SERVING: a full ring is looked at again */
 	int sock;
 	struct loop_op sock_op;
 	int wait_fd;
@@ -85,14 +86,15 @@ struct chan_server {
 	struct down_slab down;
 	struct loop_bufs *bufs;
 	uint32_t bufs_want;
-	uint32_t reserve;         /* blocks kept back from the group, for response heads */
+	uint32_t receiving; /* receives of responses under way */
+	uint32_t reserve;   /* blocks kept back from the group, for response heads */
 	uint32_t buf_blocks[RECV_BUFS_MAX];
 	uint16_t buf_free[RECV_BUFS_MAX];
 	uint32_t buf_free_count;
 	struct query queries[QUERIES_MAX];
 	uint64_t query_seq;
 	uint64_t purge_seq;
-	uint64_t snap_id;         /* waits for the dataplane's answer; 0: none */
+	uint64_t snap_id; /* waits for the dataplane's answer; 0: none */
 	control_done_fn snap_done;
 	void *snap_arg;
 	struct loop_timer snap_timer;

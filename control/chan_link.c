@@ -73,9 +73,24 @@ uint32_t chan_server_down_blocks_free(const struct chan_server *s)
 	return s->state == LINK_SERVING ? blocks_free(s) : 0;
 }
 
+uint32_t link_usable(const struct chan_server *s)
+{
+	uint32_t free_blocks = blocks_free(s);
+
+	return free_blocks > s->reserve ? free_blocks - s->reserve : 0;
+}
+
+void link_receiving(struct chan_server *s, bool before, bool now)
+{
+	s->receiving += (uint32_t)now - (uint32_t)before;
+}
+
 uint32_t link_threshold(const struct chan_server *s, uint32_t want)
 {
-	return max_u32(1, min_u32(want, blocks_free(s)));
+	uint32_t usable = link_usable(s);
+	uint32_t left = usable > s->receiving ? usable - s->receiving : 0;
+
+	return max_u32(1, min_u32(want, left));
 }
 
 uint32_t link_recv_block(struct chan_server *s, uint32_t buf_id)
@@ -187,9 +202,9 @@ static bool flush_releases(struct chan_server *s, uint32_t core)
 
 	while (l->release_count > 0) {
 		struct chan_msg m = {
-			.type = CHAN_RELEASE,
-			.ticket = {.epoch = s->epoch, .core = (uint16_t)core},
-			.block = CHAN_NO_BLOCK,
+		        .type = CHAN_RELEASE,
+		        .ticket = {.epoch = s->epoch, .core = (uint16_t)core},
+		        .block = CHAN_NO_BLOCK,
 		};
 		uint32_t n = min_u32(CHAN_RELEASE_MAX, l->release_count);
 

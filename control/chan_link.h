@@ -15,7 +15,12 @@
 /* Every core drops what it has stored under the key that lies in the block; nobody hears of it. */
 void link_invalidate(struct chan_server *s, uint32_t block, uint32_t off, uint32_t len);
 struct down_slab *link_down(struct chan_server *s);
-/* Blocks that a stream may pin when it wants up to want: at most as many as are free, at least one. */
+/* Blocks that bodies may still take: free ones, without those kept back for response heads. */
+uint32_t link_usable(const struct chan_server *s);
+/* Another receive is under way that will take a block, or no longer. */
+void link_receiving(struct chan_server *s, bool before, bool now);
+/* Blocks that a stream may pin when it wants up to want: at most as many as would be left if every
+ * receive under way took one, at least one. */
 uint32_t link_threshold(const struct chan_server *s, uint32_t want);
 /* The block behind a provided buffer that a receive used; its reference is the caller's. */
 uint32_t link_recv_block(struct chan_server *s, uint32_t buf_id);

@@ -37,13 +37,13 @@ static struct query *query_new(struct chan_server *s, chan_result_fn cb, void *a
 		if (q->used)
 			continue;
 		*q = (struct query){
-			.s = s,
-			.used = true,
-			.slot = (uint16_t)i,
-			.seq = ++s->query_seq,
-			.cb = cb,
-			.arg = arg,
-			.timer = {.fn = query_timeout, .arg = q},
+		        .s = s,
+		        .used = true,
+		        .slot = (uint16_t)i,
+		        .seq = ++s->query_seq,
+		        .cb = cb,
+		        .arg = arg,
+		        .timer = {.fn = query_timeout, .arg = q},
 		};
 		loop_timer_set(s->loop, &q->timer, loop_now_ns(s->loop) + QUERY_WAIT_NS);
 		return q;
@@ -67,17 +67,17 @@ static uint32_t text_block(struct chan_server *s, struct span text)
 static struct chan_msg query_msg(const struct query *q, enum chan_type type, uint32_t core)
 {
 	return (struct chan_msg){
-		.type = (uint8_t)type,
-		.block = CHAN_NO_BLOCK,
-		.ticket = {.epoch = q->s->epoch,
-			   .core = (uint16_t)core,
-			   .slot = q->slot,
-			   .seq = q->seq},
+	        .type = (uint8_t)type,
+	        .block = CHAN_NO_BLOCK,
+	        .ticket = {.epoch = q->s->epoch,
+	                   .core = (uint16_t)core,
+	                   .slot = q->slot,
+	                   .seq = q->seq},
 	};
 }
 
 void chan_server_query(struct chan_server *s, uint32_t core, enum chan_query kind, uint64_t cursor,
-		       uint32_t max, struct span key, chan_result_fn cb, void *arg)
+                       uint32_t max, struct span key, chan_result_fn cb, void *arg)
 {
 	struct query *q;
 	uint32_t block = CHAN_NO_BLOCK;
@@ -113,7 +113,7 @@ void chan_server_query(struct chan_server *s, uint32_t core, enum chan_query kin
 }
 
 void chan_server_purge(struct chan_server *s, struct span text, bool pattern, chan_result_fn cb,
-		       void *arg)
+                       void *arg)
 {
 	struct query *q;
 	uint32_t block;
@@ -183,10 +183,10 @@ void chan_server_drain(struct chan_server *s, uint32_t deadline_ms)
 {
 	for (uint32_t c = 0; s->state == LINK_SERVING && c < s->cores; c++) {
 		struct chan_msg m = {
-			.type = CHAN_DRAIN,
-			.ticket = {.epoch = s->epoch, .core = (uint16_t)c},
-			.block = CHAN_NO_BLOCK,
-			.n = deadline_ms,
+		        .type = CHAN_DRAIN,
+		        .ticket = {.epoch = s->epoch, .core = (uint16_t)c},
+		        .block = CHAN_NO_BLOCK,
+		        .n = deadline_ms,
 		};
 		(void)link_queue(s, c, &m);
 	}
@@ -222,7 +222,7 @@ void snap_answer(struct chan_server *s, const struct attach_msg *m)
 		snap_end(s, ST_OK, "");
 	} else if (m->type == ATTACH_SNAPSHOT_BAD) {
 		snprintf(text, sizeof(text), "the dataplane refuses the configuration: %.*s",
-			 (int)ATTACH_TEXT_MAX, m->text);
+		         (int)ATTACH_TEXT_MAX, m->text);
 		snap_end(s, ST_INVALID, text);
 	}
 }
@@ -255,14 +255,14 @@ static int snap_memfd(const struct snapshot *snap)
 }
 
 void chan_server_snapshot(struct chan_server *s, const struct snapshot *snap, control_done_fn done,
-			  void *arg)
+                          void *arg)
 {
 	struct attach_msg m = {
-		.type = ATTACH_SNAPSHOT,
-		.n = snap->id,
-		.len = snap->total_bytes,
-		.epoch = s->epoch,
-		.fd_count = 1,
+	        .type = ATTACH_SNAPSHOT,
+	        .n = snap->id,
+	        .len = snap->total_bytes,
+	        .epoch = s->epoch,
+	        .fd_count = 1,
 	};
 	enum status st;
 	int fd;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Messages from the cores. Each one is a copy, but its content is another process's word: nothing is
- * used before it was checked here, and what fails is counted and forgotten. */
+ * Messages from the cores. Each one is a copy, but its content is another process's word: nothing
+ * is used before it was checked here, and what fails is counted and forgotten. */
 #include "control/chan_internal.h"
 #include "control/fetch.h"
 
@@ -26,8 +26,8 @@ static bool ticket_ok(struct chan_server *s, uint32_t core, const struct chan_ms
 	return true;
 }
 
-/* Takes the message's block into our hands; NULL when it lies outside the slab, or is ours already: a
- * core names a block again only after we gave it back. */
+/* Takes the message's block into our hands; NULL when it lies outside the slab, or is ours already:
+ * a core names a block again only after we gave it back. */
 static const void *take_block(struct chan_server *s, uint32_t core, const struct chan_msg *m)
 {
 	struct core_link *l = &s->links[core];

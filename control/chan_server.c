@@ -162,8 +162,7 @@ void link_serving(struct chan_server *s)
 	s->said_away = false;
 	s->counts.attaches++;
 	log_info("channel", "attached to dataplane %u: %u cores, epoch %u, %u of %u blocks free",
-		 s->dataplane_pid, s->cores, s->epoch, s->down.slab.free_count,
-		 s->down.slab.count);
+	         s->dataplane_pid, s->cores, s->epoch, s->down.slab.free_count, s->down.slab.count);
 }
 
 /* False when nothing more is to be read. */
@@ -230,7 +229,7 @@ static void try_attach(struct loop_timer *t)
 	if (st != ST_OK) {
 		if (!s->said_away)
 			log_info("channel", "no dataplane at %s (%s); trying again", s->path,
-				 status_text(st));
+			         status_text(st));
 		s->said_away = true;
 		retry_later(s);
 		return;
@@ -275,7 +274,8 @@ void link_leave(struct chan_server *s, const char *why)
 	fetcher_detached(s->ctl->fetcher);
 	loop_cancel(s->loop, &s->sock_op);
 	loop_cancel(s->loop, &s->wait_op);
-	/* The kernel may be writing into the slab, or sending from it: unmap after the last callback. */
+	/* The kernel may be writing into the slab, or sending from it: unmap after the last
+	 * callback. */
 	upstreams_drop(s->ctl->upstreams, leave_quiet, s);
 }
 

@@ -18,29 +18,31 @@ uint32_t chan_server_cores(const struct chan_server *s);
 uint64_t chan_server_generation(const struct chan_server *s);
 uint32_t chan_server_dataplane_pid(const struct chan_server *s);
 uint32_t chan_server_down_blocks_free(const struct chan_server *s);
-/* Copies a core's counters and histograms; false when not attached. May be called from any thread. */
+/* Copies a core's counters and histograms; false when not attached. May be called from any thread.
+ */
 bool chan_server_stats(struct chan_server *s, uint32_t core, struct core_stats *out);
 
 /* Asks one core; cb is called once with the record bytes (n: as CHAN_RESULT's), or with ST_CLOSED,
  * ST_TIMEOUT (2 s). key: for CHAN_QUERY_CACHE_GET, else empty. */
-typedef void (*chan_result_fn)(void *arg, enum status st, const void *bytes, size_t len, uint64_t n);
+typedef void (*chan_result_fn)(void *arg, enum status st, const void *bytes, size_t len,
+                               uint64_t n);
 void chan_server_query(struct chan_server *s, uint32_t core, enum chan_query kind, uint64_t cursor,
-		       uint32_t max, struct span key, chan_result_fn cb, void *arg);
+                       uint32_t max, struct span key, chan_result_fn cb, void *arg);
 /* Purges a key, or a pattern with '*', on every core; n is how many entries went. */
 void chan_server_purge(struct chan_server *s, struct span text, bool pattern, chan_result_fn cb,
-		       void *arg);
+                       void *arg);
 /* deadline_ms 0 ends a drain. */
 void chan_server_drain(struct chan_server *s, uint32_t deadline_ms);
 /* Sends a snapshot; done when every core uses it, or refused, or not attached (ST_CLOSED). */
 void chan_server_snapshot(struct chan_server *s, const struct snapshot *snap, control_done_fn done,
-			  void *arg);
+                          void *arg);
 
 /* Asks the dataplane to take the configuration in force, at most once a second: a core named another. */
 void chan_server_push_config(struct chan_server *s);
 
 struct chan_server_counts {
 	uint64_t attaches;
-	uint64_t received;  /* messages */
+	uint64_t received; /* messages */
 	uint64_t sent;
 	uint64_t malformed; /* refused: a field that no core writes */
 	uint64_t late;      /* of an earlier epoch, or of a ticket that has ended */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * What control's modules know of each other: one struct control a process, made in main.c, given to
- * each module at its start. All of it belongs to the loop's thread; only chan_server_stats may be read
- * from others (the metrics thread). */
+ * each module at its start. All of it belongs to the loop's thread; only chan_server_stats may be
+ * read from others (the metrics thread). */
 #ifndef CONTROL_CONTROL_H
 #define CONTROL_CONTROL_H
 
@@ -30,14 +30,15 @@ struct control {
 	struct admin *admin;
 	struct metrics *metrics;
 	uint64_t started_ns;
-	bool draining;  /* stops once what is in progress has ended; new requests wait for the next one */
+	bool draining;  /* stops once what is in progress has ended; new requests wait for the next
+	                   one */
 	bool reloading; /* control_reload waits for the cores */
 };
 
-/* Reads the file again, builds the snapshot, has every core take it, then swaps upstreams and config.
- * done is called once, later or at once; text is "" on success, else the complete error. What cannot
- * change live (ports, cores, listeners, memory) and differs is named in text as a warning with
- * ST_OK: "restart needed for: ...". */
+/* Reads the file again, builds the snapshot, has every core take it, then swaps upstreams and
+ * config. done is called once, later or at once; text is "" on success, else the complete error.
+ * What cannot change live (ports, cores, listeners, memory) and differs is named in text as a
+ * warning with ST_OK: "restart needed for: ...". */
 typedef void (*control_done_fn)(void *arg, enum status st, const char *text);
 void control_reload(struct control *ctl, control_done_fn done, void *arg);
 

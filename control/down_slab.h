@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Who uses which block of the down slab. A block has one reference for each reader in control and one
- * for each message that names it to a core. What a core gives back is checked against what that core
- * was lent, so that a wrong or hostile core cannot free another's block. Loop's thread only. */
+ * Who uses which block of the down slab. A block has one reference for each reader in control and
+ * one for each message that names it to a core. What a core gives back is checked against what that
+ * core was lent, so that a wrong or hostile core cannot free another's block. Loop's thread only.
+ */
 #ifndef CONTROL_DOWN_SLAB_H
 #define CONTROL_DOWN_SLAB_H
 
 #include "lib/channel.h"
 
-/* Blocks that one stream pins; freed runs when one of them came back to the slab. It must outlive its
- * last block. */
+/* Blocks that one stream pins; freed runs when one of them came back to the slab. It must outlive
+ * its last block. */
 struct down_owner {
 	uint32_t live; /* blocks */
 	void (*freed)(struct down_owner *o);

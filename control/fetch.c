@@ -41,7 +41,7 @@ void fetch_unjoin(struct fetch *f)
 /* Equal in key text and in what chose the origin: a core with another configuration must not get an
  * answer that its own would not have asked for. */
 static struct fetch *table_find(struct fetcher *f, const struct request *r,
-				const struct plan_choice *plan)
+                                const struct plan_choice *plan)
 {
 	for (struct fetch *it = *bucket_of(f, r); it != NULL; it = it->hash_next)
 		if (it->upstream == plan->upstream && it->req->method == r->method &&
@@ -60,7 +60,7 @@ void fetcher_purged(struct fetcher *f, struct span text, bool pattern)
 		for (struct fetch *it = f->buckets[i]; it != NULL; it = next) {
 			next = it->hash_next;
 			if (pattern ? cache_key_match(it->req->key, text)
-				    : span_eq(it->req->key, text))
+			            : span_eq(it->req->key, text))
 				fetch_unjoin(it);
 		}
 	}
@@ -170,11 +170,11 @@ static void fetch_start(struct waiter *w, const struct plan_choice *plan, bool s
 	struct fetch *f = calloc(1, sizeof(*f));
 	const struct config_upstream *cu = upstream_config(plan->upstream);
 	struct request_style style = {
-		.node = fr->ctl->config->node,
-		.host_header = cu->host_header,
-		.address = cu->name,
-		.id_hi = fr->id_prefix,
-		.id_lo = ++fr->id_seq,
+	        .node = fr->ctl->config->node,
+	        .host_header = cu->host_header,
+	        .address = cu->name,
+	        .id_hi = fr->id_prefix,
+	        .id_lo = ++fr->id_seq,
 	};
 
 	if (f == NULL) {

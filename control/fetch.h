@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Requests that the cores could not answer, on their way to an origin and back. A fetch is one origin
- * request; several tickets may wait for it when they ask for the same key (coalescing, RFC 9111 4).
- * Called by chan_rx.c with messages that it has checked against the rings and slabs; what lies inside
- * the blocks is checked here. Loop's thread only. */
+ * Requests that the cores could not answer, on their way to an origin and back. A fetch is one
+ * origin request; several tickets may wait for it when they ask for the same key (coalescing, RFC
+ * 9111 4). Called by chan_rx.c with messages that it has checked against the rings and slabs; what
+ * lies inside the blocks is checked here. Loop's thread only. */
 #ifndef CONTROL_FETCH_H
 #define CONTROL_FETCH_H
 
@@ -38,7 +38,7 @@ void fetcher_purged(struct fetcher *f, struct span text, bool pattern);
  * ctl's next one; commit makes it the present one and keeps the one before; drop takes an added one
  * back. The snapshot and the configuration are copied as far as needed. */
 enum status fetcher_plan_add(struct fetcher *f, const struct snapshot *snap,
-			     const struct config *cfg);
+                             const struct config *cfg);
 void fetcher_plan_commit(struct fetcher *f);
 void fetcher_plan_drop(struct fetcher *f);
 
@@ -47,15 +47,15 @@ uint32_t fetcher_active(const struct fetcher *f);
 
 struct fetcher_counts {
 	uint64_t requests;
-	uint64_t joined;        /* answered by another request's fetch */
-	uint64_t restarted;     /* joined first, but the response was not for sharing */
+	uint64_t joined;    /* answered by another request's fetch */
+	uint64_t restarted; /* joined first, but the response was not for sharing */
 	uint64_t cancelled;
-	uint64_t failed;        /* answered with CHAN_FAIL */
-	uint64_t aborted;       /* broke off in the body */
+	uint64_t failed;  /* answered with CHAN_FAIL */
+	uint64_t aborted; /* broke off in the body */
 	uint64_t malformed;
-	uint64_t plan_unknown;  /* named a configuration that is neither the present nor the last */
-	uint64_t no_block;      /* 503: no down block for a response head */
-	uint64_t paused;        /* times that a stream waited for its clients */
+	uint64_t plan_unknown; /* named a configuration that is neither the present nor the last */
+	uint64_t no_block;     /* 503: no down block for a response head */
+	uint64_t paused;       /* times that a stream waited for its clients */
 };
 void fetcher_counts(const struct fetcher *f, struct fetcher_counts *out);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * State shared by fetch.c (tickets, coalescing), fetch_stream.c (what the origin sends), fetch_send.c
- * (what the cores get) and plan.c (configurations by id). For these files only.
+ * State shared by fetch.c (tickets, coalescing), fetch_stream.c (what the origin sends),
+ * fetch_send.c (what the cores get) and plan.c (configurations by id). For these files only.
  *
  *   fetch ---- exchange (upstream/pool.h)
  *     | chunks: runs of body bytes in blocks, each with how many waiters still need it
@@ -18,7 +18,7 @@
 #define FETCH_GATHER_BYTES 512u       /* shorter runs are copied together */
 #define FETCH_HEAD_MAX     16384u     /* a core copies a head into a buffer of that size */
 #define FETCH_BUCKETS      4096u
-#define FETCH_SLOTS        65536u     /* a ticket's slot is 16 bits */
+#define FETCH_SLOTS        65536u /* a ticket's slot is 16 bits */
 
 struct plan {
 	uint64_t id;
@@ -69,7 +69,7 @@ struct fetch {
 	bool head_end; /* no body follows */
 	bool reused;
 	bool storable;
-	bool retain;   /* chunks are kept for tickets that come late */
+	bool retain; /* chunks are kept for tickets that come late */
 	bool ended;
 	bool aborted;
 	struct chunk *chunks; /* ring of cap; index i lies at i % cap */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Messages to the cores: each ticket gets head, body and end as far as its core's ring has room; the
- * rest is sent when the ring has room again. */
+ * Messages to the cores: each ticket gets head, body and end as far as its core's ring has room;
+ * the rest is sent when the ring has room again. */
 #include "control/fetch_internal.h"
 
 static struct chan_server *chan_of(const struct waiter *w)
@@ -12,9 +12,9 @@ static struct chan_server *chan_of(const struct waiter *w)
 static struct chan_msg message(const struct waiter *w, enum chan_type type)
 {
 	return (struct chan_msg){
-		.type = (uint8_t)type,
-		.ticket = w->ticket,
-		.block = CHAN_NO_BLOCK,
+	        .type = (uint8_t)type,
+	        .ticket = w->ticket,
+	        .block = CHAN_NO_BLOCK,
 	};
 }
 
@@ -103,8 +103,7 @@ static bool waiter_push(struct waiter *w)
 		return true;
 	}
 	while (w->cursor != f->chunk_first + f->chunk_count) {
-		last = f->ended && !f->aborted &&
-		       w->cursor + 1 == f->chunk_first + f->chunk_count;
+		last = f->ended && !f->aborted && w->cursor + 1 == f->chunk_first + f->chunk_count;
 		if (!send_chunk(w, last))
 			return false;
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * What comes from the origin: head, body, end or failure, and how much of the body may lie in blocks at
- * a time. */
+ * What comes from the origin: head, body, end or failure, and how much of the body may lie in
+ * blocks at a time. */
 #include "control/fetch_internal.h"
 
 #include "lib/clock.h"
@@ -160,13 +160,13 @@ static void on_head(struct exchange *x, const struct exchange_head *h)
 	uint32_t cap = min_u32(down->slab.block_bytes, FETCH_HEAD_MAX);
 	uint32_t block = down_get(down);
 	struct response_in in = {
-		.request = f->req,
-		.head = h->head,
-		.framing = h->framing,
-		.rule = f->rule,
-		.request_wall_ms = f->started_wall_ms,
-		.response_wall_ms = clock_wall_ns() / NS_PER_MS,
-		.node = f->f->ctl->config->node,
+	        .request = f->req,
+	        .head = h->head,
+	        .framing = h->framing,
+	        .rule = f->rule,
+	        .request_wall_ms = f->started_wall_ms,
+	        .response_wall_ms = clock_wall_ns() / NS_PER_MS,
+	        .node = f->f->ctl->config->node,
 	};
 	struct response_out out;
 
@@ -231,10 +231,10 @@ static bool chunk_add(struct fetch *f, uint32_t block, uint32_t off, uint32_t le
 	if (!chunk_room(f))
 		return false;
 	*fetch_chunk(f, f->chunk_first + f->chunk_count) = (struct chunk){
-		.block = block,
-		.off = off,
-		.len = len,
-		.todo = f->waiter_count,
+	        .block = block,
+	        .off = off,
+	        .len = len,
+	        .todo = f->waiter_count,
 	};
 	f->chunk_count++;
 	down_ref(down_of(f), block);
@@ -350,9 +350,9 @@ static void on_fail(struct exchange *x, enum exchange_fail why)
 }
 
 const struct exchange_ops fetch_exchange_ops = {
-	.head = on_head,
-	.body = on_body,
-	.more = on_more,
-	.end = on_end,
-	.fail = on_fail,
+        .head = on_head,
+        .body = on_body,
+        .more = on_more,
+        .end = on_end,
+        .fail = on_fail,
 };

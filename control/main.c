@@ -34,9 +34,9 @@ struct options {
 };
 
 static const struct argp_option option_table[] = {
-	{"config", 'c', "FILE", 0, "Configuration file (default " DEFAULT_CONFIG ")", 0},
-	{"check", 'k', NULL, 0, "Check the configuration, say what is wrong with it, and exit", 0},
-	{0},
+        {"config", 'c', "FILE", 0, "Configuration file (default " DEFAULT_CONFIG ")", 0},
+        {"check", 'k', NULL, 0, "Check the configuration, say what is wrong with it, and exit", 0},
+        {0},
 };
 
 static error_t option_parse(int key, char *arg, struct argp_state *state)
@@ -59,13 +59,13 @@ static error_t option_parse(int key, char *arg, struct argp_state *state)
 }
 
 static const struct argp arg_table = {
-	.options = option_table,
-	.parser = option_parse,
-	.doc = "Control plane of Sluice: fetches from the origins what the cores cannot answer.\v"
-	       "It attaches to the dataplane's socket in run_dir, now or as soon as there is one, "
-	       "and needs no privilege. Signals: SIGHUP reads the configuration again; SIGTERM and "
-	       "SIGINT stop after the requests in progress, a second one at once. sluicectl shows "
-	       "what it does.",
+        .options = option_table,
+        .parser = option_parse,
+        .doc = "Control plane of Sluice: fetches from the origins what the cores cannot answer.\v"
+               "It attaches to the dataplane's socket in run_dir, now or as soon as there is one, "
+               "and needs no privilege. Signals: SIGHUP reads the configuration again; SIGTERM and "
+               "SIGINT stop after the requests in progress, a second one at once. sluicectl shows "
+               "what it does.",
 };
 
 struct process {
@@ -218,7 +218,7 @@ static int run(struct process *p)
 	st = modules_start(p);
 	if (st == ST_OK) {
 		log_info("control", "%s of node %s is up", argp_program_version,
-			 p->ctl.config->node);
+		         p->ctl.config->node);
 		st = loop_run(p->ctl.loop);
 	}
 	modules_stop(p);

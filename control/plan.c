@@ -24,7 +24,7 @@ static void plan_free(struct plan *p)
 }
 
 static struct plan *plan_new(struct fetcher *f, const struct snapshot *snap,
-			     const struct config *cfg)
+                             const struct config *cfg)
 {
 	struct plan *p = calloc(1, sizeof(*p));
 
@@ -50,7 +50,7 @@ fail:
 }
 
 enum status fetcher_plan_add(struct fetcher *f, const struct snapshot *snap,
-			     const struct config *cfg)
+                             const struct config *cfg)
 {
 	struct plan *p = plan_new(f, snap, cfg);
 
@@ -87,8 +87,8 @@ void plans_destroy(struct fetcher *f)
 static bool plan_read(const struct plan *p, const struct chan_request *cr, struct plan_choice *out)
 {
 	const struct snap_route *routes =
-		(const struct snap_route *)(const void *)((const char *)p->snap +
-							  p->snap->routes_off);
+	        (const struct snap_route *)(const void *)((const char *)p->snap +
+	                                                  p->snap->routes_off);
 	const struct snap_route *r;
 
 	if (cr->route >= p->snap->route_count || cr->upstream >= p->up_count)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * A new configuration, live: read, compiled, taken by every core, then by control. Until the cores have
- * taken it nothing that could not be undone has changed; requests of both configurations are served in
- * between. */
+ * A new configuration, live: read, compiled, taken by every core, then by control. Until the cores
+ * have taken it nothing that could not be undone has changed; requests of both configurations are
+ * served in between. */
 #include "control/chan_server.h"
 #include "control/fetch.h"
 #include "control/upstream/upstream.h"
@@ -105,13 +105,13 @@ static void restart_text(const struct config *a, const struct config *b, char ou
 		bool differs;
 		const char *name;
 	} parts[] = {
-		{listeners_differ(a, b), "listeners"},
-		{ports_differ(a, b), "ports"},
-		{memory_differs(&a->memory, &b->memory), "memory"},
-		{tables_differ(&a->limits, &b->limits), "limits of tables and buffers"},
-		{tcp_differs(&a->tcp, &b->tcp), "tcp"},
-		{admin_differs(&a->admin, &b->admin), "admin"},
-		{text_differs(a->run_dir, b->run_dir), "run_dir"},
+	        {listeners_differ(a, b), "listeners"},
+	        {ports_differ(a, b), "ports"},
+	        {memory_differs(&a->memory, &b->memory), "memory"},
+	        {tables_differ(&a->limits, &b->limits), "limits of tables and buffers"},
+	        {tcp_differs(&a->tcp, &b->tcp), "tcp"},
+	        {admin_differs(&a->admin, &b->admin), "admin"},
+	        {text_differs(a->run_dir, b->run_dir), "run_dir"},
 	};
 	size_t at = 0;
 
@@ -119,8 +119,8 @@ static void restart_text(const struct config *a, const struct config *b, char ou
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
 		if (parts[i].differs)
 			at += (size_t)snprintf(out + at, TEXT_MAX - at, "%s%s",
-					       at == 0 ? "restart needed for: " : ", ",
-					       parts[i].name);
+			                       at == 0 ? "restart needed for: " : ", ",
+			                       parts[i].name);
 }
 
 static void reload_end(struct reload *r, enum status st, const char *text)
@@ -158,7 +158,8 @@ static void cores_answered(void *arg, enum status st, const char *text)
 	struct control *ctl = r->ctl;
 
 	ctl->reloading = false;
-	/* Without a dataplane control changes alone; the next one to attach is told when it differs. */
+	/* Without a dataplane control changes alone; the next one to attach is told when it
+	 * differs. */
 	if (st == ST_OK || st == ST_CLOSED) {
 		reload_commit(r);
 		return;

@@ -8,7 +8,8 @@
 /* Everything that request_serialise adds, besides texts whose length it adds up. */
 #define HEAD_EXTRA 512u
 
-/* visible: SP is not. The core has parsed these texts; a CR or LF here would be a second request. */
+/* visible: SP is not. The core has parsed these texts; a CR or LF here would be a second request.
+ */
 static bool all_visible(struct span s)
 {
 	for (size_t i = 0; i < s.len; i++)
@@ -20,25 +21,8 @@ static bool all_visible(struct span s)
 /* Of this hop, or told anew by us. */
 static bool field_drops(enum http_hdr id)
 {
-	switch (id) {
-	case HDR_HOST:
-	case HDR_CONNECTION:
-	case HDR_KEEP_ALIVE:
-	case HDR_PROXY_CONNECTION:
-	case HDR_PROXY_AUTHENTICATE:
-	case HDR_PROXY_AUTHORIZATION:
-	case HDR_TE:
-	case HDR_TRAILER:
-	case HDR_TRANSFER_ENCODING:
-	case HDR_UPGRADE:
-	case HDR_CONTENT_LENGTH:
-	case HDR_EXPECT:
-	case HDR_X_FORWARDED_FOR:
-	case HDR_X_FORWARDED_PROTO:
-		return true;
-	default:
-		return false;
-	}
+	return http_hdr_is_hop(id) || id == HDR_HOST || id == HDR_EXPECT ||
+	       id == HDR_X_FORWARDED_FOR || id == HDR_X_FORWARDED_PROTO;
 }
 
 static bool field_conditional(enum http_hdr id)
@@ -86,8 +70,8 @@ static bool body_check(struct request *r, bool has_body)
 static bool request_check(struct request *r, uint32_t len, bool has_body)
 {
 	const struct chan_request *w = &r->wire;
-	uint64_t texts = (uint64_t)w->key_len + w->method_len + w->host_len + w->target_len +
-			 w->fields_len;
+	uint64_t texts =
+	        (uint64_t)w->key_len + w->method_len + w->host_len + w->target_len + w->fields_len;
 	const char *at = r->data;
 
 	if (texts > len)
@@ -191,15 +175,15 @@ static void put_framing(struct writer *w, const struct request *r)
 	    r->method != HTTP_PATCH)
 		return;
 	snprintf(text, sizeof(text), "%llu",
-		 (unsigned long long)(r->has_body ? r->wire.body_len : 0));
+	         (unsigned long long)(r->has_body ? r->wire.body_len : 0));
 	put_line(w, SPAN_LIT("Content-Length"), span_cstr(text));
 }
 
 static void put_head(struct writer *w, const struct request *r, const struct request_style *style)
 {
 	struct span host = style->host_header != NULL ? span_cstr(style->host_header)
-			   : r->host.len > 0          ? r->host
-						      : span_cstr(style->address);
+	                   : r->host.len > 0          ? r->host
+	                                              : span_cstr(style->address);
 	struct http_fields fs;
 	bool has_id = false;
 	char text[64];
@@ -223,7 +207,7 @@ static void put_head(struct writer *w, const struct request *r, const struct req
 	put_forwarded(w, r, &fs);
 	if (!has_id) {
 		snprintf(text, sizeof(text), "%016llx%016llx", (unsigned long long)style->id_hi,
-			 (unsigned long long)style->id_lo);
+		         (unsigned long long)style->id_lo);
 		put_line(w, SPAN_LIT("X-Request-Id"), span_cstr(text));
 	}
 	put_framing(w, r);
@@ -234,8 +218,8 @@ struct request_bytes *request_serialise(const struct request *r, const struct re
 {
 	/* A field line grows by at most the space behind its colon. */
 	size_t room = r->method_text.len + r->target.len + r->host.len + r->fields.len +
-		      HTTP_MAX_FIELDS * 2 + strlen(style->node) + strlen(style->address) +
-		      HEAD_EXTRA;
+	              HTTP_MAX_FIELDS * 2 + strlen(style->node) + strlen(style->address) +
+	              HEAD_EXTRA;
 	struct request_bytes *b;
 
 	if (style->host_header != NULL)

@@ -23,8 +23,8 @@ struct request {
 	char data[];
 };
 
-/* Copies and checks len bytes at bytes; has_body: more messages carry a body. NULL: malformed, or no
- * memory. free() it. */
+/* Copies and checks len bytes at bytes; has_body: more messages carry a body. NULL: malformed, or
+ * no memory. free() it. */
 struct request *request_read(const void *bytes, uint32_t len, bool has_body);
 
 struct request_style {

@@ -37,22 +37,7 @@ static uint32_t put_line(struct writer *w, struct span name, struct span value)
 /* Hop-by-hop (RFC 9110 7.6.1), and what the core writes anew on each response. */
 static bool field_drops(const struct http_fields *fs, const struct http_field *f)
 {
-	switch (f->id) {
-	case HDR_CONNECTION:
-	case HDR_KEEP_ALIVE:
-	case HDR_PROXY_CONNECTION:
-	case HDR_PROXY_AUTHENTICATE:
-	case HDR_PROXY_AUTHORIZATION:
-	case HDR_TE:
-	case HDR_TRAILER:
-	case HDR_TRANSFER_ENCODING:
-	case HDR_UPGRADE:
-	case HDR_CONTENT_LENGTH:
-	case HDR_AGE:
-		return true;
-	default:
-		return http_field_has_token(fs, HDR_CONNECTION, f->name);
-	}
+	return http_field_is_hop(fs, f) || f->id == HDR_AGE;
 }
 
 static void put_fields(struct writer *w, const struct response_in *in, struct object *o)
@@ -113,13 +98,13 @@ static void freshness(const struct response_in *in, struct object *o)
 {
 	const struct chan_request *wire = &in->request->wire;
 	struct cache_response_in pin = {
-		.method = in->request->method,
-		.status = in->head->status,
-		.authorized = (wire->flags & CHAN_REQ_AUTHORIZED) != 0,
-		.fields = &in->head->fields,
-		.rule = in->rule,
-		.request_wall_ms = in->request_wall_ms,
-		.response_wall_ms = in->response_wall_ms,
+	        .method = in->request->method,
+	        .status = in->head->status,
+	        .authorized = (wire->flags & CHAN_REQ_AUTHORIZED) != 0,
+	        .fields = &in->head->fields,
+	        .rule = in->rule,
+	        .request_wall_ms = in->request_wall_ms,
+	        .response_wall_ms = in->response_wall_ms,
 	};
 	struct cache_response policy;
 	uint64_t age_ms;
@@ -140,12 +125,12 @@ static void freshness(const struct response_in *in, struct object *o)
 }
 
 enum status response_object(const struct response_in *in, void *buf, uint32_t cap,
-			    struct response_out *out)
+                            struct response_out *out)
 {
 	struct object o = {
-		.hash = {in->request->wire.key_lo, in->request->wire.key_hi},
-		.key_len = (uint32_t)in->request->key.len,
-		.status = (uint16_t)in->head->status,
+	        .hash = {in->request->wire.key_lo, in->request->wire.key_hi},
+	        .key_len = (uint32_t)in->request->key.len,
+	        .status = (uint16_t)in->head->status,
 	};
 	size_t fixed = sizeof(o) + o.key_len;
 	struct writer w;
@@ -166,10 +151,10 @@ enum status response_object(const struct response_in *in, void *buf, uint32_t ca
 	if (o.key_len > 0)
 		memcpy((char *)buf + sizeof(o), in->request->key.ptr, o.key_len);
 	*out = (struct response_out){
-		.len = (uint32_t)(fixed + o.fields_len),
-		.storable = (o.flags & OBJECT_STORABLE) != 0,
-		.no_body = (o.flags & OBJECT_NO_BODY) != 0,
-		.body_len = o.body_len,
+	        .len = (uint32_t)(fixed + o.fields_len),
+	        .storable = (o.flags & OBJECT_STORABLE) != 0,
+	        .no_body = (o.flags & OBJECT_NO_BODY) != 0,
+	        .body_len = o.body_len,
 	};
 	return ST_OK;
 }

@@ -20,14 +20,14 @@ struct response_in {
 };
 
 struct response_out {
-	uint32_t len;     /* bytes of the head */
-	bool storable;    /* a shared cache may keep it, and the request lets it */
-	bool no_body;     /* nothing follows the head */
-	uint64_t body_len;/* UINT64_MAX: not known */
+	uint32_t len;      /* bytes of the head */
+	bool storable;     /* a shared cache may keep it, and the request lets it */
+	bool no_body;      /* nothing follows the head */
+	uint64_t body_len; /* UINT64_MAX: not known */
 };
 
 /* Writes into buf (aligned to 8). ST_TOOBIG when cap is too small. */
 enum status response_object(const struct response_in *in, void *buf, uint32_t cap,
-			    struct response_out *out);
+                            struct response_out *out);
 
 #endif

@@ -200,8 +200,7 @@ void core_rx(struct core *core)
 		return;
 	core->did += n;
 	n = net_input(core->net, pkts, n, core->now_ns);
-	for (unsigned i = 0; i < n; i++)
-		tcp_input(core->tcp, &pkts[i], core->now_ns);
+	tcp_input_burst(core->tcp, pkts, n, core->now_ns);
 	core_ready(core);
 	/* Only now: until here, payload was lent to connections and parsed where it lay. */
 	if (n > 0)

@@ -240,8 +240,7 @@ static void staged_round(struct bench *b, uint64_t cycles[STAGES])
 	n = net_input(core->net, pkts, n, core->now_ns);
 	t0 = clock_cycles();
 	cycles[ST_NET] += t0 - t1;
-	for (unsigned i = 0; i < n; i++)
-		tcp_input(core->tcp, &pkts[i], core->now_ns);
+	tcp_input_burst(core->tcp, pkts, n, core->now_ns);
 	t1 = clock_cycles();
 	cycles[ST_TCP_IN] += t1 - t0;
 	while ((conn = tcp_ready(core->tcp, &events)) != NULL) {

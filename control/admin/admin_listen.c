@@ -7,9 +7,15 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { BACKLOG = 128, SOCKET_MODE = 0660, DIR_MODE = 0755 };
+
+/* How long a socket may outlive the process that had it: the kernel takes an io_uring with its
+ * files down behind the end of a process, so that one that was killed and started again still finds
+ * its own. */
+enum { LINGER_MS = 2000, LINGER_STEP_MS = 10 };
 
 /* Every directory above the file, as mkdir -p does. path is changed and restored. */
 static int dirs_make(char *path)
@@ -26,8 +32,8 @@ static int dirs_make(char *path)
 	return 0;
 }
 
-/* Only a socket that nobody listens on is removed. */
-static enum status stale_remove(const struct sockaddr_un *addr)
+/* Only a socket that nobody listens on is removed; ST_AGAIN: somebody does. */
+static enum status stale_try(const struct sockaddr_un *addr)
 {
 	struct stat sb;
 
@@ -46,11 +52,24 @@ static enum status stale_remove(const struct sockaddr_un *addr)
 	int err = errno;
 
 	close(fd);
-	if (rc == 0 || err == EAGAIN) {
-		log_error("admin", "another sluice-control listens on %s", addr->sun_path);
-		return ST_EXISTS;
-	}
+	if (rc == 0 || err == EAGAIN)
+		return ST_AGAIN;
 	return unlink(addr->sun_path) == 0 || errno == ENOENT ? ST_OK : ST_DENIED;
+}
+
+static enum status stale_remove(const struct sockaddr_un *addr)
+{
+	const struct timespec step = {.tv_nsec = (long)(LINGER_STEP_MS * NS_PER_MS)};
+	enum status st = stale_try(addr);
+
+	for (int ms = 0; st == ST_AGAIN && ms < LINGER_MS; ms += LINGER_STEP_MS) {
+		nanosleep(&step, NULL);
+		st = stale_try(addr);
+	}
+	if (st != ST_AGAIN)
+		return st;
+	log_error("admin", "another sluice-control listens on %s", addr->sun_path);
+	return ST_EXISTS;
 }
 
 static enum status fail(const char *what, const char *path, int err)

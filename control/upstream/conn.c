@@ -8,6 +8,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+/* What one multishot receive may take before the loop sees it: the kernel's own limit. */
+#define BURST_BLOCKS 32u
+/* Responses in a row that came in one receive, before the next ones are expected to. */
+#define BURST_AFTER 8u
+
 static struct loop *loop_of(const struct conn *c)
 {
 	return c->addr->up->all->ctl->loop;
@@ -68,6 +73,27 @@ void conn_drop(struct conn *c)
 	conn_free(c);
 }
 
+static void receiving_set(struct conn *c, bool now)
+{
+	link_receiving(chan_of(c), c->receiving, now);
+	c->receiving = now;
+}
+
+/* One receive at a time can stop at every block, which a long body for a slow client needs; and
+ * while the connection is idle the same receive watches for its end. A multishot receive saves
+ * arming it for each response, but the kernel may fill many blocks before we see the first. So it
+ * is for connections whose responses are short, and for no more of them than the slab can bear all
+ * at once. */
+static void burst_set(struct conn *c, bool want)
+{
+	struct upstreams *u = c->addr->up->all;
+
+	if (want && !c->bursts)
+		want = (u->bursting + 1) * BURST_BLOCKS <= link_usable(chan_of(c));
+	u->bursting += (uint32_t)want - (uint32_t)c->bursts;
+	c->bursts = want;
+}
+
 void conn_close(struct conn *c)
 {
 	if (c->state == CONN_CLOSING)
@@ -78,6 +104,8 @@ void conn_close(struct conn *c)
 	else
 		c->addr->busy--;
 	c->state = CONN_CLOSING;
+	burst_set(c, false);
+	receiving_set(c, false);
 	c->addr->open--;
 	loop_timer_cancel(loop_of(c), &c->timer);
 	/* Wakes an operation that a cancel cannot reach while it runs. */
@@ -93,21 +121,23 @@ void conn_close(struct conn *c)
 
 /* --- receiving --- */
 
-static enum recv_mode recv_wanted(const struct conn *c)
+static enum recv_mode recv_wanted(struct conn *c)
 {
+	burst_set(c, c->short_run >= BURST_AFTER && !c->stream);
 	if (c->state == CONN_CLOSING || c->state == CONN_CONNECTING || c->dry)
 		return RECV_OFF;
 	if (c->x != NULL && c->x->paused)
 		return RECV_OFF;
-	return c->stream ? RECV_SINGLE : RECV_MULTI;
+	return c->bursts ? RECV_MULTI : RECV_SINGLE;
 }
 
 void conn_recv_update(struct conn *c)
 {
 	enum recv_mode want = recv_wanted(c);
 
+	receiving_set(c, want != RECV_OFF && c->x != NULL);
 	if (c->recv_op.active) {
-		/* One receive that waits does no harm to a short response; many do to a long one. */
+		/* One receive that waits does no harm; many do to a long body. */
 		bool stop = want == RECV_OFF || (want == RECV_SINGLE && c->armed == RECV_MULTI);
 
 		if (stop && !c->recv_cancelling && c->state != CONN_CLOSING) {
@@ -146,7 +176,7 @@ static void recv_result(struct conn *c, uint32_t block, int result)
 			conn_close(c);
 		else
 			client_bytes(c, block,
-				     span_of(down_at(link_down(s), block), (size_t)result));
+			             span_of(down_at(link_down(s), block), (size_t)result));
 	} else if (result == -ENOBUFS) {
 		recv_dry(c);
 	} else if (result == 0 || c->x == NULL) {
@@ -166,8 +196,8 @@ static void on_recv(struct loop_op *op, int result)
 	conn_hold(c);
 	if (op->has_buf)
 		block = link_recv_block(chan_of(c), op->buf_id);
-	if (!op->more)
-		c->recv_cancelling = false;
+	/* A cancel misses a receive that is just at work: then it is sent again. */
+	c->recv_cancelling = false;
 	assert(result <= 0 || block != CHAN_NO_BLOCK);
 	recv_result(c, block, result);
 	if (block != CHAN_NO_BLOCK)
@@ -288,8 +318,7 @@ enum status conn_open(struct address *a, struct exchange *x)
 	a->busy++;
 	a->connects++;
 	loop_connect(u->ctl->loop, &c->connect_op, c->fd, (const struct sockaddr *)&a->sa,
-		     a->sa_len);
-	loop_timer_set(u->ctl->loop, &c->timer,
-		       now_ns + a->up->cfg.connect_timeout_ms * NS_PER_MS);
+	             a->sa_len);
+	loop_timer_set(u->ctl->loop, &c->timer, now_ns + a->up->cfg.connect_timeout_ms * NS_PER_MS);
 	return ST_OK;
 }

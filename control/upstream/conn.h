@@ -39,7 +39,7 @@ struct upstream {
 	struct upstream *next;
 	uint32_t refs; /* the list, configurations, connections, exchanges */
 	bool listed;
-	bool serving; /* its queue is being worked off */
+	bool serving;               /* its queue is being worked off */
 	struct config_upstream cfg; /* own copies of its texts; addresses are in addrs */
 	struct address *addrs;
 	uint32_t addr_count;
@@ -52,9 +52,10 @@ struct upstream {
 struct upstreams {
 	struct control *ctl;
 	struct upstream *list;
-	uint32_t conns;   /* objects alive, those that close too */
-	struct conn *all; /* every connection */
-	struct conn *dry; /* wait for buffers */
+	uint32_t conns;    /* objects alive, those that close too */
+	uint32_t bursting; /* those that may receive many blocks at once */
+	struct conn *all;  /* every connection */
+	struct conn *dry;  /* wait for buffers */
 	struct conn **dry_end;
 	bool dropping;
 	void (*quiet)(void *arg);
@@ -76,11 +77,10 @@ struct client {
 	bool end_out;  /* and the end of the body */
 	/* Receiving */
 	enum client_phase phase;
-	char *head;    /* a head that came in pieces */
+	char *head; /* a head that came in pieces */
 	uint32_t head_len;
 	uint32_t head_limit; /* bytes behind head */
 	uint32_t interim;
-	uint32_t body_recvs;
 	uint64_t left; /* CLIENT_LENGTH */
 	struct http_chunked chunked;
 	bool send_broken; /* the origin reads no more */
@@ -107,7 +107,10 @@ struct conn {
 	uint32_t holds; /* callbacks that run; freed after the last */
 	bool reused;
 	bool recv_cancelling;
-	bool stream; /* a long body comes: receive block by block */
+	bool receiving;     /* counted by link_receiving */
+	bool bursts;        /* counted in upstreams.bursting */
+	bool stream;        /* this response is longer than one receive */
+	uint32_t short_run; /* responses in a row that were not */
 	enum recv_mode armed;
 	struct client client;
 };

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * HTTP/1.1 towards an origin (RFC 9112): sends a serialised head and body pieces straight out of the
- * up slabs, reads the response out of the blocks into which the kernel put it. */
+ * HTTP/1.1 towards an origin (RFC 9112): sends a serialised head and body pieces straight out of
+ * the up slabs, reads the response out of the blocks into which the kernel put it. */
 #include "control/upstream/conn.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define INTERIM_MAX   16u /* 1xx responses before the final one */
-#define STREAM_BLOCKS 4u  /* a longer body is received block by block */
+#define INTERIM_MAX 16u /* 1xx responses before the final one */
 
 static struct control *ctl_of(const struct conn *c)
 {
@@ -66,8 +65,8 @@ static void iov_add_pieces(struct conn *c)
 		end = &p->next;
 		x->body_consumed = true;
 		if (x->chunked) {
-			p->frame_len = (uint8_t)snprintf(p->frame, sizeof(p->frame), "%x\r\n",
-							 p->len);
+			p->frame_len =
+			        (uint8_t)snprintf(p->frame, sizeof(p->frame), "%x\r\n", p->len);
 			iov_add(cl, p->frame, p->frame_len);
 		}
 		iov_add(cl, p->ptr, p->len);
@@ -163,10 +162,11 @@ void client_fail(struct conn *c, enum exchange_fail why)
 {
 	struct exchange *x = c->x;
 	struct client *cl = &c->client;
-	/* RFC 9110 9.2.2: again only where a second time does what one time does, or when the origin
-	 * cannot have seen the first. Only a pooled connection can have been closed meanwhile. */
+	/* RFC 9110 9.2.2: again only where a second time does what one time does, or when the
+	 * origin cannot have seen the first. Only a pooled connection can have been closed
+	 * meanwhile. */
 	bool again = why == EXCHANGE_BROKEN && c->reused && !cl->got_bytes && !x->retried &&
-		     !x->body_consumed && (x->idempotent || cl->sent == 0);
+	             !x->body_consumed && (x->idempotent || cl->sent == 0);
 
 	c->x = NULL;
 	x->conn = NULL;
@@ -191,6 +191,7 @@ static void client_done(struct conn *c)
 
 	c->x = NULL;
 	x->conn = NULL;
+	c->short_run = c->stream ? 0 : c->short_run + 1;
 	c->stream = false;
 	/* The exchange is over for its owner before anybody else gets the connection. */
 	exchange_ended(x);
@@ -248,9 +249,9 @@ static bool head_parsed(struct conn *c, const char *buf, size_t len)
 	if (h.status < 200)
 		return h.status != 101 && ++cl->interim <= INTERIM_MAX;
 	struct exchange_head eh = {
-		.head = &h,
-		.framing = http1_response_framing(&h.fields, h.minor, x->method, h.status),
-		.reused = c->reused,
+	        .head = &h,
+	        .framing = http1_response_framing(&h.fields, h.minor, x->method, h.status),
+	        .reused = c->reused,
 	};
 	cl->reusable = keep_alive(&h);
 	if (!body_begin(c, &eh.framing))
@@ -260,7 +261,8 @@ static bool head_parsed(struct conn *c, const char *buf, size_t len)
 	return true;
 }
 
-/* Adds to a head that comes in pieces; returns how many bytes belong to it, 0 when it is too long. */
+/* Adds to a head that comes in pieces; returns how many bytes belong to it, 0 when it is too long.
+ */
 static size_t head_append(struct conn *c, struct span in, bool *complete)
 {
 	struct client *cl = &c->client;
@@ -359,17 +361,6 @@ static size_t read_step(struct conn *c, uint32_t block, struct span in)
 	return 0;
 }
 
-static void stream_check(struct conn *c)
-{
-	struct client *cl = &c->client;
-	uint32_t block_bytes = link_down(ctl_of(c)->chan)->slab.block_bytes;
-
-	if (cl->phase == CLIENT_LENGTH)
-		c->stream = c->stream || cl->left > STREAM_BLOCKS * block_bytes;
-	else if (cl->phase != CLIENT_HEAD && ++cl->body_recvs > STREAM_BLOCKS)
-		c->stream = true;
-}
-
 void client_bytes(struct conn *c, uint32_t block, struct span in)
 {
 	struct client *cl = &c->client;
@@ -403,7 +394,7 @@ void client_bytes(struct conn *c, uint32_t block, struct span in)
 		return;
 	}
 	exchange_touch(x);
-	stream_check(c);
+	c->stream = true;
 	x->ops->more(x);
 }
 

@@ -85,7 +85,7 @@ void pool_idle(struct conn *c)
 	a->idle = c;
 	uint64_t end_ns = now_ns + up->cfg.idle_timeout_ms * NS_PER_MS;
 	loop_timer_set(loop, &c->timer,
-		       min_u64(end_ns, c->born_ns + up->cfg.lifetime_ms * NS_PER_MS));
+	               min_u64(end_ns, c->born_ns + up->cfg.lifetime_ms * NS_PER_MS));
 	if (up->waiting > 0)
 		pool_serve(up);
 	else if (a->idle_count > up->cfg.max_idle)
@@ -128,8 +128,8 @@ static struct address *address_choose(struct upstream *up, const struct exchange
 
 		if (!address_usable(a, x, index))
 			continue;
-		if (best != NULL && (down > best_down ||
-				     (down == best_down && a->busy >= best->busy)))
+		if (best != NULL &&
+		    (down > best_down || (down == best_down && a->busy >= best->busy)))
 			continue;
 		best = a;
 		best_down = down;
@@ -287,7 +287,7 @@ void exchange_failed(struct exchange *x, enum exchange_fail why)
 void exchange_touch(struct exchange *x)
 {
 	loop_timer_set(loop_of(x), &x->timer,
-		       loop_now_ns(loop_of(x)) + x->upstream->cfg.request_timeout_ms * NS_PER_MS);
+	               loop_now_ns(loop_of(x)) + x->upstream->cfg.request_timeout_ms * NS_PER_MS);
 }
 
 /* The origin's time does not run while we keep it waiting: a client that reads or sends slowly has

@@ -2,9 +2,10 @@
  *
  * What fetch.h asks of the origins: an exchange is one request and its response, over a connection
  * that the pool lends or opens. The pool chooses the address (fewest requests in progress, in turn
- * among equals), waits in a bounded queue when all connections are busy, tries the next address when
- * one refuses, and sends once more what a stale pooled connection lost, where RFC 9110 9.2.2 allows.
- * Response bytes stay in the down slab's blocks into which the kernel put them. Loop's thread only. */
+ * among equals), waits in a bounded queue when all connections are busy, tries the next address
+ * when one refuses, and sends once more what a stale pooled connection lost, where RFC 9110 9.2.2
+ * allows. Response bytes stay in the down slab's blocks into which the kernel put them. Loop's
+ * thread only. */
 #ifndef CONTROL_UPSTREAM_POOL_H
 #define CONTROL_UPSTREAM_POOL_H
 
@@ -30,8 +31,8 @@ struct exchange_head {
 	bool reused; /* came over a pooled connection */
 };
 
-/* Callbacks. After end or fail the exchange is its owner's again; exchange_cancel may be called in any
- * of them. body: the bytes stay valid while the owner holds a reference to the block. */
+/* Callbacks. After end or fail the exchange is its owner's again; exchange_cancel may be called in
+ * any of them. body: the bytes stay valid while the owner holds a reference to the block. */
 struct exchange_ops {
 	void (*head)(struct exchange *x, const struct exchange_head *h);
 	void (*body)(struct exchange *x, uint32_t block, struct span bytes);
@@ -68,7 +69,7 @@ struct exchange {
 	enum http_method method;
 	bool idempotent;
 	bool has_body;
-	bool chunked;       /* how the body is framed to the origin */
+	bool chunked; /* how the body is framed to the origin */
 	/* The rest belongs to the pool. */
 	struct upstreams *upstreams;
 	struct upstream *upstream;
@@ -76,14 +77,14 @@ struct exchange {
 	struct exchange *next;       /* in the queue for a connection */
 	struct exchange **prev_next; /* NULL when it does not wait */
 	struct loop_timer timer;
-	struct body_piece *pieces;   /* not sent yet */
+	struct body_piece *pieces; /* not sent yet */
 	struct body_piece **pieces_end;
 	bool body_ended;    /* the last piece is in */
 	bool body_consumed; /* some of it was sent: no second try */
 	bool retried;
 	bool paused;
-	bool timed_out;     /* the last connection attempt took too long */
-	uint32_t tried;     /* bit an address that failed */
+	bool timed_out; /* the last connection attempt took too long */
+	uint32_t tried; /* bit an address that failed */
 };
 
 /* The upstream of this name, with a reference; NULL when there is none. */

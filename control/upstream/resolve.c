@@ -29,7 +29,7 @@ static bool split(const char *text, char host[static HOST_MAX], const char **por
 }
 
 enum status resolve_address(const char *text, struct sockaddr_storage *sa, socklen_t *len,
-			    char error[static 128])
+                            char error[static 128])
 {
 	struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
 	struct addrinfo *list = NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Addresses of origins. Names are looked up when the configuration is taken into use (start, reload)
- * and not again: getaddrinfo blocks, so an origin whose address changes needs a reload. */
+ * Addresses of origins. Names are looked up when the configuration is taken into use (start,
+ * reload) and not again: getaddrinfo blocks, so an origin whose address changes needs a reload. */
 #ifndef CONTROL_UPSTREAM_RESOLVE_H
 #define CONTROL_UPSTREAM_RESOLVE_H
 
@@ -12,6 +12,6 @@
 
 /* text: "host:port" or "[v6]:port". On failure error says why. */
 enum status resolve_address(const char *text, struct sockaddr_storage *sa, socklen_t *len,
-			    char error[static 128]);
+                            char error[static 128]);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Pools of connections to origins. What fetch.h asks of them is in upstream/pool.h; this header is for
- * start, reload and reports. */
+ * Pools of connections to origins. What fetch.h asks of them is in upstream/pool.h; this header is
+ * for start, reload and reports. */
 #ifndef CONTROL_UPSTREAM_UPSTREAM_H
 #define CONTROL_UPSTREAM_UPSTREAM_H
 
@@ -16,16 +16,16 @@ enum status upstreams_reload(struct upstreams *u, const struct config *cfg);
 struct upstream_row {
 	const char *name;
 	const char *address;
-	uint32_t open;        /* connections */
+	uint32_t open; /* connections */
 	uint32_t idle;
-	uint32_t waiting;     /* requests that wait for a connection */
+	uint32_t waiting; /* requests that wait for a connection */
 	uint64_t requests;
-	uint64_t reused;      /* of these, on a pooled connection */
+	uint64_t reused; /* of these, on a pooled connection */
 	uint64_t connects;
 	uint64_t connect_errors;
 	uint64_t timeouts;
-	uint64_t retries;     /* on a stale pooled connection */
-	uint64_t errors;      /* answered 502 or 504 */
+	uint64_t retries; /* on a stale pooled connection */
+	uint64_t errors;  /* answered 502 or 504 */
 	uint64_t bytes_in;
 	uint64_t bytes_out;
 };

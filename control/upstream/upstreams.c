@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The list of upstreams, as the configuration has them. An upstream that a reload takes out lives on,
- * unlisted, until its last request has ended. */
+ * The list of upstreams, as the configuration has them. An upstream that a reload takes out lives
+ * on, unlisted, until its last request has ended. */
 #include "control/upstream/conn.h"
 #include "control/upstream/resolve.h"
 
@@ -68,7 +68,7 @@ static enum status settings_copy(struct upstream *up, const struct config_upstre
 }
 
 static enum status upstream_new(struct upstreams *u, const struct config_upstream *cfg,
-				struct upstream **out)
+                                struct upstream **out)
 {
 	struct upstream *up = calloc(1, sizeof(*up));
 	enum status st;
@@ -150,7 +150,7 @@ static struct upstream *take_same(struct upstream **list, const struct config_up
 
 /* New objects for what is new, made first, so that a failure changes nothing. */
 static enum status make_fresh(struct upstreams *u, const struct config *cfg,
-			      struct upstream **fresh)
+                              struct upstream **fresh)
 {
 	for (uint32_t i = 0; i < cfg->upstreams_count; i++) {
 		const struct config_upstream *cu = &cfg->upstreams[i];
@@ -279,21 +279,21 @@ bool upstreams_row(const struct upstreams *u, uint32_t index, struct upstream_ro
 		const struct address *a = &up->addrs[index];
 
 		*out = (struct upstream_row){
-			.name = up->cfg.name,
-			.address = a->text,
-			.open = a->open,
-			.idle = a->idle_count,
-			/* One queue serves all addresses; the first row shows it. */
-			.waiting = index == 0 ? up->waiting : 0,
-			.requests = a->requests,
-			.reused = a->reused,
-			.connects = a->connects,
-			.connect_errors = a->connect_errors,
-			.timeouts = a->timeouts,
-			.retries = a->retries,
-			.errors = a->errors,
-			.bytes_in = a->bytes_in,
-			.bytes_out = a->bytes_out,
+		        .name = up->cfg.name,
+		        .address = a->text,
+		        .open = a->open,
+		        .idle = a->idle_count,
+		        /* One queue serves all addresses; the first row shows it. */
+		        .waiting = index == 0 ? up->waiting : 0,
+		        .requests = a->requests,
+		        .reused = a->reused,
+		        .connects = a->connects,
+		        .connect_errors = a->connect_errors,
+		        .timeouts = a->timeouts,
+		        .retries = a->retries,
+		        .errors = a->errors,
+		        .bytes_in = a->bytes_in,
+		        .bytes_out = a->bytes_out,
 		};
 		return true;
 	}

@@ -33,12 +33,19 @@ static enum req_next only_cached(struct core *core, struct req *req)
 	return reply_error(core, req, 504);
 }
 
+/* A request that waits for room is looked up anew each time it is tried. */
+static void count_once(struct core *core, const struct req *req, enum counter_id id)
+{
+	if (!req->parked)
+		counter_inc(core->ctr, id);
+}
+
 /* Nothing may be taken from or put into the cache. */
 static enum req_next bypass(struct core *core, struct req *req, struct span why)
 {
 	if (req->cache.only_if_cached)
 		return only_cached(core, req);
-	counter_inc(core->ctr, CTR_cache_bypass);
+	count_once(core, req, CTR_cache_bypass);
 	req->cache.lookup = false;
 	req->cache.store = false;
 	req->cond.etags_len = 0;
@@ -94,11 +101,11 @@ enum req_next req_lookup(struct core *core, struct req *req)
 	if (o != NULL && req->cache.lookup) {
 		if (cache_may_serve(o, &req->cache, core->wall_ms))
 			return serve(core, req, o);
-		counter_inc(core->ctr, CTR_cache_stale);
+		count_once(core, req, CTR_cache_stale);
 		if (!object_is_fresh(o, core->wall_ms))
 			req->fwd = SPAN_LIT("stale");
 	} else {
-		counter_inc(core->ctr, CTR_cache_miss);
+		count_once(core, req, CTR_cache_miss);
 		if (o == NULL)
 			req->fwd = SPAN_LIT("uri-miss");
 	}

@@ -37,6 +37,9 @@ static void answer_whole(struct core *core, struct req *req)
 {
 	miss_end(core, req);
 	counter_inc(core->ctr, CTR_miss_answered);
+	/* A client that needed no body did not miss any; a store would. */
+	if (req->body_left != 0 && req->body_left != UINT64_MAX)
+		fill_drop(core, req);
 	if (req->fill.obj != NULL) {
 		if (hot_fill_commit(core->hot, &req->fill) != NULL)
 			counter_inc(core->ctr, CTR_cache_fill);
@@ -163,8 +166,8 @@ static void body_input(struct core *core, const struct chan_msg *m, struct req *
 		if (req->fill.obj != NULL &&
 		    hot_fill_append(core->hot, &req->fill, bytes) != ST_OK)
 			fill_drop(core, req);
-		if (req->body_left != UINT64_MAX && !req->discard)
-			req->body_left -= m->len;
+		if (req->body_left != UINT64_MAX)
+			req->body_left -= min_u64(m->len, req->body_left);
 		core->chan.down_refs[m->block]++;
 		if (req->discard)
 			miss_release_down(core, m->block);
@@ -188,6 +191,7 @@ static void fail_input(struct core *core, const struct chan_msg *m, struct req *
 	struct conn *conn = req->conn;
 	unsigned status = m->code >= 400 && m->code <= 599 ? m->code : 502;
 
+	release_if_any(core, m);
 	if (req->head_sent) {
 		answer_broken(core, req);
 		return;

@@ -44,11 +44,15 @@ void miss_wake_parked(struct core *core)
 	uint32_t room = min_u32(ch->up.free_count, spsc_room(&ch->port.tx, WAKE_MAX) / 2);
 	struct req *req = ch->park_head;
 
-	room = min_u32(room, WAKE_MAX);
-	if (ch->miss_free >= ch->miss_count)
-		room = 0;
-	for (; room > 0 && req != NULL; room--) {
-		tcp_wake(core->tcp, req->conn, 0);
+	uint32_t slots = ch->miss_count - ch->miss_live;
+	for (uint32_t i = 0; i < WAKE_MAX && room > 0 && req != NULL; i++) {
+		bool has_slot = req->slot != UINT32_MAX; /* an upload, which only wants a block */
+
+		if (has_slot || slots > 0) {
+			tcp_wake(core->tcp, req->conn, 0);
+			slots -= has_slot ? 0 : 1;
+			room--;
+		}
 		req = req->park_next;
 	}
 }

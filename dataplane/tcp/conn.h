@@ -301,6 +301,7 @@ struct tcp {
 	uint32_t *buckets; /* connection index + 1 */
 	uint32_t bucket_mask;
 	bool csum_offload;
+	bool stopped; /* tcp_stop_listening was called */
 	uint64_t hash_key[5];
 	uint64_t isn_key[2];
 	struct pool conns;

@@ -172,6 +172,7 @@ enum status tcp_listen(struct tcp *tcp, const struct ip_addr *addr, uint16_t por
 void tcp_stop_listening(struct tcp *tcp)
 {
 	tcp->listener_count = 0;
+	tcp->stopped = true;
 }
 
 void tcp_timers(struct tcp *tcp, uint64_t now_ns)
@@ -268,6 +269,9 @@ void tcp_ready_done(struct tcp *tcp, struct conn *c, uint64_t now_ns)
 		conn_post(tcp, c, TCP_EV_CLOSED);
 	if (c->state != TCP_CLOSED)
 		conn_output(tcp, c);
+	/* Others hold the pools: no ACK of this connection will make room. */
+	if (c->flags & CF_WANT_ROOM && c->tx_bytes <= c->room_low)
+		conn_arm(tcp, c, now_ns + TCP_RETRY_MS * NS_PER_MS);
 }
 
 void tcp_wake(struct tcp *tcp, struct conn *c, uint32_t events)

@@ -96,6 +96,9 @@ void tcp_stop_listening(struct tcp *tcp);
 /* One segment that net_input let through. The packet stays the caller's, but its payload may be
  * lent to the connection until tcp_ready_done, so free it after the ready list has been run. */
 void tcp_input(struct tcp *tcp, struct pkt *pkt, uint64_t now_ns);
+/* The same for a burst of at most NIC_BURST, with the memory of all connections on its way before
+ * the first is looked at. */
+void tcp_input_burst(struct tcp *tcp, struct pkt *pkts, unsigned n, uint64_t now_ns);
 /* Retransmission, persist, keepalive, delayed ACK, TIME-WAIT, user timers. */
 void tcp_timers(struct tcp *tcp, uint64_t now_ns);
 /* When tcp_timers has something to do next, at the earliest. */
@@ -130,15 +133,20 @@ enum status tcp_tx_ref(struct tcp *tcp, struct conn *conn, const void *data, uin
                        uint64_t cookie);
 /* Bytes queued and not acknowledged. */
 uint32_t tcp_tx_queued(const struct conn *conn);
-/* Asks for TCP_EV_ROOM once queued bytes fall to low_bytes or below. */
+/* Asks once for TCP_EV_ROOM when queued bytes fall to low_bytes or below. Where they are there
+ * already (the pools were what was full) it comes within milliseconds. Takes effect with
+ * tcp_ready_done. */
 void tcp_tx_want_room(struct conn *conn, uint32_t low_bytes);
 
 /* FIN after what is queued; further tcp_tx_* return ST_CLOSED. Received data is still delivered.
- * linger_ms bounds how long a connection that the owner let go of may live. */
+ * tcp_close bounds how long it may then live; this does not. */
 void tcp_shutdown(struct tcp *tcp, struct conn *conn);
-/* The owner is done: shutdown, and data that still comes is thrown away; the stack finishes the
- * close by itself (no more events but TCP_EV_CLOSED are reported, and only if the owner pointer is
- * set). */
+/* The owner is done: shutdown, and data that still comes is acknowledged and thrown away, so that a
+ * peer in the middle of an upload still reads the last answer. The stack finishes the close by
+ * itself: within fin_wait_2_ms of our FIN's ACK, or of the last progress before it, else with a
+ * reset. No more events but TCP_EV_CLOSED are reported, and that only if the owner pointer is set;
+ * with it cleared, conn must not be used after this call or, between tcp_ready and tcp_ready_done,
+ * after the latter. The same holds for tcp_abort. */
 void tcp_close(struct tcp *tcp, struct conn *conn, uint64_t now_ns);
 /* Reset at once. The connection is gone when the ready list has been run. */
 void tcp_abort(struct tcp *tcp, struct conn *conn);

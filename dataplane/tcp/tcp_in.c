@@ -80,7 +80,6 @@ static bool ack_advance(struct tcp *tcp, struct conn *c, const struct seg *s)
 	rtt_ack(tcp, c, s);
 	loss_ack(tcp, c, s->ack);
 	c->snd_una = s->ack;
-	c->tries = 0;
 	tx_acked(tcp, c, acked - (fin ? 1 : 0));
 	if (all)
 		c->rtx_ns = 0;
@@ -189,8 +188,7 @@ static enum counter_id unacceptable_input(struct tcp *tcp, struct conn *c, const
 	if (s->flags & TH_RST)
 		return CTR_drop_tcp_window;
 	/* A keep-alive probe knows as much of the connection as a segment in the window. */
-	if (s->seq == c->rcv_nxt - 1 && s->ack - c->snd_una <= conn_flight(c) &&
-	    s->flags & TH_ACK)
+	if (s->seq == c->rcv_nxt - 1 && s->ack - c->snd_una <= conn_flight(c) && s->flags & TH_ACK)
 		heard(tcp, c, s);
 	/* Data sent again must be acknowledged again; for the rest, a bound keeps two confused ends
 	 * from answering each other for ever. */
@@ -344,9 +342,10 @@ static enum counter_id conn_input(struct tcp *tcp, struct conn *c, struct seg *s
 	return verdict;
 }
 
-static enum counter_id segment_input(struct tcp *tcp, struct seg *s, const struct conn_key *key)
+static enum counter_id segment_input(struct tcp *tcp, struct seg *s, const struct conn_key *key,
+                                     uint32_t hash)
 {
-	struct conn *c = conn_lookup(tcp, key, conn_hash(tcp, key));
+	struct conn *c = conn_lookup(tcp, key, hash);
 
 	if (!c)
 		return listen_input(tcp, s, key);
@@ -359,16 +358,53 @@ static enum counter_id segment_input(struct tcp *tcp, struct seg *s, const struc
 	return conn_input(tcp, c, s);
 }
 
+static void packet_input(struct tcp *tcp, const struct pkt *pkt, const struct conn_key *key,
+                         uint32_t hash)
+{
+	enum counter_id verdict = CTR_drop_tcp_header;
+	struct seg s;
+
+	if (likely(seg_read(pkt, &s)))
+		verdict = segment_input(tcp, &s, key, hash);
+	counter_inc(tcp->ctr, verdict);
+}
+
 void tcp_input(struct tcp *tcp, struct pkt *pkt, uint64_t now_ns)
 {
 	struct conn_key key;
-	struct seg s;
 
 	tcp->now_ns = now_ns;
 	key_read(pkt, pkt->data + pkt->l4_off, &key);
-	if (!seg_read(pkt, &s)) {
-		counter_inc(tcp->ctr, CTR_drop_tcp_header);
+	packet_input(tcp, pkt, &key, conn_hash(tcp, &key));
+}
+
+/* The first connection of the bucket is nearly always the one. */
+static void conn_prefetch(const struct tcp *tcp, uint32_t hash)
+{
+	uint32_t at = tcp->buckets[hash & tcp->bucket_mask];
+	const char *c;
+
+	if (at == 0)
 		return;
+	c = pool_at(&tcp->conns, at - 1);
+	for (uint32_t line = 0; line < 5; line++)
+		__builtin_prefetch(c + line * CACHE_LINE, 1);
+}
+
+void tcp_input_burst(struct tcp *tcp, struct pkt *pkts, unsigned n, uint64_t now_ns)
+{
+	struct conn_key keys[NIC_BURST];
+	uint32_t hashes[NIC_BURST];
+
+	assert(n <= NIC_BURST);
+	tcp->now_ns = now_ns;
+	for (unsigned i = 0; i < n; i++) {
+		key_read(&pkts[i], pkts[i].data + pkts[i].l4_off, &keys[i]);
+		hashes[i] = conn_hash(tcp, &keys[i]);
+		__builtin_prefetch(&tcp->buckets[hashes[i] & tcp->bucket_mask]);
 	}
-	counter_inc(tcp->ctr, segment_input(tcp, &s, &key));
+	for (unsigned i = 0; i < n; i++)
+		conn_prefetch(tcp, hashes[i]);
+	for (unsigned i = 0; i < n; i++)
+		packet_input(tcp, &pkts[i], &keys[i], hashes[i]);
 }

@@ -139,5 +139,7 @@ enum counter_id listen_input(struct tcp *tcp, struct seg *s, const struct conn_k
 	if ((s->flags & (TH_SYN | TH_ACK | TH_FIN)) == TH_SYN && listening(tcp, key))
 		return syn_input(tcp, s, key);
 	reset_reply(tcp, s);
+	if (tcp->stopped && s->flags & TH_SYN)
+		return CTR_drop_tcp_syn_full;
 	return CTR_drop_tcp_closed;
 }

@@ -238,8 +238,11 @@ void loss_timeout(struct tcp *tcp, struct conn *c)
 		c->sacked_count = 0;
 		c->sacked_bytes = 0;
 	}
-	if (c->tries <= 1 || c->loss == LOSS_NONE)
+	/* RFC 5681 3.1: the threshold falls once, whatever is lost again. */
+	if (c->loss != LOSS_RTO)
 		cc_timeout(c);
+	else
+		c->cwnd_bytes = c->mss;
 	resend_all(c);
 }
 

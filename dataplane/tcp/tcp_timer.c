@@ -9,6 +9,7 @@ enum {
 	RTO_INITIAL_MS = 1000, /* RFC 6298 2.1 */
 	CLOCK_GRANULARITY_US = 1000,
 	RTT_MAX_US = 120 * 1000 * 1000,
+	KARN_MAX_TRIES = 3,
 };
 
 void conn_arm(struct tcp *tcp, struct conn *c, uint64_t deadline_ns)
@@ -67,22 +68,39 @@ static void rtt_sample(const struct tcp *tcp, struct conn *c, uint64_t rtt)
 	c->rto_us = min_u32(rto, tcp->cfg.max_rto_ms * 1000);
 }
 
-void rtt_ack(struct tcp *tcp, struct conn *c, const struct seg *s)
+/* True when a measurement ended. */
+static bool rtt_measure(struct tcp *tcp, struct conn *c, const struct seg *s)
 {
+	uint32_t ticks;
+	uint64_t us;
+
 	if (c->flags & CF_TIMING) {
 		if (!seq_le(c->rtt_seq, s->ack))
-			return;
+			return false;
 		c->flags &= ~CF_TIMING;
 		rtt_sample(tcp, c, (tcp->now_ns - c->rtt_start_ns) / NS_PER_US);
-		return;
+		return true;
 	}
-	/* After a retransmission only an echoed timestamp tells which copy arrived (RFC 7323 4). */
-	if (c->flags & CF_TS && s->has_ts && s->tsecr != 0) {
-		uint32_t ticks = ts_clock(tcp) + c->ts_offset - s->tsecr;
+	/* After a retransmission only an echoed timestamp tells which copy arrived (RFC 7323 4).
+	 * When ACKs were lost it may be an early copy's, though, and cover all the timeouts in
+	 * between. */
+	ticks = ts_clock(tcp) + c->ts_offset - s->tsecr;
+	us = ticks * 1049ull; /* 2^20 ns */
+	if (!(c->flags & CF_TS) || !s->has_ts || s->tsecr == 0 || us >= c->rto_us)
+		return false;
+	rtt_sample(tcp, c, us);
+	return true;
+}
 
-		if (ticks < RTT_MAX_US / 1000)
-			rtt_sample(tcp, c, ticks * 1049ull);
-	}
+void rtt_ack(struct tcp *tcp, struct conn *c, const struct seg *s)
+{
+	/* Karn's algorithm (RFC 6298 5): the timeout stays backed off until there is a sound
+	 * sample, so that a path that became slower is noticed. But progress is progress: a few
+	 * doublings are enough, and the count towards giving up begins anew. */
+	if (rtt_measure(tcp, c, s))
+		c->tries = 0;
+	else if (c->tries > KARN_MAX_TRIES)
+		c->tries = KARN_MAX_TRIES;
 }
 
 static bool keepalive_wanted(const struct tcp *tcp, const struct conn *c)
@@ -222,6 +240,10 @@ void conn_timer(void *arg, struct timer *timer, uint64_t now_ns)
 		if (c->ack_segs > 0)
 			c->flags |= CF_ACK_NOW;
 		conn_output(tcp, c);
+	}
+	if (c->flags & CF_WANT_ROOM && c->tx_bytes <= c->room_low) {
+		c->flags &= ~CF_WANT_ROOM;
+		conn_post(tcp, c, TCP_EV_ROOM);
 	}
 	if (c->linger_ns && c->linger_ns <= now_ns) {
 		conn_reset(tcp, c);

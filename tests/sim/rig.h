@@ -31,6 +31,7 @@ struct rig {
 	struct chan chan;
 	struct chan_port control; /* control's end, for the test */
 	struct chan_slab down;
+	uint32_t *down_extra;      /* references of each block that the core holds beyond the first */
 	struct nic *client_nic;
 	struct net *client_net;
 	struct tcp *client;

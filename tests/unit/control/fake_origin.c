@@ -119,8 +119,8 @@ static bool fixed_write(struct peer *p, uint64_t n, const char *fields, uint64_t
 	char head[512];
 
 	snprintf(head, sizeof(head),
-		 "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n%sContent-Length: %llu\r\n\r\n",
-		 fields, (unsigned long long)n);
+	         "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n%sContent-Length: %llu\r\n\r\n",
+	         fields, (unsigned long long)n);
 	if (!write_text(p->fd, head))
 		return false;
 	return strncmp(p->head, "HEAD ", 5) == 0 || body_write(p->fd, 0, really);
@@ -129,22 +129,27 @@ static bool fixed_write(struct peer *p, uint64_t n, const char *fields, uint64_t
 static bool chunked_write(struct peer *p, uint64_t n, uint64_t chunk, const char *fields)
 {
 	char line[256];
+	int cork = chunk < 512; /* short chunks come many to a segment */
 
+	setsockopt(p->fd, IPPROTO_TCP, TCP_CORK, &cork, sizeof(cork));
 	snprintf(line, sizeof(line), "HTTP/1.1 200 OK\r\n%sTransfer-Encoding: chunked\r\n\r\n",
-		 fields);
+	         fields);
 	if (!write_text(p->fd, line))
 		return false;
 	for (uint64_t at = 0; at < n;) {
 		uint64_t part = n - at < chunk ? n - at : chunk;
 
 		snprintf(line, sizeof(line), "%llx%s\r\n", (unsigned long long)part,
-			 at == 0 ? ";ext=1" : "");
+		         at == 0 ? ";ext=1" : "");
 		if (!write_text(p->fd, line) || !body_write(p->fd, at, part) ||
 		    !write_text(p->fd, "\r\n"))
 			return false;
 		at += part;
 	}
-	return write_text(p->fd, "0\r\nX-Trailer: t\r\n\r\n");
+	bool ok = write_text(p->fd, "0\r\nX-Trailer: t\r\n\r\n");
+	cork = 0;
+	setsockopt(p->fd, IPPROTO_TCP, TCP_CORK, &cork, sizeof(cork));
+	return ok;
 }
 
 static void stall_wait(struct origin *o)
@@ -220,7 +225,7 @@ static bool echo(struct peer *p)
 	char body[64];
 	char head[128];
 	int n = snprintf(body, sizeof(body), "%llu %llu", (unsigned long long)got,
-			 (unsigned long long)sum);
+	                 (unsigned long long)sum);
 	snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", n);
 	return write_text(p->fd, head) && write_text(p->fd, body);
 }
@@ -230,7 +235,7 @@ static bool bytewise(struct peer *p, uint64_t n)
 	char head[128];
 
 	snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\nContent-Length: %llu\r\n\r\n",
-		 (unsigned long long)n);
+	         (unsigned long long)n);
 	for (size_t i = 0; head[i] != '\0'; i++)
 		if (!write_all(p->fd, head + i, 1))
 			return false;
@@ -262,7 +267,7 @@ static bool status_only(struct peer *p, unsigned status)
 	char head[128];
 
 	snprintf(head, sizeof(head), "HTTP/1.1 %u Whatever\r\nETag: \"e1\"\r\n%s\r\n", status,
-		 status == 204 || status == 304 ? "" : "Content-Length: 0\r\n");
+	         status == 204 || status == 304 ? "" : "Content-Length: 0\r\n");
 	return write_text(p->fd, head);
 }
 
@@ -277,7 +282,7 @@ static bool answer_special(struct peer *p)
 		return p->served == 1 && fixed_write(p, 5, "", 5);
 	if (strcmp(p->path, "/interim") == 0)
 		return write_text(p->fd, "HTTP/1.1 100 Continue\r\n\r\n"
-					 "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n") &&
+		                         "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n") &&
 		       fixed_write(p, 10, "", 10);
 	if (strcmp(p->path, "/garbage") == 0)
 		return write_text(p->fd, "SSH-2.0-OpenSSH\r\n\r\n\r\n");
@@ -286,7 +291,8 @@ static bool answer_special(struct peer *p)
 	if (strcmp(p->path, "/echo") == 0)
 		return echo(p);
 	if (strcmp(p->path, "/early") == 0)
-		return write_text(p->fd, "HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig") &&
+		return write_text(p->fd,
+		                  "HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig") &&
 		       recv(p->fd, &c, 1, MSG_PEEK) > 0;
 	if (strcmp(p->path, "/heads") == 0)
 		return heads(p);
@@ -304,6 +310,12 @@ static bool answer(struct peer *p)
 		return fixed_write(p, n, "", n);
 	if (sscanf(p->path, "/store/%llu", &n) == 1)
 		return fixed_write(p, n, "Cache-Control: max-age=60\r\nETag: \"e1\"\r\n", n);
+	if (sscanf(p->path, "/storehalf/%llu", &n) == 1) {
+		if (!fixed_write(p, n, "Cache-Control: max-age=60\r\n", n / 2))
+			return false;
+		stall_wait(p->o);
+		return body_write(p->fd, n / 2, n - n / 2);
+	}
 	if (sscanf(p->path, "/storechunk/%llu", &n) == 1)
 		return chunked_write(p, n, c, "Cache-Control: max-age=60\r\n");
 	if (sscanf(p->path, "/nostore/%llu", &n) == 1)

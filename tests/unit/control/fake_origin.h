@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * A scripted origin for tests: a thread a connection, blocking calls. What it answers is in the path:
+ * A scripted origin for tests: a thread a connection, blocking calls. What it answers is in the
+ * path:
  *
  *   /fixed/N      200, Content-Length N         /chunked/N/C  chunks of C bytes
  *   /closed/N     until close                   /cut/N        Content-Length N, half of it comes
@@ -11,7 +12,8 @@
  *   /bighead/N    a field of N bytes            /surplus      more bytes than the response
  *   /echo         the body's length and sum     /early        413 before the body was read
  *   /bytewise/N   as fixed, one byte a write    /heads        the request's head as body
- *   /closedcut/N  as closed, then a reset       /upgrade      101
+ *   /upgrade      101                           /storehalf/N  half, then waits while stalled
+ *   /closedcut/N  as closed, then a reset
  *
  * With the gate closed every answer waits until it opens. */
 #ifndef FAKE_ORIGIN_H

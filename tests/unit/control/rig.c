@@ -12,12 +12,12 @@
 #define WINDOW_BLOCKS 16u
 
 static const char config_text[] = "listeners: [{address: 192.0.2.1}]\n"
-				  "ports: [{type: tap, interface: t0, cores: [0, 1]}]\n"
-				  "node: testnode\n"
-				  "run_dir: %s\n"
-				  "limits: {response_head_bytes: 8192}\n"
-				  "upstreams: [{name: o, addresses: [\"127.0.0.1:%u\"]%s}]\n"
-				  "routes: [{upstream: o}]\n";
+                                  "ports: [{type: tap, interface: t0, cores: [0, 1]}]\n"
+                                  "node: testnode\n"
+                                  "run_dir: %s\n"
+                                  "limits: {response_head_bytes: 8192}\n"
+                                  "upstreams: [{name: o, addresses: [\"127.0.0.1:%u\"]%s}]\n"
+                                  "routes: [{upstream: o}]\n";
 
 static void core_start(struct rig *r, uint32_t i)
 {
@@ -94,8 +94,11 @@ void rig_push(struct rig *r, uint32_t core, const struct chan_msg *m)
 {
 	struct chan_msg *slot;
 
-	while ((slot = chan_slot(&r->core[core].port)) == NULL)
-		rig_step(r);
+	/* Only control runs meanwhile: this may be called while answers are taken. */
+	while ((slot = chan_slot(&r->core[core].port)) == NULL) {
+		chan_flush(&r->core[core].port);
+		loop_once(r->ctl.loop, NS_PER_MS / 2);
+	}
 	*slot = *m;
 	chan_push(&r->core[core].port);
 }
@@ -145,10 +148,10 @@ static void sync_send(struct rig *r, uint32_t core)
 static void hello(struct rig *r)
 {
 	struct attach_msg m = {
-		.type = ATTACH_HELLO,
-		.n = r->chan.hdr->generation,
-		.epoch = ++r->epoch,
-		.fd_count = RIG_CORES + 2,
+	        .type = ATTACH_HELLO,
+	        .n = r->chan.hdr->generation,
+	        .epoch = ++r->epoch,
+	        .fd_count = RIG_CORES + 2,
 	};
 	int fds[RIG_CORES + 2] = {r->chan.shm.fd, r->wait_fd};
 
@@ -235,8 +238,7 @@ static void take_body(struct ask *a, const struct chan_msg *m, const unsigned ch
 static void take_answer(struct rig *r, uint32_t core, const struct chan_msg *m)
 {
 	struct ask *a = ask_of(r, core, &m->ticket);
-	const void *p = m->block == CHAN_NO_BLOCK ? NULL
-						  : chan_peer_bytes(&r->core[core].port, m);
+	const void *p = m->block == CHAN_NO_BLOCK ? NULL : chan_peer_bytes(&r->core[core].port, m);
 
 	assert_true(m->block == CHAN_NO_BLOCK || p != NULL);
 	if (a != NULL) {
@@ -273,10 +275,10 @@ static void take_question(struct rig *r, uint32_t core, const struct chan_msg *m
 {
 	struct rig_core *c = &r->core[core];
 	struct chan_msg answer = {
-		.type = CHAN_RESULT,
-		.ticket = m->ticket,
-		.block = CHAN_NO_BLOCK,
-		.n = m->type == CHAN_PURGE ? 3 : m->n + 1,
+	        .type = CHAN_RESULT,
+	        .ticket = m->ticket,
+	        .block = CHAN_NO_BLOCK,
+	        .n = m->type == CHAN_PURGE ? 3 : m->n + 1,
 	};
 
 	c->last_query = *m;
@@ -373,10 +375,10 @@ static uint32_t up_get(struct rig *r, uint32_t core, struct ask *a)
 static struct chan_ticket ticket_of(struct rig *r, uint32_t core, const struct ask *a)
 {
 	return (struct chan_ticket){
-		.epoch = r->epoch,
-		.core = (uint16_t)core,
-		.slot = (uint16_t)rig_slot(&r->core[core], a),
-		.seq = a->seq,
+	        .epoch = r->epoch,
+	        .core = (uint16_t)core,
+	        .slot = (uint16_t)rig_slot(&r->core[core], a),
+	        .seq = a->seq,
 	};
 }
 
@@ -398,19 +400,19 @@ static uint32_t request_write(struct rig *r, const struct rig_req *q, void *bloc
 	char *at = (char *)(cr + 1);
 
 	*cr = (struct chan_request){
-		.snapshot_id = q->snapshot_id != 0 ? q->snapshot_id : r->ctl.snapshot->id,
-		.body_len = q->body_len,
-		.key_lo = h.lo,
-		.key_hi = h.hi,
-		.client_addr = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 9},
-		.minor = 1,
-		.flags = (uint16_t)((q->key != NULL ? CHAN_REQ_COLLAPSE | CHAN_REQ_STORE : 0) |
-				    (q->body_len == UINT64_MAX ? CHAN_REQ_CHUNKED : 0)),
-		.key_len = (uint16_t)strlen(key),
-		.method_len = (uint16_t)strlen(method),
-		.host_len = 11,
-		.target_len = (uint32_t)strlen(q->path),
-		.fields_len = (uint32_t)strlen(fields),
+	        .snapshot_id = q->snapshot_id != 0 ? q->snapshot_id : r->ctl.snapshot->id,
+	        .body_len = q->body_len,
+	        .key_lo = h.lo,
+	        .key_hi = h.hi,
+	        .client_addr = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 9},
+	        .minor = 1,
+	        .flags = (uint16_t)((q->key != NULL ? CHAN_REQ_COLLAPSE | CHAN_REQ_STORE : 0) |
+	                            (q->body_len == UINT64_MAX ? CHAN_REQ_CHUNKED : 0)),
+	        .key_len = (uint16_t)strlen(key),
+	        .method_len = (uint16_t)strlen(method),
+	        .host_len = 11,
+	        .target_len = (uint32_t)strlen(q->path),
+	        .fields_len = (uint32_t)strlen(fields),
 	};
 	at = text_put(at, key);
 	at = text_put(at, method);
@@ -499,12 +501,12 @@ struct rig *rig_new(const char *extra)
 	ctl->config_path = r->conf;
 	snprintf(r->path, sizeof(r->path), "%s/dataplane.sock", r->dir);
 	r->geo = (struct chan_geometry){
-		.cores = RIG_CORES,
-		.ring_entries = 256,
-		.up_block_bytes = 16384,
-		.up_blocks = 64,
-		.down_block_bytes = 16384,
-		.down_blocks = 512,
+	        .cores = RIG_CORES,
+	        .ring_entries = 256,
+	        .up_block_bytes = 16384,
+	        .up_blocks = 64,
+	        .down_block_bytes = 16384,
+	        .down_blocks = 512,
 	};
 	rig_dataplane_start(r);
 	assert_int_equal(loop_create(&ctl->loop, &lc), ST_OK);

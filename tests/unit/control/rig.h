@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Control's modules in the test's thread, and a fake dataplane that plays the cores: it sends requests
- * as tickets and collects, checks and (unless told to hold) releases what comes back. */
+ * Control's modules in the test's thread, and a fake dataplane that plays the cores: it sends
+ * requests as tickets and collects, checks and (unless told to hold) releases what comes back. */
 #ifndef RIG_H
 #define RIG_H
 
@@ -21,15 +21,15 @@
 
 #define RIG_CORES    2u
 #define RIG_ASKS     4096u
-#define RIG_DEADLINE (20 * NS_PER_S)
+#define RIG_DEADLINE (5 * NS_PER_S)
 
 /* One ticket of a core and what came of it. */
 struct ask {
 	bool used;
-	bool hold;    /* keep the body's blocks */
-	bool done;    /* END or FAIL came */
+	bool hold; /* keep the body's blocks */
+	bool done; /* END or FAIL came */
 	bool aborted;
-	bool bad;     /* the body's bytes are wrong */
+	bool bad; /* the body's bytes are wrong */
 	bool flags_shared;
 	bool flags_fill;
 	bool flags_reused;
@@ -42,19 +42,19 @@ struct ask {
 	char fields[16384];
 	char start[512]; /* of the body */
 	uint32_t up_held;
-	bool raw_body;   /* do not compare with origin_byte */
+	bool raw_body; /* do not compare with origin_byte */
 };
 
 struct rig_core {
 	struct chan_port port;
 	struct chan_slab up;
-	uint8_t *up_mine;   /* blocks that control has */
+	uint8_t *up_mine; /* blocks that control has */
 	uint16_t *up_slot;
 	uint32_t *down_refs;
 	uint32_t down_held;
 	uint32_t down_held_max;
-	struct ask *asks;   /* RIG_ASKS */
-	bool paused;        /* takes nothing out of its ring */
+	struct ask *asks; /* RIG_ASKS */
+	bool paused;      /* takes nothing out of its ring */
 	uint64_t seq;
 	uint32_t purges;
 	struct chan_msg last_query;
@@ -98,7 +98,7 @@ struct rig_req {
 	const char *fields; /* "" */
 	const char *key;    /* NULL: none, no collapse, no store */
 	uint32_t core;
-	uint64_t body_len;  /* a body follows; UINT64_MAX: chunked */
+	uint64_t body_len; /* a body follows; UINT64_MAX: chunked */
 	uint64_t snapshot_id;
 	bool hold;
 	bool raw_body;
@@ -106,18 +106,19 @@ struct rig_req {
 struct ask *rig_ask(struct rig *r, const struct rig_req *q);
 void rig_cancel(struct rig *r, uint32_t core, struct ask *a);
 /* False when the ring or the slab is full, or the credit is used up. */
-bool rig_body(struct rig *r, uint32_t core, struct ask *a, const void *data, uint32_t len, bool end);
+bool rig_body(struct rig *r, uint32_t core, struct ask *a, const void *data, uint32_t len,
+              bool end);
 void rig_release_all(struct rig *r, uint32_t core);
 uint32_t rig_slot(const struct rig_core *c, const struct ask *a);
 void rig_push(struct rig *r, uint32_t core, const struct chan_msg *m);
 uint32_t rig_requests(struct rig *r);
 
-#define RIG_UNTIL(r, cond)                                                                         \
-	do {                                                                                       \
-		uint64_t rig_end = clock_mono_ns() + RIG_DEADLINE;                                 \
-		while (!(cond) && clock_mono_ns() < rig_end)                                       \
-			rig_step(r);                                                               \
-		assert_true(cond);                                                                 \
+#define RIG_UNTIL(r, cond)                                         \
+	do {                                                       \
+		uint64_t rig_end = clock_mono_ns() + RIG_DEADLINE; \
+		while (!(cond) && clock_mono_ns() < rig_end)       \
+			rig_step(r);                               \
+		assert_true(cond);                                 \
 	} while (0)
 
 #endif

@@ -83,21 +83,21 @@ static void bodies(void **state)
 {
 	struct rig *r = *state;
 	static const struct body_case cases[] = {
-		{"/fixed/0", 0, 0, 0},
-		{"/fixed/1", 1, 1, 0},
-		{"/fixed/16384", 16384, 16384, 0},
-		{"/fixed/70000", 70000, 70000, 0},
-		{"/chunked/0/10", 0, UINT64_MAX, OBJECT_CHUNKED},
-		{"/chunked/1/1", 1, UINT64_MAX, OBJECT_CHUNKED},
-		{"/chunked/5000/1", 5000, UINT64_MAX, OBJECT_CHUNKED},
-		{"/chunked/100000/511", 100000, UINT64_MAX, OBJECT_CHUNKED},
-		{"/chunked/100000/512", 100000, UINT64_MAX, OBJECT_CHUNKED},
-		{"/chunked/300000/65536", 300000, UINT64_MAX, OBJECT_CHUNKED},
-		{"/closed/0", 0, UINT64_MAX, OBJECT_CHUNKED},
-		{"/closed/50000", 50000, UINT64_MAX, OBJECT_CHUNKED},
-		{"/bytewise/300", 300, 300, 0},
-		{"/interim", 10, 10, 0},
-		{"/surplus", 5, 5, 0},
+	        {"/fixed/0", 0, 0, 0},
+	        {"/fixed/1", 1, 1, 0},
+	        {"/fixed/16384", 16384, 16384, 0},
+	        {"/fixed/70000", 70000, 70000, 0},
+	        {"/chunked/0/10", 0, UINT64_MAX, OBJECT_CHUNKED},
+	        {"/chunked/1/1", 1, UINT64_MAX, OBJECT_CHUNKED},
+	        {"/chunked/5000/1", 5000, UINT64_MAX, OBJECT_CHUNKED},
+	        {"/chunked/100000/511", 100000, UINT64_MAX, OBJECT_CHUNKED},
+	        {"/chunked/100000/512", 100000, UINT64_MAX, OBJECT_CHUNKED},
+	        {"/chunked/300000/65536", 300000, UINT64_MAX, OBJECT_CHUNKED},
+	        {"/closed/0", 0, UINT64_MAX, OBJECT_CHUNKED},
+	        {"/closed/50000", 50000, UINT64_MAX, OBJECT_CHUNKED},
+	        {"/bytewise/300", 300, 300, 0},
+	        {"/interim", 10, 10, 0},
+	        {"/surplus", 5, 5, 0},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -175,19 +175,19 @@ static void request_head(void **state)
 {
 	struct rig *r = *state;
 	struct rig_req q = {
-		.path = "/heads",
-		.raw_body = true,
-		.fields = "Accept: text/*\r\nX-Forwarded-For: 203.0.113.5\r\n"
-			  "X-Forwarded-Proto: https\r\nContent-Length: 5\r\nTE: trailers\r\n"
-			  "Host: evil\r\nExpect: 100-continue\r\n",
+	        .path = "/heads",
+	        .raw_body = true,
+	        .fields = "Accept: text/*\r\nX-Forwarded-For: 203.0.113.5\r\n"
+	                  "X-Forwarded-Proto: https\r\nContent-Length: 5\r\nTE: trailers\r\n"
+	                  "Host: evil\r\nExpect: 100-continue\r\n",
 	};
 	struct ask *a = rig_ask(r, &q);
 
 	RIG_UNTIL(r, a->done);
 	static const char want[] = "GET /heads HTTP/1.1\r\nHost: example.org\r\nAccept: text/*\r\n"
-				   "Via: 1.1 testnode\r\n"
-				   "X-Forwarded-For: 203.0.113.5, 192.0.2.9\r\n"
-				   "X-Forwarded-Proto: http\r\nX-Request-Id: ";
+	                           "Via: 1.1 testnode\r\n"
+	                           "X-Forwarded-For: 203.0.113.5, 192.0.2.9\r\n"
+	                           "X-Forwarded-Proto: http\r\nX-Request-Id: ";
 	assert_memory_equal(a->start, want, sizeof(want) - 1);
 	assert_int_equal(strlen(a->start), sizeof(want) - 1 + 32 + 4);
 	q.fields = "X-Request-Id: abc\r\n";
@@ -207,9 +207,9 @@ static void bad_answers(void **state)
 {
 	struct rig *r = *state;
 	static const struct fail_case cases[] = {
-		{"/garbage", 502},
-		{"/bighead/9000", 502},
-		{"/upgrade", 502},
+	        {"/garbage", 502},
+	        {"/bighead/9000", 502},
+	        {"/upgrade", 502},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {

@@ -169,8 +169,7 @@ void wire_run(struct wire *w)
 
 	n = nic_rx_burst(w->nic, pkts, NIC_BURST);
 	n = net_input(w->net, pkts, n, w->now_ns);
-	for (unsigned i = 0; i < n; i++)
-		tcp_input(w->tcp, &pkts[i], w->now_ns);
+	tcp_input_burst(w->tcp, pkts, n, w->now_ns);
 	while ((conn = tcp_ready(w->tcp, &events)) != NULL) {
 		wire_app(w, conn, events);
 		tcp_ready_done(w->tcp, conn, w->now_ns);

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Coalescing: which requests share an origin request, and what each of them gets. */
+#include "rig.h"
+
+#define MANY 1000
+
+static int setup(void **state)
+{
+	struct rig *r = rig_new("");
+
+	rig_attach(r);
+	*state = r;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	rig_free(*state);
+	return 0;
+}
+
+static struct ask *ask_key(struct rig *r, uint32_t core, const char *path)
+{
+	return rig_ask(r, &(struct rig_req){.path = path, .key = path, .core = core});
+}
+
+static void wait_requests(struct rig *r, uint32_t n)
+{
+	RIG_UNTIL(r, rig_requests(r) >= n);
+}
+
+static void wait_active(struct rig *r, uint32_t n)
+{
+	RIG_UNTIL(r, fetcher_active(r->ctl.fetcher) == n);
+}
+
+/* path asked for MANY times over both cores while the origin waits. */
+static void ask_many(struct rig *r, struct ask **a, const char *path, uint32_t n)
+{
+	origin_gate(r->origin, false);
+	for (uint32_t i = 0; i < n; i++)
+		a[i] = ask_key(r, i % RIG_CORES, path);
+	wait_active(r, n);
+	wait_requests(r, 1);
+	origin_gate(r->origin, true);
+	for (uint32_t i = 0; i < n; i++)
+		RIG_UNTIL(r, a[i]->done);
+}
+
+static void many_share_one(void **state)
+{
+	struct rig *r = *state;
+	static const char *paths[] = {"/store/1000", "/storechunk/200000"};
+	struct ask **a = calloc(MANY, sizeof(struct ask *));
+
+	for (size_t p = 0; p < ARRAY_LEN(paths); p++) {
+		uint32_t before = rig_requests(r);
+		uint32_t fills = 0;
+		uint32_t shared = 0;
+
+		ask_many(r, a, paths[p], MANY);
+		for (uint32_t i = 0; i < MANY; i++) {
+			assert_int_equal(a[i]->fail, 0);
+			assert_int_equal(a[i]->got, p == 0 ? 1000 : 200000);
+			assert_false(a[i]->bad);
+			fills += a[i]->flags_fill;
+			shared += a[i]->flags_shared;
+			a[i]->used = false;
+		}
+		assert_int_equal(rig_requests(r) - before, 1);
+		assert_int_equal(fills, RIG_CORES);
+		assert_int_equal(shared, MANY - 1);
+	}
+	free(a);
+}
+
+static void not_for_sharing(void **state)
+{
+	struct rig *r = *state;
+	enum { N = 40 };
+	struct ask *a[N];
+	/* Forbidden by the origin; and too long to be kept for others. */
+	static const struct {
+		const char *path;
+		uint64_t len;
+	} cases[] = {{"/nostore/500", 500}, {"/fixed/500", 500}, {"/store/1100000", 1100000}};
+
+	for (size_t c = 0; c < ARRAY_LEN(cases); c++) {
+		uint32_t before = rig_requests(r);
+
+		ask_many(r, a, cases[c].path, N);
+		for (uint32_t i = 0; i < N; i++) {
+			assert_int_equal(a[i]->got, cases[c].len);
+			assert_false(a[i]->bad);
+			assert_false(a[i]->flags_shared);
+			a[i]->used = false;
+		}
+		assert_int_equal(rig_requests(r) - before, N);
+	}
+}
+
+static void joins_in_the_middle(void **state)
+{
+	struct rig *r = *state;
+
+	origin_stall(r->origin, true);
+	struct ask *a = ask_key(r, 0, "/storehalf/400000");
+	RIG_UNTIL(r, a->got == 200000);
+	struct ask *b = ask_key(r, 1, "/storehalf/400000");
+	RIG_UNTIL(r, b->got == 200000);
+	assert_true(b->flags_shared);
+	origin_stall(r->origin, false);
+	RIG_UNTIL(r, a->done && b->done);
+	assert_int_equal(a->got, 400000);
+	assert_int_equal(b->got, 400000);
+	assert_false(a->bad || b->bad);
+	assert_int_equal(rig_requests(r), 1);
+	RIG_UNTIL(r, chan_server_down_blocks_free(r->ctl.chan) == r->geo.down_blocks);
+}
+
+static void first_one_leaves(void **state)
+{
+	struct rig *r = *state;
+	struct ask *a;
+	struct ask *b;
+
+	origin_gate(r->origin, false);
+	a = ask_key(r, 0, "/store/50");
+	b = ask_key(r, 1, "/store/50");
+	wait_active(r, 2);
+	rig_cancel(r, 0, a);
+	wait_active(r, 1);
+	origin_gate(r->origin, true);
+	RIG_UNTIL(r, b->done);
+	assert_int_equal(b->got, 50);
+	assert_int_equal(rig_requests(r), 1);
+	/* An answer that was made for the one who left is nobody else's. */
+	origin_gate(r->origin, false);
+	a = ask_key(r, 0, "/nostore/50");
+	b = ask_key(r, 1, "/nostore/50");
+	wait_active(r, 2);
+	rig_cancel(r, 0, a);
+	wait_requests(r, 2);
+	origin_gate(r->origin, true);
+	RIG_UNTIL(r, b->done);
+	assert_int_equal(b->got, 50);
+	assert_int_equal(rig_requests(r), 3);
+}
+
+static void ignore_result(void *arg, enum status st, const void *bytes, size_t len, uint64_t n)
+{
+	(void)bytes;
+	(void)len;
+	assert_int_equal(st, ST_OK);
+	*(uint64_t *)arg = n;
+}
+
+static void not_across_a_purge(void **state)
+{
+	struct rig *r = *state;
+	uint64_t purged = 0;
+
+	origin_gate(r->origin, false);
+	ask_key(r, 0, "/store/50");
+	wait_active(r, 1);
+	ask_key(r, 1, "/store/50");
+	wait_active(r, 2);
+	chan_server_purge(r->ctl.chan, SPAN_LIT("/sto*"), true, ignore_result, &purged);
+	struct ask *c = ask_key(r, 1, "/store/50");
+	wait_active(r, 3);
+	wait_requests(r, 2);
+	origin_gate(r->origin, true);
+	RIG_UNTIL(r, c->done && purged == 3 * RIG_CORES);
+	assert_false(c->flags_shared);
+	wait_active(r, 0);
+	assert_int_equal(rig_requests(r), 2);
+}
+
+static void kept_apart(void **state)
+{
+	struct rig *r = *state;
+	const struct rig_req reqs[] = {
+	        {.path = "/store/9", .key = "k"},
+	        {.path = "/store/9", .key = "k", .fields = "If-None-Match: \"x\"\r\n"},
+	        {.path = "/store/9", .key = "k", .fields = "Range: bytes=0-1\r\n"},
+	        {.path = "/store/9", .key = "k", .method = "HEAD"},
+	        {.path = "/store/9", .key = "k2"},
+	        {.path = "/store/9"},
+	        {.path = "/store/9"},
+	};
+
+	origin_gate(r->origin, false);
+	for (uint32_t i = 0; i < ARRAY_LEN(reqs); i++)
+		rig_ask(r, &reqs[i]);
+	wait_requests(r, ARRAY_LEN(reqs));
+	origin_gate(r->origin, true);
+	wait_active(r, 0);
+	assert_int_equal(rig_requests(r), ARRAY_LEN(reqs));
+}
+
+static void share_a_failure(void **state)
+{
+	struct rig *r = rig_new(", request_timeout_ms: 200");
+	struct ask *a;
+	struct ask *b;
+
+	(void)state;
+	rig_attach(r);
+	a = ask_key(r, 0, "/slow");
+	b = ask_key(r, 1, "/slow");
+	RIG_UNTIL(r, a->done && b->done);
+	assert_int_equal(a->fail, 504);
+	assert_int_equal(b->fail, 504);
+	assert_int_equal(rig_requests(r), 1);
+	rig_free(r);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+	        T(many_share_one),
+	        T(not_for_sharing),
+	        T(joins_in_the_middle),
+	        T(first_one_leaves),
+	        T(not_across_a_purge),
+	        T(kept_apart),
+	        cmocka_unit_test(share_a_failure),
+	};
+
+	return cmocka_run_group_tests_name("share", tests, NULL, NULL);
+}
