@@ -243,7 +243,8 @@ enum req_next miss_submit(struct core *core, struct req *req)
 		req->keep_alive = false;
 		return reply_error(core, req, 431);
 	}
-	if (unlikely(!miss_has_room(core))) {
+	/* Who waits already goes first. */
+	if (unlikely(!miss_has_room(core) || (!req->parked && ch->park_head != NULL))) {
 		/* Its bytes stay unread; it is parsed again when there is room. */
 		req->stage = REQ_READ;
 		if (!req->parked) {
