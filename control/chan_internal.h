@@ -17,6 +17,7 @@
 #define QUERIES_MAX    64u
 #define QUERY_WAIT_NS  (2 * NS_PER_S)
 #define SNAP_WAIT_NS   (5 * NS_PER_S)
+#define PUSH_AGAIN_NS  NS_PER_S
 #define BACKOFF_MIN_NS (10 * NS_PER_MS)
 #define BACKOFF_MAX_NS (500 * NS_PER_MS)
 
@@ -97,7 +98,8 @@ struct chan_server {
 	control_done_fn snap_done;
 	void *snap_arg;
 	struct loop_timer snap_timer;
-	uint32_t pushed_epoch; /* attachment that got ctl's configuration unasked */
+	uint32_t pushed_epoch;    /* attachment that got ctl's configuration unasked */
+	uint64_t pushed_ns;       /* and when */
 	struct chan_server_counts counts;
 };
 

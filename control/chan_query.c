@@ -304,8 +304,13 @@ static void push_done(void *arg, enum status st, const char *text)
 
 void chan_server_push_config(struct chan_server *s)
 {
-	if (s->state != LINK_SERVING || s->pushed_epoch == s->epoch || s->snap_done != NULL)
+	uint64_t now_ns = loop_now_ns(s->loop);
+
+	if (s->state != LINK_SERVING || s->snap_done != NULL)
+		return;
+	if (s->pushed_epoch == s->epoch && now_ns - s->pushed_ns < PUSH_AGAIN_NS)
 		return;
 	s->pushed_epoch = s->epoch;
+	s->pushed_ns = now_ns;
 	chan_server_snapshot(s, s->ctl->snapshot, push_done, NULL);
 }

@@ -37,8 +37,7 @@ void chan_server_drain(struct chan_server *s, uint32_t deadline_ms);
 void chan_server_snapshot(struct chan_server *s, const struct snapshot *snap, control_done_fn done,
                           void *arg);
 
-/* Asks the dataplane to take the configuration in force, once an attachment: a core named another.
- */
+/* Asks the dataplane to take the configuration in force, at most once a second: a core named another. */
 void chan_server_push_config(struct chan_server *s);
 
 struct chan_server_counts {

@@ -49,6 +49,10 @@ enum http_hdr {
 /* Canonical spelling; "" for HDR_OTHER. */
 const char *http_hdr_name(enum http_hdr id);
 enum http_hdr http_hdr_lookup(struct span name);
+/* Fields that a proxy never passes on as they are: those of one connection (RFC 9110 7.6.1, also the
+ * older ones that it names) and those that frame a message. Fields that Connection lists come on top:
+ * http_field_is_hop. */
+bool http_hdr_is_hop(enum http_hdr id);
 
 #define HTTP_MAX_FIELDS 100u
 
@@ -92,6 +96,9 @@ enum http_scan http1_scan_fields(const char *buf, size_t len, size_t *pos,
 struct span http_field_get(const struct http_fields *fs, enum http_hdr id, uint32_t *count);
 /* Does a comma-separated list field contain this token (no case)? All occurrences are looked at. */
 bool http_field_has_token(const struct http_fields *fs, enum http_hdr id, struct span token);
+
+/* Is f, one of fs, for this connection only: by its name, or because Connection lists it? */
+bool http_field_is_hop(const struct http_fields *fs, const struct http_field *f);
 
 /* 1*DIGIT, no sign, no overflow past INT64_MAX. A list of equal values ("5, 5") is refused. */
 bool http_parse_length(struct span value, int64_t *out);

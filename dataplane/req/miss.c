@@ -92,25 +92,18 @@ static bool is_forwarded(const struct req *req, const struct http_fields *fs,
 {
 	switch (f->id) {
 	case HDR_HOST:
-	case HDR_CONNECTION:
-	case HDR_KEEP_ALIVE:
-	case HDR_PROXY_CONNECTION:
-	case HDR_PROXY_AUTHENTICATE:
-	case HDR_PROXY_AUTHORIZATION:
-	case HDR_TE:
-	case HDR_TRAILER:
-	case HDR_TRANSFER_ENCODING:
-	case HDR_UPGRADE:
-	case HDR_CONTENT_LENGTH:
 	case HDR_EXPECT:
 		return false;
 	case HDR_IF_NONE_MATCH:
 	case HDR_IF_MODIFIED_SINCE:
 		/* The whole object is wanted; the condition is answered here. */
-		return !req->cache.store;
+		if (req->cache.store)
+			return false;
+		break;
 	default:
-		return !http_field_has_token(fs, HDR_CONNECTION, f->name);
+		break;
 	}
+	return !http_field_is_hop(fs, f);
 }
 
 static char *put_fields(char *at, const struct req *req, const struct http_fields *fs)

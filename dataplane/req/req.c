@@ -83,7 +83,7 @@ static void drain_timeout(struct core *core, struct conn *conn, struct req *req)
 
 	if (req == NULL)
 		req = req_get(core, conn);
-	if (req == NULL || (req->queued_mark > 0 && queued >= req->queued_mark)) {
+	if (req == NULL || !req_progress(req, queued)) {
 		tcp_abort(core->tcp, conn);
 		return;
 	}
@@ -121,7 +121,7 @@ static void send_timeout(struct core *core, struct req *req)
 {
 	uint64_t queued = tcp_tx_queued(req->conn);
 
-	if (queued > 0 && queued < req->queued_mark) {
+	if (queued > 0 && req->queued_mark > 0 && req_progress(req, queued)) {
 		req->queued_mark = queued;
 		req_deadline(core, req, core->snap->timeouts.send_ms);
 		return;

@@ -89,6 +89,16 @@ static inline struct req *req_of(const struct conn *conn)
 	return (uintptr_t)owner & 1 ? NULL : owner;
 }
 
+/* What a client must take within send_ms. A closed window lets a byte pass with each probe. */
+#define SEND_PROGRESS_BYTES 1024u
+
+static inline bool req_progress(const struct req *req, uint64_t queued)
+{
+	uint64_t least = min_u64(SEND_PROGRESS_BYTES, (req->queued_mark + 1) / 2);
+
+	return req->queued_mark == 0 || queued == 0 || queued + least <= req->queued_mark;
+}
+
 /* Has the connection no request, or one that only watches how the last answer is taken? */
 static inline bool req_is_idle(const struct conn *conn)
 {
