@@ -82,7 +82,8 @@ void miss_cancel(struct core *core, struct req *req)
 
 static char *put_text(char *at, struct span s)
 {
-	memcpy(at, s.ptr, s.len);
+	if (s.len > 0)
+		memcpy(at, s.ptr, s.len);
 	return at + s.len;
 }
 
