@@ -59,6 +59,7 @@ void core_drain(struct core *core, uint32_t within_ms)
 	core->draining = true;
 	core->drain_deadline_ns = core->now_ns + within_ms * NS_PER_MS;
 	core->drain_cursor = 0;
+	core->drain_seen = 0;
 	core->drain_told = false;
 }
 
@@ -66,15 +67,15 @@ void core_drain(struct core *core, uint32_t within_ms)
  * no new ones come, and each close would give the connection its linger time again. */
 static void drain_idle(struct core *core, struct conn *conn, enum tcp_state state)
 {
-	if (core->drain_told || !req_is_idle(conn) || tcp_rx(conn).len > 0)
+	if (core->drain_told || req_of(conn) != NULL || tcp_rx(conn).len > 0)
 		return;
 	if (state != TCP_ESTABLISHED && state != TCP_CLOSE_WAIT)
 		return;
 	counter_inc(core->ctr, CTR_shed_draining);
+	tcp_set_owner(conn, NULL);
 	tcp_close(core->tcp, conn, core->now_ns);
 }
 
-/* TIME-WAIT ends here: it would outlast the drain, and the process that leaves keeps none of it anyway. */
 static void drain_step(struct core *core)
 {
 	bool late = core->now_ns >= core->drain_deadline_ns;
@@ -84,12 +85,17 @@ static void drain_step(struct core *core)
 	for (uint32_t i = 0; i < DRAIN_WALK; i++) {
 		conn = tcp_conn_walk(core->tcp, &core->drain_cursor);
 		if (conn == NULL) {
+			/* TIME-WAIT only keeps a 4-tuple; nobody waits for its end. */
+			if (core->drain_seen == 0)
+				__atomic_store_n(&core->shared->drained, 1, __ATOMIC_RELEASE);
 			core->drain_cursor = 0;
+			core->drain_seen = 0;
 			core->drain_told = true;
 			break;
 		}
 		tcp_conn_info(conn, &info);
-		if (late || info.state == TCP_TIME_WAIT)
+		core->drain_seen += info.state != TCP_TIME_WAIT;
+		if (late)
 			tcp_abort(core->tcp, conn);
 		else
 			drain_idle(core, conn, info.state);

@@ -15,7 +15,7 @@ enum { BACKLOG = 128, SOCKET_MODE = 0660, DIR_MODE = 0755 };
 /* How long a socket may outlive the process that had it: the kernel takes an io_uring with its
  * files down behind the end of a process, so that one that was killed and started again still finds
  * its own. */
-enum { LINGER_MS = 2000, LINGER_STEP_MS = 10 };
+enum { LINGER_MS = 2000, LINGER_STEP_MS = 50 };
 
 /* Every directory above the file, as mkdir -p does. path is changed and restored. */
 static int dirs_make(char *path)

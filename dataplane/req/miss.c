@@ -94,6 +94,12 @@ static bool is_forwarded(const struct req *req, const struct http_fields *fs,
 	switch (f->id) {
 	case HDR_HOST:
 	case HDR_EXPECT:
+	/* Claims of a proxy before us that the cache key does not hold: an origin that builds links from
+	 * them would have its answer stored for everybody. */
+	case HDR_FORWARDED:
+	case HDR_X_FORWARDED_HOST:
+	case HDR_X_FORWARDED_PORT:
+	case HDR_X_FORWARDED_SERVER:
 		return false;
 	case HDR_IF_NONE_MATCH:
 	case HDR_IF_MODIFIED_SINCE:

@@ -108,8 +108,8 @@ enum req_next miss_upload(struct core *core, struct req *req)
 		if (tcp_rx(req->conn).len == 0)
 			break;
 		if (!may_hold(core, miss)) {
-			/* A block that comes back wakes it; meanwhile the turn is another's. */
 			starve(core, req);
+			/* A block that comes back wakes it; meanwhile the turn is another's. */
 			if (req->parked)
 				miss_unpark(core, req);
 			return REQ_WAIT;

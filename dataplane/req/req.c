@@ -5,28 +5,6 @@
 
 #define REQ_RUN_MAX 64u /* pipelined requests in one turn of a connection */
 
-/* The owner word of a connection without a request: bit 0 tells it from a pointer. */
-#define IDLE_WORD    1u
-#define IDLE_LOOKED  2u /* the idle time runs since the last look: what else arrives puts it not off */
-#define SERVED_SHIFT 2
-
-static uintptr_t idle_word(const struct conn *conn)
-{
-	uintptr_t word = (uintptr_t)tcp_owner(conn);
-
-	return word & IDLE_WORD ? word : IDLE_WORD;
-}
-
-static uint32_t served_get(const struct conn *conn)
-{
-	return (uint32_t)(idle_word(conn) >> SERVED_SHIFT);
-}
-
-static void served_set(struct conn *conn, uint32_t served)
-{
-	tcp_set_owner(conn, (void *)((uintptr_t)served << SERVED_SHIFT | IDLE_WORD));
-}
-
 struct req *req_get(struct core *core, struct conn *conn)
 {
 	struct req *req = pool_get(&core->reqs);
@@ -36,7 +14,7 @@ struct req *req_get(struct core *core, struct conn *conn)
 	/* The condition's text is long and says itself how much of it counts. */
 	memset(req, 0, offsetof(struct req, cond.text));
 	req->conn = conn;
-	req->served = served_get(conn);
+	req->served = idle_served(conn);
 	req->slot = UINT32_MAX;
 	req->head_block = CHAN_NO_BLOCK;
 	tcp_set_owner(conn, req);
@@ -84,62 +62,12 @@ void req_deadline(struct core *core, struct req *req, uint32_t ms)
 	tcp_user_timer(core->tcp, req->conn, req->deadline_ns);
 }
 
-/* The last answer is not all taken: reset when nothing more of it was within send_ms. That a client still
- * sends something, if only that its window is closed, is no progress; else it could hold memory for as
- * long as it likes. A request keeps the mark, until the next one begins. */
-static void drain_timeout(struct core *core, struct conn *conn, struct req *req)
-{
-	uint64_t queued = tcp_tx_queued(conn);
-
-	if (req == NULL)
-		req = req_get(core, conn);
-	if (req == NULL || !req_progress(req, queued)) {
-		tcp_abort(core->tcp, conn);
-		return;
-	}
-	req->queued_mark = queued;
-	tcp_user_timer(core->tcp, conn, core->now_ns + core->snap->timeouts.send_ms * NS_PER_MS);
-}
-
-/* A connection without a request in progress: closed when nothing came for idle_ms. */
-static void idle_timeout(struct core *core, struct conn *conn, struct req *req)
-{
-	struct tcp_info info;
-
-	if (tcp_tx_queued(conn) > 0) {
-		drain_timeout(core, conn, req);
-		return;
-	}
-	if (req != NULL && tcp_rx(conn).len > 0) { /* it waited for room, and has it */
-		tcp_wake(core->tcp, conn, 0);
-		return;
-	}
-	if (req != NULL) { /* all was taken: nothing to watch any more */
-		uint32_t served = req->served;
-
-		req_put(core, req);
-		if (served > 0)
-			served_set(conn, served);
-	}
-	tcp_conn_info(conn, &info);
-	uint64_t until_ns = max_u64(info.last_rx_ns, info.opened_ns) +
-			    core->snap->timeouts.idle_ms * NS_PER_MS;
-	/* Answers to our keep-alive probes would put it off for ever. */
-	if (core->now_ns < until_ns && !(idle_word(conn) & IDLE_LOOKED)) {
-		tcp_set_owner(conn, (void *)(idle_word(conn) | IDLE_LOOKED));
-		tcp_user_timer(core->tcp, conn, until_ns);
-	} else {
-		tcp_set_owner(conn, NULL);
-		tcp_close(core->tcp, conn, core->now_ns);
-	}
-}
-
 /* The answer is under way: fine as long as the client acknowledges bytes. */
 static void send_timeout(struct core *core, struct req *req)
 {
-	uint64_t queued = tcp_tx_queued(req->conn);
+	uint32_t queued = tcp_tx_queued(req->conn);
 
-	if (queued > 0 && req->queued_mark > 0 && req_progress(req, queued)) {
+	if (queued > 0 && req->queued_mark > 0 && send_progress(req->queued_mark, queued)) {
 		req->queued_mark = queued;
 		req_deadline(core, req, core->snap->timeouts.send_ms);
 		return;
@@ -235,7 +163,7 @@ static bool req_finish(struct core *core, struct req *req)
 	uint32_t served = req->served + 1;
 	req_put(core, req);
 	if (core->snap->limits.requests_per_connection > 0)
-		served_set(conn, served);
+		idle_begin(conn, served);
 	return false;
 }
 
@@ -263,10 +191,12 @@ static void no_request(struct core *core, struct conn *conn, uint32_t events)
 {
 	bool late = core->draining && (events & TCP_EV_OPEN); /* its handshake outlived the listener */
 
+	if (!tcp_rx_eof(conn) && !late)
+		return;
 	if (late)
 		counter_inc(core->ctr, CTR_shed_draining);
-	if (late || tcp_rx_eof(conn))
-		tcp_close(core->tcp, conn, core->now_ns);
+	tcp_set_owner(conn, NULL);
+	tcp_close(core->tcp, conn, core->now_ns);
 }
 
 void req_run(struct core *core, struct conn *conn, uint32_t events)
