@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Runs scenarios and checks, when all is quiet, that nothing leaked and that the counters add up. */
+ * Runs scenarios and checks, when all is quiet, that nothing leaked and that the counters add up.
+ */
 #include "tests/sim/sim.h"
 
 #include <getopt.h>
@@ -15,50 +16,99 @@
 #define STEP_MIN_NS (50 * NS_PER_US)
 #define STEP_MAX_NS (1 * NS_PER_MS)
 
+static const char memory_ample[] = "    up_blocks: 512\n    down_blocks: 512\n"
+                                   "limits:\n    rx_buffers: 512\n";
+static const char memory_scarce[] = "    channel_ring_entries: 64\n    up_blocks: 40\n"
+                                    "    down_blocks: 48\n"
+                                    "limits:\n    rx_buffers: 40\n    tx_queue_bytes: 16384\n";
+
 static const char yaml[] = "node: sim\n"
-			   "log_level: error\n"
-			   "memory:\n"
-			   "    huge_pages: 'off'\n"
-			   "    hot_table_bytes: 4194304\n"
-			   "    up_blocks: 512\n"
-			   "    down_blocks: 512\n"
-			   "limits:\n"
-			   "    requests: 1024\n"
-			   "    connections: 8192\n"
-			   "    rx_buffers: 512\n"
-			   "tcp:\n"
-			   "    time_wait_ms: 2000\n"
-			   "    syn_retries: 12\n"
-			   "timeouts:\n"
-			   "    miss_ms: 8000\n"
-			   "    miss_grace_ms: 1500\n"
-			   "listeners:\n"
-			   "    - address: " RIG_SERVER "\n"
-			   "ports:\n"
-			   "    - type: tap\n"
-			   "      interface: unused\n"
-			   "upstreams:\n"
-			   "    - name: origin\n"
-			   "      addresses: ['127.0.0.1:1']\n"
-			   "routes:\n"
-			   "    - path: /*\n"
-			   "      upstream: origin\n";
+                           "log_level: error\n"
+                           "memory:\n"
+                           "    huge_pages: 'off'\n"
+                           "    hot_table_bytes: 4194304\n"
+                           "%s"
+                           "    requests: 1024\n"
+                           "    connections: 8192\n"
+                           "tcp:\n"
+                           "    time_wait_ms: 2000\n"
+                           "    syn_retries: 12\n"
+                           "timeouts:\n"
+                           "    miss_ms: 8000\n"
+                           "    miss_grace_ms: 1500\n"
+                           "listeners:\n"
+                           "    - address: " RIG_SERVER "\n"
+                           "ports:\n"
+                           "    - type: tap\n"
+                           "      interface: unused\n"
+                           "upstreams:\n"
+                           "    - name: origin\n"
+                           "      addresses: ['127.0.0.1:1']\n"
+                           "routes:\n"
+                           "    - path: /*\n"
+                           "      upstream: origin\n";
 
 static const struct sim_mix mixes[] = {
-	{.name = "clean", .delay_us = 500, .pipelined = 3000, .client_half = 1000},
-	{.name = "loss", .delay_us = 2000, .jitter_us = 200, .loss = 200, .pipelined = 3000},
-	{.name = "reorder", .delay_us = 2000, .jitter_us = 2000, .reorder = 1000, .dup = 300,
-	 .pipelined = 3000},
-	{.name = "corrupt", .delay_us = 1000, .corrupt = 300, .loss = 50, .pipelined = 3000},
-	{.name = "control", .delay_us = 500, .fail = 300, .broken = 300, .silent = 20, .early = 1000,
-	 .away_ms = 400, .purge_ms = 20, .pipelined = 3000},
-	{.name = "clients", .delay_us = 1000, .client_abort = 3000, .client_half = 3000,
-	 .client_slow = 3000, .pipelined = 6000, .purge_ms = 20},
-	{.name = "chaos", .delay_us = 2000, .jitter_us = 1000, .loss = 400, .dup = 200, .reorder = 300,
-	 .corrupt = 200, .fail = 200, .broken = 200, .silent = 10, .early = 500, .away_ms = 1000,
-	 .purge_ms = 50, .client_abort = 1000, .client_half = 1500, .client_slow = 1000,
-	 .pipelined = 4000},
+        {.name = "clean", .delay_us = 500, .pipelined = 3000, .client_half = 1000},
+        {.name = "loss", .delay_us = 2000, .jitter_us = 200, .loss = 200, .pipelined = 3000},
+        {.name = "reorder",
+         .delay_us = 2000,
+         .jitter_us = 2000,
+         .reorder = 1000,
+         .dup = 300,
+         .pipelined = 3000},
+        {.name = "corrupt", .delay_us = 1000, .corrupt = 300, .loss = 50, .pipelined = 3000},
+        {.name = "control",
+         .delay_us = 500,
+         .fail = 300,
+         .broken = 300,
+         .silent = 20,
+         .early = 1000,
+         .away_ms = 400,
+         .purge_ms = 20,
+         .pipelined = 3000},
+        {.name = "clients",
+         .delay_us = 1000,
+         .client_abort = 3000,
+         .client_half = 3000,
+         .client_slow = 3000,
+         .pipelined = 6000,
+         .purge_ms = 20},
+        {.name = "scarce",
+         .delay_us = 1000,
+         .jitter_us = 200,
+         .loss = 50,
+         .purge_ms = 50,
+         .client_abort = 500,
+         .client_slow = 2000,
+         .pipelined = 5000,
+         .scarce = true},
+        {.name = "chaos",
+         .delay_us = 2000,
+         .jitter_us = 1000,
+         .loss = 400,
+         .dup = 200,
+         .reorder = 300,
+         .corrupt = 200,
+         .fail = 200,
+         .broken = 200,
+         .silent = 10,
+         .early = 500,
+         .away_ms = 1000,
+         .purge_ms = 50,
+         .client_abort = 1000,
+         .client_half = 1500,
+         .client_slow = 1000,
+         .pipelined = 4000},
 };
+
+static bool rig_make(struct sim *sim)
+{
+	char text[2048];
+
+	snprintf(text, sizeof(text), yaml, sim->mix->scarce ? memory_scarce : memory_ample);
+	return rig_create(&sim->rig, text) == ST_OK;
+}
 
 void sim_fail(struct sim *sim, const char *form, ...)
 {
@@ -145,9 +195,9 @@ static void step(struct sim *sim)
 static void corrupted_check(struct sim *sim)
 {
 	static const enum counter_id ids[] = {
-		CTR_drop_runt,      CTR_drop_ethertype,  CTR_drop_not_ours, CTR_drop_ip_header,
-		CTR_drop_ip_csum,   CTR_drop_ip_fragment, CTR_drop_ip_options, CTR_drop_ip_proto,
-		CTR_drop_icmp,      CTR_drop_tcp_header, CTR_drop_tcp_csum,
+	        CTR_drop_runt,    CTR_drop_ethertype,   CTR_drop_not_ours,   CTR_drop_ip_header,
+	        CTR_drop_ip_csum, CTR_drop_ip_fragment, CTR_drop_ip_options, CTR_drop_ip_proto,
+	        CTR_drop_icmp,    CTR_drop_tcp_header,  CTR_drop_tcp_csum,
 	};
 	uint64_t sum = 0;
 
@@ -155,7 +205,7 @@ static void corrupted_check(struct sim *sim)
 		sum += counter_read(sim->rig.core->ctr, ids[i]);
 	if (sum != sim->stats.corrupted_in)
 		sim_fail(sim, "%llu corrupted packets came, %llu were dropped as such",
-			 (unsigned long long)sim->stats.corrupted_in, (unsigned long long)sum);
+		         (unsigned long long)sim->stats.corrupted_in, (unsigned long long)sum);
 }
 
 /* All connections are done: whatever is left goes away by itself. */
@@ -180,17 +230,19 @@ static void report(const struct sim *sim, uint64_t took_ns)
 	const struct sim_stats *s = &sim->stats;
 	const struct counters *c = sim->rig.core->ctr;
 
-	printf("%-8s seed %-6llu %6llu conns %6llu requests %6llu answers (%llu hits, %llu errors, %llu "
-	       "cut) %8llu frames (%llu lost, %llu twice, %llu late, %llu corrupt) %llu resent, %llu "
+	printf("%-8s seed %-6llu %6llu conns %6llu requests %6llu answers (%llu hits, %llu errors, "
+	       "%llu "
+	       "cut) %8llu frames (%llu lost, %llu twice, %llu late, %llu corrupt) %llu resent, "
+	       "%llu "
 	       "deaths, %llu purges; %.1f s in %.2f s, %.0f frames/s\n",
 	       sim->mix->name, (unsigned long long)sim->seed, (unsigned long long)s->conns,
 	       (unsigned long long)s->requests, (unsigned long long)s->answers,
 	       (unsigned long long)counter_read(c, CTR_cache_hit), (unsigned long long)s->errors,
-	       (unsigned long long)s->cut, (unsigned long long)s->frames, (unsigned long long)s->lost,
-	       (unsigned long long)s->duplicated, (unsigned long long)s->reordered,
-	       (unsigned long long)s->corrupted, (unsigned long long)counter_read(c, CTR_tcp_rexmit),
-	       (unsigned long long)s->deaths, (unsigned long long)s->purges,
-	       (double)sim->rig.now_ns / 1e9, (double)took_ns / 1e9,
+	       (unsigned long long)s->cut, (unsigned long long)s->frames,
+	       (unsigned long long)s->lost, (unsigned long long)s->duplicated,
+	       (unsigned long long)s->reordered, (unsigned long long)s->corrupted,
+	       (unsigned long long)counter_read(c, CTR_tcp_rexmit), (unsigned long long)s->deaths,
+	       (unsigned long long)s->purges, (double)sim->rig.now_ns / 1e9, (double)took_ns / 1e9,
 	       (double)s->frames / ((double)took_ns / 1e9));
 	fflush(stdout);
 }
@@ -198,19 +250,19 @@ static void report(const struct sim *sim, uint64_t took_ns)
 static bool run(const struct sim_mix *mix, uint64_t seed, uint32_t conns)
 {
 	struct sim sim = {
-		.mix = mix,
-		.seed = seed,
-		.conns_left = conns,
-		.client_count = min_u32(conns, 128),
-		.next_port = 1024,
-		.client_rng = {mix64(seed)},
+	        .mix = mix,
+	        .seed = seed,
+	        .conns_left = conns,
+	        .client_count = min_u32(conns, 128),
+	        .next_port = 1024,
+	        .client_rng = {mix64(seed)},
 	};
 	uint64_t start_ns = clock_mono_ns();
 
 	log_set_level(LOG_ERROR);
 	sim.clients = calloc(sim.client_count, sizeof(sim.clients[0]));
-	if (sim.clients == NULL || rig_create(&sim.rig, yaml) != ST_OK || !hot_preload(&sim) ||
-	    !link_create(&sim) || !control_create(&sim)) {
+	if (sim.clients == NULL || !rig_make(&sim) || !hot_preload(&sim) || !link_create(&sim) ||
+	    !control_create(&sim)) {
 		sim_fail(&sim, "no memory");
 	} else {
 		web_attach(&sim.rig);
@@ -228,23 +280,22 @@ static bool run(const struct sim_mix *mix, uint64_t seed, uint32_t conns)
 }
 
 static const char usage[] =
-	"sim [--seed N] [--conns N] [--scenario NAME|all] [--list]\n"
-	"Runs the core against bad links, clients and a bad control; deterministic from the seed.\n"
-	"  --seed N      first seed (1)\n"
-	"  --conns N     connections of all scenarios together (10500; with SLUICE_SIM_SHORT=1: 1000)\n"
-	"  --scenario S  one scenario, or all (each with two seeds)\n";
+        "sim [--seed N] [--conns N] [--scenario NAME|all] [--list]\n"
+        "Runs the core against bad links, clients and a bad control; deterministic from the seed.\n"
+        "  --seed N      first seed (1)\n"
+        "  --conns N     connections of all scenarios together (40000; with SLUICE_SIM_SHORT=1: "
+        "1000)\n"
+        "  --scenario S  one scenario, or all (each with two seeds)\n";
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = {{"seed", required_argument, NULL, 's'},
-						{"conns", required_argument, NULL, 'c'},
-						{"scenario", required_argument, NULL, 'n'},
-						{"list", no_argument, NULL, 'l'},
-						{"help", no_argument, NULL, 'h'},
-						{0}};
+	static const struct option options[] = {
+	        {"seed", required_argument, NULL, 's'},     {"conns", required_argument, NULL, 'c'},
+	        {"scenario", required_argument, NULL, 'n'}, {"list", no_argument, NULL, 'l'},
+	        {"help", no_argument, NULL, 'h'},           {0}};
 	const char *name = "all";
 	uint64_t seed = 1;
-	uint32_t conns = getenv("SLUICE_SIM_SHORT") != NULL ? 1000 : 10500;
+	uint32_t conns = getenv("SLUICE_SIM_SHORT") != NULL ? 1000 : 40000;
 	bool ok = true, any = false;
 	int opt;
 
@@ -271,7 +322,7 @@ int main(int argc, char **argv)
 		if (!all && strcmp(name, mixes[i].name) != 0)
 			continue;
 		any = true;
-		uint32_t each = all ? (conns + 13) / 14 : conns;
+		uint32_t each = all ? (conns + 15) / 16 : conns;
 		ok = run(&mixes[i], seed, each) && ok;
 		if (all)
 			ok = run(&mixes[i], seed + 1000, each) && ok;

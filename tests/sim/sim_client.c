@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Clients: each connection plays a script of requests and compares every answer with what must come. */
+ * Clients: each connection plays a script of requests and compares every answer with what must
+ * come. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -19,13 +20,13 @@ static void request_make(struct sim *sim, struct sim_request *r)
 	uint32_t pick = rng_below(rng, 100);
 
 	*r = (struct sim_request){
-		.kind = pick < 40   ? KIND_HOT
-			: pick < 70 ? KIND_CACHED
-			: pick < 85 ? KIND_PLAIN
-				    : KIND_UPLOAD,
-		.id = rng_below(rng, SIM_IDS),
-		.number = sim->next_number++,
-		.chunked = rng_below(rng, 3) == 0,
+	        .kind = pick < 40   ? KIND_HOT
+	                : pick < 70 ? KIND_CACHED
+	                : pick < 85 ? KIND_PLAIN
+	                            : KIND_UPLOAD,
+	        .id = rng_below(rng, SIM_IDS),
+	        .number = sim->next_number++,
+	        .chunked = rng_below(rng, 3) == 0,
 	};
 	r->head = r->kind != KIND_UPLOAD && rng_below(rng, 12) == 0;
 	if (r->kind == KIND_UPLOAD)
@@ -34,7 +35,8 @@ static void request_make(struct sim *sim, struct sim_request *r)
 		sim->outcomes = realloc(sim->outcomes, 2u * r->number + 1024);
 		if (sim->outcomes == NULL)
 			abort();
-		memset(sim->outcomes + sim->outcomes_cap, 0, 2u * r->number + 1024 - sim->outcomes_cap);
+		memset(sim->outcomes + sim->outcomes_cap, 0,
+		       2u * r->number + 1024 - sim->outcomes_cap);
 		sim->outcomes_cap = 2 * r->number + 1024;
 	}
 }
@@ -99,8 +101,11 @@ static bool request_send(struct sim *sim, struct sim_client *c)
 	r->sent_ns = sim->rig.now_ns;
 	r->least_version = r->kind == KIND_CACHED ? sim->confirmed[r->id] : 0;
 	n = (size_t)sprintf(text, "%s /%c/%u HTTP/1.1\r\nHost: sim\r\nX-N: %u\r\n%s",
-			    r->kind == KIND_UPLOAD ? "POST" : r->head ? "HEAD" : "GET",
-			    names[r->kind], r->id, r->number, r->last ? "Connection: close\r\n" : "");
+	                    r->kind == KIND_UPLOAD ? "POST"
+	                    : r->head              ? "HEAD"
+	                                           : "GET",
+	                    names[r->kind], r->id, r->number,
+	                    r->last ? "Connection: close\r\n" : "");
 	if (r->kind == KIND_UPLOAD) {
 		if (r->chunked)
 			n += (size_t)sprintf(text + n, "Transfer-Encoding: chunked\r\n\r\n");
@@ -126,10 +131,10 @@ static void check_upload(struct sim *sim, const struct sim_request *r, const str
 
 	sim_body(KIND_UPLOAD, r->number, 0, body, 0, r->up_len);
 	snprintf(want, sizeof(want), "%u %u %016llx", r->number, r->up_len,
-		 (unsigned long long)sim_sum(0, body, r->up_len));
+	         (unsigned long long)sim_sum(0, body, r->up_len));
 	if (a->body.len != strlen(want) || memcmp(a->body.ptr, want, strlen(want)) != 0)
 		sim_fail(sim, "upload %u: \"%.*s\" instead of \"%s\"", r->number, (int)a->body.len,
-			 a->body.ptr, want);
+		         a->body.ptr, want);
 	sim->stats.uploads++;
 }
 
@@ -145,21 +150,21 @@ static void check_body(struct sim *sim, const struct sim_request *r, const struc
 	snprintf(want_id, sizeof(want_id), "%u-%u", r->kind, r->id);
 	if (!span_eq(id, span_of(want_id, strlen(want_id)))) {
 		sim_fail(sim, "request %u: the answer of \"%.*s\" instead of \"%s\"", r->number,
-			 (int)id.len, id.ptr, want_id);
+		         (int)id.len, id.ptr, want_id);
 		return;
 	}
 	uint32_t most = r->kind == KIND_CACHED ? sim->versions[r->id] : 0;
 	if (version < r->least_version || version > most) {
 		sim_fail(sim, "request %u: version %u, allowed are %u to %u", r->number, version,
-			 r->least_version, most);
+		         r->least_version, most);
 		return;
 	}
 	if (r->head)
 		return;
 	sim_body(r->kind, r->id, version, want, 0, len);
 	if (a->body.len != len || memcmp(a->body.ptr, want, len) != 0)
-		sim_fail(sim, "request %u: wrong body of %zu bytes, right are %zu", r->number, a->body.len,
-			 len);
+		sim_fail(sim, "request %u: wrong body of %zu bytes, right are %zu", r->number,
+		         a->body.len, len);
 	sim->stats.body_bytes += len;
 }
 
@@ -173,7 +178,7 @@ static bool error_is_due(struct sim *sim, const struct sim_request *r, unsigned 
 	case 502:
 		return out & OUT_FAILED;
 	case 503:
-		return was_away(sim, r);
+		return was_away(sim, r) || sim->mix->scarce;
 	case 504:
 		return out & OUT_SILENT;
 	default:
@@ -192,10 +197,13 @@ static void answer_check(struct sim *sim, struct sim_client *c, const struct web
 	} else {
 		sim->stats.errors++;
 		if (!error_is_due(sim, r, a->status))
-			sim_fail(sim, "request %u (%u of %u, kind %u, %u up bytes%s%s%s, port %u): status %u without "
-				 "reason", r->number, c->answered + 1, c->count, r->kind, r->up_len,
-				 r->chunked ? ", chunked" : "", c->half ? ", half closed" : "",
-				 c->pipelined ? ", pipelined" : "", c->web.port, a->status);
+			sim_fail(sim,
+			         "request %u (%u of %u, kind %u, %u up bytes%s%s%s, port %u): "
+			         "status %u without "
+			         "reason",
+			         r->number, c->answered + 1, c->count, r->kind, r->up_len,
+			         r->chunked ? ", chunked" : "", c->half ? ", half closed" : "",
+			         c->pipelined ? ", pipelined" : "", c->web.port, a->status);
 	}
 	sim->stats.answers++;
 	c->answered++;
@@ -217,11 +225,12 @@ static void client_cut(struct sim *sim, struct sim_client *c)
 		return;
 	}
 	sim_fail(sim,
-		 "port %u: the connection ended (%s) with request %u (%u of %u, %s) not answered; it "
-		 "has %zu bytes of an answer: %.*s",
-		 c->web.port, c->web.eof ? "FIN" : "reset", r->number, c->answered + 1, c->count,
-		 out & OUT_SEEN ? "seen by control" : "not seen", c->web.rx_len,
-		 (int)min_size(c->web.rx_len, 200), c->web.rx_len > 0 ? c->web.rx : "");
+	         "port %u: the connection ended (%s) with request %u (%u of %u, %s) not answered; "
+	         "it "
+	         "has %zu bytes of an answer: %.*s",
+	         c->web.port, c->web.eof ? "FIN" : "reset", r->number, c->answered + 1, c->count,
+	         out & OUT_SEEN ? "seen by control" : "not seen", c->web.rx_len,
+	         (int)min_size(c->web.rx_len, 200), c->web.rx_len > 0 ? c->web.rx : "");
 }
 
 static void client_read(struct sim *sim, struct sim_client *c)
@@ -237,14 +246,15 @@ static void client_read(struct sim *sim, struct sim_client *c)
 			if (c->web.eof || c->web.gone)
 				break;
 			sim_fail(sim, "request %u: malformed answer: %.*s",
-				 c->script[c->answered].number, (int)min_size(c->web.rx_len, 300),
-				 c->web.rx);
+			         c->script[c->answered].number, (int)min_size(c->web.rx_len, 300),
+			         c->web.rx);
 			return;
 		}
 		answer_check(sim, c, &a);
 	}
 	if (c->finished && c->web.rx_len > 0)
-		sim_fail(sim, "port %u: %zu bytes behind the last answer", c->web.port, c->web.rx_len);
+		sim_fail(sim, "port %u: %zu bytes behind the last answer", c->web.port,
+		         c->web.rx_len);
 	if (!c->finished && (c->web.eof || c->web.gone))
 		client_cut(sim, c);
 }
@@ -267,7 +277,7 @@ static void client_run(struct sim *sim, struct sim_client *c)
 	}
 	if (now - c->started_ns > STUCK_NS) {
 		sim_fail(sim, "port %u: stuck with %u of %u requests answered", c->web.port,
-			 c->answered, c->count);
+		         c->answered, c->count);
 		return;
 	}
 	if (c->slow && now >= c->act_ns) {

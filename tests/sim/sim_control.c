@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Control and the origin behind it: takes requests, answers each after a while, in pieces, as credit
- * allows; fails, breaks off, keeps silent, dies and comes back as the mix says. Checks what it gets. */
+ * Control and the origin behind it: takes requests, answers each after a while, in pieces, as
+ * credit allows; fails, breaks off, keeps silent, dies and comes back as the mix says. Checks what
+ * it gets. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -15,7 +16,7 @@ enum job_plan { PLAN_ANSWER, PLAN_FAIL, PLAN_BREAK, PLAN_SILENT, PLAN_EARLY };
 struct job {
 	bool active;
 	bool head_sent;
-	bool head;         /* HEAD: no body */
+	bool head; /* HEAD: no body */
 	bool upload;
 	bool up_end;
 	enum job_plan plan;
@@ -44,8 +45,8 @@ struct give_back {
 struct sim_control {
 	struct rng rng;
 	struct job jobs[SIM_SLOTS];
-	uint32_t jobs_top;      /* slots in use lie below */
-	uint32_t *lent_slot;    /* for each down block: whose it is */
+	uint32_t jobs_top;   /* slots in use lie below */
+	uint32_t *lent_slot; /* for each down block: whose it is */
 	uint64_t *lent_seq;
 	struct give_back give[UP_MAX];
 	uint32_t give_count;
@@ -53,7 +54,7 @@ struct sim_control {
 	uint64_t die_ns;
 	uint64_t back_ns;
 	uint64_t purge_ns;
-	uint32_t purging;       /* id whose purge is not confirmed, SIM_IDS: none */
+	uint32_t purging; /* id whose purge is not confirmed, SIM_IDS: none */
 	bool calm;
 };
 
@@ -145,7 +146,10 @@ static void request_input(struct sim *sim, const struct chan_msg *m)
 	j->upload = cr.method_len == 4 && memcmp(at, "POST", 4) == 0;
 	at += cr.method_len + cr.host_len;
 	kind = at[1];
-	j->kind = kind == 'h' ? KIND_HOT : kind == 'c' ? KIND_CACHED : kind == 'u' ? KIND_UPLOAD : KIND_PLAIN;
+	j->kind = kind == 'h'   ? KIND_HOT
+	          : kind == 'c' ? KIND_CACHED
+	          : kind == 'u' ? KIND_UPLOAD
+	                        : KIND_PLAIN;
 	j->id = (uint32_t)strtoul(at + 3, NULL, 10) % SIM_IDS;
 	j->number = field_number(span_of(at + cr.target_len, cr.fields_len));
 	if (j->number >= sim->next_number) {
@@ -259,7 +263,7 @@ static size_t answer_len(const struct job *j)
 static uint32_t upload_text(const struct job *j, char *to, size_t cap)
 {
 	return (uint32_t)snprintf(to, cap, "%u %u %016llx", j->number, j->up_len,
-				  (unsigned long long)j->up_sum);
+	                          (unsigned long long)j->up_sum);
 }
 
 /* Every third object has no length that is known beforehand. */
@@ -278,10 +282,10 @@ static bool head_send(struct sim *sim, struct job *j)
 		return false;
 	o = (struct object *)(void *)chan_block_at(&sim->rig.down, block);
 	*o = (struct object){
-		.hash = {j->cr.key_lo, j->cr.key_hi},
-		.response_ms = sim->rig.wall_ns / NS_PER_MS,
-		.status = j->plan == PLAN_EARLY ? 403 : 200,
-		.key_len = j->cr.key_len,
+	        .hash = {j->cr.key_lo, j->cr.key_hi},
+	        .response_ms = sim->rig.wall_ns / NS_PER_MS,
+	        .status = j->plan == PLAN_EARLY ? 403 : 200,
+	        .key_len = j->cr.key_len,
 	};
 	o->expires_ms = o->response_ms + (j->id % 2 ? 60000 : 200);
 	if (j->kind == KIND_CACHED && j->cr.key_len > 0)
@@ -294,14 +298,15 @@ static bool head_send(struct sim *sim, struct job *j)
 	j->version = j->kind == KIND_CACHED ? sim->versions[j->id] : 0;
 	char *fields = (char *)(o + 1) + o->key_len;
 	memcpy(o + 1, j->bytes + sizeof(j->cr), o->key_len);
-	o->fields_len = (uint32_t)sprintf(fields, "X-V: %u\r\nX-Id: %u-%u\r\n", j->version, j->kind, j->id);
+	o->fields_len =
+	        (uint32_t)sprintf(fields, "X-V: %u\r\nX-Id: %u-%u\r\n", j->version, j->kind, j->id);
 	struct chan_msg m = {
-		.type = CHAN_HEAD,
-		.ticket = j->ticket,
-		.block = block,
-		.len = (uint32_t)object_head_bytes(o),
-		.flags = (uint8_t)((j->head ? CHAN_F_END : 0) |
-				   (o->flags & OBJECT_STORABLE ? CHAN_F_FILL : 0)),
+	        .type = CHAN_HEAD,
+	        .ticket = j->ticket,
+	        .block = block,
+	        .len = (uint32_t)object_head_bytes(o),
+	        .flags = (uint8_t)((j->head ? CHAN_F_END : 0) |
+	                           (o->flags & OBJECT_STORABLE ? CHAN_F_FILL : 0)),
 	};
 	if (!post(sim, &m)) {
 		chan_block_put(&sim->rig.down, block);
@@ -434,10 +439,11 @@ static void come_back(struct sim *sim)
 		sim_fail(sim, "the core did not tell SYNC and HELD");
 	c->back_ns = UINT64_MAX;
 	c->die_ns = sim->mix->away_ms > 0 && !c->calm ? soon(sim, sim->mix->away_ms * 1000)
-						      : UINT64_MAX;
+	                                              : UINT64_MAX;
 }
 
-/* A new version of an object: the origin has it from now on, and the core is told to forget the old. */
+/* A new version of an object: the origin has it from now on, and the core is told to forget the
+ * old. */
 static void purge(struct sim *sim)
 {
 	struct sim_control *c = sim->control;
@@ -449,10 +455,10 @@ static void purge(struct sim *sim)
 	uint32_t id = rng_below(&c->rng, SIM_IDS);
 	uint32_t block = chan_block_get(&sim->rig.down);
 	struct chan_msg m = {
-		.type = CHAN_PURGE,
-		.ticket = {.epoch = c->epoch, .seq = ++sim->versions[id]},
-		.block = block,
-		.len = (uint32_t)snprintf(key, sizeof(key), "sim/c/%u", id),
+	        .type = CHAN_PURGE,
+	        .ticket = {.epoch = c->epoch, .seq = ++sim->versions[id]},
+	        .block = block,
+	        .len = (uint32_t)snprintf(key, sizeof(key), "sim/c/%u", id),
 	};
 	memcpy(chan_block_at(&sim->rig.down, block), key, m.len);
 	c->lent_slot[block] = 0;

@@ -81,7 +81,7 @@ static uint64_t arrival(struct sim *sim, bool to_server)
 	struct sim_link *l = sim->link;
 	const struct sim_mix *mix = sim->mix;
 	uint64_t due = sim->rig.now_ns + mix->delay_us * NS_PER_US +
-		       rng_below(&l->rng, mix->jitter_us * 1000 + 1);
+	               rng_below(&l->rng, mix->jitter_us * 1000 + 1);
 
 	if (rng_chance(&l->rng, mix->reorder)) {
 		sim->stats.reordered++;
@@ -104,7 +104,7 @@ static void frame_send(struct sim *sim, bool to_server, const void *bytes, uint3
 	f->due_ns = arrival(sim, to_server);
 	f->order = l->order++;
 	f->corrupted = f->bytes[12] == 8 && f->bytes[13] == 0 && len > 14 &&
-		       rng_chance(&l->rng, sim->mix->corrupt);
+	               rng_chance(&l->rng, sim->mix->corrupt);
 	if (f->corrupted) {
 		/* One bit of the packet, where each is under a checksum. */
 		uint32_t bit = 14 * 8 + rng_below(&l->rng, (len - 14) * 8);

@@ -19,10 +19,10 @@ static struct chan_msg head_of(uint64_t body_len)
 static struct chan_msg body_of(const char *text, uint8_t flags)
 {
 	return (struct chan_msg){.type = CHAN_BODY,
-				 .flags = flags,
-				 .ticket = fx.req.msg.ticket,
-				 .len = (uint32_t)strlen(text),
-				 .block = down_block(text, strlen(text))};
+	                         .flags = flags,
+	                         .ticket = fx.req.msg.ticket,
+	                         .len = (uint32_t)strlen(text),
+	                         .block = down_block(text, strlen(text))};
 }
 
 static void test_client_gone(void **state)
@@ -34,7 +34,8 @@ static void test_client_gone(void **state)
 	attach();
 	for (int i = 0; i < 2 * STAGES; i++) {
 		int stage = i % STAGES;
-		bool before = i >= STAGES; /* the blocks of control come back before the reset, or not */
+		bool before =
+		        i >= STAGES; /* the blocks of control come back before the reset, or not */
 		struct chan_msg m;
 		struct web *w;
 		uint32_t cancels = fx.cancels;
@@ -47,10 +48,10 @@ static void test_client_gone(void **state)
 			assert_int_equal(fx.rig.core->reqs.in_use, 0);
 			continue;
 		}
-		w = ask(stage == UPLOADS ? PUT_HALF
-					 : stage == UPLOADED ? "PUT /u HTTP/1.1\r\nHost: h\r\n"
-							       "Content-Length: 2\r\n\r\nok"
-							     : GET("/x"));
+		w = ask(stage == UPLOADS    ? PUT_HALF
+		        : stage == UPLOADED ? "PUT /u HTTP/1.1\r\nHost: h\r\n"
+		                              "Content-Length: 2\r\n\r\nok"
+		                            : GET("/x"));
 		next_request();
 		drain_control();
 		if (stage >= BEGUN) {
@@ -58,12 +59,12 @@ static void test_client_gone(void **state)
 			if (stage == FILLS) {
 				chan_block_put(&fx.rig.down, m.block);
 				struct object o = {
-					.hash = {fx.req.cr.key_lo, fx.req.cr.key_hi},
-					.expires_ms = UINT64_MAX,
-					.body_len = 1000,
-					.key_len = 3,
-					.status = 200,
-					.flags = OBJECT_STORABLE,
+				        .hash = {fx.req.cr.key_lo, fx.req.cr.key_hi},
+				        .expires_ms = UINT64_MAX,
+				        .body_len = 1000,
+				        .key_len = 3,
+				        .status = 200,
+				        .flags = OBJECT_STORABLE,
 				};
 				m = head_msg(&o, "h/x", "");
 				m.flags = CHAN_F_FILL;
@@ -137,14 +138,14 @@ static void test_replay(void **state)
 		const char *text;
 		bool replayed;
 	} rows[] = {
-		{GET("/x"), true},
-		{"HEAD /x HTTP/1.1\r\nHost: h\r\n\r\n", true},
-		{"DELETE /x HTTP/1.1\r\nHost: h\r\n\r\n", true},
-		{"PUT /x HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\n", true},
-		{"PUT /x HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\na", false},
-		{"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\n", false},
-		{"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n", false},
-		{"PATCH /x HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n", false},
+	        {GET("/x"), true},
+	        {"HEAD /x HTTP/1.1\r\nHost: h\r\n\r\n", true},
+	        {"DELETE /x HTTP/1.1\r\nHost: h\r\n\r\n", true},
+	        {"PUT /x HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\n", true},
+	        {"PUT /x HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\na", false},
+	        {"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\n", false},
+	        {"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n", false},
+	        {"PATCH /x HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n", false},
 	};
 	uint64_t resent = 0;
 
@@ -320,7 +321,8 @@ static void test_held_blocks(void **state)
 	down();
 }
 
-/* Control comes and goes without pause while requests are outstanding: each is answered exactly once. */
+/* Control comes and goes without pause while requests are outstanding: each is answered exactly
+ * once. */
 static void test_flapping(void **state)
 {
 	enum { N = 8 };
@@ -386,10 +388,10 @@ static void test_epoch_jump(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_client_gone), cmocka_unit_test(test_no_control),
-		cmocka_unit_test(test_replay),      cmocka_unit_test(test_detach_in_answer),
-		cmocka_unit_test(test_held_blocks), cmocka_unit_test(test_flapping),
-		cmocka_unit_test(test_epoch_jump),
+	        cmocka_unit_test(test_client_gone), cmocka_unit_test(test_no_control),
+	        cmocka_unit_test(test_replay),      cmocka_unit_test(test_detach_in_answer),
+	        cmocka_unit_test(test_held_blocks), cmocka_unit_test(test_flapping),
+	        cmocka_unit_test(test_epoch_jump),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,7 +28,7 @@ static void expect_target(int i)
 static void test_blocks_out(void **state)
 {
 	static const struct fx_config cfg = {.memory = "    up_blocks: 16\n    down_blocks: 64\n",
-					     .timeouts = "    miss_grace_ms: 2000\n"};
+	                                     .timeouts = "    miss_grace_ms: 2000\n"};
 	enum { N = 40 };
 	struct web *w[N];
 
@@ -66,7 +66,8 @@ static void test_order(void **state)
 	for (int i = 0; i < 16; i++)
 		expect_target(i);
 	run_ms(3);
-	/* In one round: a client's reset frees a block, and the packet behind it brings a request. */
+	/* In one round: a client's reset frees a block, and the packet behind it brings a request.
+	 */
 	web_abort(w[3]);
 	assert_true(web_text(w[17], "GET /17 HTTP/1.1\r\nHost: h\r\n\r\n"));
 	run_ms(3);
@@ -79,7 +80,7 @@ static void test_order(void **state)
 static void test_shed(void **state)
 {
 	static const struct fx_config cfg = {.memory = "    up_blocks: 16\n    down_blocks: 64\n",
-					     .timeouts = "    miss_grace_ms: 500\n"};
+	                                     .timeouts = "    miss_grace_ms: 500\n"};
 	struct web *w[20];
 
 	(void)state;
@@ -102,9 +103,9 @@ static void test_shed(void **state)
 static void test_ring_out(void **state)
 {
 	static const struct fx_config cfg = {
-		.memory = "    channel_ring_entries: 64\n    up_blocks: 256\n    down_blocks: 64\n",
-		.limits = "    window_bytes: 1048576\n    rx_buffer_bytes: 1048576\n",
-		.timeouts = "    miss_grace_ms: 30000\n"};
+	        .memory = "    channel_ring_entries: 64\n    up_blocks: 256\n    down_blocks: 64\n",
+	        .limits = "    window_bytes: 1048576\n    rx_buffer_bytes: 1048576\n",
+	        .timeouts = "    miss_grace_ms: 30000\n"};
 	struct web *put, *w;
 	enum { LEN = 1000000 };
 
@@ -223,10 +224,13 @@ static void test_parked_changes(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_blocks_out), cmocka_unit_test(test_order),
-		cmocka_unit_test(test_shed),       cmocka_unit_test(test_ring_out),
-		cmocka_unit_test(test_parked_in_pieces),
-		cmocka_unit_test(test_slots_out),  cmocka_unit_test(test_parked_changes),
+	        cmocka_unit_test(test_blocks_out),
+	        cmocka_unit_test(test_order),
+	        cmocka_unit_test(test_shed),
+	        cmocka_unit_test(test_ring_out),
+	        cmocka_unit_test(test_parked_in_pieces),
+	        cmocka_unit_test(test_slots_out),
+	        cmocka_unit_test(test_parked_changes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

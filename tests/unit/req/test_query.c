@@ -12,12 +12,12 @@ static char records[65536];
 static void query(uint16_t code, uint64_t cursor, uint32_t most)
 {
 	struct chan_msg m = {
-		.type = CHAN_QUERY,
-		.code = code,
-		.ticket = {.epoch = fx.epoch, .seq = 5},
-		.block = CHAN_NO_BLOCK,
-		.n = cursor,
-		.len = most,
+	        .type = CHAN_QUERY,
+	        .code = code,
+	        .ticket = {.epoch = fx.epoch, .seq = 5},
+	        .block = CHAN_NO_BLOCK,
+	        .n = cursor,
+	        .len = most,
 	};
 
 	post(&m);
@@ -26,10 +26,10 @@ static void query(uint16_t code, uint64_t cursor, uint32_t most)
 static void query_key(const char *key)
 {
 	struct chan_msg m = {
-		.type = CHAN_QUERY,
-		.code = CHAN_QUERY_CACHE_GET,
-		.ticket = {.epoch = fx.epoch, .seq = 5},
-		.len = (uint32_t)strlen(key),
+	        .type = CHAN_QUERY,
+	        .code = CHAN_QUERY_CACHE_GET,
+	        .ticket = {.epoch = fx.epoch, .seq = 5},
+	        .len = (uint32_t)strlen(key),
 	};
 
 	m.block = down_block(key, strlen(key));
@@ -180,13 +180,13 @@ static void test_purge(void **state)
 		uint64_t purged;
 		uint32_t left;
 	} rows[] = {
-		{"h/a/9", 0, 0, 6},
-		{"h/a/1", 0, 1, 5},
-		{"h/a/1", 0, 0, 5},
-		{"h/a/*", 0, 0, 5}, /* a key, not a pattern */
-		{"h/a/*", CHAN_F_PATTERN, 2, 3},
-		{"x*", CHAN_F_PATTERN, 0, 3},
-		{"*", CHAN_F_PATTERN, 3, 0},
+	        {"h/a/9", 0, 0, 6},
+	        {"h/a/1", 0, 1, 5},
+	        {"h/a/1", 0, 0, 5},
+	        {"h/a/*", 0, 0, 5}, /* a key, not a pattern */
+	        {"h/a/*", CHAN_F_PATTERN, 2, 3},
+	        {"x*", CHAN_F_PATTERN, 0, 3},
+	        {"*", CHAN_F_PATTERN, 3, 0},
 	};
 	static const char *const keys[] = {"h/a/1", "h/a/2", "h/a/3", "h/b/1", "h/b", "g/a/1"};
 
@@ -197,10 +197,10 @@ static void test_purge(void **state)
 		assert_int_equal(rig_hot_put(&fx.rig, keys[i], "", SPAN_LIT("x")), ST_OK);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct chan_msg m = {
-			.type = CHAN_PURGE,
-			.flags = rows[i].flags,
-			.ticket = {.epoch = fx.epoch, .seq = 5},
-			.len = (uint32_t)strlen(rows[i].text),
+		        .type = CHAN_PURGE,
+		        .flags = rows[i].flags,
+		        .ticket = {.epoch = fx.epoch, .seq = 5},
+		        .len = (uint32_t)strlen(rows[i].text),
 		};
 
 		m.block = down_block(rows[i].text, strlen(rows[i].text));
@@ -212,9 +212,9 @@ static void test_purge(void **state)
 	assert_int_equal(ctr(CTR_cache_purge), 6);
 	/* A purge that names nothing readable. */
 	struct chan_msg m = {.type = CHAN_PURGE,
-			     .ticket = {.epoch = fx.epoch, .seq = 5},
-			     .len = 10,
-			     .block = CHAN_NO_BLOCK};
+	                     .ticket = {.epoch = fx.epoch, .seq = 5},
+	                     .len = 10,
+	                     .block = CHAN_NO_BLOCK};
 	post(&m);
 	result_take();
 	assert_int_equal(ctr(CTR_chan_bad), 1);
@@ -250,9 +250,9 @@ static void test_no_block(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_info),  cmocka_unit_test(test_conns),
-		cmocka_unit_test(test_cache), cmocka_unit_test(test_purge),
-		cmocka_unit_test(test_no_block),
+	        cmocka_unit_test(test_info),     cmocka_unit_test(test_conns),
+	        cmocka_unit_test(test_cache),    cmocka_unit_test(test_purge),
+	        cmocka_unit_test(test_no_block),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

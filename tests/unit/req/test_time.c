@@ -9,8 +9,8 @@
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: h\r\n\r\n"
 
 static const struct fx_config times = {
-	.timeouts = "    head_ms: 1000\n    body_ms: 2000\n    idle_ms: 3000\n    send_ms: 4000\n"
-		    "    miss_ms: 5000\n"};
+        .timeouts = "    head_ms: 1000\n    body_ms: 2000\n    idle_ms: 3000\n    send_ms: 4000\n"
+                    "    miss_ms: 5000\n"};
 
 static void test_head(void **state)
 {
@@ -67,9 +67,8 @@ static void test_body(void **state)
 /* The client has sent what it was allowed to; it is control that does not take it. */
 static void test_body_not_taken(void **state)
 {
-	static const struct fx_config cfg = {
-		.limits = "    window_bytes: 16384\n",
-		.timeouts = "    body_ms: 1000\n    miss_ms: 3000\n"};
+	static const struct fx_config cfg = {.limits = "    window_bytes: 16384\n",
+	                                     .timeouts = "    body_ms: 1000\n    miss_ms: 3000\n"};
 	struct web *w;
 
 	(void)state;
@@ -144,8 +143,8 @@ static void test_idle(void **state)
 	down();
 }
 
-/* With the default times, in which probes are sent before the idle time is over: answering them does not
- * count as use. */
+/* With the default times, in which probes are sent before the idle time is over: answering them
+ * does not count as use. */
 static void test_idle_probed(void **state)
 {
 	struct web *w;
@@ -158,8 +157,8 @@ static void test_idle_probed(void **state)
 	down();
 }
 
-/* Instead of a probe's byte, which a full client may still find room for, an old segment arrives: it is
- * acknowledged, and is no progress. */
+/* Instead of a probe's byte, which a full client may still find room for, an old segment arrives:
+ * it is acknowledged, and is no progress. */
 static void link_probes(void *arg, struct rig *rig, bool to_server, const void *frame, uint32_t len)
 {
 	static unsigned char old[65536][128];
@@ -329,11 +328,12 @@ static void test_drain_half_open(void **state)
 	down();
 }
 
-static const char other_yaml[] = "node: two\n"
-				 "listeners:\n    - address: " RIG_SERVER "\n"
-				 "ports:\n    - type: tap\n      interface: unused\n"
-				 "upstreams:\n    - name: origin\n      addresses: ['127.0.0.1:1']\n"
-				 "routes:\n    - path: /new/*\n      upstream: origin\n";
+static const char other_yaml[] =
+        "node: two\n"
+        "listeners:\n    - address: " RIG_SERVER "\n"
+        "ports:\n    - type: tap\n      interface: unused\n"
+        "upstreams:\n    - name: origin\n      addresses: ['127.0.0.1:1']\n"
+        "routes:\n    - path: /new/*\n      upstream: origin\n";
 
 static void test_snapshot(void **state)
 {
@@ -382,13 +382,18 @@ static void test_snapshot(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_head),       cmocka_unit_test(test_body),
-		cmocka_unit_test(test_body_not_taken),
-		cmocka_unit_test(test_miss),       cmocka_unit_test(test_idle),
-		cmocka_unit_test(test_idle_probed),
-		cmocka_unit_test(test_send),       cmocka_unit_test(test_drain),
-		cmocka_unit_test(test_drain_deadline), cmocka_unit_test(test_drain_undo),
-		cmocka_unit_test(test_drain_half_open), cmocka_unit_test(test_snapshot),
+	        cmocka_unit_test(test_head),
+	        cmocka_unit_test(test_body),
+	        cmocka_unit_test(test_body_not_taken),
+	        cmocka_unit_test(test_miss),
+	        cmocka_unit_test(test_idle),
+	        cmocka_unit_test(test_idle_probed),
+	        cmocka_unit_test(test_send),
+	        cmocka_unit_test(test_drain),
+	        cmocka_unit_test(test_drain_deadline),
+	        cmocka_unit_test(test_drain_undo),
+	        cmocka_unit_test(test_drain_half_open),
+	        cmocka_unit_test(test_snapshot),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
