@@ -91,7 +91,7 @@ void fetch_trim(struct fetch *f)
 		struct chunk *ch = fetch_chunk(f, f->chunk_first);
 		uint32_t block = ch->block;
 
-		if (ch->todo > 0)
+		if (ch->wanted > 0)
 			return;
 		f->chunk_first++;
 		f->chunk_count--;
@@ -234,7 +234,7 @@ static bool chunk_add(struct fetch *f, uint32_t block, uint32_t off, uint32_t le
 	        .block = block,
 	        .off = off,
 	        .len = len,
-	        .todo = f->waiter_count,
+	        .wanted = f->waiter_count,
 	};
 	f->chunk_count++;
 	down_ref(down_of(f), block);

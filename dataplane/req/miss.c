@@ -82,7 +82,8 @@ void miss_cancel(struct core *core, struct req *req)
 
 static char *put_text(char *at, struct span s)
 {
-	memcpy(at, s.ptr, s.len);
+	if (s.len > 0)
+		memcpy(at, s.ptr, s.len);
 	return at + s.len;
 }
 
@@ -93,6 +94,12 @@ static bool is_forwarded(const struct req *req, const struct http_fields *fs,
 	switch (f->id) {
 	case HDR_HOST:
 	case HDR_EXPECT:
+	/* Claims of a proxy before us that the cache key does not hold: an origin that builds links from
+	 * them would have its answer stored for everybody. */
+	case HDR_FORWARDED:
+	case HDR_X_FORWARDED_HOST:
+	case HDR_X_FORWARDED_PORT:
+	case HDR_X_FORWARDED_SERVER:
 		return false;
 	case HDR_IF_NONE_MATCH:
 	case HDR_IF_MODIFIED_SINCE:
@@ -243,9 +250,11 @@ enum req_next miss_submit(struct core *core, struct req *req)
 		req->keep_alive = false;
 		return reply_error(core, req, 431);
 	}
-	if (unlikely(!miss_has_room(core))) {
+	/* Who waits already goes first. */
+	if (unlikely(!miss_has_room(core) || (!req->parked && ch->park_head != NULL))) {
 		/* Its bytes stay unread; it is parsed again when there is room. */
 		req->stage = REQ_READ;
+		req->parser = (struct http_parser){0};
 		if (!req->parked) {
 			miss_park(core, req);
 			req_deadline(core, req, core->snap->timeouts.miss_grace_ms);

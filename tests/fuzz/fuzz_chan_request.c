@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * A request block as a hostile core would write it. What is taken must become one well-formed head for
- * the origin: one request line, one field section, one end. */
+ * A request block as a hostile core would write it. What is taken must become one well-formed head
+ * for the origin: one request line, one field section, one end. */
 #include "control/request.h"
 
 #include <stdlib.h>
@@ -31,8 +31,7 @@ static void head_check(const struct request *r, const struct request_bytes *b)
 	check(http1_head_end(b->data, b->len, 0) == b->len);
 	for (uint32_t i = 0; i < fs.count; i++) {
 		hosts += fs.f[i].id == HDR_HOST;
-		framings += fs.f[i].id == HDR_CONTENT_LENGTH ||
-		            fs.f[i].id == HDR_TRANSFER_ENCODING;
+		framings += fs.f[i].id == HDR_CONTENT_LENGTH || fs.f[i].id == HDR_TRANSFER_ENCODING;
 	}
 	check(hosts == 1);
 	check(framings <= 1);

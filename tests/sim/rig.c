@@ -86,6 +86,7 @@ static enum status client_make(struct rig *rig)
 	tcfg.tx_chunks = 16384;
 	tcfg.tx_refs = 32768;
 	tcfg.delayed_ack_ms = 0;
+	tcfg.syn_retries = 12; /* a simulated link loses much */
 	tcfg.time_wait_ms = 1; /* so that a test may use a port again */
 	env = (struct tcp_env){
 	        .net = rig->client_net,
@@ -125,7 +126,7 @@ static enum status server_make(struct rig *rig)
 {
 	const struct config_memory *m = &rig->config->memory;
 	struct nic_sim_config nc = {
-	        .buffers = 8192,
+	        .buffers = RIG_SERVER_BUFFERS,
 	        .rx_queue = 4096,
 	        .on_tx = server_tx,
 	        .arg = rig,

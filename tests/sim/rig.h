@@ -50,6 +50,7 @@ struct rig {
 #define RIG_SERVER "10.0.0.10"
 #define RIG_CLIENT "10.0.0.2"
 #define RIG_PORT   80
+#define RIG_SERVER_BUFFERS 8192u
 
 /* yaml: the configuration, or NULL for one route to everything with "origin" caching. */
 enum status rig_create(struct rig *rig, const char *yaml);

@@ -339,6 +339,10 @@ static bool answer(struct peer *p)
 		fixed_write(p, n, "", n / 2);
 		return false;
 	}
+	if (sscanf(p->path, "/bye/%llu", &n) == 1) {
+		fixed_write(p, n, "", n);
+		return false;
+	}
 	if (sscanf(p->path, "/status/%llu", &n) == 1)
 		return status_only(p, (unsigned)n);
 	if (sscanf(p->path, "/bighead/%llu", &n) == 1)

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Everything at once, in a random order from a printed seed (SLUICE_SEED sets it): requests of every
- * kind, cancels, slow clients, full rings, broken attachments. What must hold: a whole answer is the
- * right one, every ticket that is not given up ends, and every block comes home. */
+ * Everything at once, in a random order from a printed seed (SLUICE_SEED sets it): requests of
+ * every kind, cancels, slow clients, full rings, broken attachments. What must hold: a whole answer
+ * is the right one, every ticket that is not given up ends, and every block comes home. */
 #include "rig.h"
 
-#define STEPS  6000u
-#define LIVE   64u
+#define STEPS 6000u
+#define LIVE  64u
 
 struct live {
 	struct ask *a;
@@ -37,15 +37,24 @@ static const struct {
 	uint64_t len;
 	bool key;
 } kinds[] = {
-        {"/fixed/0", 0, false},          {"/fixed/300", 300, false},
-        {"/fixed/90000", 90000, false},  {"/fixed/900000", 900000, false},
-        {"/chunked/70000/300", 70000, false}, {"/chunked/9000/1", 9000, false},
-        {"/closed/40000", 40000, false}, {"/cut/40000", 20000, false},
-        {"/store/100", 100, true},       {"/store/100000", 100000, true},
-        {"/storechunk/50000", 50000, true}, {"/nostore/600", 600, true},
-        {"/garbage", 0, false},          {"/drop", 5, false},
-        {"/slow", 0, false},             {"/surplus", 5, false},
-        {"/store/2000000", 2000000, true}, {"/status/304", 0, true},
+        {"/fixed/0", 0, false},
+        {"/fixed/300", 300, false},
+        {"/fixed/90000", 90000, false},
+        {"/fixed/900000", 900000, false},
+        {"/chunked/70000/300", 70000, false},
+        {"/chunked/9000/1", 9000, false},
+        {"/closed/40000", 40000, false},
+        {"/cut/40000", 20000, false},
+        {"/store/100", 100, true},
+        {"/store/100000", 100000, true},
+        {"/storechunk/50000", 50000, true},
+        {"/nostore/600", 600, true},
+        {"/garbage", 0, false},
+        {"/drop", 5, false},
+        {"/slow", 0, false},
+        {"/surplus", 5, false},
+        {"/store/2000000", 2000000, true},
+        {"/status/304", 0, true},
 };
 
 static void ask_one(struct chaos *c, struct live *l)

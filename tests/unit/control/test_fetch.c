@@ -252,6 +252,71 @@ static void stale_connection_is_tried_once_more(void **state)
 	assert_int_equal(row(r).retries, 1);
 }
 
+static void idle_close_is_seen(void **state)
+{
+	struct rig *r = *state;
+
+	for (uint32_t i = 1; i <= 5; i++) {
+		assert_int_equal(get(r, "/bye/10")->got, 10);
+		RIG_UNTIL(r, row(r).open == 0);
+		assert_int_equal(origin_connections(r->origin), i);
+	}
+	assert_int_equal(row(r).retries, 0);
+}
+
+static void idle_connections_end(void **state)
+{
+	static const char *keys[] = {", idle_timeout_ms: 1000", ", lifetime_ms: 1000"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		struct rig *r = rig_new(keys[i]);
+
+		rig_attach(r);
+		assert_int_equal(get(r, "/fixed/10")->got, 10);
+		assert_int_equal(row(r).idle, 1);
+		RIG_UNTIL(r, row(r).open == 0);
+		assert_int_equal(get(r, "/fixed/10")->got, 10);
+		assert_int_equal(origin_connections(r->origin), 2);
+		rig_free(r);
+	}
+}
+
+static void reload_note(void *arg, enum status st, const char *text)
+{
+	(void)text;
+	assert_int_equal(st, ST_OK);
+	*(bool *)arg = true;
+}
+
+/* The first address refuses: the second is asked, and the first only now and then. */
+static void next_address(void **state)
+{
+	struct rig *r = *state;
+	FILE *f = fopen(r->conf, "w");
+	bool done = false;
+	struct upstream_row first;
+	struct upstream_row second;
+
+	assert_non_null(f);
+	fprintf(f,
+	        "listeners: [{address: 192.0.2.1}]\nports: [{type: tap, interface: t0}]\n"
+	        "upstreams: [{name: o, addresses: [\"127.0.0.1:1\", \"127.0.0.1:%u\"]}]\n"
+	        "routes: [{upstream: o}]\n",
+	        origin_port(r->origin));
+	fclose(f);
+	control_reload(&r->ctl, reload_note, &done);
+	RIG_UNTIL(r, done);
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(get(r, "/fixed/10")->got, 10);
+	assert_true(upstreams_row(r->ctl.upstreams, 0, &first));
+	assert_true(upstreams_row(r->ctl.upstreams, 1, &second));
+	assert_false(upstreams_row(r->ctl.upstreams, 2, &second));
+	assert_true(first.connect_errors >= 1 && first.connect_errors <= 3);
+	assert_int_equal(first.requests, 0);
+	assert_int_equal(second.requests, 20);
+}
+
 static void cancel(void **state)
 {
 	struct rig *r = *state;
@@ -383,23 +448,26 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(miss),
-		T(connection_is_reused),
-		T(bodies),
-		T(tiny_chunks_travel_together),
-		T(no_body),
-		T(storable),
-		T(request_head),
-		T(bad_answers),
-		T(cut_short),
-		T(stale_connection_is_tried_once_more),
-		T(cancel),
-		T(unknown_configuration),
-		T(writes_make_void),
-		T(reset_is_no_end),
-		cmocka_unit_test(timeouts),
-		cmocka_unit_test(refused),
-		cmocka_unit_test(queue_is_bounded),
+	        T(miss),
+	        T(connection_is_reused),
+	        T(bodies),
+	        T(tiny_chunks_travel_together),
+	        T(no_body),
+	        T(storable),
+	        T(request_head),
+	        T(bad_answers),
+	        T(cut_short),
+	        T(stale_connection_is_tried_once_more),
+	        T(idle_close_is_seen),
+	        T(next_address),
+	        T(cancel),
+	        T(unknown_configuration),
+	        T(writes_make_void),
+	        T(reset_is_no_end),
+	        cmocka_unit_test(idle_connections_end),
+	        cmocka_unit_test(timeouts),
+	        cmocka_unit_test(refused),
+	        cmocka_unit_test(queue_is_bounded),
 	};
 
 	return cmocka_run_group_tests_name("fetch", tests, NULL, NULL);
