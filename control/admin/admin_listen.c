@@ -14,8 +14,8 @@ enum { BACKLOG = 128, SOCKET_MODE = 0660, DIR_MODE = 0755 };
 
 /* How long a socket may outlive the process that had it: the kernel takes an io_uring with its
  * files down behind the end of a process, so that one that was killed and started again still finds
- * its own. */
-enum { LINGER_MS = 2000, LINGER_STEP_MS = 50 };
+ * its own. The waits double, since each look is a connection to whoever listens. */
+enum { LINGER_MS = 1000, LINGER_FIRST_MS = 15 };
 
 /* Every directory above the file, as mkdir -p does. path is changed and restored. */
 static int dirs_make(char *path)
@@ -59,11 +59,10 @@ static enum status stale_try(const struct sockaddr_un *addr)
 
 static enum status stale_remove(const struct sockaddr_un *addr)
 {
-	const struct timespec step = {.tv_nsec = (long)(LINGER_STEP_MS * NS_PER_MS)};
 	enum status st = stale_try(addr);
 
-	for (int ms = 0; st == ST_AGAIN && ms < LINGER_MS; ms += LINGER_STEP_MS) {
-		nanosleep(&step, NULL);
+	for (long ms = LINGER_FIRST_MS; st == ST_AGAIN && ms < LINGER_MS; ms *= 2) {
+		nanosleep(&(struct timespec){.tv_nsec = ms * (long)NS_PER_MS}, NULL);
 		st = stale_try(addr);
 	}
 	if (st != ST_AGAIN)

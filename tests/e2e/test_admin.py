@@ -1,5 +1,6 @@
 """The operator's side of a live system: commands, metrics, reload, drain, and starts that must fail."""
 
+import contextlib
 import json
 import os
 import re
@@ -192,8 +193,11 @@ class Admin(unittest.TestCase):
                 s.sendall(data)
                 s.shutdown(socket.SHUT_WR)
                 out = b""
-                while b := s.recv(65536):
-                    out += b
+                try:
+                    while b := s.recv(65536):
+                        out += b
+                except ConnectionResetError:
+                    pass  # closed before all was read, and behind its answer
                 return out
         self.assertTrue(json.loads(ask(b'{"cmd": "version"}\n'))["ok"])
         two = ask(b'{"cmd": "version"}\n{"cmd": "drops"}\n').splitlines()
@@ -209,7 +213,8 @@ class Admin(unittest.TestCase):
                 told = json.loads(ask(bad).splitlines()[0])
                 self.assertFalse(told["ok"], told)
                 self.assertTrue(told["error"])
-        self.assertLess(len(ask(b"x" * 100000).splitlines()), 2)
+        told = ask(b"x" * 30000 + b"y" * 30000).splitlines()
+        self.assertEqual([json.loads(x)["ok"] for x in told], [False])
         self.assertEqual(self.lab.ctl("status").returncode, 0)
 
     def test_socket_is_for_owner_and_group(self):
@@ -446,9 +451,29 @@ class Admin(unittest.TestCase):
     def test_start_on_a_missing_interface(self):
         self.fails(DATAPLANE, self.config(a=("front0", "nosuch0")), "nosuch0")
 
+    @contextlib.contextmanager
+    def spare(self):
+        """An interface that no dataplane has."""
+        self.lab.sh("ip", "-n", self.lab.srv, "link", "add", "spare0", "type", "veth", "peer",
+                    "name", "spare1")
+        try:
+            self.lab.sh("ip", "-n", self.lab.srv, "link", "set", "spare0", "up")
+            yield
+        finally:
+            self.lab.sh("ip", "-n", self.lab.srv, "link", "del", "spare0")
+
     def test_start_with_a_cpu_that_is_not_there(self):
-        self.fails(DATAPLANE, self.config(a=("interface: front0",
-                                             "interface: front0\n      cores: [1000]")), "1000")
+        with self.spare():
+            self.fails(DATAPLANE, self.config(a=("interface: front0",
+                                                 "interface: spare0\n      cores: [1000]")), "1000")
+
+    def test_start_without_huge_pages(self):
+        with open("/proc/sys/vm/nr_hugepages", encoding="ascii") as f:
+            if int(f.read()) > 0:
+                self.skipTest("there are huge pages")
+        with self.spare():
+            self.fails(DATAPLANE, self.config(a=('huge_pages: "off"', 'huge_pages: "on"'),
+                                              b=("front0", "spare0")), r"(?i)huge.?page")
 
     def test_second_dataplane(self):
         """On the same interface, and with the same run_dir: refused, and the first goes on."""
@@ -456,14 +481,9 @@ class Admin(unittest.TestCase):
         with open(self.lab.config_path, encoding="ascii") as f:
             self.fails(DATAPLANE, f.read(), r"front0|run_dir|dataplane\.sock")
         other = self.config().replace(self.lab.run_dir + "/other", self.lab.run_dir)
-        self.lab.sh("ip", "-n", self.lab.srv, "link", "add", "spare0", "type", "veth", "peer",
-                    "name", "spare1")
-        try:
-            self.lab.sh("ip", "-n", self.lab.srv, "link", "set", "spare0", "up")
+        with self.spare():
             self.fails(DATAPLANE, other.replace("front0", "spare0").replace(DOOR, "10.99.0.1"),
                        r"run_dir|dataplane\.sock")
-        finally:
-            self.lab.sh("ip", "-n", self.lab.srv, "link", "del", "spare0")
 
     def test_second_control(self):
         with open(self.lab.config_path, encoding="ascii") as f:
