@@ -89,8 +89,11 @@ uint32_t link_threshold(const struct chan_server *s, uint32_t want)
 {
 	uint32_t usable = link_usable(s);
 	uint32_t left = usable > s->receiving ? usable - s->receiving : 0;
+	/* The whole window while half of the slab is free, then in proportion to what is left: early
+	 * slow clients keep what they hold, so they must not be let to take nearly all. */
+	uint64_t share = 2ull * want * left / s->down.slab.count;
 
-	return max_u32(1, min_u32(want, left));
+	return max_u32(1, (uint32_t)min_u64(want, share));
 }
 
 uint32_t link_recv_block(struct chan_server *s, uint32_t buf_id)

@@ -25,6 +25,7 @@ static struct chan_msg body_of(const char *text, uint8_t flags)
 	                         .block = down_block(text, strlen(text))};
 }
 
+/* Long: one story, told in its order. */
 static void test_client_gone(void **state)
 {
 	enum { HEAD_PART, WAITS, UPLOADS, UPLOADED, BEGUN, HALF, UNREAD, FILLS, STAGES };
@@ -132,6 +133,7 @@ static void test_no_control(void **state)
 	down();
 }
 
+/* Long: one story, told in its order. */
 static void test_replay(void **state)
 {
 	static const struct {
@@ -235,7 +237,7 @@ static void test_detach_in_answer(void **state)
 	down();
 }
 
-/* Two lives of control: blocks that a slow client still pins are told to the second one. */
+/* Two lives of control: blocks that a slow client still pins are told to the second one. Long: one story, told in its order. */
 static void test_held_blocks(void **state)
 {
 	struct chan_msg m;
