@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The hot tier (L1): objects of one core in memory that is taken at start. The core alone calls these
- * functions. Entries lie in log segments; a 64-byte bucket holds tags and offsets; eviction is
- * log-structured S3-FIFO (Yang et al., SOSP 2023), whole segments at a time. See docs/decisions.
+ * The hot tier (L1): objects of one core in memory that is taken at start. The core alone calls
+ * these functions. Entries lie in log segments; a 64-byte bucket holds tags and offsets; eviction
+ * is log-structured S3-FIFO (Yang et al., SOSP 2023), whole segments at a time. See docs/decisions.
  *
- * An object returned by hot_get stays where it is until the next hot_fill_begin, or as long as it is
- * pinned: a pinned segment is not reused. */
+ * An object returned by hot_get stays where it is until the next hot_fill_begin, or as long as it
+ * is pinned: a pinned segment is not reused. */
 #ifndef CACHE_HOT_TABLE_H
 #define CACHE_HOT_TABLE_H
 
@@ -16,8 +16,8 @@
 #include "lib/status.h"
 
 struct hot_config {
-	size_t memory_bytes;      /* objects and index together, at least 1 MiB */
-	uint32_t max_object_bytes;/* head and body of one object; larger ones are refused */
+	size_t memory_bytes;       /* objects and index together, at least 1 MiB */
+	uint32_t max_object_bytes; /* head and body of one object; larger ones are refused */
 	bool huge_pages;
 };
 
@@ -38,17 +38,18 @@ uint64_t hot_pin(struct hot_table *t, const struct object *o);
 void hot_unpin(struct hot_table *t, uint64_t cookie);
 
 /* A fill: head first (it holds key and field lines), then the body in pieces, then commit, which
- * replaces an older object of the key. capacity: the body's length when known, else the most that may
- * come. ST_TOOBIG, ST_FULL (no segment is free). Several fills may be open at a time. */
+ * replaces an older object of the key. capacity: the body's length when known, else the most that
+ * may come. ST_TOOBIG, ST_FULL (no segment is free). Several fills may be open at a time. */
 struct hot_fill {
-	struct object *obj;  /* NULL when no fill is open */
+	struct object *obj; /* NULL when no fill is open */
 	uint64_t pin;
-	uint64_t written;    /* body bytes so far */
+	uint64_t written; /* body bytes so far */
 	uint64_t capacity;
-	uint64_t purge_seq;  /* purges seen when the request left; a later matching purge refuses it */
+	uint64_t purge_seq; /* purges seen when the request left; a later matching purge refuses it
+	                     */
 };
 enum status hot_fill_begin(struct hot_table *t, struct hot_fill *f, const struct object *head,
-			   uint64_t capacity);
+                           uint64_t capacity);
 enum status hot_fill_append(struct hot_table *t, struct hot_fill *f, struct span bytes);
 /* Publishes the object. The body must be complete: body_len is set to what was written. Returns the
  * object in its place, or NULL when a purge since f->purge_seq took the key. */
@@ -62,7 +63,8 @@ uint32_t hot_purge_key(struct hot_table *t, struct span key_text, struct hash128
 /* Removes every key that matches the pattern; refuses older fills that match. */
 uint32_t hot_purge_pattern(struct hot_table *t, struct span pattern);
 
-/* Walks live entries from *cursor (0 at first); NULL at the end. The table may change in between. */
+/* Walks live entries from *cursor (0 at first); NULL at the end. The table may change in between.
+ */
 const struct object *hot_next(struct hot_table *t, uint64_t *cursor);
 uint32_t hot_count(const struct hot_table *t);
 

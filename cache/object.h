@@ -13,28 +13,29 @@
 #include "lib/span.h"
 
 enum object_flag {
-	OBJECT_STORABLE = 1 << 0,        /* a shared cache may keep it */
-	OBJECT_REVALIDATE = 1 << 1,      /* no-cache, or must-revalidate when stale */
-	OBJECT_CHUNKED = 1 << 2,         /* body_len is not known yet (UINT64_MAX) */
-	OBJECT_NO_BODY = 1 << 3,         /* answer to HEAD, or 204, 304 */
+	OBJECT_STORABLE = 1 << 0,   /* a shared cache may keep it */
+	OBJECT_REVALIDATE = 1 << 1, /* no-cache, or must-revalidate when stale */
+	OBJECT_CHUNKED = 1 << 2,    /* body_len is not known yet (UINT64_MAX) */
+	OBJECT_NO_BODY = 1 << 3,    /* answer to HEAD, or 204, 304 */
 };
 
 struct object {
-	struct hash128 hash;      /* of the key text */
-	uint64_t response_ms;     /* when the response was received: Date for the age (RFC 9111 4.2.3) */
-	uint64_t expires_ms;      /* when it stops being fresh */
-	uint64_t body_len;        /* bytes, UINT64_MAX when not known */
-	uint64_t tag_bits;        /* reserved for group generations: 0 */
-	uint32_t initial_age_s;   /* corrected_initial_age (RFC 9111 4.2.3) */
+	struct hash128 hash; /* of the key text */
+	uint64_t
+	        response_ms; /* when the response was received: Date for the age (RFC 9111 4.2.3) */
+	uint64_t expires_ms; /* when it stops being fresh */
+	uint64_t body_len;   /* bytes, UINT64_MAX when not known */
+	uint64_t tag_bits;   /* reserved for group generations: 0 */
+	uint32_t initial_age_s; /* corrected_initial_age (RFC 9111 4.2.3) */
 	uint32_t key_len;
 	uint32_t fields_len;
-	uint32_t etag_off;        /* of the ETag's value within the field lines; len 0: none */
+	uint32_t etag_off; /* of the ETag's value within the field lines; len 0: none */
 	uint32_t last_modified_off;
 	uint16_t etag_len;
 	uint16_t last_modified_len;
 	uint16_t status;
-	uint16_t flags;           /* enum object_flag */
-	uint32_t pad;             /* 0 in messages; the tier that holds it may use it */
+	uint16_t flags; /* enum object_flag */
+	uint32_t pad;   /* 0 in messages; the tier that holds it may use it */
 };
 static_assert(sizeof(struct object) == 80, "shared ABI");
 
@@ -72,7 +73,8 @@ static inline struct span object_last_modified(const struct object *o)
 /* Seconds since the origin made it (current_age, RFC 9111 4.2.3). */
 static inline uint64_t object_age_s(const struct object *o, uint64_t wall_ms)
 {
-	return o->initial_age_s + (wall_ms > o->response_ms ? (wall_ms - o->response_ms) / 1000 : 0);
+	return o->initial_age_s +
+	       (wall_ms > o->response_ms ? (wall_ms - o->response_ms) / 1000 : 0);
 }
 
 static inline bool object_is_fresh(const struct object *o, uint64_t wall_ms)

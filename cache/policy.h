@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * RFC 9111 as pure functions: may this request be answered from a cache, may this response be stored,
- * how long is it fresh. No clock, no table, no I/O. */
+ * RFC 9111 as pure functions: may this request be answered from a cache, may this response be
+ * stored, how long is it fresh. No clock, no table, no I/O. */
 #ifndef CACHE_POLICY_H
 #define CACHE_POLICY_H
 
@@ -12,13 +12,13 @@
 struct cache_control {
 	uint32_t max_age_s;
 	uint32_t s_maxage_s;
-	uint32_t max_stale_s;  /* max-stale without a value: UINT32_MAX - 1 */
+	uint32_t max_stale_s; /* max-stale without a value: UINT32_MAX - 1 */
 	uint32_t min_fresh_s;
 	uint32_t stale_while_revalidate_s;
 	uint32_t stale_if_error_s;
 	bool no_store;
-	bool no_cache;          /* without field names */
-	bool no_cache_fields;   /* with field names: treated as no_cache (allowed by 5.2.2.4) */
+	bool no_cache;        /* without field names */
+	bool no_cache_fields; /* with field names: treated as no_cache (allowed by 5.2.2.4) */
 	bool private_;
 	bool public_;
 	bool must_revalidate;
@@ -47,29 +47,29 @@ struct cache_rule {
 
 /* What the request lets a shared cache do. */
 struct cache_request {
-	bool lookup;         /* a stored response may be used */
-	bool store;          /* the response may be stored */
-	bool only_if_cached; /* 504 instead of going to the origin (RFC 9111 5.2.1.7) */
-	bool authorized;     /* carries Authorization (RFC 9111 3.5) */
-	uint32_t max_age_s;  /* the stored response must not be older; UINT32_MAX: no demand */
-	uint32_t min_fresh_s;/* it must stay fresh that long; 0: no demand */
-	uint32_t max_stale_s;/* and may be stale by that much; 0: not at all */
+	bool lookup;          /* a stored response may be used */
+	bool store;           /* the response may be stored */
+	bool only_if_cached;  /* 504 instead of going to the origin (RFC 9111 5.2.1.7) */
+	bool authorized;      /* carries Authorization (RFC 9111 3.5) */
+	uint32_t max_age_s;   /* the stored response must not be older; UINT32_MAX: no demand */
+	uint32_t min_fresh_s; /* it must stay fresh that long; 0: no demand */
+	uint32_t max_stale_s; /* and may be stale by that much; 0: not at all */
 };
 
 void cache_request_policy(enum http_method method, const struct http_fields *fs,
-			  const struct cache_rule *rule, struct cache_request *out);
+                          const struct cache_rule *rule, struct cache_request *out);
 /* May this object answer that request without asking the origin? */
 bool cache_may_serve(const struct object *o, const struct cache_request *req, uint64_t wall_ms);
 
 struct cache_response {
-	bool storable;           /* a shared cache may keep it, and it has a lifetime above 0 */
+	bool storable; /* a shared cache may keep it, and it has a lifetime above 0 */
 	bool revalidate;
-	uint64_t lifetime_ms;    /* freshness lifetime (RFC 9111 4.2.1) */
-	uint32_t initial_age_s;  /* corrected_initial_age (RFC 9111 4.2.3) */
+	uint64_t lifetime_ms;   /* freshness lifetime (RFC 9111 4.2.1) */
+	uint32_t initial_age_s; /* corrected_initial_age (RFC 9111 4.2.3) */
 };
 
-/* request_wall_ms, response_wall_ms: when the request was sent and the response came. A response with
- * Vary other than what the key holds is not storable here. */
+/* request_wall_ms, response_wall_ms: when the request was sent and the response came. A response
+ * with Vary other than what the key holds is not storable here. */
 struct cache_response_in {
 	enum http_method method;
 	unsigned status;

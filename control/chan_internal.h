@@ -98,8 +98,8 @@ struct chan_server {
 	control_done_fn snap_done;
 	void *snap_arg;
 	struct loop_timer snap_timer;
-	uint32_t pushed_epoch;    /* attachment that got ctl's configuration unasked */
-	uint64_t pushed_ns;       /* and when */
+	uint32_t pushed_epoch; /* attachment that got ctl's configuration unasked */
+	uint64_t pushed_ns;    /* and when */
 	struct chan_server_counts counts;
 };
 

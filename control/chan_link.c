@@ -89,8 +89,8 @@ uint32_t link_threshold(const struct chan_server *s, uint32_t want)
 {
 	uint32_t usable = link_usable(s);
 	uint32_t left = usable > s->receiving ? usable - s->receiving : 0;
-	/* The whole window while half of the slab is free, then in proportion to what is left: early
-	 * slow clients keep what they hold, so they must not be let to take nearly all. */
+	/* The whole window while half of the slab is free, then in proportion to what is left:
+	 * early slow clients keep what they hold, so they must not be let to take nearly all. */
 	uint64_t share = 2ull * want * left / s->down.slab.count;
 
 	return max_u32(1, (uint32_t)min_u64(want, share));
@@ -158,14 +158,15 @@ void link_invalidate(struct chan_server *s, uint32_t block, uint32_t off, uint32
 {
 	for (uint32_t c = 0; c < s->cores; c++) {
 		struct chan_msg m = {
-			.type = CHAN_PURGE,
-			.ticket = {.epoch = s->epoch, .core = (uint16_t)c},
-			.block = block,
-			.off = off,
-			.len = len,
+		        .type = CHAN_PURGE,
+		        .ticket = {.epoch = s->epoch, .core = (uint16_t)c},
+		        .block = block,
+		        .off = off,
+		        .len = len,
 		};
 
-		/* Straight into the ring when nothing waits before it: hundreds may come in a round. */
+		/* Straight into the ring when nothing waits before it: hundreds may come in a
+		 * round. */
 		if (s->links[c].queue_count == 0 && link_send(s, c, &m))
 			down_lend(&s->down, c, block);
 		else if (!link_queue(s, c, &m))

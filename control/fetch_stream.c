@@ -136,15 +136,15 @@ static void head_share(struct fetch *f, const struct response_out *out)
 	fetch_split(f);
 }
 
-/* RFC 9111 4.4: an unsafe request that was no error makes what is stored of its target void. The key
- * lies behind the object in the head's block. */
+/* RFC 9111 4.4: an unsafe request that was no error makes what is stored of its target void. The
+ * key lies behind the object in the head's block. */
 static void head_invalidate(struct fetch *f, unsigned status)
 {
 	if (http_method_safe(f->req->method) || f->req->key.len == 0 || status >= 400)
 		return;
 	fetcher_purged(f->f, f->req->key, false);
 	link_invalidate(chan_of(f), f->head_block, (uint32_t)sizeof(struct object),
-			(uint32_t)f->req->key.len);
+	                (uint32_t)f->req->key.len);
 }
 
 static void head_refuse(struct fetch *f, uint16_t code)

@@ -5,8 +5,8 @@
  * change over one by one, and requests are on their way), and during a reload the next one.
  *
  * An id that is none of these comes from a dataplane that was started with another file. What its
- * indices mean cannot be known: in the present tables they may name another origin, whose answer would
- * be stored under the wrong host. So the answer is 503, and the dataplane is sent the present
+ * indices mean cannot be known: in the present tables they may name another origin, whose answer
+ * would be stored under the wrong host. So the answer is 503, and the dataplane is sent the present
  * configuration. */
 #include "control/fetch_internal.h"
 

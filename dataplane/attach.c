@@ -17,10 +17,10 @@ struct attach {
 	struct attach_config cfg;
 	char path[108];
 	int listen_fd;
-	int peer_fd;             /* -1: no control plane */
-	uint32_t epoch;          /* of the last attachment */
-	struct snapshot *used;   /* every core uses it */
-	struct snapshot *next;   /* some cores may use it already; NULL: none pending */
+	int peer_fd;           /* -1: no control plane */
+	uint32_t epoch;        /* of the last attachment */
+	struct snapshot *used; /* every core uses it */
+	struct snapshot *next; /* some cores may use it already; NULL: none pending */
 };
 
 enum status attach_create(struct attach **out, const struct attach_config *cfg)
@@ -94,10 +94,10 @@ static void hello_send(struct attach *a)
 	int fds[ATTACH_MAX_FDS];
 	unsigned n = 0;
 	struct attach_msg m = {
-		.type = ATTACH_HELLO,
-		.version = CHAN_VERSION,
-		.n = a->cfg.chan->hdr->generation,
-		.epoch = a->epoch,
+	        .type = ATTACH_HELLO,
+	        .version = CHAN_VERSION,
+	        .n = a->cfg.chan->hdr->generation,
+	        .epoch = a->epoch,
 	};
 
 	fds[n++] = a->cfg.chan->shm.fd;
@@ -193,7 +193,7 @@ static void snapshot_settle(struct attach *a)
 	a->used = a->next;
 	a->next = NULL;
 	log_info("attach", "every core uses configuration %016llx",
-		 (unsigned long long)a->used->id);
+	         (unsigned long long)a->used->id);
 	answer(a, ATTACH_SNAPSHOT_OK, a->used->id, "");
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The dataplane's side of the attach socket, on the main thread: hands the channel to a control plane,
- * tells the cores when one comes and goes, takes new snapshots and waits until every core uses them.
- * The cores never see this module; they see struct core_control. */
+ * The dataplane's side of the attach socket, on the main thread: hands the channel to a control
+ * plane, tells the cores when one comes and goes, takes new snapshots and waits until every core
+ * uses them. The cores never see this module; they see struct core_control. */
 #ifndef DATAPLANE_ATTACH_H
 #define DATAPLANE_ATTACH_H
 
@@ -11,13 +11,13 @@
 struct attach;
 
 struct attach_config {
-	const char *run_dir;          /* the socket is run_dir/dataplane.sock */
+	const char *run_dir; /* the socket is run_dir/dataplane.sock */
 	struct chan *chan;
-	struct core_control *cores;   /* one a core */
+	struct core_control *cores; /* one a core */
 	uint32_t core_count;
-	int control_fd;               /* control's doorbell */
-	const int *core_fds;          /* each core's doorbell */
-	struct snapshot *snapshot;    /* in use; owned by this module from now on (malloc'd) */
+	int control_fd;            /* control's doorbell */
+	const int *core_fds;       /* each core's doorbell */
+	struct snapshot *snapshot; /* in use; owned by this module from now on (malloc'd) */
 };
 
 enum status attach_create(struct attach **out, const struct attach_config *cfg);

@@ -7,11 +7,11 @@
 #include "lib/log.h"
 
 /* An idle core spins this long before it first sleeps, so that a busy one never does. */
-#define IDLE_SPIN_NS  (50 * NS_PER_US)
+#define IDLE_SPIN_NS (50 * NS_PER_US)
 /* Without any work for this long, sleeps become ten times longer. */
-#define IDLE_DEEP_NS  (1 * NS_PER_S)
-#define COMPLETIONS   256u
-#define HOUSEKEEP_NS  (1 * NS_PER_MS)
+#define IDLE_DEEP_NS (1 * NS_PER_S)
+#define COMPLETIONS  256u
+#define HOUSEKEEP_NS (1 * NS_PER_MS)
 
 /* The core's arrays lie behind each other in one mapping. */
 struct carve {
@@ -62,8 +62,8 @@ static void tcp_settings(const struct config *cfg, struct tcp_config *out)
 	out->rx_buf_bytes = lim->rx_buffer_bytes;
 	/* A chunk holds several small answers; an answer in flight needs a few descriptors. */
 	out->tx_chunks = lim->connections / 2 + 4096;
-	out->tx_refs = (uint32_t)min_u64(
-		lim->connections + 8ull * cfg->memory.down_blocks + 4096, 1u << 24);
+	out->tx_refs = (uint32_t)min_u64(lim->connections + 8ull * cfg->memory.down_blocks + 4096,
+	                                 1u << 24);
 	out->initial_window = t->initial_window;
 	out->min_rto_ms = t->min_rto_ms;
 	out->max_rto_ms = t->max_rto_ms;
@@ -91,10 +91,10 @@ static enum status core_layers(struct core *core, const struct core_config *cfg)
 		return st;
 	tcp_settings(cfg->config, &tcfg);
 	env = (struct tcp_env){
-		.net = core->net,
-		.ctr = core->ctr,
-		.release = req_release,
-		.arg = core,
+	        .net = core->net,
+	        .ctr = core->ctr,
+	        .release = req_release,
+	        .arg = core,
 	};
 	st = tcp_create(&core->tcp, &tcfg, &env, cfg->now_ns);
 	if (st != ST_OK)
@@ -106,15 +106,15 @@ static enum status core_layers(struct core *core, const struct core_config *cfg)
 			return st;
 	}
 	struct hot_config hot = {
-		.memory_bytes = cfg->config->memory.hot_table_bytes,
-		.max_object_bytes = cfg->config->limits.object_bytes,
-		.huge_pages = cfg->config->memory.huge_pages != HUGE_OFF,
+	        .memory_bytes = cfg->config->memory.hot_table_bytes,
+	        .max_object_bytes = cfg->config->limits.object_bytes,
+	        .huge_pages = cfg->config->memory.huge_pages != HUGE_OFF,
 	};
 	return hot_create(&core->hot, &hot, core->ctr);
 }
 
 enum status core_create(struct core **out, const struct core_config *cfg,
-			struct core_control *shared)
+                        struct core_control *shared)
 {
 	struct core *core = calloc(1, sizeof(*core));
 	struct carve c = {0};
@@ -268,7 +268,7 @@ uint32_t core_round(struct core *core, uint64_t now_ns, uint64_t wall_ns)
 	core_tx(core);
 	if (now_ns >= core->next_housekeep_ns) {
 		core->next_housekeep_ns = now_ns + HOUSEKEEP_NS;
-		core_housekeep(core);     /* snapshot, attach, drain, announcements, gauges */
+		core_housekeep(core); /* snapshot, attach, drain, announcements, gauges */
 	}
 	return core->did;
 }

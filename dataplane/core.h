@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Everything that one poll core owns. First argument everywhere above TCP; no thread-local, no array
- * indexed by core at file scope. */
+ * Everything that one poll core owns. First argument everywhere above TCP; no thread-local, no
+ * array indexed by core at file scope. */
 #ifndef DATAPLANE_CORE_H
 #define DATAPLANE_CORE_H
 
@@ -27,21 +27,21 @@ struct core_listener {
 
 /* What core_create needs. The memory behind the pointers outlives the core. */
 struct core_config {
-	uint32_t index;             /* 0 to cores - 1: the channel's region and the NIC's queue */
+	uint32_t index; /* 0 to cores - 1: the channel's region and the NIC's queue */
 	uint32_t cpu;
 	struct nic *nic;
 	const struct config *config;
 	const struct core_listener *listeners;
 	uint32_t listener_count;
 	struct core_stats *stats;
-	struct chan_port port;      /* the core's end */
+	struct chan_port port; /* the core's end */
 	unsigned char *up_base;
 	uint32_t up_block_bytes;
 	uint32_t up_blocks;
 	uint32_t down_block_bytes;
 	uint32_t down_blocks;
 	const struct snapshot *snapshot;
-	uint64_t hash_seed;         /* of cache keys, the same for all cores */
+	uint64_t hash_seed; /* of cache keys, the same for all cores */
 	uint64_t now_ns;
 	uint64_t wall_ns;
 };
@@ -59,10 +59,10 @@ struct core_control {
 
 /* One outstanding miss; its index is the slot in tickets. */
 struct miss {
-	struct req *req;     /* NULL: the slot is free */
+	struct req *req; /* NULL: the slot is free */
 	uint64_t seq;
-	uint32_t up_held;    /* up blocks with body bytes that control has not given back */
-	uint32_t head_len;   /* bytes in the head block, for a replay */
+	uint32_t up_held;  /* up blocks with body bytes that control has not given back */
+	uint32_t head_len; /* bytes in the head block, for a replay */
 	uint32_t next_free;
 };
 
@@ -70,7 +70,8 @@ struct miss {
 enum up_state {
 	UP_FREE,
 	UP_SENT,      /* control reads it; free when it comes back */
-	UP_HEAD_SENT, /* a request's head: control reads it, and the request keeps it for a replay */
+	UP_HEAD_SENT, /* a request's head: control reads it, and the request keeps it for a replay
+	               */
 	UP_HEAD_KEPT  /* a request's head: only the request keeps it */
 };
 
@@ -85,26 +86,27 @@ struct up_block {
 /* The channel as one core uses it. */
 struct core_chan {
 	struct chan_port port;
-	uint32_t epoch;         /* attach epoch in use, 0: control is away */
-	bool syncing;           /* SYNC and HELD are not all sent yet */
+	uint32_t epoch; /* attach epoch in use, 0: control is away */
+	bool syncing;   /* SYNC and HELD are not all sent yet */
 	bool sync_sent;
-	uint32_t sync_block;    /* next block of the down slab to report */
-	uint32_t sync_refs;     /* references of it that are reported already */
+	uint32_t sync_block; /* next block of the down slab to report */
+	uint32_t sync_refs;  /* references of it that are reported already */
 	uint64_t away_since_ns;
 	struct chan_slab up;
 	struct up_block *up_blocks;
 	struct miss *misses;
 	uint32_t miss_count;
-	uint32_t miss_free;     /* first free slot, or miss_count */
+	uint32_t miss_free; /* first free slot, or miss_count */
 	uint32_t miss_live;
 	uint64_t miss_seq;
-	uint16_t storing[CORE_STORING]; /* misses that may be stored, by key hash: see invalidate() */
-	uint32_t *down_refs;    /* for each down block: how often TCP still sends from it */
+	uint16_t storing[CORE_STORING]; /* misses that may be stored, by key hash: see invalidate()
+	                                 */
+	uint32_t *down_refs;            /* for each down block: how often TCP still sends from it */
 	uint32_t down_blocks;
-	uint32_t *release_due;  /* for each down block: releases to be sent */
-	uint32_t *release;      /* blocks with some due, also those that found the ring full */
+	uint32_t *release_due; /* for each down block: releases to be sent */
+	uint32_t *release;     /* blocks with some due, also those that found the ring full */
 	uint32_t release_count;
-	struct req *park_head;  /* requests that wait for room or for control, oldest first */
+	struct req *park_head; /* requests that wait for room or for control, oldest first */
 	struct req *park_tail;
 };
 
@@ -132,8 +134,8 @@ struct core {
 
 	/* Scratch of the request that runs now */
 	struct http_request *http;
-	char *out;     /* CORE_OUT_BYTES, for heads that do not fit a chunk */
-	char *key_buf; /* CACHE_KEY_MAX */
+	char *out;                /* CORE_OUT_BYTES, for heads that do not fit a chunk */
+	char *key_buf;            /* CACHE_KEY_MAX */
 	unsigned char *head_copy; /* CORE_OUT_BYTES / 2: a head of control, before it is checked */
 
 	/* Housekeeping */
@@ -142,8 +144,8 @@ struct core {
 	uint32_t announces_left;
 	uint64_t drain_deadline_ns;
 	uint32_t drain_cursor;
-	uint32_t drain_seen;   /* connections in this walk that are not in TIME-WAIT */
-	bool drain_told;       /* a whole walk has closed the idle ones */
+	uint32_t drain_seen; /* connections in this walk that are not in TIME-WAIT */
+	bool drain_told;     /* a whole walk has closed the idle ones */
 	uint64_t started_ns;
 	uint32_t index;
 	uint32_t cpu;
@@ -154,9 +156,10 @@ struct core {
 
 /* Takes all the memory the core will ever use. Runs before the core's thread starts. */
 enum status core_create(struct core **out, const struct core_config *cfg,
-			struct core_control *shared);
+                        struct core_control *shared);
 void core_destroy(struct core *core);
-/* One round at the given time; the simulator calls it with its own clock. Returns how much it did. */
+/* One round at the given time; the simulator calls it with its own clock. Returns how much it did.
+ */
 uint32_t core_round(struct core *core, uint64_t now_ns, uint64_t wall_ns);
 /* Rounds until shared->stop, with real clocks. */
 void core_run(struct core *core);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * What a core does once a millisecond beside requests: takes a new snapshot, notices that control came
- * or went, drains, announces its addresses, publishes gauges. */
+ * What a core does once a millisecond beside requests: takes a new snapshot, notices that control
+ * came or went, drains, announces its addresses, publishes gauges. */
 #include "dataplane/path.h"
 
 #include "lib/log.h"
@@ -11,7 +11,7 @@
 static void snapshot_take(struct core *core)
 {
 	const struct snapshot *next =
-		__atomic_load_n(&core->shared->next_snapshot, __ATOMIC_ACQUIRE);
+	        __atomic_load_n(&core->shared->next_snapshot, __ATOMIC_ACQUIRE);
 
 	if (next == core->snap)
 		return;
@@ -37,11 +37,11 @@ static void attach_notice(struct core *core)
 static void listen_again(struct core *core)
 {
 	for (uint32_t i = 0; i < core->listener_count; i++) {
-		enum status st = tcp_listen(core->tcp, &core->listeners[i].addr,
-					    core->listeners[i].port);
+		enum status st =
+		        tcp_listen(core->tcp, &core->listeners[i].addr, core->listeners[i].port);
 		if (st != ST_OK && st != ST_EXISTS)
 			log_error("core", "cannot listen again on port %u: %s",
-				  core->listeners[i].port, status_text(st));
+			          core->listeners[i].port, status_text(st));
 	}
 }
 
@@ -63,8 +63,8 @@ void core_drain(struct core *core, uint32_t within_ms)
 	core->drain_told = false;
 }
 
-/* Closes a connection that has no request; the others close after their answer. Once is enough, since
- * no new ones come, and each close would give the connection its linger time again. */
+/* Closes a connection that has no request; the others close after their answer. Once is enough,
+ * since no new ones come, and each close would give the connection its linger time again. */
 static void drain_idle(struct core *core, struct conn *conn, enum tcp_state state)
 {
 	if (core->drain_told || req_of(conn) != NULL || tcp_rx(conn).len > 0)

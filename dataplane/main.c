@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * sluice-dataplane: reads the configuration, takes all memory, starts one thread a core, and then only
- * keeps house: the attach socket and signals. */
+ * sluice-dataplane: reads the configuration, takes all memory, starts one thread a core, and then
+ * only keeps house: the attach socket and signals. */
 #include <argp.h>
 #include <errno.h>
 #include <poll.h>
@@ -30,9 +30,9 @@ struct options {
 };
 
 static const struct argp_option argp_options[] = {
-	{"config", 'c', "FILE", 0, "Configuration file (default /etc/sluice/sluice.yaml)", 0},
-	{"check", 'k', NULL, 0, "Check the configuration, say what is wrong with it, and exit", 0},
-	{0},
+        {"config", 'c', "FILE", 0, "Configuration file (default /etc/sluice/sluice.yaml)", 0},
+        {"check", 'k', NULL, 0, "Check the configuration, say what is wrong with it, and exit", 0},
+        {0},
 };
 
 static error_t argp_option(int key, char *arg, struct argp_state *state)
@@ -55,13 +55,15 @@ static error_t argp_option(int key, char *arg, struct argp_state *state)
 }
 
 static const struct argp argp_spec = {
-	.options = argp_options,
-	.parser = argp_option,
-	.doc = "Sluice's dataplane: takes packets from the ports that the configuration names, answers "
-	       "HTTP requests from per-core tables, and passes misses to sluice-control.\v"
-	       "Signals: TERM and INT drain connections for at most timeouts.drain_ms, then stop; a "
-	       "second one stops at once.\n"
-	       "Example: sluice-dataplane --config docs/examples/minimal.yaml",
+        .options = argp_options,
+        .parser = argp_option,
+        .doc = "Sluice's dataplane: takes packets from the ports that the configuration names, "
+               "answers "
+               "HTTP requests from per-core tables, and passes misses to sluice-control.\v"
+               "Signals: TERM and INT drain connections for at most timeouts.drain_ms, then stop; "
+               "a "
+               "second one stops at once.\n"
+               "Example: sluice-dataplane --config docs/examples/minimal.yaml",
 };
 
 struct worker {
@@ -116,12 +118,12 @@ static enum status channel_make(struct dataplane *d)
 {
 	const struct config_memory *m = &d->cfg->memory;
 	struct chan_geometry geo = {
-		.cores = d->cores,
-		.ring_entries = m->channel_ring_entries,
-		.up_block_bytes = m->up_block_bytes,
-		.up_blocks = m->up_blocks,
-		.down_block_bytes = m->down_block_bytes,
-		.down_blocks = m->down_blocks,
+	        .cores = d->cores,
+	        .ring_entries = m->channel_ring_entries,
+	        .up_block_bytes = m->up_block_bytes,
+	        .up_blocks = m->up_blocks,
+	        .down_block_bytes = m->down_block_bytes,
+	        .down_blocks = m->down_blocks,
 	};
 	enum status st = chan_create(&d->chan, &geo, m->huge_pages == HUGE_ON);
 
@@ -137,22 +139,22 @@ static enum status core_make(struct dataplane *d, uint32_t i, const struct snaps
 {
 	const struct config_memory *m = &d->cfg->memory;
 	struct core_config cc = {
-		.index = i,
-		.cpu = dpdk_core_cpu(d->dpdk, i),
-		.nic = dpdk_nic(d->dpdk, i),
-		.config = d->cfg,
-		.listeners = d->listeners,
-		.listener_count = d->cfg->listeners_count,
-		.stats = chan_stats(&d->chan, i),
-		.up_base = chan_up_base(&d->chan, i),
-		.up_block_bytes = m->up_block_bytes,
-		.up_blocks = m->up_blocks,
-		.down_block_bytes = m->down_block_bytes,
-		.down_blocks = m->down_blocks,
-		.snapshot = snap,
-		.hash_seed = d->hash_seed,
-		.now_ns = clock_mono_ns(),
-		.wall_ns = clock_wall_ns(),
+	        .index = i,
+	        .cpu = dpdk_core_cpu(d->dpdk, i),
+	        .nic = dpdk_nic(d->dpdk, i),
+	        .config = d->cfg,
+	        .listeners = d->listeners,
+	        .listener_count = d->cfg->listeners_count,
+	        .stats = chan_stats(&d->chan, i),
+	        .up_base = chan_up_base(&d->chan, i),
+	        .up_block_bytes = m->up_block_bytes,
+	        .up_blocks = m->up_blocks,
+	        .down_block_bytes = m->down_block_bytes,
+	        .down_blocks = m->down_blocks,
+	        .snapshot = snap,
+	        .hash_seed = d->hash_seed,
+	        .now_ns = clock_mono_ns(),
+	        .wall_ns = clock_wall_ns(),
 	};
 
 	chan_port_core(&d->chan, i, &cc.port);
@@ -179,7 +181,7 @@ static enum status threads_start(struct dataplane *d)
 		pthread_attr_destroy(&attr);
 		if (err != 0) {
 			log_error("main", "core %u: cannot start a thread on CPU %u: %s", i,
-				  dpdk_core_cpu(d->dpdk, i), strerror(err));
+			          dpdk_core_cpu(d->dpdk, i), strerror(err));
 			return ST_IO;
 		}
 		w->started = true;
@@ -214,18 +216,18 @@ static enum status dataplane_start(struct dataplane *d, struct snapshot *snap)
 		return st;
 	}
 	struct attach_config ac = {
-		.run_dir = d->cfg->run_dir,
-		.chan = &d->chan,
-		.cores = d->controls,
-		.core_count = d->cores,
-		.control_fd = d->control_fd,
-		.core_fds = d->core_fds,
-		.snapshot = snap,
+	        .run_dir = d->cfg->run_dir,
+	        .chan = &d->chan,
+	        .cores = d->controls,
+	        .core_count = d->cores,
+	        .control_fd = d->control_fd,
+	        .core_fds = d->core_fds,
+	        .snapshot = snap,
 	};
 	st = attach_create(&d->attach, &ac);
 	if (st != ST_OK) {
 		log_error("main", "%s/dataplane.sock: %s%s", d->cfg->run_dir, status_text(st),
-			  st == ST_EXISTS ? "; another dataplane runs with this run_dir" : "");
+		          st == ST_EXISTS ? "; another dataplane runs with this run_dir" : "");
 		return st;
 	}
 	return threads_start(d);
@@ -242,10 +244,10 @@ static bool all_drained(struct dataplane *d)
 static void drain_begin(struct dataplane *d)
 {
 	log_info("main", "draining for at most %u ms; a second signal stops at once",
-		 d->cfg->timeouts.drain_ms);
+	         d->cfg->timeouts.drain_ms);
 	for (uint32_t i = 0; i < d->cores; i++)
 		__atomic_store_n(&d->controls[i].drain_ms, d->cfg->timeouts.drain_ms,
-				 __ATOMIC_RELEASE);
+		                 __ATOMIC_RELEASE);
 }
 
 /* Until a signal says stop and the drain is over. */
@@ -266,10 +268,10 @@ static void dataplane_run(struct dataplane *d, int sig_fd)
 			if (drain_until_ns != 0)
 				return;
 			drain_begin(d);
-			drain_until_ns = clock_mono_ns() + (d->cfg->timeouts.drain_ms + 200) * NS_PER_MS;
+			drain_until_ns =
+			        clock_mono_ns() + (d->cfg->timeouts.drain_ms + 200) * NS_PER_MS;
 		}
-		if (drain_until_ns != 0 &&
-		    (all_drained(d) || clock_mono_ns() >= drain_until_ns))
+		if (drain_until_ns != 0 && (all_drained(d) || clock_mono_ns() >= drain_until_ns))
 			return;
 	}
 }

@@ -15,38 +15,38 @@
 #define NIC_BURST 32u
 
 enum pkt_flag {
-	PKT_RX_IP_CSUM_OK = 1 << 0,  /* the port verified the IPv4 header checksum */
-	PKT_RX_L4_CSUM_OK = 1 << 1,  /* the port verified the TCP checksum */
-	PKT_RX_CSUM_BAD = 1 << 2,    /* the port says that one of them is wrong */
-	PKT_TX_IP_CSUM = 1 << 3,     /* the port shall fill in the IPv4 header checksum */
-	PKT_TX_L4_CSUM = 1 << 4,     /* the port shall fill in the TCP checksum; the field holds the
-					pseudo-header's sum, not inverted (with PKT_TX_TSO
-					without the length) */
-	PKT_TX_TSO = 1 << 5,         /* the port shall cut the payload into segments of tso_mss bytes */
+	PKT_RX_IP_CSUM_OK = 1 << 0, /* the port verified the IPv4 header checksum */
+	PKT_RX_L4_CSUM_OK = 1 << 1, /* the port verified the TCP checksum */
+	PKT_RX_CSUM_BAD = 1 << 2,   /* the port says that one of them is wrong */
+	PKT_TX_IP_CSUM = 1 << 3,    /* the port shall fill in the IPv4 header checksum */
+	PKT_TX_L4_CSUM = 1 << 4,    /* the port shall fill in the TCP checksum; the field holds the
+	                               pseudo-header's sum, not inverted (with PKT_TX_TSO
+	                               without the length) */
+	PKT_TX_TSO = 1 << 5, /* the port shall cut the payload into segments of tso_mss bytes */
 };
 
 struct pkt {
-	uint8_t *data;       /* first byte of the Ethernet header */
-	void *handle;        /* the implementation's own (a buffer of DPDK, a simulated packet) */
-	uint32_t len;        /* bytes from data */
-	uint32_t cap;        /* bytes that fit from data */
-	uint32_t rss;        /* hash by the port, 0 when it has none */
-	uint16_t l3_off;     /* set by net_input or the sender */
+	uint8_t *data;   /* first byte of the Ethernet header */
+	void *handle;    /* the implementation's own (a buffer of DPDK, a simulated packet) */
+	uint32_t len;    /* bytes from data */
+	uint32_t cap;    /* bytes that fit from data */
+	uint32_t rss;    /* hash by the port, 0 when it has none */
+	uint16_t l3_off; /* set by net_input or the sender */
 	uint16_t l4_off;
 	uint16_t payload_off;
 	uint16_t payload_len;
 	uint16_t tso_mss;
-	uint8_t flags;       /* enum pkt_flag */
-	uint8_t ip_version;  /* 4 or 6, set by net_input */
+	uint8_t flags;      /* enum pkt_flag */
+	uint8_t ip_version; /* 4 or 6, set by net_input */
 };
 
 struct nic_caps {
 	uint8_t mac[6];
-	uint16_t mtu;         /* IP bytes a frame */
+	uint16_t mtu; /* IP bytes a frame */
 	bool tx_ip_csum;
 	bool tx_l4_csum;
 	bool tx_tso;
-	bool rx_csum;         /* receive flags above are set by the port */
+	bool rx_csum; /* receive flags above are set by the port */
 	/* Frames of a local veth or tap peer may carry only the pseudo-header's sum (the kernel's
 	 * CHECKSUM_PARTIAL); such a checksum is accepted when this is true. */
 	bool rx_partial_csum;
@@ -55,9 +55,9 @@ struct nic_caps {
 struct nic;
 
 const struct nic_caps *nic_caps(const struct nic *nic);
-/* Up to n (at most NIC_BURST) packets; the caller then owns them. data, handle, len, cap, rss and the
- * receive flags are set, the offsets are not. A received packet may be written over and sent; data
- * may then lie further into the buffer than it did. */
+/* Up to n (at most NIC_BURST) packets; the caller then owns them. data, handle, len, cap, rss and
+ * the receive flags are set, the offsets are not. A received packet may be written over and sent;
+ * data may then lie further into the buffer than it did. */
 unsigned nic_rx_burst(struct nic *nic, struct pkt *pkts, unsigned n);
 /* Sends the first packets of the array and takes them over; returns how many. The rest stay the
  * caller's. */

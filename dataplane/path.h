@@ -21,7 +21,7 @@ void core_ready(struct core *core);       /* runs the requests of connections th
 void core_completions(struct core *core); /* control > miss_input */
 void core_timers(struct core *core);
 void core_tx(struct core *core);
-void core_housekeep(struct core *core);   /* housekeep.c: snapshot, attach, drain, gauges */
+void core_housekeep(struct core *core); /* housekeep.c: snapshot, attach, drain, gauges */
 void core_drain(struct core *core, uint32_t within_ms); /* 0 ends a drain */
 
 /* req/req.c: runs the stages until the request waits or the connection has no more */

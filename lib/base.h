@@ -19,7 +19,7 @@
 #define NOINLINE     __attribute__((noinline))
 #define PRINTF(f, a) __attribute__((format(printf, f, a)))
 
-#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 #define NS_PER_US 1000ull
 #define NS_PER_MS 1000000ull

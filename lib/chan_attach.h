@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * How control finds the dataplane: a SOCK_SEQPACKET unix socket on which the dataplane listens. On
- * accept it sends HELLO with the memfd and the eventfds; the open socket is the attachment, its end is
- * the other process's death. Snapshots travel on it as sealed memfds. Not for the hot path. */
+ * accept it sends HELLO with the memfd and the eventfds; the open socket is the attachment, its end
+ * is the other process's death. Snapshots travel on it as sealed memfds. Not for the hot path. */
 #ifndef LIB_CHAN_ATTACH_H
 #define LIB_CHAN_ATTACH_H
 
@@ -34,8 +34,9 @@ enum status attach_listen(const char *path, int *fd_out);
 enum status attach_connect(const char *path, int *fd_out);
 /* ST_CLOSED when the peer is gone, ST_AGAIN when it would block. fds are duplicated to the peer. */
 enum status attach_send(int fd, const struct attach_msg *m, const int *fds);
-/* Received descriptors are the caller's (close-on-exec). fds has room for ATTACH_MAX_FDS. A message of
- * another version, a wrong size or a wrong count of descriptors gives ST_VERSION or ST_CORRUPT. */
+/* Received descriptors are the caller's (close-on-exec). fds has room for ATTACH_MAX_FDS. A message
+ * of another version, a wrong size or a wrong count of descriptors gives ST_VERSION or ST_CORRUPT.
+ */
 enum status attach_recv(int fd, struct attach_msg *out, int *fds);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Counters of one poll core, in the channel's shared memory: the core alone writes, anybody reads. A
- * scrape costs the core nothing. The list is counters.def. */
+ * Counters of one poll core, in the channel's shared memory: the core alone writes, anybody reads.
+ * A scrape costs the core nothing. The list is counters.def. */
 #ifndef LIB_COUNTERS_H
 #define LIB_COUNTERS_H
 

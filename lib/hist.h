@@ -26,7 +26,8 @@ static inline uint32_t hist_index(uint64_t ns)
 		return HIST_BUCKETS - 1;
 	uint32_t top = 63u - (uint32_t)__builtin_clzll(ns);
 	uint32_t shift = top - HIST_SUB_BITS;
-	return ((shift + 1) << HIST_SUB_BITS) + (uint32_t)((ns >> shift) & ((1u << HIST_SUB_BITS) - 1));
+	return ((shift + 1) << HIST_SUB_BITS) +
+	       (uint32_t)((ns >> shift) & ((1u << HIST_SUB_BITS) - 1));
 }
 
 static inline void hist_store(uint64_t *cell, uint64_t value)

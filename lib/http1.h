@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The HTTP/1.1 syntax that both processes read (RFC 9110, RFC 9112): methods, known field names, the
- * field-section scanner with its SIMD paths, and the chunked coding. The dataplane's request parser
- * and control's response parser are made of these. Nothing here allocates, copies or keeps state of
- * its own; spans point into the caller's buffer. */
+ * The HTTP/1.1 syntax that both processes read (RFC 9110, RFC 9112): methods, known field names,
+ * the field-section scanner with its SIMD paths, and the chunked coding. The dataplane's request
+ * parser and control's response parser are made of these. Nothing here allocates, copies or keeps
+ * state of its own; spans point into the caller's buffer. */
 #ifndef LIB_HTTP1_H
 #define LIB_HTTP1_H
 
@@ -49,9 +49,9 @@ enum http_hdr {
 /* Canonical spelling; "" for HDR_OTHER. */
 const char *http_hdr_name(enum http_hdr id);
 enum http_hdr http_hdr_lookup(struct span name);
-/* Fields that a proxy never passes on as they are: those of one connection (RFC 9110 7.6.1, also the
- * older ones that it names) and those that frame a message. Fields that Connection lists come on top:
- * http_field_is_hop. */
+/* Fields that a proxy never passes on as they are: those of one connection (RFC 9110 7.6.1, also
+ * the older ones that it names) and those that frame a message. Fields that Connection lists come
+ * on top: http_field_is_hop. */
 bool http_hdr_is_hop(enum http_hdr id);
 
 #define HTTP_MAX_FIELDS 100u
@@ -69,14 +69,14 @@ struct http_fields {
 
 enum http_scan {
 	HTTP_SCAN_DONE,
-	HTTP_SCAN_PARTIAL,  /* needs more bytes */
-	HTTP_SCAN_BAD,      /* violates RFC 9112; answer 400, close */
-	HTTP_SCAN_TOO_MANY  /* more than HTTP_MAX_FIELDS fields */
+	HTTP_SCAN_PARTIAL, /* needs more bytes */
+	HTTP_SCAN_BAD,     /* violates RFC 9112; answer 400, close */
+	HTTP_SCAN_TOO_MANY /* more than HTTP_MAX_FIELDS fields */
 };
 
 /* Chooses the AVX2, SSE4.2 or scalar path by CPUID; called once at start. force may be "avx2",
- * "sse42" or "scalar" (tests, benchmarks), or NULL. Returns the name of the path in use, or NULL when
- * force names one that this CPU lacks. */
+ * "sse42" or "scalar" (tests, benchmarks), or NULL. Returns the name of the path in use, or NULL
+ * when force names one that this CPU lacks. */
 const char *http1_init(const char *force);
 
 /* Finds the end of a head (CRLF CRLF) in buf[0, len). from: bytes known to hold no end, so that a
@@ -89,8 +89,7 @@ size_t http1_head_end(const char *buf, size_t len, size_t from);
  * an empty name, and white space before the colon (RFC 9112 5), also in a line that is not complete
  * yet. len may exceed the head. On PARTIAL *pos is where the first incomplete line begins; on every
  * result out holds the whole lines read before it. */
-enum http_scan http1_scan_fields(const char *buf, size_t len, size_t *pos,
-				 struct http_fields *out);
+enum http_scan http1_scan_fields(const char *buf, size_t len, size_t *pos, struct http_fields *out);
 
 /* The value of the field with this id if it occurs once, else an empty span; *count occurrences. */
 struct span http_field_get(const struct http_fields *fs, enum http_hdr id, uint32_t *count);
@@ -109,7 +108,8 @@ enum http_framing_kind {
 	HTTP_BODY_LENGTH,
 	HTTP_BODY_CHUNKED,
 	HTTP_BODY_CLOSE, /* responses only: until the connection closes */
-	HTTP_BODY_BAD,   /* two lengths, length with chunked, chunked not last, bad number: 400 or 502 */
+	HTTP_BODY_BAD, /* two lengths, length with chunked, chunked not last, bad number: 400 or 502
+	                */
 	HTTP_BODY_UNKNOWN_CODING /* a transfer coding other than chunked: 501 */
 };
 
@@ -118,10 +118,11 @@ struct http_framing {
 	int64_t length; /* HTTP_BODY_LENGTH */
 };
 
-/* minor: 0 or 1, of the message's version; Transfer-Encoding in HTTP/1.0 is refused (RFC 9112 6.1). */
+/* minor: 0 or 1, of the message's version; Transfer-Encoding in HTTP/1.0 is refused (RFC 9112 6.1).
+ */
 struct http_framing http1_request_framing(const struct http_fields *fs, unsigned minor);
 struct http_framing http1_response_framing(const struct http_fields *fs, unsigned minor,
-					   enum http_method request_method, unsigned status);
+                                           enum http_method request_method, unsigned status);
 
 /* Chunked coding, resumable (RFC 9112 7.1). Zero-initialise; feed bytes as they come. */
 struct http_chunked {
@@ -132,17 +133,17 @@ struct http_chunked {
 };
 
 enum http_chunk {
-	HTTP_CHUNK_DATA,   /* *data is a run of body bytes; call again behind it */
-	HTTP_CHUNK_MORE,   /* all bytes used, not at the end */
-	HTTP_CHUNK_END,    /* the last chunk and its trailer section were read */
-	HTTP_CHUNK_BAD     /* a bad size, a missing CRLF, or too many extension or trailer bytes */
+	HTTP_CHUNK_DATA, /* *data is a run of body bytes; call again behind it */
+	HTTP_CHUNK_MORE, /* all bytes used, not at the end */
+	HTTP_CHUNK_END,  /* the last chunk and its trailer section were read */
+	HTTP_CHUNK_BAD   /* a bad size, a missing CRLF, or too many extension or trailer bytes */
 };
 
 #define HTTP_CHUNK_EXT_MAX 8192u
 
 /* Reads from buf[0, len); *used bytes were taken, among them those of *data. */
-enum http_chunk http_chunked_read(struct http_chunked *c, const char *buf, size_t len,
-				  size_t *used, struct span *data);
+enum http_chunk http_chunked_read(struct http_chunked *c, const char *buf, size_t len, size_t *used,
+                                  struct span *data);
 
 /* A response head, for the control plane (origin answers) and for tests. */
 struct http_response_head {
@@ -154,6 +155,6 @@ struct http_response_head {
 
 /* buf holds a response from its first byte. On DONE *head_len is the length with the empty line. */
 enum http_scan http1_parse_response(const char *buf, size_t len, struct http_response_head *out,
-				    size_t *head_len);
+                                    size_t *head_len);
 
 #endif

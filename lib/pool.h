@@ -8,11 +8,11 @@
 #include "lib/base.h"
 
 struct pool {
-	void *free;       /* head of the free list */
-	char *base;       /* first object */
-	size_t size;      /* bytes an object, a multiple of 8 */
-	uint32_t count;   /* objects in all */
-	uint32_t fresh;   /* objects never handed out: [fresh, count) */
+	void *free;     /* head of the free list */
+	char *base;     /* first object */
+	size_t size;    /* bytes an object, a multiple of 8 */
+	uint32_t count; /* objects in all */
+	uint32_t fresh; /* objects never handed out: [fresh, count) */
 	uint32_t in_use;
 };
 

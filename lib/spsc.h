@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * Single-producer single-consumer ring of 64-byte messages in memory that two processes share
- * (Lamport's queue; the cached remote position is from MCRingBuffer and FastForward's line of work).
- * The shared part holds only positions and messages; each side keeps a private struct spsc_end and
- * reads the other's position only when its cached copy says full or empty.
+ * (Lamport's queue; the cached remote position is from MCRingBuffer and FastForward's line of
+ * work). The shared part holds only positions and messages; each side keeps a private struct
+ * spsc_end and reads the other's position only when its cached copy says full or empty.
  *
- * A position is a free-running 32-bit count. What the other process wrote is not trusted: a position
- * that claims more than the ring's size is treated as corrupt. */
+ * A position is a free-running 32-bit count. What the other process wrote is not trusted: a
+ * position that claims more than the ring's size is treated as corrupt. */
 #ifndef LIB_SPSC_H
 #define LIB_SPSC_H
 
@@ -18,7 +18,8 @@
 struct spsc_shared {
 	uint32_t tail ALIGNED(CACHE_LINE); /* producer: messages published */
 	uint32_t head ALIGNED(CACHE_LINE); /* consumer: messages taken */
-	/* The consumer sets asleep before it waits on its doorbell; the producer rings only then. */
+	/* The consumer sets asleep before it waits on its doorbell; the producer rings only then.
+	 */
 	uint32_t asleep ALIGNED(CACHE_LINE);
 } ALIGNED(CACHE_LINE);
 static_assert(sizeof(struct spsc_shared) == 3 * CACHE_LINE, "shared ABI");
@@ -27,10 +28,10 @@ static_assert(sizeof(struct spsc_shared) == 3 * CACHE_LINE, "shared ABI");
 struct spsc_end {
 	struct spsc_shared *shared;
 	unsigned char *msgs;
-	uint32_t mask;        /* entries - 1 */
-	uint32_t pos;         /* own position, not yet published for the producer */
-	uint32_t remote;      /* cached position of the other side */
-	bool corrupt;         /* the other side's position made no sense; the ring is dead */
+	uint32_t mask;   /* entries - 1 */
+	uint32_t pos;    /* own position, not yet published for the producer */
+	uint32_t remote; /* cached position of the other side */
+	bool corrupt;    /* the other side's position made no sense; the ring is dead */
 };
 
 static inline size_t spsc_bytes(uint32_t entries)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Hierarchical timing wheel (Varghese and Lauck, 1987): set and cancel in constant time, no clock of
- * its own, no allocation. A timer fires at or after its deadline, at most one tick late.
+ * Hierarchical timing wheel (Varghese and Lauck, 1987): set and cancel in constant time, no clock
+ * of its own, no allocation. A timer fires at or after its deadline, at most one tick late.
  *
  * The owner embeds struct timer; a timer belongs to one wheel at a time. */
 #ifndef LIB_TIMERWHEEL_H
@@ -20,10 +20,10 @@ struct timer {
 };
 
 struct timerwheel {
-	uint64_t tick_ns;   /* resolution, for example 1 ms */
-	uint64_t now_tick;  /* every timer of an earlier tick has fired */
+	uint64_t tick_ns;    /* resolution, for example 1 ms */
+	uint64_t now_tick;   /* every timer of an earlier tick has fired */
 	uint64_t floor_tick; /* where a timer goes whose deadline has passed */
-	uint32_t armed;     /* timers set */
+	uint32_t armed;      /* timers set */
 	struct timer *slots[TIMERWHEEL_LEVELS][TIMERWHEEL_SLOTS];
 };
 
@@ -34,12 +34,13 @@ void timerwheel_init(struct timerwheel *w, uint64_t tick_ns, uint64_t now_ns);
  * ticks) is kept in the last slot and placed again. */
 void timer_set(struct timerwheel *w, struct timer *t, uint64_t deadline_ns);
 void timer_cancel(struct timerwheel *w, struct timer *t);
-/* Fires what is due, at most budget timers (0: no limit), oldest tick first; returns how many fired.
- * fn may set and cancel any timer; one that it sets to the past over and over does not hold it up. */
+/* Fires what is due, at most budget timers (0: no limit), oldest tick first; returns how many
+ * fired. fn may set and cancel any timer; one that it sets to the past over and over does not hold
+ * it up. */
 uint32_t timerwheel_advance(struct timerwheel *w, uint64_t now_ns, uint32_t budget, timer_fn fn,
-			    void *arg);
-/* No timer fires before this time; UINT64_MAX when none is set. Advancing at this time fires one, or
- * brings a far one nearer. */
+                            void *arg);
+/* No timer fires before this time; UINT64_MAX when none is set. Advancing at this time fires one,
+ * or brings a far one nearer. */
 uint64_t timerwheel_next_ns(const struct timerwheel *w);
 
 static inline bool timer_is_set(const struct timer *t)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * The hit path from packet to packet on the in-memory NIC: 100-byte object, keep-alive, Linux-like
- * segments with timestamps, a burst of 32 connections at a time. TSC cycles a request, the share of each
- * stage, and with --instructions what callgrind counts. The client is a few hand-made segments, and is
- * not measured. */
+ * segments with timestamps, a burst of 32 connections at a time. TSC cycles a request, the share of
+ * each stage, and with --instructions what callgrind counts. The client is a few hand-made
+ * segments, and is not measured. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -27,8 +27,8 @@ static const char request[] = "GET /item/1 HTTP/1.1\r\nHost: api.test\r\n\r\n";
 
 struct peer {
 	uint16_t port;
-	uint32_t seq;     /* next byte to send */
-	uint32_t ack;     /* next byte expected */
+	uint32_t seq; /* next byte to send */
+	uint32_t ack; /* next byte expected */
 	uint32_t ts_echo;
 	uint32_t answers;
 };
@@ -68,7 +68,7 @@ static const uint8_t client_ip[4] = {10, 0, 0, 2};
 
 /* A segment of the peer's; opts: option bytes behind the fixed header, a multiple of 4. */
 static void segment_send(struct bench *b, struct peer *p, uint8_t flags, struct span opts,
-			 struct span data)
+                         struct span data)
 {
 	uint8_t f[FRAME] = {2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, 0x45};
 	uint32_t tcp_len = (uint32_t)(20 + opts.len + data.len);
@@ -152,7 +152,7 @@ static void link_input(void *arg, struct rig *rig, bool to_server, const void *f
 static void peers_open(struct bench *b)
 {
 	static const char syn_opts[20] = {2, 4, 5, (char)180, 4, 2, 8, 10, 0, 0,
-					  0, 1, 0, 0, 0, 0, 1, 3, 3, 7};
+	                                  0, 1, 0, 0,         0, 0, 1, 3,  3, 7};
 
 	for (uint32_t i = 0; i < CONNS; i++) {
 		struct peer *p = &b->peers[i];
@@ -175,7 +175,7 @@ static void requests_send(struct bench *b, uint32_t first, uint32_t n)
 
 		timestamps(b, p, ts);
 		segment_send(b, p, 24, span_of(ts, sizeof(ts)),
-			     span_of(request, sizeof(request) - 1));
+		             span_of(request, sizeof(request) - 1));
 	}
 }
 
@@ -219,8 +219,8 @@ static double run_whole(struct bench *b, uint32_t rounds, uint32_t burst)
 }
 
 enum { ST_RX, ST_NET, ST_TCP_IN, ST_REQ, ST_DONE, ST_TX, STAGES };
-static const char *const stage_names[STAGES] = {"nic_rx", "net_input", "tcp_input",
-						"parse_lookup_reply", "tcp_output", "nic_tx"};
+static const char *const stage_names[STAGES] = {
+        "nic_rx", "net_input", "tcp_input", "parse_lookup_reply", "tcp_output", "nic_tx"};
 
 /* core_rx and core_tx with a look at the clock between the stages. */
 static void staged_round(struct bench *b, uint64_t cycles[STAGES])
@@ -270,11 +270,11 @@ static void run_staged(struct bench *b, uint32_t rounds, struct report *rep)
 	}
 	for (uint32_t i = 0; i < STAGES; i++)
 		report_add(rep, (double)cycles[i] / ((double)rounds * NIC_BURST),
-			   "mean, with the cost of the look", "stage_%s_cycles", stage_names[i]);
+		           "mean, with the cost of the look", "stage_%s_cycles", stage_names[i]);
 }
 
-/* Runs this program again under callgrind, once with few and once with more requests: the difference is
- * the requests' alone. Negative when callgrind is not there. */
+/* Runs this program again under callgrind, once with few and once with more requests: the
+ * difference is the requests' alone. Negative when callgrind is not there. */
 static double instructions(const char *self)
 {
 	double count[2] = {-1, -1};
@@ -284,9 +284,9 @@ static double instructions(const char *self)
 		FILE *p;
 
 		snprintf(cmd, sizeof(cmd),
-			 "valgrind --tool=callgrind --callgrind-out-file=/dev/null "
-			 "--toggle-collect='timed_round*' '%s' --rounds %d 2>&1",
-			 self, i == 0 ? 50 : 150);
+		         "valgrind --tool=callgrind --callgrind-out-file=/dev/null "
+		         "--toggle-collect='timed_round*' '%s' --rounds %d 2>&1",
+		         self, i == 0 ? 50 : 150);
 		p = popen(cmd, "r");
 		if (p == NULL)
 			return -1;
@@ -304,10 +304,10 @@ static double instructions(const char *self)
 }
 
 static const char about[] =
-	"Cycles a cache hit costs from packet to packet, on the in-memory NIC: 100-byte object,\n"
-	"keep-alive, 128 connections, bursts of 32; with the share of each stage.\n"
-	"  --instructions  count instructions a request with callgrind as well\n"
-	"  --rounds N      only N rounds of the whole path (for callgrind)";
+        "Cycles a cache hit costs from packet to packet, on the in-memory NIC: 100-byte object,\n"
+        "keep-alive, 128 connections, bursts of 32; with the share of each stage.\n"
+        "  --instructions  count instructions a request with callgrind as well\n"
+        "  --rounds N      only N rounds of the whole path (for callgrind)";
 
 int main(int argc, char **argv)
 {
@@ -332,9 +332,9 @@ int main(int argc, char **argv)
 	memset(body, 'x', sizeof(body));
 	if (rounds == 0 || rounds > MAX_ROUNDS || rig_create(&b.rig, NULL) != ST_OK ||
 	    rig_hot_put(&b.rig, "api.test/item/1",
-			"Content-Type: application/json\r\nCache-Control: max-age=3600\r\n"
-			"Date: Tue, 14 Nov 2023 22:13:20 GMT\r\nETag: \"65c0-1\"\r\n",
-			span_of(body, sizeof(body))) != ST_OK) {
+	                "Content-Type: application/json\r\nCache-Control: max-age=3600\r\n"
+	                "Date: Tue, 14 Nov 2023 22:13:20 GMT\r\nETag: \"65c0-1\"\r\n",
+	                span_of(body, sizeof(body))) != ST_OK) {
 		fprintf(stderr, "bench_hit: cannot set up\n");
 		return 1;
 	}
@@ -348,10 +348,10 @@ int main(int argc, char **argv)
 		report_add(&rep, cycles, "median; goal 1500", "hit_cycles");
 		report_add(&rep, cycles / clock_cycles_per_ns(), "", "hit_ns");
 		report_add(&rep, run_whole(&b, rounds, 1), "a burst of one: latency, not rate",
-			   "hit_alone_cycles");
+		           "hit_alone_cycles");
 		run_staged(&b, rounds, &rep);
 		report_add(&rep, (double)b.bytes / (double)b.answers, "head and body",
-			   "answer_bytes");
+		           "answer_bytes");
 	}
 	if (count) {
 		double instr = instructions(argv[0]);

@@ -44,7 +44,8 @@ void report_add(struct report *r, double value, const char *note, const char *na
 	va_start(ap, name);
 	vsnprintf(r->figures[r->count].name, sizeof(r->figures[0].name), name, ap);
 	va_end(ap);
-	snprintf(r->figures[r->count].note, sizeof(r->figures[0].note), "%s", note != NULL ? note : "");
+	snprintf(r->figures[r->count].note, sizeof(r->figures[0].note), "%s",
+	         note != NULL ? note : "");
 	r->count++;
 }
 

@@ -8,9 +8,9 @@
 static void rule_of(const struct snap_route *route, struct cache_rule *rule)
 {
 	static const enum cache_mode modes[] = {
-		[CONFIG_CACHE_OFF] = CACHE_OFF,
-		[CONFIG_CACHE_ORIGIN] = CACHE_ORIGIN,
-		[CONFIG_CACHE_TTL] = CACHE_TTL,
+	        [CONFIG_CACHE_OFF] = CACHE_OFF,
+	        [CONFIG_CACHE_ORIGIN] = CACHE_ORIGIN,
+	        [CONFIG_CACHE_TTL] = CACHE_TTL,
 	};
 
 	rule->mode = route->cache_mode < ARRAY_LEN(modes) ? modes[route->cache_mode] : CACHE_OFF;

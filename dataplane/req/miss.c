@@ -63,15 +63,15 @@ void miss_cancel(struct core *core, struct req *req)
 	struct chan_msg *m;
 
 	counter_inc(core->ctr, CTR_miss_cancelled);
-	/* Without room for the message control finds out by itself: what it still sends is late here, and
-	 * its blocks come back at once. */
+	/* Without room for the message control finds out by itself: what it still sends is late
+	 * here, and its blocks come back at once. */
 	if (ch->epoch != 0 && !ch->syncing && (m = chan_slot(&ch->port)) != NULL) {
 		m->type = CHAN_CANCEL;
 		m->ticket = (struct chan_ticket){
-			.epoch = ch->epoch,
-			.core = (uint16_t)core->index,
-			.slot = (uint16_t)req->slot,
-			.seq = ch->misses[req->slot].seq,
+		        .epoch = ch->epoch,
+		        .core = (uint16_t)core->index,
+		        .slot = (uint16_t)req->slot,
+		        .seq = ch->misses[req->slot].seq,
 		};
 		m->block = CHAN_NO_BLOCK;
 		chan_push(&ch->port);
@@ -89,13 +89,13 @@ static char *put_text(char *at, struct span s)
 
 /* Fields of this hop, and those that are told otherwise (RFC 9110 7.6.1). */
 static bool is_forwarded(const struct req *req, const struct http_fields *fs,
-			 const struct http_field *f)
+                         const struct http_field *f)
 {
 	switch (f->id) {
 	case HDR_HOST:
 	case HDR_EXPECT:
-	/* Claims of a proxy before us that the cache key does not hold: an origin that builds links from
-	 * them would have its answer stored for everybody. */
+	/* Claims of a proxy before us that the cache key does not hold: an origin that builds links
+	 * from them would have its answer stored for everybody. */
 	case HDR_FORWARDED:
 	case HDR_X_FORWARDED_HOST:
 	case HDR_X_FORWARDED_PORT:
@@ -144,15 +144,15 @@ static uint16_t request_flags(const struct req *req, const struct http_request *
 	return flags;
 }
 
-/* Methods whose success makes what is stored of the target void (RFC 9111 4.4): control orders the purge
- * when it sees the answer, so it needs the key. */
+/* Methods whose success makes what is stored of the target void (RFC 9111 4.4): control orders the
+ * purge when it sees the answer, so it needs the key. */
 static bool may_invalidate(const struct req *req)
 {
 	return req->rule.mode != CACHE_OFF && !http_method_safe(req->method);
 }
 
-/* Writes the head into the block; returns its length. Lines gain at most the space behind each colon,
- * for which the limits leave room. */
+/* Writes the head into the block; returns its length. Lines gain at most the space behind each
+ * colon, for which the limits leave room. */
 static uint32_t head_write(struct core *core, struct req *req, unsigned char *block)
 {
 	const struct http_request *h = core->http;
@@ -167,21 +167,21 @@ static uint32_t head_write(struct core *core, struct req *req, unsigned char *bl
 		key = ck.text;
 	tcp_conn_info(req->conn, &info);
 	*cr = (struct chan_request){
-		.snapshot_id = core->snap->id,
-		.body_len = h->framing.kind == HTTP_BODY_CHUNKED ? UINT64_MAX
-			    : h->framing.kind == HTTP_BODY_LENGTH ? (uint64_t)h->framing.length
-								  : 0,
-		.key_lo = req->key_hash.lo,
-		.key_hi = req->key_hash.hi,
-		.arrival_ms = core->wall_ms,
-		.client_port = info.remote_port,
-		.route = (uint16_t)req->route_index,
-		.upstream = req->route->upstream,
-		.method = (uint8_t)h->method,
-		.minor = (uint8_t)h->minor,
-		.flags = request_flags(req, h),
-		.key_len = (uint16_t)key.len,
-		.method_len = (uint16_t)h->method_text.len,
+	        .snapshot_id = core->snap->id,
+	        .body_len = h->framing.kind == HTTP_BODY_CHUNKED  ? UINT64_MAX
+	                    : h->framing.kind == HTTP_BODY_LENGTH ? (uint64_t)h->framing.length
+	                                                          : 0,
+	        .key_lo = req->key_hash.lo,
+	        .key_hi = req->key_hash.hi,
+	        .arrival_ms = core->wall_ms,
+	        .client_port = info.remote_port,
+	        .route = (uint16_t)req->route_index,
+	        .upstream = req->route->upstream,
+	        .method = (uint8_t)h->method,
+	        .minor = (uint8_t)h->minor,
+	        .flags = request_flags(req, h),
+	        .key_len = (uint16_t)key.len,
+	        .method_len = (uint16_t)h->method_text.len,
 	};
 	memcpy(cr->client_addr, info.remote.b, sizeof(cr->client_addr));
 	at = put_text(at, key);
@@ -214,14 +214,14 @@ void miss_send(struct core *core, struct req *req, uint32_t len, bool has_body)
 	m->flags = has_body ? 0 : CHAN_F_END;
 	m->len = len;
 	m->ticket = (struct chan_ticket){
-		.epoch = ch->epoch,
-		.core = (uint16_t)core->index,
-		.slot = (uint16_t)req->slot,
-		.seq = miss->seq,
+	        .epoch = ch->epoch,
+	        .core = (uint16_t)core->index,
+	        .slot = (uint16_t)req->slot,
+	        .seq = miss->seq,
 	};
 	m->block = req->head_block;
-	ch->up_blocks[req->head_block] = (struct up_block){
-		.seq = miss->seq, .slot = req->slot, .state = UP_HEAD_SENT};
+	ch->up_blocks[req->head_block] =
+	        (struct up_block){.seq = miss->seq, .slot = req->slot, .state = UP_HEAD_SENT};
 	chan_push(&ch->port);
 	counter_inc(core->ctr, CTR_chan_tx);
 	counter_inc(core->ctr, CTR_miss_sent);
@@ -242,7 +242,7 @@ enum req_next miss_submit(struct core *core, struct req *req)
 	struct core_chan *ch = &core->chan;
 	size_t need = REQUEST_FIXED_BYTES + h->head_len + 2 * h->fields.count;
 	bool has_body = h->framing.kind == HTTP_BODY_CHUNKED ||
-			(h->framing.kind == HTTP_BODY_LENGTH && h->framing.length > 0);
+	                (h->framing.kind == HTTP_BODY_LENGTH && h->framing.length > 0);
 	uint32_t len;
 
 	if (unlikely(need > ch->up.block_bytes)) {
@@ -281,7 +281,7 @@ enum req_next miss_submit(struct core *core, struct req *req)
 			counter_inc(core->ctr, CTR_http_1xx);
 	}
 	tcp_rx_consume(core->tcp, req->conn, h->head_len);
-	req_deadline(core, req, req->uploading ? core->snap->timeouts.body_ms
-					       : core->snap->timeouts.miss_ms);
+	req_deadline(core, req,
+	             req->uploading ? core->snap->timeouts.body_ms : core->snap->timeouts.miss_ms);
 	return req->uploading ? REQ_NEXT : REQ_WAIT;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * What control says of an outstanding request: head, body, failure. Everything is checked before it is
- * believed: the ticket, the block, the lengths. */
+ * What control says of an outstanding request: head, body, failure. Everything is checked before it
+ * is believed: the ticket, the block, the lengths. */
 #include "dataplane/path.h"
 
 /* The request that the ticket names, or NULL when it has gone or never was. */
@@ -49,8 +49,8 @@ static void answer_whole(struct core *core, struct req *req)
 	}
 }
 
-/* The body broke off: no more can be said on this connection, and the client must not take what it has
- * for the whole. A body that ends with the connection needs a reset to tell that. */
+/* The body broke off: no more can be said on this connection, and the client must not take what it
+ * has for the whole. A body that ends with the connection needs a reset to tell that. */
 static void answer_broken(struct core *core, struct req *req)
 {
 	struct conn *conn = req->conn;
@@ -93,7 +93,8 @@ static void answer_end(struct core *core, struct req *req)
 
 static void fill_begin(struct core *core, struct req *req, const struct object *o)
 {
-	uint64_t capacity = o->body_len != UINT64_MAX ? o->body_len : core->snap->limits.object_bytes;
+	uint64_t capacity =
+	        o->body_len != UINT64_MAX ? o->body_len : core->snap->limits.object_bytes;
 
 	if (!hash128_eq(o->hash, req->key_hash) || capacity > core->snap->limits.object_bytes)
 		return;
@@ -163,8 +164,7 @@ static void body_input(struct core *core, const struct chan_msg *m, struct req *
 	if (m->len > 0) {
 		uint32_t slot = req->slot;
 
-		if (req->fill.obj != NULL &&
-		    hot_fill_append(core->hot, &req->fill, bytes) != ST_OK)
+		if (req->fill.obj != NULL && hot_fill_append(core->hot, &req->fill, bytes) != ST_OK)
 			fill_drop(core, req);
 		if (req->body_left != UINT64_MAX)
 			req->body_left -= min_u64(m->len, req->body_left);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Control comes and goes (docs/CHANNEL.md). When it goes, what cannot be asked again is failed at once;
- * the rest waits for miss_grace_ms. When one comes, the core tells it which blocks of the down slab are
- * still in use, then asks again what was outstanding. */
+ * Control comes and goes (docs/CHANNEL.md). When it goes, what cannot be asked again is failed at
+ * once; the rest waits for miss_grace_ms. When one comes, the core tells it which blocks of the
+ * down slab are still in use, then asks again what was outstanding. */
 #include "dataplane/path.h"
 
 #include "lib/log.h"
 
-/* Only the head went out, nothing came back, and the origin may see it twice (RFC 9110 9.2.2): it may be
- * asked again. */
+/* Only the head went out, nothing came back, and the origin may see it twice (RFC 9110 9.2.2): it
+ * may be asked again. */
 static bool may_replay(const struct req *req)
 {
 	return !req->head_sent && !req->uploaded && http_method_idempotent(req->method);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Requests that found no room in the channel, or no control. They wait in the order in which they came,
- * until their deadline (req_timeout answers 503); their bytes stay unread, so that the peer's window
- * closes. */
+ * Requests that found no room in the channel, or no control. They wait in the order in which they
+ * came, until their deadline (req_timeout answers 503); their bytes stay unread, so that the peer's
+ * window closes. */
 #include "dataplane/path.h"
 
 #define WAKE_MAX 64u

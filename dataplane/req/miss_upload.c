@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The request's body on its way to control: read by its framing where TCP holds it, copied once into
- * blocks of the up slab. How many blocks one request may have outstanding bounds what it can pin; the
- * rest waits in TCP, whose window then closes. */
+ * The request's body on its way to control: read by its framing where TCP holds it, copied once
+ * into blocks of the up slab. How many blocks one request may have outstanding bounds what it can
+ * pin; the rest waits in TCP, whose window then closes. */
 #include "dataplane/path.h"
 
 /* Dynamic threshold (Choudhury and Hahne): as many as are free, up to the window, at least one. */
@@ -25,15 +25,15 @@ static void body_send(struct core *core, struct req *req, uint32_t block, uint32
 	m->flags = req->uploading ? 0 : CHAN_F_END;
 	m->len = len;
 	m->ticket = (struct chan_ticket){
-		.epoch = ch->epoch,
-		.core = (uint16_t)core->index,
-		.slot = (uint16_t)req->slot,
-		.seq = miss->seq,
+	        .epoch = ch->epoch,
+	        .core = (uint16_t)core->index,
+	        .slot = (uint16_t)req->slot,
+	        .seq = miss->seq,
 	};
 	m->block = block;
 	if (block != CHAN_NO_BLOCK) {
-		ch->up_blocks[block] = (struct up_block){
-			.seq = miss->seq, .slot = req->slot, .state = UP_SENT};
+		ch->up_blocks[block] =
+		        (struct up_block){.seq = miss->seq, .slot = req->slot, .state = UP_SENT};
 		miss->up_held++;
 	}
 	chan_push(&ch->port);
@@ -44,7 +44,7 @@ static void body_send(struct core *core, struct req *req, uint32_t block, uint32
 
 /* Fills one block from what TCP has; *len is what it got. False when the body is bad. */
 static bool block_fill(struct core *core, struct req *req, unsigned char *block,
-		       struct http_run *run, uint32_t *len)
+                       struct http_run *run, uint32_t *len)
 {
 	uint32_t cap = core->chan.up.block_bytes;
 
@@ -52,8 +52,8 @@ static bool block_fill(struct core *core, struct req *req, unsigned char *block,
 	for (;;) {
 		struct span in = tcp_rx(req->conn);
 
-		/* No more than fits, counted in raw bytes: framing only makes it less. With a full block
-		 * nothing is offered, and the reader still says whether that was the end. */
+		/* No more than fits, counted in raw bytes: framing only makes it less. With a full
+		 * block nothing is offered, and the reader still says whether that was the end. */
 		in.len = min_size(in.len, cap - *len);
 		enum http_run_kind kind = http_body_read(&req->body, in, run);
 		if (kind == HTTP_RUN_REFUSE)
@@ -140,7 +140,8 @@ enum req_next miss_upload(struct core *core, struct req *req)
 	if (req->uploading && tcp_rx(req->conn).len == 0 && tcp_rx_eof(req->conn))
 		return body_refuse(core, req, 400); /* cut short by the client's FIN */
 	if (any && !req->head_sent)
-		req_deadline(core, req, req->uploading ? core->snap->timeouts.body_ms
-						       : core->snap->timeouts.miss_ms);
+		req_deadline(core, req,
+		             req->uploading ? core->snap->timeouts.body_ms
+		                            : core->snap->timeouts.miss_ms);
 	return REQ_WAIT;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Questions and orders of the operator that reach a core through the channel: purge, list, drain. Each
- * answer is one block of records, so that a question costs the core a bounded time. */
+ * Questions and orders of the operator that reach a core through the channel: purge, list, drain.
+ * Each answer is one block of records, so that a question costs the core a bounded time. */
 #include "dataplane/path.h"
 
 /* The block for an answer, or NULL. The last one is left for requests. */
@@ -36,7 +36,7 @@ static void result_send(struct core *core, const struct chan_msg *question, stru
 }
 
 static uint32_t conn_rows(struct core *core, const struct chan_msg *q, unsigned char *at,
-			  uint64_t *cursor)
+                          uint64_t *cursor)
 {
 	uint32_t cap = core->chan.up.block_bytes / sizeof(struct chan_conn_row);
 	uint32_t want = min_u32(q->len == 0 ? cap : q->len, cap);
@@ -46,16 +46,16 @@ static uint32_t conn_rows(struct core *core, const struct chan_msg *q, unsigned 
 
 	while (n < want && tcp_conn_next(core->tcp, &walk, &info)) {
 		struct chan_conn_row row = {
-			.local_port = info.local_port,
-			.remote_port = info.remote_port,
-			.state = (uint8_t)info.state,
-			.srtt_us = info.srtt_us,
-			.cwnd_bytes = info.cwnd_bytes,
-			.snd_queued_bytes = info.snd_queued_bytes,
-			.rcv_queued_bytes = info.rcv_queued_bytes,
-			.retransmits = info.retransmits,
-			.age_s = (uint32_t)((core->now_ns - info.opened_ns) / NS_PER_S),
-			.idle_ms = (core->now_ns - info.last_rx_ns) / NS_PER_MS,
+		        .local_port = info.local_port,
+		        .remote_port = info.remote_port,
+		        .state = (uint8_t)info.state,
+		        .srtt_us = info.srtt_us,
+		        .cwnd_bytes = info.cwnd_bytes,
+		        .snd_queued_bytes = info.snd_queued_bytes,
+		        .rcv_queued_bytes = info.rcv_queued_bytes,
+		        .retransmits = info.retransmits,
+		        .age_s = (uint32_t)((core->now_ns - info.opened_ns) / NS_PER_S),
+		        .idle_ms = (core->now_ns - info.last_rx_ns) / NS_PER_MS,
 		};
 
 		memcpy(row.local, info.local.b, sizeof(row.local));
@@ -68,7 +68,7 @@ static uint32_t conn_rows(struct core *core, const struct chan_msg *q, unsigned 
 }
 
 static uint32_t cache_rows(struct core *core, const struct chan_msg *q, unsigned char *at,
-			   uint64_t *cursor)
+                           uint64_t *cursor)
 {
 	uint32_t want = q->len == 0 ? UINT32_MAX : q->len;
 	uint32_t len = 0;
@@ -112,7 +112,7 @@ static struct span text_copy(struct core *core, const struct chan_msg *q)
 }
 
 static uint32_t cache_get(struct core *core, const struct chan_msg *q, unsigned char *at,
-			  uint64_t *found)
+                          uint64_t *found)
 {
 	struct span text = text_copy(core, q);
 	struct cache_key key = {.text = text};
@@ -133,14 +133,14 @@ static uint32_t cache_get(struct core *core, const struct chan_msg *q, unsigned 
 static uint32_t core_info(struct core *core, unsigned char *at)
 {
 	struct chan_core_info info = {
-		.uptime_ms = (core->now_ns - core->started_ns) / NS_PER_MS,
-		.snapshot_id = core->snap->id,
-		.core_id = core->cpu,
-		.conns = tcp_conn_count(core->tcp),
-		.misses_waiting = core->chan.miss_live,
-		.up_blocks_free = core->chan.up.free_count,
-		.pkts_free = nic_pkts_free(core->nic),
-		.draining = core->draining,
+	        .uptime_ms = (core->now_ns - core->started_ns) / NS_PER_MS,
+	        .snapshot_id = core->snap->id,
+	        .core_id = core->cpu,
+	        .conns = tcp_conn_count(core->tcp),
+	        .misses_waiting = core->chan.miss_live,
+	        .up_blocks_free = core->chan.up.free_count,
+	        .pkts_free = nic_pkts_free(core->nic),
+	        .draining = core->draining,
 	};
 
 	memcpy(at, &info, sizeof(info));
@@ -176,14 +176,13 @@ static void query(struct core *core, const struct chan_msg *q)
 	result_send(core, q, &answer);
 }
 
-/* RFC 9111 4.4, on control's word. The table remembers a bounded number of purges, and refuses fills
- * that are older: what is neither stored nor on its way must not take a place there. */
+/* RFC 9111 4.4, on control's word. The table remembers a bounded number of purges, and refuses
+ * fills that are older: what is neither stored nor on its way must not take a place there. */
 static void invalidate(struct core *core, struct span text)
 {
 	struct cache_key key = {.hash = hash128(text.ptr, text.len, core->hash_seed), .text = text};
 
-	if (core->chan.storing[key.hash.lo % CORE_STORING] == 0 &&
-	    hot_get(core->hot, &key) == NULL)
+	if (core->chan.storing[key.hash.lo % CORE_STORING] == 0 && hot_get(core->hot, &key) == NULL)
 		return;
 	hot_purge_key(core->hot, text, key.hash);
 }
@@ -202,7 +201,7 @@ static void purge(struct core *core, const struct chan_msg *q)
 		answer.n = hot_purge_pattern(core->hot, text);
 	else if (text.ptr != NULL)
 		answer.n = hot_purge_key(core->hot, text,
-					 hash128(text.ptr, text.len, core->hash_seed));
+		                         hash128(text.ptr, text.len, core->hash_seed));
 	result_send(core, q, &answer);
 }
 

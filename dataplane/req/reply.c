@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Answers, as they go to TCP. A head is written straight into a chunk of the send queue when it fits
- * there, else into the core's scratch and copied. Bodies beyond a few hundred bytes are lent: from the
- * hot table by a pin, from control's slab by the block. */
+ * Answers, as they go to TCP. A head is written straight into a chunk of the send queue when it
+ * fits there, else into the core's scratch and copied. Bodies beyond a few hundred bytes are lent:
+ * from the hot table by a pin, from control's slab by the block. */
 #include "dataplane/path.h"
 
 #include "dataplane/http/http_emit.h"
 
-/* Room for what each head gets besides the stored lines: status, length, age, date, cache status. */
-#define HEAD_OWN_BYTES    384u
+/* Room for what each head gets besides the stored lines: status, length, age, date, cache status.
+ */
+#define HEAD_OWN_BYTES 384u
 /* A body up to this size is copied behind its head rather than pinned. */
 #define INLINE_BODY_BYTES 512u
 
@@ -48,7 +49,7 @@ static bool out_commit(struct core *core, struct req *req, struct http_out *out)
 static void count_status(struct core *core, unsigned status)
 {
 	static const enum counter_id by_class[] = {CTR_http_1xx, CTR_http_1xx, CTR_http_2xx,
-						   CTR_http_3xx, CTR_http_4xx, CTR_http_5xx};
+	                                           CTR_http_3xx, CTR_http_4xx, CTR_http_5xx};
 	unsigned class = status / 100;
 
 	counter_inc(core->ctr, by_class[class < ARRAY_LEN(by_class) ? class : 5]);
@@ -128,7 +129,8 @@ static enum req_next reply_done(struct core *core, struct req *req)
 	req->answered = true;
 	req->head_sent = true;
 	if (req->stage != REQ_ANSWER)
-		core->hits++; /* its time is taken at the end of the round, with one look at the clock */
+		core->hits++; /* its time is taken at the end of the round, with one look at the
+		                 clock */
 	else
 		hist_add(&core->stats->miss, core->now_ns - req->start_ns);
 	return REQ_DONE;
@@ -141,12 +143,12 @@ enum req_next reply_error(struct core *core, struct req *req, unsigned status)
 	if (core->draining || req->uploading)
 		req->keep_alive = false;
 	struct http_error e = {
-		.status = status,
-		.keep_alive = req->keep_alive,
-		.http10 = req->stage != REQ_READ && req->minor == 0,
-		.head_only = req->method == HTTP_HEAD,
-		.date = core->date,
-		.retry_after_s = status == 503 ? 1 : 0,
+	        .status = status,
+	        .keep_alive = req->keep_alive,
+	        .http10 = req->stage != REQ_READ && req->minor == 0,
+	        .head_only = req->method == HTTP_HEAD,
+	        .date = core->date,
+	        .retry_after_s = status == 503 ? 1 : 0,
 	};
 	out_begin(core, req, HTTP_ERROR_MAX_BYTES, &out);
 	out.len = http_emit_error(out.buf, out.cap, &e);
@@ -169,12 +171,12 @@ enum req_next reply_options(struct core *core, struct req *req, uint32_t methods
 		count_status(core, 204);
 	} else {
 		struct http_error e = {
-			.status = 405,
-			.keep_alive = req->keep_alive && !core->draining,
-			.http10 = req->minor == 0,
-			.head_only = req->method == HTTP_HEAD,
-			.date = core->date,
-			.allow = methods,
+		        .status = 405,
+		        .keep_alive = req->keep_alive && !core->draining,
+		        .http10 = req->minor == 0,
+		        .head_only = req->method == HTTP_HEAD,
+		        .date = core->date,
+		        .allow = methods,
 		};
 		req->keep_alive = e.keep_alive;
 		out_begin(core, req, HTTP_ERROR_MAX_BYTES, &out);
@@ -220,7 +222,7 @@ static void out_not_modified_lines(struct http_out *out, struct span lines)
 }
 
 static enum req_next not_modified(struct core *core, struct req *req, const struct object *o,
-				  int chan_flags)
+                                  int chan_flags)
 {
 	struct http_out out;
 
@@ -274,19 +276,19 @@ enum req_next reply_object(struct core *core, struct req *req, const struct obje
 			uint64_t pin = hot_pin(core->hot, o);
 
 			if (tcp_tx_ref(core->tcp, req->conn, body.ptr, (uint32_t)body.len,
-				       COOKIE_HOT | pin) != ST_OK) {
+			               COOKIE_HOT | pin) != ST_OK) {
 				hot_unpin(core->hot, pin);
 				return reply_broken(core, req);
 			}
 			tcp_user_timer(core->tcp, req->conn,
-				       core->now_ns + core->snap->timeouts.send_ms * NS_PER_MS);
+			               core->now_ns + core->snap->timeouts.send_ms * NS_PER_MS);
 		}
 	}
 	return reply_done(core, req);
 }
 
-/* How the body of an answer from the origin is delimited for this client (RFC 9112 6). An answer to HEAD
- * states the length that GET would have, when the origin told it. */
+/* How the body of an answer from the origin is delimited for this client (RFC 9112 6). An answer to
+ * HEAD states the length that GET would have, when the origin told it. */
 static void out_framing(struct req *req, const struct object *o, struct http_out *out)
 {
 	bool bodyless = req->method == HTTP_HEAD || (o->flags & OBJECT_NO_BODY) != 0;
@@ -305,7 +307,7 @@ static void out_framing(struct req *req, const struct object *o, struct http_out
 }
 
 enum req_next reply_head(struct core *core, struct req *req, const struct object *o,
-			 uint8_t chan_flags)
+                         uint8_t chan_flags)
 {
 	struct http_out out;
 

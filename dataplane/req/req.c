@@ -103,10 +103,11 @@ void req_timeout(void *arg, struct conn *conn, uint64_t now_ns)
 	unsigned status = 504;
 	if (req->parked) {
 		status = 503;
-		counter_inc(core->ctr, core->chan.epoch == 0 ? CTR_shed_no_control
-							     : CTR_shed_channel_full);
+		counter_inc(core->ctr,
+		            core->chan.epoch == 0 ? CTR_shed_no_control : CTR_shed_channel_full);
 	} else if (req->stage == REQ_READ || (req->uploading && !req->starved)) {
-		status = 408; /* the client owes bytes; else it is control that does not take them */
+		status =
+		        408; /* the client owes bytes; else it is control that does not take them */
 		counter_inc(core->ctr, CTR_http_limit);
 	}
 	req->keep_alive = false;
@@ -189,7 +190,8 @@ static bool req_stages(struct core *core, struct req *req)
 
 static void no_request(struct core *core, struct conn *conn, uint32_t events)
 {
-	bool late = core->draining && (events & TCP_EV_OPEN); /* its handshake outlived the listener */
+	bool late =
+	        core->draining && (events & TCP_EV_OPEN); /* its handshake outlived the listener */
 
 	if (!tcp_rx_eof(conn) && !late)
 		return;
@@ -211,7 +213,7 @@ void req_run(struct core *core, struct conn *conn, uint32_t events)
 	if (req == NULL) {
 		if (unlikely(events & TCP_EV_OPEN))
 			tcp_user_timer(core->tcp, conn,
-				       core->now_ns + core->snap->timeouts.idle_ms * NS_PER_MS);
+			               core->now_ns + core->snap->timeouts.idle_ms * NS_PER_MS);
 		if (tcp_rx(conn).len == 0) {
 			no_request(core, conn, events);
 			return;

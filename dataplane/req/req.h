@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * One HTTP request in progress on a connection: its stage, what must be remembered of its head, and
- * where its answer comes from. Taken from the core's pool when a connection has bytes, given back when
- * it is idle. What was parsed (core->http) points into the connection's receive buffer and holds only
- * within one req_run; a request that must wait for room keeps its bytes unread and is parsed anew.
+ * where its answer comes from. Taken from the core's pool when a connection has bytes, given back
+ * when it is idle. What was parsed (core->http) points into the connection's receive buffer and
+ * holds only within one req_run; a request that must wait for room keeps its bytes unread and is
+ * parsed anew.
  *
  * A request waits at two places only: for bytes, and for control. */
 #ifndef DATAPLANE_REQ_REQ_H
@@ -17,11 +18,11 @@
 
 /* What a step says to req_run. */
 enum req_next {
-	REQ_NEXT,  /* the following stage, now */
-	REQ_MORE,  /* waits for bytes, or for room in the channel */
-	REQ_WAIT,  /* waits for control */
-	REQ_DONE,  /* the answer is with TCP: on to the next request */
-	REQ_CLOSE  /* nothing more can be said on this connection */
+	REQ_NEXT, /* the following stage, now */
+	REQ_MORE, /* waits for bytes, or for room in the channel */
+	REQ_WAIT, /* waits for control */
+	REQ_DONE, /* the answer is with TCP: on to the next request */
+	REQ_CLOSE /* nothing more can be said on this connection */
 };
 
 enum req_stage {
@@ -36,8 +37,8 @@ enum req_stage {
 
 /* What a conditional request asked for, kept while the whole object is fetched. */
 struct req_cond {
-	uint16_t etags_len;   /* If-None-Match, as sent, in text */
-	uint16_t since_len;   /* If-Modified-Since, behind it */
+	uint16_t etags_len; /* If-None-Match, as sent, in text */
+	uint16_t since_len; /* If-Modified-Since, behind it */
 	char text[REQ_COND_BYTES];
 };
 
@@ -46,27 +47,28 @@ struct req {
 	enum req_stage stage;
 	enum http_method method;
 	uint8_t minor;
-	bool counted : 1;     /* in http_requests, although it may be parsed again */
+	bool counted : 1; /* in http_requests, although it may be parsed again */
 	bool keep_alive : 1;
-	bool parked : 1;      /* in the core's park list */
+	bool parked : 1;          /* in the core's park list */
 	bool close_delimited : 1; /* the answer's body ends with the connection (HTTP/1.0) */
-	bool head_sent : 1;   /* status line and fields are with TCP */
+	bool head_sent : 1;       /* status line and fields are with TCP */
 	bool chunked_out : 1;
-	bool answered : 1;    /* the whole answer is with TCP */
-	bool discard : 1;     /* body bytes of control are not for the client (304) */
-	bool uploading : 1;   /* more of the request's body is to come */
-	bool uploaded : 1;    /* body bytes were sent to control: no replay */
-	bool starved : 1;     /* body bytes of the client wait for a block; control owes it */
-	bool fin : 1;         /* the client will send no more than what is unread */
+	bool answered : 1;  /* the whole answer is with TCP */
+	bool discard : 1;   /* body bytes of control are not for the client (304) */
+	bool uploading : 1; /* more of the request's body is to come */
+	bool uploaded : 1;  /* body bytes were sent to control: no replay */
+	bool starved : 1;   /* body bytes of the client wait for a block; control owes it */
+	bool fin : 1;       /* the client will send no more than what is unread */
 	struct http_parser parser;
 	struct http_body body;
 	struct cache_rule rule;
-	struct span fwd;      /* why it goes to the origin, for Cache-Status (RFC 9211 2.2); static text */
+	struct span
+	        fwd; /* why it goes to the origin, for Cache-Status (RFC 9211 2.2); static text */
 	struct cache_request cache;
 	const struct snap_route *route; /* of core->snap, within one req_run only */
 	uint32_t route_index;
-	uint32_t slot;        /* in core->chan.misses, or UINT32_MAX */
-	uint32_t head_block;  /* up block with the request's head, or CHAN_NO_BLOCK */
+	uint32_t slot;       /* in core->chan.misses, or UINT32_MAX */
+	uint32_t head_block; /* up block with the request's head, or CHAN_NO_BLOCK */
 	struct hash128 key_hash;
 	uint64_t purge_seq;
 	struct hot_fill fill; /* open while fill.obj is set */
@@ -74,15 +76,15 @@ struct req {
 	uint64_t start_ns;    /* the head was complete */
 	uint64_t deadline_ns; /* 0: none */
 	uint32_t queued_mark; /* bytes that would be queued had the client taken none since the send
-				 timer was set; 0: not set */
+	                         timer was set; 0: not set */
 	uint32_t served;      /* requests on this connection before this one */
 	struct req *park_next;
 	struct req *park_prev;
 	struct req_cond cond;
 };
 
-/* The request of the connection, or NULL. An idle connection has none; its owner word then holds a few
- * numbers (req_idle.c), so that it costs no memory. */
+/* The request of the connection, or NULL. An idle connection has none; its owner word then holds a
+ * few numbers (req_idle.c), so that it costs no memory. */
 static inline struct req *req_of(const struct conn *conn)
 {
 	void *owner = tcp_owner(conn);
@@ -90,8 +92,8 @@ static inline struct req *req_of(const struct conn *conn)
 	return (uintptr_t)owner & 1 ? NULL : owner;
 }
 
-/* What a client must take of an answer within send_ms. A closed window lets a byte pass with each probe:
- * that is no progress. */
+/* What a client must take of an answer within send_ms. A closed window lets a byte pass with each
+ * probe: that is no progress. */
 #define SEND_PROGRESS_BYTES 1024u
 
 /* mark: what was queued when the time began, and what came behind it since; 0: it begins now. */
@@ -118,11 +120,12 @@ void req_timeout(void *arg, struct conn *conn, uint64_t now_ns);
 /* tcp_release_fn: bytes lent to TCP come back; the cookie says whose they are. */
 void req_release(void *arg, uint64_t cookie);
 
-/* Cookies of bytes lent to TCP: the top bit tells a pin of the hot table from a block of control. */
+/* Cookies of bytes lent to TCP: the top bit tells a pin of the hot table from a block of control.
+ */
 #define COOKIE_HOT (1ull << 63)
 
-/* lookup.c: the authority as the client sent it, with its port; an absolute-form target outranks Host
- * (RFC 9112 3.2.2). */
+/* lookup.c: the authority as the client sent it, with its port; an absolute-form target outranks
+ * Host (RFC 9112 3.2.2). */
 struct span req_authority(const struct http_request *h);
 /* The cache key of core->http, in core->key_buf; false when it would be too long. */
 bool req_key(struct core *core, struct cache_key *out);
@@ -133,7 +136,7 @@ enum req_next reply_options(struct core *core, struct req *req, uint32_t methods
 enum req_next reply_object(struct core *core, struct req *req, const struct object *o);
 /* Head of an answer whose body follows by reply_body. o: head message of control, checked. */
 enum req_next reply_head(struct core *core, struct req *req, const struct object *o,
-			 uint8_t chan_flags);
+                         uint8_t chan_flags);
 /* A run of body bytes in block of the down slab, which TCP gives back; ends with reply_end. */
 enum req_next reply_body(struct core *core, struct req *req, struct span bytes, uint32_t block);
 enum req_next reply_end(struct core *core, struct req *req);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Connections between requests: closed when no request came for idle_ms, reset when what is queued for
- * the client makes no progress for send_ms. Both are measured by what the client does for itself: its
- * acknowledgments of our probes count for nothing.
+ * Connections between requests: closed when no request came for idle_ms, reset when what is queued
+ * for the client makes no progress for send_ms. Both are measured by what the client does for
+ * itself: its acknowledgments of our probes count for nothing.
  *
- * Such a connection has no struct req. What must be known of it lies in its owner word: bit 0 tells the
- * word from a pointer, then one bit, the requests so far, and a mark of the send queue. */
+ * Such a connection has no struct req. What must be known of it lies in its owner word: bit 0 tells
+ * the word from a pointer, then one bit, the requests so far, and a mark of the send queue. */
 #include "dataplane/req/req.h"
 
 #include "dataplane/path.h"
@@ -15,9 +15,9 @@
 #define MARK_MAX     ((1u << 30) - 1)
 
 struct idle {
-	uint32_t mark;   /* bytes queued at the last look; 0: none yet */
+	uint32_t mark; /* bytes queued at the last look; 0: none yet */
 	uint32_t served;
-	bool looked;     /* the idle time runs since the last look, whatever arrives but a request */
+	bool looked; /* the idle time runs since the last look, whatever arrives but a request */
 };
 static_assert(sizeof(void *) == 8, "the owner word holds 63 bits");
 
@@ -28,16 +28,16 @@ static struct idle word_get(const struct conn *conn)
 	if (!(word & 1))
 		return (struct idle){0};
 	return (struct idle){
-		.mark = (uint32_t)(word >> MARK_SHIFT),
-		.served = (uint32_t)(word >> SERVED_SHIFT),
-		.looked = word & 2,
+	        .mark = (uint32_t)(word >> MARK_SHIFT),
+	        .served = (uint32_t)(word >> SERVED_SHIFT),
+	        .looked = word & 2,
 	};
 }
 
 static void word_set(struct conn *conn, const struct idle *w)
 {
 	uintptr_t word = (uintptr_t)w->mark << MARK_SHIFT | (uintptr_t)w->served << SERVED_SHIFT |
-			 (w->looked ? 2 : 0) | 1;
+	                 (w->looked ? 2 : 0) | 1;
 
 	tcp_set_owner(conn, (void *)word);
 }
@@ -52,7 +52,8 @@ void idle_begin(struct conn *conn, uint32_t served)
 	word_set(conn, &(struct idle){.served = served});
 }
 
-/* Fewer bytes queued than at the last look? Nothing was added since: that would have reset the mark. */
+/* Fewer bytes queued than at the last look? Nothing was added since: that would have reset the
+ * mark. */
 static bool progress(uint32_t *mark, uint32_t queued)
 {
 	bool moved = send_progress(*mark, queued);
@@ -91,7 +92,7 @@ void idle_timeout(struct core *core, struct conn *conn, struct req *req)
 		if (req == NULL)
 			word_set(conn, &w);
 		tcp_user_timer(core->tcp, conn,
-			       core->now_ns + core->snap->timeouts.send_ms * NS_PER_MS);
+		               core->now_ns + core->snap->timeouts.send_ms * NS_PER_MS);
 		return;
 	}
 	if (req != NULL)

@@ -12,8 +12,8 @@ static enum req_next refuse(struct core *core, struct req *req, unsigned status)
 	return reply_error(core, req, status);
 }
 
-/* The client does not read as fast as it asks: its next request waits for room in its send queue, lest
- * one connection take the memory of all. */
+/* The client does not read as fast as it asks: its next request waits for room in its send queue,
+ * lest one connection take the memory of all. */
 static bool must_read_first(struct core *core, struct req *req)
 {
 	uint32_t most = core->snap->limits.tx_queue_bytes;
@@ -26,7 +26,7 @@ static bool must_read_first(struct core *core, struct req *req)
 		req->queued_mark = tcp_tx_queued(req->conn);
 		tcp_tx_want_room(req->conn, most / 2);
 		tcp_user_timer(core->tcp, req->conn,
-			       core->now_ns + core->snap->timeouts.send_ms * NS_PER_MS);
+		               core->now_ns + core->snap->timeouts.send_ms * NS_PER_MS);
 	}
 	return true;
 }
@@ -35,9 +35,9 @@ enum req_next http_read(struct core *core, struct req *req)
 {
 	const struct config_limits *lim = &core->snap->limits;
 	const struct http_limits limits = {
-		.head_bytes = lim->head_bytes,
-		.target_bytes = lim->target_bytes,
-		.fields = lim->fields,
+	        .head_bytes = lim->head_bytes,
+	        .target_bytes = lim->target_bytes,
+	        .fields = lim->fields,
 	};
 	struct span in = tcp_rx(req->conn);
 	unsigned status = 400;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Any bytes as a snapshot: refused, or lookups stay inside. The first 16 bytes choose host and path;
- * length and id are made right, since whoever makes a block up can do that too. */
+ * Any bytes as a snapshot: refused, or lookups stay inside. The first 16 bytes choose host and
+ * path; length and id are made right, since whoever makes a block up can do that too. */
 #include "lib/snapshot.h"
 #include "lib/snapshot_format.h"
 

@@ -358,10 +358,10 @@ static void writes_make_void(void **state)
 		const char *path;
 		bool purges;
 	} rows[] = {
-		{"DELETE", "/status/204", true}, {"PUT", "/fixed/3", true},
-		{"POST", "/status/302", true},   {"PATCH", "/chunked/30/10", true},
-		{"POST", "/status/404", false},  {"PUT", "/status/500", false},
-		{"GET", "/fixed/3", false},      {"OPTIONS", "/fixed/3", false},
+	        {"DELETE", "/status/204", true}, {"PUT", "/fixed/3", true},
+	        {"POST", "/status/302", true},   {"PATCH", "/chunked/30/10", true},
+	        {"POST", "/status/404", false},  {"PUT", "/status/500", false},
+	        {"GET", "/fixed/3", false},      {"OPTIONS", "/fixed/3", false},
 	};
 	struct rig *r = *state;
 	uint32_t purges = 0;

@@ -237,7 +237,8 @@ static void test_detach_in_answer(void **state)
 	down();
 }
 
-/* Two lives of control: blocks that a slow client still pins are told to the second one. Long: one story, told in its order. */
+/* Two lives of control: blocks that a slow client still pins are told to the second one.
+ * Long: one story, told in its order. */
 static void test_held_blocks(void **state)
 {
 	struct chan_msg m;

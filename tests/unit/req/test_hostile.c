@@ -68,6 +68,7 @@ static void test_wrong_ticket(void **state)
 	down();
 }
 
+/* Long: a table of cases and the few lines that run it. */
 static void test_bad_heads(void **state)
 {
 	enum {
