@@ -7,6 +7,7 @@ wire. Segments have real checksums and real sizes on it: the offloads that would
 send 64 KiB frames are off.
 """
 
+import concurrent.futures
 import ctypes
 import fcntl
 import os
@@ -94,6 +95,17 @@ class WireLab(e2e.Lab):
             self.wire = None
         super().stop()
         self.sh("ip", "netns", "del", self.mid, check=False)
+
+    def raw_socket_in(self, ns):
+        """Sends TCP segments as they are given to it."""
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            return pool.submit(self._raw_socket, ns).result()
+
+    @staticmethod
+    def _raw_socket(ns):
+        with open(f"/run/netns/{ns}", "rb") as f:
+            e2e._setns(f.fileno())  # this thread ends with the call
+        return socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP)
 
     def sysctl(self, ns, **values):
         """sysctl(ns, tcp_sack=0): of net.ipv4, in one namespace."""
