@@ -84,7 +84,7 @@ static bool ack_advance(struct tcp *tcp, struct conn *c, const struct seg *s)
 	if (all)
 		c->rtx_ns = 0;
 	else
-		rto_start(tcp, c); /* RFC 6298 5.3 */
+		rtx_start(tcp, c); /* RFC 6298 5.3 */
 	if (c->linger_ns)
 		linger_start(tcp, c);
 	return !fin || fin_acked(tcp, c);
@@ -222,6 +222,7 @@ struct ack_result {
 
 static struct ack_result ack_input(struct tcp *tcp, struct conn *c, struct seg *s)
 {
+	uint32_t una;
 	bool sack_news;
 	bool same_wnd;
 
@@ -240,6 +241,7 @@ static struct ack_result ack_input(struct tcp *tcp, struct conn *c, struct seg *
 		ack_challenge(tcp, c);
 		return (struct ack_result){false, CTR_drop_tcp_window};
 	}
+	una = c->snd_una;
 	same_wnd = c->snd_wnd == s->wnd << c->snd_wscale;
 	sack_news = c->flags & CF_SACK && s->sack_count > 0 && loss_sack_input(c, s);
 	if (seq_lt(c->snd_una, s->ack)) {
@@ -252,6 +254,8 @@ static struct ack_result ack_input(struct tcp *tcp, struct conn *c, struct seg *
 		if (c->flags & CF_SACK ? sack_news : dup)
 			loss_dupack(tcp, c);
 	}
+	if (c->flags & CF_SACK && (sack_news || (c->loss != LOSS_NONE && c->snd_una != una)))
+		loss_news(tcp, c);
 	if (!seq_lt(s->ack, c->snd_una))
 		window_input(tcp, c, s);
 	return (struct ack_result){true, CTR_rx_tcp};
