@@ -23,8 +23,8 @@
 enum {
 	TCP_MAX_LISTENERS = 64,
 	TCP_MAX_OOO = 32,    /* runs of out-of-order data kept for a connection */
-	TCP_MAX_SACKED = 16, /* runs the peer reported that the scoreboard remembers */
-	TCP_MAX_RESENT = 8,  /* runs of different age among what was sent again */
+	TCP_MAX_SACKED = 12, /* runs the peer reported that the scoreboard remembers */
+	TCP_MAX_RESENT = 5,  /* runs of different age among what was sent again */
 	TCP_HDR_LEN = 20,
 	TCP_MAX_OPTS = 40,
 	TCP_TS_OPT_LEN = 12, /* with its two NOPs */
@@ -190,13 +190,10 @@ enum conn_flag {
 	CF_HASHED = 1 << 21,
 	CF_PROBED = 1 << 22,     /* a tail loss probe is out, rxt_nxt is behind it */
 	CF_PROBED_NEW = 1 << 23, /* it was data not sent before */
-};
-
-/* What the deadline rtx_ns is for while data is in flight. */
-enum rtx_kind {
-	RTX_TIMEOUT, /* RFC 6298, or persist */
-	RTX_PROBE,   /* RFC 8985 7: send something, so that a lost tail is noticed */
-	RTX_REORDER, /* RFC 8985 6.2 step 5: what is still missing then is lost */
+	/* What the deadline rtx_ns is for; none of them: a timeout (RFC 6298) or persist. */
+	CF_RTX_PROBE = 1 << 24,   /* RFC 8985 7: send something, so that a lost tail is noticed */
+	CF_RTX_REORDER = 1 << 25, /* RFC 8985 6.2 step 5: what is still missing then is lost */
+	CF_RTX_EARLY = CF_RTX_PROBE | CF_RTX_REORDER,
 };
 
 enum loss_state {
@@ -298,7 +295,6 @@ struct conn {
 	uint32_t tw_next;
 	uint64_t opened_ns;
 	struct cubic cubic;
-	uint8_t rtx_kind;     /* enum rtx_kind */
 	uint8_t resent_count; /* runs below rxt_nxt; what was sent again is all in them */
 	uint8_t relost;       /* one bit a run: it was lost again */
 	struct resent_run resent[TCP_MAX_RESENT];
@@ -306,7 +302,7 @@ struct conn {
 } ALIGNED(CACHE_LINE);
 
 static_assert(TCP_MAX_RESENT <= 8, "a bit each in relost");
-static_assert(sizeof(struct conn) <= 640, "a connection at rest is small");
+static_assert(sizeof(struct conn) <= 512, "a connection at rest is small");
 
 struct tcp_listener {
 	struct ip_addr addr; /* all-zero: any */
@@ -476,7 +472,7 @@ bool loss_sack_input(struct conn *c, const struct seg *s);
 void loss_dupack(struct tcp *tcp, struct conn *c);
 /* After an ACK that said something new, by SACK or about what was lost. */
 void loss_news(struct tcp *tcp, struct conn *c);
-/* RTX_REORDER is over. */
+/* The time of CF_RTX_REORDER is over. */
 void loss_reorder_over(struct tcp *tcp, struct conn *c);
 /* Before snd_una moves to ack. */
 void loss_ack(struct tcp *tcp, struct conn *c, uint32_t ack);
@@ -502,7 +498,7 @@ void rto_start(struct tcp *tcp, struct conn *c);
 void rtx_start(struct tcp *tcp, struct conn *c);
 /* A tail loss probe may be sent when nothing is heard. */
 bool probe_wanted(const struct conn *c);
-/* Has RTX_REORDER in so many microseconds, if nothing else is due before. */
+/* Has CF_RTX_REORDER in so many microseconds, if nothing else is due before. */
 void reorder_start(struct tcp *tcp, struct conn *c, uint32_t us);
 /* The first deadline of the new state; keep-alive begins. */
 void keepalive_start(struct tcp *tcp, struct conn *c);

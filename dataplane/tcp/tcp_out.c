@@ -282,7 +282,7 @@ void conn_output(struct tcp *tcp, struct conn *c)
 	if (c->state != TCP_TIME_WAIT)
 		while (output_one(tcp, c))
 			;
-	if (c->rtx_ns != 0 && c->rtx_kind == RTX_TIMEOUT && conn_flight(c) > c->mss &&
+	if (c->rtx_ns != 0 && !(c->flags & CF_RTX_EARLY) && conn_flight(c) > c->mss &&
 	    probe_wanted(c))
 		rtx_start(tcp, c);
 	output_ack(tcp, c);

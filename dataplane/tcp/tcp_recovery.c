@@ -7,10 +7,10 @@
  * below rxt_nxt has been sent again.
  *
  * Time decides where counting cannot, as in RACK (RFC 8985): a hole below SACKed data is lost when
- * it is still there some time after these came (RTX_REORDER), and what was sent again is lost again
- * when it is neither acknowledged nor SACKed after a round trip and some. For the latter, the runs
- * in resent remember when. They are few: when there is no more room, neighbours become one with the
- * later time, and a loss is noticed later. */
+ * it is still there some time after these came (CF_RTX_REORDER), and what was sent again is lost
+ * again when it is neither acknowledged nor SACKed after a round trip and some. For the latter, the
+ * runs in resent remember when. They are few: when there is no more room, neighbours become one
+ * with the later time, and a loss is noticed later. */
 #include "dataplane/tcp/conn.h"
 
 enum {

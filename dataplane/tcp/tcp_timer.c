@@ -45,7 +45,7 @@ static uint64_t rto_ns(const struct tcp *tcp, const struct conn *c)
 
 void rto_start(struct tcp *tcp, struct conn *c)
 {
-	c->rtx_kind = RTX_TIMEOUT;
+	c->flags &= ~CF_RTX_EARLY;
 	c->rtx_ns = tcp->now_ns + rto_ns(tcp, c);
 	conn_arm(tcp, c, c->rtx_ns);
 }
@@ -66,7 +66,7 @@ void rtx_start(struct tcp *tcp, struct conn *c)
 	rto_start(tcp, c);
 	if (!probe_wanted(c) || us >= c->rto_us)
 		return;
-	c->rtx_kind = RTX_PROBE;
+	c->flags |= CF_RTX_PROBE;
 	c->rtx_ns = tcp->now_ns + us * NS_PER_US;
 	conn_arm(tcp, c, c->rtx_ns);
 }
@@ -75,9 +75,9 @@ void reorder_start(struct tcp *tcp, struct conn *c, uint32_t us)
 {
 	uint64_t at = tcp->now_ns + (uint64_t)us * NS_PER_US;
 
-	if (c->rtx_ns != 0 && c->rtx_kind != RTX_PROBE && c->rtx_ns <= at)
+	if (c->rtx_ns != 0 && !(c->flags & CF_RTX_PROBE) && c->rtx_ns <= at)
 		return;
-	c->rtx_kind = RTX_REORDER;
+	c->flags = (c->flags & ~CF_RTX_EARLY) | CF_RTX_REORDER;
 	c->rtx_ns = at;
 	conn_arm(tcp, c, at);
 }
@@ -202,10 +202,10 @@ static bool persist_timeout(struct tcp *tcp, struct conn *c)
 
 static void early_timeout(struct tcp *tcp, struct conn *c)
 {
-	enum rtx_kind kind = c->rtx_kind;
+	bool probe = c->flags & CF_RTX_PROBE;
 
 	rto_start(tcp, c);
-	if (kind == RTX_PROBE)
+	if (probe)
 		tail_probe(tcp, c);
 	else
 		loss_reorder_over(tcp, c);
@@ -225,7 +225,7 @@ static bool rtx_timeout(struct tcp *tcp, struct conn *c)
 		return persist_timeout(tcp, c);
 	if (conn_flight(c) == 0)
 		return true;
-	if (c->rtx_kind != RTX_TIMEOUT) {
+	if (c->flags & CF_RTX_EARLY) {
 		early_timeout(tcp, c);
 		return true;
 	}
