@@ -23,7 +23,7 @@
 enum {
 	TCP_MAX_LISTENERS = 64,
 	TCP_MAX_OOO = 32,    /* runs of out-of-order data kept for a connection */
-	TCP_MAX_SACKED = 12, /* runs the peer reported that the scoreboard remembers */
+	TCP_MAX_SACKED = 10, /* runs the peer reported that the scoreboard remembers */
 	TCP_MAX_RESENT = 5,  /* runs of different age among what was sent again */
 	TCP_HDR_LEN = 20,
 	TCP_MAX_OPTS = 40,
@@ -194,6 +194,8 @@ enum conn_flag {
 	CF_RTX_PROBE = 1 << 24,   /* RFC 8985 7: send something, so that a lost tail is noticed */
 	CF_RTX_REORDER = 1 << 25, /* RFC 8985 6.2 step 5: what is still missing then is lost */
 	CF_RTX_EARLY = CF_RTX_PROBE | CF_RTX_REORDER,
+	CF_REORDERED = 1 << 26, /* the path was seen to reorder: only time tells a loss */
+	CF_WATCHED = 1 << 27,   /* watch_edge and watch_clock are valid */
 };
 
 enum loss_state {
@@ -295,8 +297,14 @@ struct conn {
 	uint32_t tw_next;
 	uint64_t opened_ns;
 	struct cubic cubic;
-	uint8_t resent_count; /* runs below rxt_nxt; what was sent again is all in them */
-	uint8_t relost;       /* one bit a run: it was lost again */
+	uint8_t resent_count;     /* runs below rxt_nxt; what was sent again is all in them */
+	uint8_t relost;           /* one bit a run: it was lost again */
+	uint8_t reorder_steps;    /* RFC 8985 6.2 step 4: how patient we became */
+	uint8_t undo_count;       /* segments of this recovery not reported as received twice */
+	uint32_t undo_cwnd_bytes; /* before the recovery; 0: it cannot be undone */
+	uint32_t undo_ssthresh_bytes;
+	uint32_t watch_edge;  /* a hole below it is lost if it is still one some time after ... */
+	uint32_t watch_clock; /* ... this, on fine_clock */
 	struct resent_run resent[TCP_MAX_RESENT];
 	struct seq_run sacked[TCP_MAX_SACKED]; /* ascending */
 } ALIGNED(CACHE_LINE);
@@ -470,10 +478,8 @@ uint32_t loss_pipe(const struct conn *c);
 /* True when the scoreboard learned something. */
 bool loss_sack_input(struct conn *c, const struct seg *s);
 void loss_dupack(struct tcp *tcp, struct conn *c);
-/* After an ACK that said something new, by SACK or about what was lost. */
+/* After an ACK that said something new, by SACK or about what was lost, and at CF_RTX_REORDER. */
 void loss_news(struct tcp *tcp, struct conn *c);
-/* The time of CF_RTX_REORDER is over. */
-void loss_reorder_over(struct tcp *tcp, struct conn *c);
 /* Before snd_una moves to ack. */
 void loss_ack(struct tcp *tcp, struct conn *c, uint32_t ack);
 void loss_timeout(struct tcp *tcp, struct conn *c);

@@ -208,7 +208,7 @@ static void early_timeout(struct tcp *tcp, struct conn *c)
 	if (probe)
 		tail_probe(tcp, c);
 	else
-		loss_reorder_over(tcp, c);
+		loss_news(tcp, c);
 	conn_output(tcp, c);
 }
 
