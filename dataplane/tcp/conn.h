@@ -303,6 +303,7 @@ struct conn {
 	uint8_t undo_count;       /* segments of this recovery not reported as received twice */
 	uint32_t undo_cwnd_bytes; /* before the recovery; 0: it cannot be undone */
 	uint32_t undo_ssthresh_bytes;
+	uint32_t undo_ts;     /* our timestamp when it first sent something again */
 	uint32_t watch_edge;  /* a hole below it is lost if it is still one some time after ... */
 	uint32_t watch_clock; /* ... this, on fine_clock */
 	struct resent_run resent[TCP_MAX_RESENT];
@@ -480,6 +481,8 @@ bool loss_sack_input(struct conn *c, const struct seg *s);
 void loss_dupack(struct tcp *tcp, struct conn *c);
 /* After an ACK that said something new, by SACK or about what was lost, and at CF_RTX_REORDER. */
 void loss_news(struct tcp *tcp, struct conn *c);
+/* Before loss_ack: undoes a recovery that this ACK shows to be needless. */
+void loss_spurious(struct conn *c, const struct seg *s);
 /* Before snd_una moves to ack. */
 void loss_ack(struct tcp *tcp, struct conn *c, uint32_t ack);
 void loss_timeout(struct tcp *tcp, struct conn *c);

@@ -78,6 +78,8 @@ static bool ack_advance(struct tcp *tcp, struct conn *c, const struct seg *s)
 	uint32_t acked = s->ack - c->snd_una;
 
 	rtt_ack(tcp, c, s);
+	if (unlikely(c->loss == LOSS_RECOVERY))
+		loss_spurious(c, s);
 	loss_ack(tcp, c, s->ack);
 	c->snd_una = s->ack;
 	tx_acked(tcp, c, acked - (fin ? 1 : 0));

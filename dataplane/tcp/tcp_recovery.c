@@ -170,17 +170,10 @@ static void recovery_end(struct conn *c)
 	resent_clear(c);
 }
 
-/* Something was received twice. When that is so for all that a recovery sent again, nothing was
- * lost: the window is as it was before, and more patience is in order (RFC 8985 6.2 step 4). */
-static void dsack_input(struct conn *c)
+/* Nothing was lost: the window is as it was before, and more patience is in order (RFC 8985 6.2
+ * step 4). */
+static void recovery_undo(struct conn *c)
 {
-	if (c->flags & CF_PROBED) {
-		/* RFC 8985 7.4.1: the probe was not needed, or only an ACK was lost. */
-		c->flags &= ~(CF_PROBED | CF_PROBED_NEW);
-		return;
-	}
-	if (c->undo_cwnd_bytes == 0 || c->undo_count == 0 || --c->undo_count > 0)
-		return;
 	c->cwnd_bytes = max_u32(c->cwnd_bytes, c->undo_cwnd_bytes);
 	c->ssthresh_bytes = max_u32(c->ssthresh_bytes, c->undo_ssthresh_bytes);
 	c->undo_cwnd_bytes = 0;
@@ -189,6 +182,26 @@ static void dsack_input(struct conn *c)
 		c->reorder_steps++;
 	if (c->loss == LOSS_RECOVERY)
 		recovery_end(c);
+}
+
+/* Something was received twice; perhaps all that a recovery sent again. */
+static void dsack_input(struct conn *c)
+{
+	if (c->flags & CF_PROBED) {
+		/* RFC 8985 7.4.1: the probe was not needed, or only an ACK was lost. */
+		c->flags &= ~(CF_PROBED | CF_PROBED_NEW);
+		return;
+	}
+	if (c->undo_cwnd_bytes != 0 && c->undo_count > 0 && --c->undo_count == 0)
+		recovery_undo(c);
+}
+
+/* RFC 3522: the hole was filled by a segment sent before anything was sent again. */
+void loss_spurious(struct conn *c, const struct seg *s)
+{
+	if (c->flags & CF_TS && s->has_ts && c->undo_cwnd_bytes != 0 && c->undo_count > 0 &&
+	    seq_lt(s->tsecr, c->undo_ts))
+		recovery_undo(c);
 }
 
 bool loss_sack_input(struct conn *c, const struct seg *s)
@@ -517,6 +530,8 @@ void loss_resent(const struct tcp *tcp, struct conn *c, const struct seq_run *ru
 	uint32_t now = fine_clock(tcp);
 	uint32_t i = 0;
 
+	if (c->undo_count == 0)
+		c->undo_ts = ts_clock(tcp) + c->ts_offset;
 	if (c->undo_count < UINT8_MAX)
 		c->undo_count++;
 	else
