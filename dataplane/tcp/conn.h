@@ -326,6 +326,9 @@ struct tcp {
 	struct conn *ready_tail;
 	uint32_t *buckets; /* connection index + 1 */
 	uint32_t bucket_mask;
+	/* What was received twice, for the next ACK of this connection (RFC 2883); NULL: nothing */
+	const struct conn *dup_conn;
+	struct seq_run dup;
 	bool csum_offload;
 	bool stopped; /* tcp_stop_listening was called */
 	uint64_t hash_key[5];
@@ -443,6 +446,12 @@ enum counter_id rx_take(struct tcp *tcp, struct conn *c, struct seg *s);
 bool rx_keep(struct tcp *tcp, struct conn *c);
 void rx_release(struct tcp *tcp, struct conn *c);
 void rx_release_if_empty(struct tcp *tcp, struct conn *c);
+/* The next ACK tells the peer that these bytes came twice (RFC 2883). */
+static inline void dup_note(struct tcp *tcp, const struct conn *c, struct seq_run run)
+{
+	tcp->dup_conn = c;
+	tcp->dup = run;
+}
 /* SACK blocks for the options, freshest first; returns how many. */
 uint32_t rx_sack_blocks(const struct conn *c, struct seq_run *out, uint32_t max);
 

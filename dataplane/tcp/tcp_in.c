@@ -185,6 +185,15 @@ static bool syn_again(struct tcp *tcp, struct conn *c, struct seg *s)
 	return false;
 }
 
+/* Bytes that are only lent are not acknowledged, and must not seem to be. */
+static void old_note(struct tcp *tcp, const struct conn *c, const struct seg *s)
+{
+	uint32_t end = seq_min(s->seq + s->len, c->rcv_nxt - c->view_len);
+
+	if (seq_lt(s->seq, end))
+		dup_note(tcp, c, (struct seq_run){s->seq, end});
+}
+
 static enum counter_id unacceptable_input(struct tcp *tcp, struct conn *c, const struct seg *s)
 {
 	if (s->flags & TH_RST)
@@ -196,6 +205,7 @@ static enum counter_id unacceptable_input(struct tcp *tcp, struct conn *c, const
 	 * from answering each other for ever. */
 	if (s->len > 0 || s->flags & TH_FIN) {
 		counter_inc(tcp->ctr, CTR_tcp_dup_in);
+		old_note(tcp, c, s);
 		ack_send(tcp, c);
 	} else {
 		ack_challenge(tcp, c);
@@ -314,6 +324,7 @@ static enum counter_id conn_input(struct tcp *tcp, struct conn *c, struct seg *s
 	bool gone;
 
 	if (opt_paws_reject(tcp, c, s)) {
+		old_note(tcp, c, s);
 		if (s->len > 0 || s->flags & TH_FIN)
 			ack_send(tcp, c);
 		else

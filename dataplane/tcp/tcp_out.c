@@ -102,6 +102,8 @@ bool segment_send(struct tcp *tcp, struct conn *c, const struct seg_out *o)
 	seg.tcp_len = hdr_len + o->len;
 	net_send(tcp->net, &c->path, pkt, &seg);
 	if (o->flags & TH_ACK) {
+		if (unlikely(tcp->dup_conn == c))
+			tcp->dup_conn = NULL;
 		c->flags &= ~CF_ACK_NOW;
 		c->last_ack = c->rcv_nxt - c->view_len;
 		c->ack_segs = 0;

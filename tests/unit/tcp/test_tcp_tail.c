@@ -318,6 +318,84 @@ static void test_many_ages(void **state)
 	wire_close(w);
 }
 
+/* A hole that fills by itself: from then on, counting says nothing, and time is waited. */
+static void test_reordering_is_learned(void **state)
+{
+	struct wire *w = segments_sent(10, true);
+
+	(void)state;
+	sack(w, 0, 1, 2);
+	ack_with(w, 2, 0, NULL);
+	assert_true(w->conn->flags & CF_REORDERED);
+	wire_drain(w);
+	sack(w, 2, 3, 9);
+	wire_drain(w); /* new data only */
+	assert_int_equal(w->conn->loss, LOSS_NONE);
+	assert_int_equal(w->conn->retransmits, 0);
+	wire_advance(w, REORDER_MS + 3);
+	assert_int_equal(w->conn->loss, LOSS_RECOVERY);
+	assert_sent(w, 2);
+	wire_close(w);
+}
+
+/* RFC 2883: all that was sent again came twice, so the window is as it was. */
+static void test_needless_recovery_is_undone(void **state)
+{
+	static const uint32_t first[1][2] = {{0, 1}};
+	struct wire *w = segments_sent(4, true);
+	uint32_t cwnd = w->conn->cwnd_bytes;
+	uint32_t ssthresh = w->conn->ssthresh_bytes;
+
+	(void)state;
+	sack(w, 0, 1, 4);
+	assert_sent(w, 0);
+	assert_true(w->conn->cwnd_bytes < cwnd);
+	ack_with(w, 4, 0, NULL);
+	ack_with(w, 4, 1, first);
+	assert_int_equal(w->conn->loss, LOSS_NONE);
+	assert_true(w->conn->cwnd_bytes >= cwnd);
+	assert_int_equal(w->conn->ssthresh_bytes, ssthresh);
+	assert_true(w->conn->flags & CF_REORDERED);
+	/* Once only. */
+	cwnd = w->conn->cwnd_bytes;
+	ack_with(w, 4, 1, first);
+	assert_int_equal(w->conn->cwnd_bytes, cwnd);
+	wire_close(w);
+}
+
+/* RFC 2883: what came twice is in the first block of the ACK, below it or within the second. */
+static void test_duplicates_are_reported(void **state)
+{
+	struct wire_seg got;
+	struct wire *w = &wire;
+
+	(void)state;
+	wire_open(w, NULL, false);
+	wire_handshake(w, opts_sack, 8, 5);
+	wire_data(w, w->seq, text, 1000);
+	wire_drain(w);
+	wire_data(w, w->seq, text, 500);
+	assert_true(wire_take(w, &got));
+	assert_int_equal(got.ack, w->seq + 1000);
+	assert_int_equal(got.parsed.sack_count, 1);
+	assert_int_equal(get_u32(got.parsed.sack), w->seq);
+	assert_int_equal(get_u32(got.parsed.sack + 4), w->seq + 500);
+	wire_data(w, w->seq + 2000, text, 1000);
+	assert_true(wire_take(w, &got));
+	assert_int_equal(got.parsed.sack_count, 1);
+	wire_data(w, w->seq + 2100, text, 300);
+	assert_true(wire_take(w, &got));
+	assert_int_equal(got.parsed.sack_count, 2);
+	assert_int_equal(get_u32(got.parsed.sack), w->seq + 2100);
+	assert_int_equal(get_u32(got.parsed.sack + 4), w->seq + 2400);
+	assert_int_equal(get_u32(got.parsed.sack + 8), w->seq + 2000);
+	/* And once only. */
+	wire_data(w, w->seq + 4000, text, 100);
+	assert_true(wire_take(w, &got));
+	assert_int_equal(get_u32(got.parsed.sack), w->seq + 4000);
+	wire_close(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -331,6 +409,9 @@ int main(void)
 	        cmocka_unit_test(test_only_what_was_lost_again),
 	        cmocka_unit_test(test_silence_is_a_timeout),
 	        cmocka_unit_test(test_many_ages),
+	        cmocka_unit_test(test_reordering_is_learned),
+	        cmocka_unit_test(test_needless_recovery_is_undone),
+	        cmocka_unit_test(test_duplicates_are_reported),
 	};
 
 	return cmocka_run_group_tests(tests, text_fill, NULL);
