@@ -17,6 +17,7 @@
 #define QUERIES_MAX    64u
 #define QUERY_WAIT_NS  (2 * NS_PER_S)
 #define SNAP_WAIT_NS   (5 * NS_PER_S)
+#define PUSH_AGAIN_NS  NS_PER_S
 #define BACKOFF_MIN_NS (10 * NS_PER_MS)
 #define BACKOFF_MAX_NS (500 * NS_PER_MS)
 
@@ -97,7 +98,8 @@ struct chan_server {
 	control_done_fn snap_done;
 	void *snap_arg;
 	struct loop_timer snap_timer;
-	uint32_t pushed_epoch; /* attachment that got ctl's configuration unasked */
+	uint32_t pushed_epoch;    /* attachment that got ctl's configuration unasked */
+	uint64_t pushed_ns;       /* and when */
 	struct chan_server_counts counts;
 };
 
@@ -110,7 +112,8 @@ uint32_t link_rx(struct chan_server *s);
 /* chan_link.c: sends what waits. */
 void link_flush(struct chan_server *s);
 bool link_has_waiting(const struct chan_server *s);
-void link_queue(struct chan_server *s, uint32_t core, const struct chan_msg *m);
+/* Lends m's block to the core. False: too many wait already, and the message is dropped. */
+bool link_queue(struct chan_server *s, uint32_t core, const struct chan_msg *m);
 enum status links_create(struct chan_server *s);
 void links_destroy(struct chan_server *s);
 /* chan_query.c */

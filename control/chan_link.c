@@ -139,14 +139,35 @@ void link_release(struct chan_server *s, uint32_t core, uint32_t block)
 	l->release[(l->release_first + l->release_count++) % cap] = block;
 }
 
-void link_queue(struct chan_server *s, uint32_t core, const struct chan_msg *m)
+bool link_queue(struct chan_server *s, uint32_t core, const struct chan_msg *m)
 {
 	struct core_link *l = &s->links[core];
 
 	if (l->queue_count == LINK_QUEUE)
-		return; /* its query times out: at most QUERIES_MAX wait, so this is a drain too
-		           many */
+		return false;
 	l->queue[(l->queue_first + l->queue_count++) % LINK_QUEUE] = *m;
+	if (m->block != CHAN_NO_BLOCK)
+		down_lend(&s->down, core, m->block);
+	return true;
+}
+
+void link_invalidate(struct chan_server *s, uint32_t block, uint32_t off, uint32_t len)
+{
+	for (uint32_t c = 0; c < s->cores; c++) {
+		struct chan_msg m = {
+			.type = CHAN_PURGE,
+			.ticket = {.epoch = s->epoch, .core = (uint16_t)c},
+			.block = block,
+			.off = off,
+			.len = len,
+		};
+
+		/* Straight into the ring when nothing waits before it: hundreds may come in a round. */
+		if (s->links[c].queue_count == 0 && link_send(s, c, &m))
+			down_lend(&s->down, c, block);
+		else if (!link_queue(s, c, &m))
+			s->counts.invalidations_lost++;
+	}
 }
 
 void link_wait(struct chan_server *s, uint32_t core, struct link_pending *p)

@@ -105,12 +105,11 @@ void chan_server_query(struct chan_server *s, uint32_t core, enum chan_query kin
 	m.code = (uint16_t)kind;
 	m.n = cursor;
 	m.len = kind == CHAN_QUERY_CACHE_GET ? (uint32_t)key.len : max;
-	if (block != CHAN_NO_BLOCK) {
-		m.block = block;
-		down_lend(&s->down, core, block);
+	m.block = block;
+	/* Without room its time runs out, and the asker hears that. */
+	(void)link_queue(s, core, &m);
+	if (block != CHAN_NO_BLOCK)
 		down_unref(&s->down, block);
-	}
-	link_queue(s, core, &m);
 }
 
 void chan_server_purge(struct chan_server *s, struct span text, bool pattern, chan_result_fn cb,
@@ -142,8 +141,7 @@ void chan_server_purge(struct chan_server *s, struct span text, bool pattern, ch
 		m.len = (uint32_t)text.len;
 		m.n = s->purge_seq;
 		q->waiting |= 1ull << c;
-		down_lend(&s->down, c, block);
-		link_queue(s, c, &m);
+		(void)link_queue(s, c, &m);
 	}
 	down_unref(&s->down, block);
 }
@@ -190,7 +188,7 @@ void chan_server_drain(struct chan_server *s, uint32_t deadline_ms)
 		        .block = CHAN_NO_BLOCK,
 		        .n = deadline_ms,
 		};
-		link_queue(s, c, &m);
+		(void)link_queue(s, c, &m);
 	}
 }
 
@@ -306,8 +304,13 @@ static void push_done(void *arg, enum status st, const char *text)
 
 void chan_server_push_config(struct chan_server *s)
 {
-	if (s->state != LINK_SERVING || s->pushed_epoch == s->epoch || s->snap_done != NULL)
+	uint64_t now_ns = loop_now_ns(s->loop);
+
+	if (s->state != LINK_SERVING || s->snap_done != NULL)
+		return;
+	if (s->pushed_epoch == s->epoch && now_ns - s->pushed_ns < PUSH_AGAIN_NS)
 		return;
 	s->pushed_epoch = s->epoch;
+	s->pushed_ns = now_ns;
 	chan_server_snapshot(s, s->ctl->snapshot, push_done, NULL);
 }

@@ -37,8 +37,7 @@ void chan_server_drain(struct chan_server *s, uint32_t deadline_ms);
 void chan_server_snapshot(struct chan_server *s, const struct snapshot *snap, control_done_fn done,
                           void *arg);
 
-/* Asks the dataplane to take the configuration in force, once an attachment: a core named another.
- */
+/* Asks the dataplane to take the configuration in force, at most once a second: a core named another. */
 void chan_server_push_config(struct chan_server *s);
 
 struct chan_server_counts {
@@ -49,6 +48,7 @@ struct chan_server_counts {
 	uint64_t late;      /* of an earlier epoch, or of a ticket that has ended */
 	uint64_t doorbells;
 	uint64_t bogus_releases; /* of a block that was not lent */
+	uint64_t invalidations_lost; /* a core's queue was full: it may answer from what is void */
 	uint32_t recv_buffers;   /* blocks that wait in the kernel for bytes, now */
 };
 void chan_server_counts(const struct chan_server *s, struct chan_server_counts *out);

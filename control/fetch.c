@@ -127,7 +127,7 @@ static void waiter_leave(struct waiter *w)
 		return;
 	fetch_hold(f);
 	for (uint32_t i = w->cursor; i != f->chunk_first + f->chunk_count; i++)
-		fetch_chunk(f, i)->todo--;
+		fetch_chunk(f, i)->wanted--;
 	waiter_unlink(w);
 	fetch_trim(f);
 	fetch_drop(f);
@@ -236,7 +236,7 @@ static void fetch_join(struct fetch *f, struct waiter *w)
 	fetch_hold(f);
 	waiter_link(f, w);
 	for (uint32_t i = 0; i < f->chunk_count; i++)
-		fetch_chunk(f, i)->todo++;
+		fetch_chunk(f, i)->wanted++;
 	waiter_pump(w);
 	fetch_drop(f);
 }

@@ -31,7 +31,7 @@ struct chunk {
 	uint32_t block;
 	uint32_t off;
 	uint32_t len;
-	uint32_t todo; /* waiters that have not got it */
+	uint32_t wanted; /* waiters that have not got it */
 };
 
 struct waiter {

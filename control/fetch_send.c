@@ -67,7 +67,7 @@ static bool send_chunk(struct waiter *w, bool last)
 	if (!link_send(chan_of(w), w->ticket.core, &m))
 		return false;
 	down_lend(link_down(chan_of(w)), w->ticket.core, ch->block);
-	ch->todo--;
+	ch->wanted--;
 	w->cursor++;
 	return true;
 }

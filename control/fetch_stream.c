@@ -91,7 +91,7 @@ void fetch_trim(struct fetch *f)
 		struct chunk *ch = fetch_chunk(f, f->chunk_first);
 		uint32_t block = ch->block;
 
-		if (ch->todo > 0)
+		if (ch->wanted > 0)
 			return;
 		f->chunk_first++;
 		f->chunk_count--;
@@ -136,6 +136,17 @@ static void head_share(struct fetch *f, const struct response_out *out)
 	fetch_split(f);
 }
 
+/* RFC 9111 4.4: an unsafe request that was no error makes what is stored of its target void. The key
+ * lies behind the object in the head's block. */
+static void head_invalidate(struct fetch *f, unsigned status)
+{
+	if (http_method_safe(f->req->method) || f->req->key.len == 0 || status >= 400)
+		return;
+	fetcher_purged(f->f, f->req->key, false);
+	link_invalidate(chan_of(f), f->head_block, (uint32_t)sizeof(struct object),
+			(uint32_t)f->req->key.len);
+}
+
 static void head_refuse(struct fetch *f, uint16_t code)
 {
 	exchange_cancel(&f->x);
@@ -175,6 +186,7 @@ static void on_head(struct exchange *x, const struct exchange_head *h)
 		f->gather_block = block;
 		f->gather_off = (uint32_t)align_up(out.len, 8);
 		down_ref(down, block);
+		head_invalidate(f, h->head->status);
 		head_share(f, &out);
 	}
 	fetch_drop(f);
@@ -222,7 +234,7 @@ static bool chunk_add(struct fetch *f, uint32_t block, uint32_t off, uint32_t le
 	        .block = block,
 	        .off = off,
 	        .len = len,
-	        .todo = f->waiter_count,
+	        .wanted = f->waiter_count,
 	};
 	f->chunk_count++;
 	down_ref(down_of(f), block);

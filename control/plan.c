@@ -4,9 +4,10 @@
  * snapshot that it used, so that snapshot's tables are kept: the present one, the one before (cores
  * change over one by one, and requests are on their way), and during a reload the next one.
  *
- * An id that is none of these comes from a dataplane that was started with another file. Its
- * indices are taken by the present tables if they agree with each other there; otherwise the answer
- * is 503. Either way the dataplane is sent the present configuration. */
+ * An id that is none of these comes from a dataplane that was started with another file. What its
+ * indices mean cannot be known: in the present tables they may name another origin, whose answer would
+ * be stored under the wrong host. So the answer is 503, and the dataplane is sent the present
+ * configuration. */
 #include "control/fetch_internal.h"
 
 #include <stdlib.h>
@@ -119,5 +120,5 @@ bool plan_choose(struct fetcher *f, const struct chan_request *cr, struct plan_c
 			return plan_read(plans[i], cr, out);
 	f->counts.plan_unknown++;
 	chan_server_push_config(f->ctl->chan);
-	return f->plan_now != NULL && plan_read(f->plan_now, cr, out);
+	return false;
 }

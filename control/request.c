@@ -21,25 +21,8 @@ static bool all_visible(struct span s)
 /* Of this hop, or told anew by us. */
 static bool field_drops(enum http_hdr id)
 {
-	switch (id) {
-	case HDR_HOST:
-	case HDR_CONNECTION:
-	case HDR_KEEP_ALIVE:
-	case HDR_PROXY_CONNECTION:
-	case HDR_PROXY_AUTHENTICATE:
-	case HDR_PROXY_AUTHORIZATION:
-	case HDR_TE:
-	case HDR_TRAILER:
-	case HDR_TRANSFER_ENCODING:
-	case HDR_UPGRADE:
-	case HDR_CONTENT_LENGTH:
-	case HDR_EXPECT:
-	case HDR_X_FORWARDED_FOR:
-	case HDR_X_FORWARDED_PROTO:
-		return true;
-	default:
-		return false;
-	}
+	return http_hdr_is_hop(id) || id == HDR_HOST || id == HDR_EXPECT ||
+	       id == HDR_X_FORWARDED_FOR || id == HDR_X_FORWARDED_PROTO;
 }
 
 static bool field_conditional(enum http_hdr id)

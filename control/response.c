@@ -37,22 +37,7 @@ static uint32_t put_line(struct writer *w, struct span name, struct span value)
 /* Hop-by-hop (RFC 9110 7.6.1), and what the core writes anew on each response. */
 static bool field_drops(const struct http_fields *fs, const struct http_field *f)
 {
-	switch (f->id) {
-	case HDR_CONNECTION:
-	case HDR_KEEP_ALIVE:
-	case HDR_PROXY_CONNECTION:
-	case HDR_PROXY_AUTHENTICATE:
-	case HDR_PROXY_AUTHORIZATION:
-	case HDR_TE:
-	case HDR_TRAILER:
-	case HDR_TRANSFER_ENCODING:
-	case HDR_UPGRADE:
-	case HDR_CONTENT_LENGTH:
-	case HDR_AGE:
-		return true;
-	default:
-		return http_field_has_token(fs, HDR_CONNECTION, f->name);
-	}
+	return http_field_is_hop(fs, f) || f->id == HDR_AGE;
 }
 
 static void put_fields(struct writer *w, const struct response_in *in, struct object *o)

@@ -42,8 +42,8 @@ static void core_carve(struct core *core, struct carve *c, const struct core_con
 	ch->up_blocks = carve_take(c, sizeof(struct up_block) * cfg->up_blocks);
 	ch->down_refs = carve_take(c, sizeof(ch->down_refs[0]) * cfg->down_blocks);
 	ch->down_blocks = cfg->down_blocks;
-	ch->release_cap = 4 * cfg->down_blocks;
-	ch->release = carve_take(c, sizeof(ch->release[0]) * ch->release_cap);
+	ch->release_due = carve_take(c, sizeof(ch->release_due[0]) * cfg->down_blocks);
+	ch->release = carve_take(c, sizeof(ch->release[0]) * cfg->down_blocks);
 	core->http = carve_take(c, sizeof(*core->http));
 	core->out = carve_take(c, CORE_OUT_BYTES);
 	core->head_copy = carve_take(c, CORE_OUT_BYTES / 2);

@@ -80,6 +80,8 @@ struct up_block {
 	uint32_t state;
 };
 
+#define CORE_STORING 1024u
+
 /* The channel as one core uses it. */
 struct core_chan {
 	struct chan_port port;
@@ -96,11 +98,12 @@ struct core_chan {
 	uint32_t miss_free;     /* first free slot, or miss_count */
 	uint32_t miss_live;
 	uint64_t miss_seq;
-	uint16_t *down_refs;    /* for each down block: how often TCP still sends from it */
+	uint16_t storing[CORE_STORING]; /* misses that may be stored, by key hash: see invalidate() */
+	uint32_t *down_refs;    /* for each down block: how often TCP still sends from it */
 	uint32_t down_blocks;
-	uint32_t *release;      /* blocks to give back, also those that found the ring full */
+	uint32_t *release_due;  /* for each down block: releases to be sent */
+	uint32_t *release;      /* blocks with some due, also those that found the ring full */
 	uint32_t release_count;
-	uint32_t release_cap;
 	struct req *park_head;  /* requests that wait for room or for control, oldest first */
 	struct req *park_tail;
 };
@@ -139,6 +142,8 @@ struct core {
 	uint32_t announces_left;
 	uint64_t drain_deadline_ns;
 	uint32_t drain_cursor;
+	uint32_t drain_seen;   /* connections in this walk that are not in TIME-WAIT */
+	bool drain_told;       /* a whole walk has closed the idle ones */
 	uint64_t started_ns;
 	uint32_t index;
 	uint32_t cpu;

@@ -59,29 +59,46 @@ void core_drain(struct core *core, uint32_t within_ms)
 	core->draining = true;
 	core->drain_deadline_ns = core->now_ns + within_ms * NS_PER_MS;
 	core->drain_cursor = 0;
+	core->drain_seen = 0;
+	core->drain_told = false;
 }
 
-/* Closes connections that have no request; the others close after their answer. TIME-WAIT ends here: it
- * would outlast the drain, and the process that leaves keeps none of it anyway. */
+/* Closes a connection that has no request; the others close after their answer. Once is enough, since
+ * no new ones come, and each close would give the connection its linger time again. */
+static void drain_idle(struct core *core, struct conn *conn, enum tcp_state state)
+{
+	if (core->drain_told || req_of(conn) != NULL || tcp_rx(conn).len > 0)
+		return;
+	if (state != TCP_ESTABLISHED && state != TCP_CLOSE_WAIT)
+		return;
+	counter_inc(core->ctr, CTR_shed_draining);
+	tcp_set_owner(conn, NULL);
+	tcp_close(core->tcp, conn, core->now_ns);
+}
+
 static void drain_step(struct core *core)
 {
 	bool late = core->now_ns >= core->drain_deadline_ns;
-	struct tcp_info info;
 	struct conn *conn;
+	struct tcp_info info;
 
 	for (uint32_t i = 0; i < DRAIN_WALK; i++) {
 		conn = tcp_conn_walk(core->tcp, &core->drain_cursor);
 		if (conn == NULL) {
+			/* TIME-WAIT only keeps a 4-tuple; nobody waits for its end. */
+			if (core->drain_seen == 0)
+				__atomic_store_n(&core->shared->drained, 1, __ATOMIC_RELEASE);
 			core->drain_cursor = 0;
+			core->drain_seen = 0;
+			core->drain_told = true;
 			break;
 		}
 		tcp_conn_info(conn, &info);
-		if (late || info.state == TCP_TIME_WAIT) {
+		core->drain_seen += info.state != TCP_TIME_WAIT;
+		if (late)
 			tcp_abort(core->tcp, conn);
-		} else if (req_is_idle(conn) && tcp_rx(conn).len == 0) {
-			counter_inc(core->ctr, CTR_shed_draining);
-			tcp_close(core->tcp, conn, core->now_ns);
-		}
+		else
+			drain_idle(core, conn, info.state);
 	}
 	core_ready(core);
 	if (tcp_conn_count(core->tcp) == 0)

@@ -53,6 +53,7 @@ void miss_sync(struct core *core);
 void miss_away(struct core *core); /* the grace has run out */
 /* req/miss_block.c: blocks of both slabs */
 void miss_release_down(struct core *core, uint32_t block);
+void miss_release_none(struct core_chan *ch);
 void miss_released_up(struct core *core, const struct chan_msg *m);
 void miss_flush(struct core *core); /* releases, publishes, rings */
 /* req/query.c: questions of the operator */

@@ -49,7 +49,8 @@ enum chan_type {
 	/* control to core */
 	CHAN_HEAD,     /* block: struct object with key and field lines; CHAN_F_END when no body follows */
 	CHAN_FAIL,     /* code: the status to answer (502, 503, 504, ...), body-less; ends the ticket */
-	CHAN_PURGE,    /* block: key text or pattern (CHAN_F_PATTERN); n: purge sequence */
+	CHAN_PURGE,    /* block: key text or pattern (CHAN_F_PATTERN); n: purge sequence; ticket.seq 0:
+			  no answer wanted */
 	CHAN_QUERY,    /* code: enum chan_query; n: cursor; len: most records */
 	CHAN_DRAIN,    /* n: deadline in ms; 0 ends a drain */
 	/* both ways */
@@ -99,7 +100,8 @@ enum chan_request_flag {
 struct chan_request {
 	uint64_t snapshot_id;  /* of the configuration that chose route and upstream */
 	uint64_t body_len;     /* with CHAN_REQ_CHUNKED: UINT64_MAX */
-	uint64_t key_lo;       /* cache key's hash, when COLLAPSE or STORE */
+	uint64_t key_lo;       /* cache key's hash, when COLLAPSE or STORE; an unsafe method has only
+				  the key's text */
 	uint64_t key_hi;
 	uint64_t arrival_ms;   /* wall clock */
 	uint8_t client_addr[16];

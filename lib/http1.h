@@ -27,6 +27,11 @@ enum http_method {
 const char *http_method_name(enum http_method m);
 /* Case-sensitive (RFC 9110 9.1); HTTP_OTHER when unknown. */
 enum http_method http_method_parse(struct span name);
+/* GET, HEAD, OPTIONS, TRACE (RFC 9110 9.2.1). */
+static inline bool http_method_safe(enum http_method m)
+{
+	return m == HTTP_GET || m == HTTP_HEAD || m == HTTP_OPTIONS || m == HTTP_TRACE;
+}
 /* GET, HEAD, OPTIONS, TRACE, PUT, DELETE (RFC 9110 9.2.2). */
 bool http_method_idempotent(enum http_method m);
 /* "OK" for 200 and so on; "Unknown" for a code without a registered phrase. */
@@ -44,6 +49,10 @@ enum http_hdr {
 /* Canonical spelling; "" for HDR_OTHER. */
 const char *http_hdr_name(enum http_hdr id);
 enum http_hdr http_hdr_lookup(struct span name);
+/* Fields that a proxy never passes on as they are: those of one connection (RFC 9110 7.6.1, also the
+ * older ones that it names) and those that frame a message. Fields that Connection lists come on top:
+ * http_field_is_hop. */
+bool http_hdr_is_hop(enum http_hdr id);
 
 #define HTTP_MAX_FIELDS 100u
 
@@ -87,6 +96,9 @@ enum http_scan http1_scan_fields(const char *buf, size_t len, size_t *pos,
 struct span http_field_get(const struct http_fields *fs, enum http_hdr id, uint32_t *count);
 /* Does a comma-separated list field contain this token (no case)? All occurrences are looked at. */
 bool http_field_has_token(const struct http_fields *fs, enum http_hdr id, struct span token);
+
+/* Is f, one of fs, for this connection only: by its name, or because Connection lists it? */
+bool http_field_is_hop(const struct http_fields *fs, const struct http_field *f);
 
 /* 1*DIGIT, no sign, no overflow past INT64_MAX. A list of equal values ("5, 5") is refused. */
 bool http_parse_length(struct span value, int64_t *out);

@@ -75,3 +75,27 @@ bool http_parse_length(struct span value, int64_t *out)
 	*out = (int64_t)n;
 	return true;
 }
+
+bool http_hdr_is_hop(enum http_hdr id)
+{
+	switch (id) {
+	case HDR_CONNECTION:
+	case HDR_KEEP_ALIVE:
+	case HDR_PROXY_CONNECTION:
+	case HDR_PROXY_AUTHENTICATE:
+	case HDR_PROXY_AUTHORIZATION:
+	case HDR_TE:
+	case HDR_TRAILER:
+	case HDR_TRANSFER_ENCODING:
+	case HDR_UPGRADE:
+	case HDR_CONTENT_LENGTH:
+		return true;
+	default:
+		return false;
+	}
+}
+
+bool http_field_is_hop(const struct http_fields *fs, const struct http_field *f)
+{
+	return http_hdr_is_hop(f->id) || http_field_has_token(fs, HDR_CONNECTION, f->name);
+}

@@ -7,9 +7,15 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { BACKLOG = 128, SOCKET_MODE = 0660, DIR_MODE = 0755 };
+
+/* How long a socket may outlive the process that had it: the kernel takes an io_uring with its
+ * files down behind the end of a process, so that one that was killed and started again still finds
+ * its own. The waits double, since each look is a connection to whoever listens. */
+enum { LINGER_MS = 1000, LINGER_FIRST_MS = 15 };
 
 /* Every directory above the file, as mkdir -p does. path is changed and restored. */
 static int dirs_make(char *path)
@@ -26,8 +32,8 @@ static int dirs_make(char *path)
 	return 0;
 }
 
-/* Only a socket that nobody listens on is removed. */
-static enum status stale_remove(const struct sockaddr_un *addr)
+/* Only a socket that nobody listens on is removed; ST_AGAIN: somebody does. */
+static enum status stale_try(const struct sockaddr_un *addr)
 {
 	struct stat sb;
 
@@ -46,11 +52,23 @@ static enum status stale_remove(const struct sockaddr_un *addr)
 	int err = errno;
 
 	close(fd);
-	if (rc == 0 || err == EAGAIN) {
-		log_error("admin", "another sluice-control listens on %s", addr->sun_path);
-		return ST_EXISTS;
-	}
+	if (rc == 0 || err == EAGAIN)
+		return ST_AGAIN;
 	return unlink(addr->sun_path) == 0 || errno == ENOENT ? ST_OK : ST_DENIED;
+}
+
+static enum status stale_remove(const struct sockaddr_un *addr)
+{
+	enum status st = stale_try(addr);
+
+	for (long ms = LINGER_FIRST_MS; st == ST_AGAIN && ms < LINGER_MS; ms *= 2) {
+		nanosleep(&(struct timespec){.tv_nsec = ms * (long)NS_PER_MS}, NULL);
+		st = stale_try(addr);
+	}
+	if (st != ST_AGAIN)
+		return st;
+	log_error("admin", "another sluice-control listens on %s", addr->sun_path);
+	return ST_EXISTS;
 }
 
 static enum status fail(const char *what, const char *path, int err)

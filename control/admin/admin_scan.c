@@ -155,14 +155,18 @@ static void scan_run(struct scan *s)
 		struct control *ctl = admin_req_control(s->req);
 		uint32_t cores = ctl ? chan_server_cores(ctl->chan) : 0;
 
-		if (s->core >= cores || json_array_size(s->rows) >= s->limit) {
+		size_t have = json_array_size(s->rows);
+
+		if (s->core >= cores || have >= s->limit) {
 			scan_finish(s, cores);
 			break;
 		}
 		s->waiting = true;
 		s->asking = true;
-		chan_server_query(ctl->chan, s->core, s->how.kind, s->cursor, PAGE_RECORDS,
-		                  SPAN_LIT(""), on_page, s);
+		/* Never more than fit: the cursor would stand behind records that nobody gets. */
+		chan_server_query(ctl->chan, s->core, s->how.kind, s->cursor,
+		                  (uint32_t)min_size(PAGE_RECORDS, s->limit - have), SPAN_LIT(""),
+		                  on_page, s);
 		s->asking = false;
 	}
 	if (!s->ended)

@@ -237,11 +237,12 @@ static enum status daemon_start(struct metrics *m, const struct config_admin *cf
 	}
 	if (addr.ss_family == AF_INET6)
 		flags |= MHD_USE_IPv6;
-	m->daemon = MHD_start_daemon(flags, cfg->metrics_port, NULL, NULL, on_request, m,
-	                             MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&addr,
-	                             MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
-	                             MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S,
-	                             MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u, MHD_OPTION_END);
+	/* Not with MHD_OPTION_LISTENING_ADDRESS_REUSE: that is SO_REUSEPORT, and two that were
+	 * given the same port by mistake would share its scrapes without a word. */
+	m->daemon = MHD_start_daemon(
+	        flags, cfg->metrics_port, NULL, NULL, on_request, m, MHD_OPTION_SOCK_ADDR,
+	        (struct sockaddr *)&addr, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
+	        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S, MHD_OPTION_END);
 	if (m->daemon)
 		return ST_OK;
 	log_error("metrics", "cannot listen on %s port %u; is it in use? See admin.metrics_port",

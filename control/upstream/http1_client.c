@@ -366,6 +366,13 @@ void client_bytes(struct conn *c, uint32_t block, struct span in)
 	struct client *cl = &c->client;
 	struct exchange *x = c->x;
 
+	/* Security: an answer before the question belongs to what was on this connection before (RFC
+	 * 9112 9.2), or says that the origin gives it up. A send is over before its answer can come;
+	 * only one with a body may be answered in its middle. */
+	if (c->reused && cl->sent == 0 && !x->has_body) {
+		client_fail(c, EXCHANGE_BROKEN);
+		return;
+	}
 	cl->got_bytes = true;
 	while (in.len > 0 && cl->phase != CLIENT_DONE) {
 		size_t n = read_step(c, block, in);

@@ -24,10 +24,28 @@ static enum req_next serve(struct core *core, struct req *req, const struct obje
 	return reply_object(core, req, o);
 }
 
+/* RFC 9111 5.2.1.7: the client wants no answer that has to be fetched. */
+static enum req_next only_cached(struct core *core, struct req *req)
+{
+	if (core->http->framing.kind != HTTP_BODY_NONE)
+		req->keep_alive = false;
+	tcp_rx_consume(core->tcp, req->conn, core->http->head_len);
+	return reply_error(core, req, 504);
+}
+
+/* A request that waits for room is looked up anew each time it is tried. */
+static void count_once(struct core *core, const struct req *req, enum counter_id id)
+{
+	if (!req->parked)
+		counter_inc(core->ctr, id);
+}
+
 /* Nothing may be taken from or put into the cache. */
 static enum req_next bypass(struct core *core, struct req *req, struct span why)
 {
-	counter_inc(core->ctr, CTR_cache_bypass);
+	if (req->cache.only_if_cached)
+		return only_cached(core, req);
+	count_once(core, req, CTR_cache_bypass);
 	req->cache.lookup = false;
 	req->cache.store = false;
 	req->cond.etags_len = 0;
@@ -83,18 +101,16 @@ enum req_next req_lookup(struct core *core, struct req *req)
 	if (o != NULL && req->cache.lookup) {
 		if (cache_may_serve(o, &req->cache, core->wall_ms))
 			return serve(core, req, o);
-		counter_inc(core->ctr, CTR_cache_stale);
+		count_once(core, req, CTR_cache_stale);
 		if (!object_is_fresh(o, core->wall_ms))
 			req->fwd = SPAN_LIT("stale");
 	} else {
-		counter_inc(core->ctr, CTR_cache_miss);
+		count_once(core, req, CTR_cache_miss);
 		if (o == NULL)
 			req->fwd = SPAN_LIT("uri-miss");
 	}
-	if (req->cache.only_if_cached) { /* RFC 9111 5.2.1.7 */
-		tcp_rx_consume(core->tcp, req->conn, h->head_len);
-		return reply_error(core, req, 504);
-	}
+	if (req->cache.only_if_cached)
+		return only_cached(core, req);
 	if (!req->cache.store || h->method == HTTP_HEAD) {
 		/* The origin sees the conditions itself; what it answers is passed on. */
 		req->cache.store = false;

@@ -52,6 +52,8 @@ void miss_end(struct core *core, struct req *req)
 		return;
 	slot_put(ch, req->slot);
 	req->slot = UINT32_MAX;
+	if (req->cache.store)
+		ch->storing[req->key_hash.lo % CORE_STORING]--;
 	head_block_put(ch, req);
 }
 
@@ -80,7 +82,8 @@ void miss_cancel(struct core *core, struct req *req)
 
 static char *put_text(char *at, struct span s)
 {
-	memcpy(at, s.ptr, s.len);
+	if (s.len > 0)
+		memcpy(at, s.ptr, s.len);
 	return at + s.len;
 }
 
@@ -90,25 +93,24 @@ static bool is_forwarded(const struct req *req, const struct http_fields *fs,
 {
 	switch (f->id) {
 	case HDR_HOST:
-	case HDR_CONNECTION:
-	case HDR_KEEP_ALIVE:
-	case HDR_PROXY_CONNECTION:
-	case HDR_PROXY_AUTHENTICATE:
-	case HDR_PROXY_AUTHORIZATION:
-	case HDR_TE:
-	case HDR_TRAILER:
-	case HDR_TRANSFER_ENCODING:
-	case HDR_UPGRADE:
-	case HDR_CONTENT_LENGTH:
 	case HDR_EXPECT:
+	/* Claims of a proxy before us that the cache key does not hold: an origin that builds links from
+	 * them would have its answer stored for everybody. */
+	case HDR_FORWARDED:
+	case HDR_X_FORWARDED_HOST:
+	case HDR_X_FORWARDED_PORT:
+	case HDR_X_FORWARDED_SERVER:
 		return false;
 	case HDR_IF_NONE_MATCH:
 	case HDR_IF_MODIFIED_SINCE:
 		/* The whole object is wanted; the condition is answered here. */
-		return !req->cache.store;
+		if (req->cache.store)
+			return false;
+		break;
 	default:
-		return !http_field_has_token(fs, HDR_CONNECTION, f->name);
+		break;
 	}
+	return !http_field_is_hop(fs, f);
 }
 
 static char *put_fields(char *at, const struct req *req, const struct http_fields *fs)
@@ -142,6 +144,13 @@ static uint16_t request_flags(const struct req *req, const struct http_request *
 	return flags;
 }
 
+/* Methods whose success makes what is stored of the target void (RFC 9111 4.4): control orders the purge
+ * when it sees the answer, so it needs the key. */
+static bool may_invalidate(const struct req *req)
+{
+	return req->rule.mode != CACHE_OFF && !http_method_safe(req->method);
+}
+
 /* Writes the head into the block; returns its length. Lines gain at most the space behind each colon,
  * for which the limits leave room. */
 static uint32_t head_write(struct core *core, struct req *req, unsigned char *block)
@@ -154,7 +163,7 @@ static uint32_t head_write(struct core *core, struct req *req, unsigned char *bl
 	char *at = (char *)(cr + 1);
 	char *mark;
 
-	if (req->cache.store && req_key(core, &ck))
+	if ((req->cache.store || may_invalidate(req)) && req_key(core, &ck))
 		key = ck.text;
 	tcp_conn_info(req->conn, &info);
 	*cr = (struct chan_request){
@@ -241,9 +250,11 @@ enum req_next miss_submit(struct core *core, struct req *req)
 		req->keep_alive = false;
 		return reply_error(core, req, 431);
 	}
-	if (unlikely(!miss_has_room(core))) {
+	/* Who waits already goes first. */
+	if (unlikely(!miss_has_room(core) || (!req->parked && ch->park_head != NULL))) {
 		/* Its bytes stay unread; it is parsed again when there is room. */
 		req->stage = REQ_READ;
+		req->parser = (struct http_parser){0};
 		if (!req->parked) {
 			miss_park(core, req);
 			req_deadline(core, req, core->snap->timeouts.miss_grace_ms);
@@ -256,6 +267,8 @@ enum req_next miss_submit(struct core *core, struct req *req)
 	ch->misses[req->slot] = (struct miss){.req = req, .next_free = ch->miss_count};
 	req->head_block = chan_block_get(&ch->up);
 	req->purge_seq = hot_purge_seq(core->hot);
+	if (req->cache.store)
+		ch->storing[req->key_hash.lo % CORE_STORING]++;
 	len = head_write(core, req, chan_block_at(&ch->up, req->head_block));
 	miss_send(core, req, len, has_body);
 	ch->misses[req->slot].head_len = len;

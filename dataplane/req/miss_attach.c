@@ -52,7 +52,7 @@ void miss_detach(struct core *core)
 	ch->epoch = 0;
 	ch->syncing = false;
 	ch->away_since_ns = core->now_ns;
-	ch->release_count = 0;
+	miss_release_none(ch);
 	chan_drain(&ch->port);
 	up_reclaim(ch);
 	for (uint32_t i = 0; i < ch->miss_count && ch->miss_live > 0; i++) {
@@ -89,7 +89,7 @@ void miss_attach(struct core *core, uint32_t epoch)
 	ch->sync_sent = false;
 	ch->sync_block = 0;
 	ch->sync_refs = 0;
-	ch->release_count = 0;
+	miss_release_none(ch);
 	chan_drain(&ch->port);
 	up_reclaim(ch);
 	miss_sync(core);

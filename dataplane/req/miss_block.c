@@ -20,8 +20,15 @@ void miss_release_down(struct core *core, uint32_t block)
 			return;
 		ch->sync_refs--;
 	}
-	if (ch->release_count < ch->release_cap)
+	if (ch->release_due[block]++ == 0)
 		ch->release[ch->release_count++] = block;
+}
+
+/* The next epoch is told what is held: what was due in this one is void. */
+void miss_release_none(struct core_chan *ch)
+{
+	while (ch->release_count > 0)
+		ch->release_due[ch->release[--ch->release_count]] = 0;
 }
 
 static void up_release(struct core *core, uint32_t block)
@@ -66,25 +73,20 @@ void miss_released_up(struct core *core, const struct chan_msg *m)
 static void releases_send(struct core *core)
 {
 	struct core_chan *ch = &core->chan;
-	uint32_t at = 0;
+	struct chan_msg *m;
 
-	while (at < ch->release_count) {
-		struct chan_msg *m = chan_slot(&ch->port);
-		uint32_t n = min_u32(ch->release_count - at, CHAN_RELEASE_MAX);
-
-		if (m == NULL)
-			break;
+	while (ch->release_count > 0 && (m = chan_slot(&ch->port)) != NULL) {
 		m->type = CHAN_RELEASE;
-		m->code = (uint16_t)n;
 		m->block = CHAN_NO_BLOCK;
-		memcpy(m->blocks, ch->release + at, n * sizeof(m->blocks[0]));
+		while (m->code < CHAN_RELEASE_MAX && ch->release_count > 0) {
+			uint32_t block = ch->release[ch->release_count - 1];
+
+			m->blocks[m->code++] = block;
+			if (--ch->release_due[block] == 0)
+				ch->release_count--;
+		}
 		chan_push(&ch->port);
 		counter_inc(core->ctr, CTR_chan_tx);
-		at += n;
-	}
-	if (at > 0) {
-		ch->release_count -= at;
-		memmove(ch->release, ch->release + at, ch->release_count * sizeof(ch->release[0]));
 	}
 }
 

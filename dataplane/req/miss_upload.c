@@ -87,6 +87,14 @@ static enum req_next body_refuse(struct core *core, struct req *req, unsigned st
 	return reply_error(core, req, status);
 }
 
+/* From now on it is control's turn, and its time runs. */
+static void starve(struct core *core, struct req *req)
+{
+	if (!req->starved && !req->head_sent)
+		req_deadline(core, req, core->snap->timeouts.miss_ms);
+	req->starved = true;
+}
+
 enum req_next miss_upload(struct core *core, struct req *req)
 {
 	struct core_chan *ch = &core->chan;
@@ -100,13 +108,15 @@ enum req_next miss_upload(struct core *core, struct req *req)
 		if (tcp_rx(req->conn).len == 0)
 			break;
 		if (!may_hold(core, miss)) {
+			starve(core, req);
 			/* A block that comes back wakes it; meanwhile the turn is another's. */
 			if (req->parked)
 				miss_unpark(core, req);
-			break;
+			return REQ_WAIT;
 		}
 		if (ch->epoch == 0 || ch->syncing || spsc_room(&ch->port.tx, 2) < 2 ||
 		    ch->up.free_count == 0) {
+			starve(core, req);
 			miss_park(core, req);
 			return REQ_WAIT;
 		}
@@ -124,6 +134,7 @@ enum req_next miss_upload(struct core *core, struct req *req)
 				break;
 		}
 		body_send(core, req, block, len);
+		req->starved = false;
 		any = true;
 	}
 	if (req->uploading && tcp_rx(req->conn).len == 0 && tcp_rx_eof(req->conn))

@@ -176,11 +176,28 @@ static void query(struct core *core, const struct chan_msg *q)
 	result_send(core, q, &answer);
 }
 
+/* RFC 9111 4.4, on control's word. The table remembers a bounded number of purges, and refuses fills
+ * that are older: what is neither stored nor on its way must not take a place there. */
+static void invalidate(struct core *core, struct span text)
+{
+	struct cache_key key = {.hash = hash128(text.ptr, text.len, core->hash_seed), .text = text};
+
+	if (core->chan.storing[key.hash.lo % CORE_STORING] == 0 &&
+	    hot_get(core->hot, &key) == NULL)
+		return;
+	hot_purge_key(core->hot, text, key.hash);
+}
+
 static void purge(struct core *core, const struct chan_msg *q)
 {
 	struct span text = text_copy(core, q);
 	struct chan_msg answer = {.block = CHAN_NO_BLOCK};
 
+	if (q->ticket.seq == 0) { /* nobody waits for a result */
+		if (text.ptr != NULL)
+			invalidate(core, text);
+		return;
+	}
 	if (text.ptr != NULL && (q->flags & CHAN_F_PATTERN))
 		answer.n = hot_purge_pattern(core->hot, text);
 	else if (text.ptr != NULL)

@@ -278,6 +278,8 @@ enum req_next reply_object(struct core *core, struct req *req, const struct obje
 				hot_unpin(core->hot, pin);
 				return reply_broken(core, req);
 			}
+			tcp_user_timer(core->tcp, req->conn,
+				       core->now_ns + core->snap->timeouts.send_ms * NS_PER_MS);
 		}
 	}
 	return reply_done(core, req);
@@ -357,7 +359,7 @@ enum req_next reply_body(struct core *core, struct req *req, struct span bytes, 
 		return reply_broken(core, req);
 	counter_add(core->ctr, CTR_http_body_out, bytes.len);
 	/* More to send is no progress: only what the client took gives it new time. */
-	if (req->queued_mark == 0 || before < req->queued_mark) {
+	if (send_progress(req->queued_mark, before)) {
 		req->queued_mark = before;
 		req_deadline(core, req, core->snap->timeouts.send_ms);
 	}

@@ -5,18 +5,6 @@
 
 #define REQ_RUN_MAX 64u /* pipelined requests in one turn of a connection */
 
-static uint32_t served_get(const struct conn *conn)
-{
-	uintptr_t word = (uintptr_t)tcp_owner(conn);
-
-	return word & 1 ? (uint32_t)(word >> 1) : 0;
-}
-
-static void served_set(struct conn *conn, uint32_t served)
-{
-	tcp_set_owner(conn, (void *)((uintptr_t)served << 1 | 1));
-}
-
 struct req *req_get(struct core *core, struct conn *conn)
 {
 	struct req *req = pool_get(&core->reqs);
@@ -26,7 +14,7 @@ struct req *req_get(struct core *core, struct conn *conn)
 	/* The condition's text is long and says itself how much of it counts. */
 	memset(req, 0, offsetof(struct req, cond.text));
 	req->conn = conn;
-	req->served = served_get(conn);
+	req->served = idle_served(conn);
 	req->slot = UINT32_MAX;
 	req->head_block = CHAN_NO_BLOCK;
 	tcp_set_owner(conn, req);
@@ -74,54 +62,12 @@ void req_deadline(struct core *core, struct req *req, uint32_t ms)
 	tcp_user_timer(core->tcp, req->conn, req->deadline_ns);
 }
 
-/* The last answer is not all taken: reset when nothing more of it was within send_ms. That a client still
- * sends something, if only that its window is closed, is no progress; else it could hold memory for as
- * long as it likes. A request keeps the mark, until the next one begins. */
-static void drain_timeout(struct core *core, struct conn *conn, struct req *req)
-{
-	uint64_t queued = tcp_tx_queued(conn);
-
-	if (req == NULL)
-		req = req_get(core, conn);
-	if (req == NULL || (req->queued_mark > 0 && queued >= req->queued_mark)) {
-		tcp_abort(core->tcp, conn);
-		return;
-	}
-	req->queued_mark = queued;
-	tcp_user_timer(core->tcp, conn, core->now_ns + core->snap->timeouts.send_ms * NS_PER_MS);
-}
-
-/* A connection without a request in progress: closed when nothing came for idle_ms. */
-static void idle_timeout(struct core *core, struct conn *conn, struct req *req)
-{
-	struct tcp_info info;
-
-	if (tcp_tx_queued(conn) > 0) {
-		drain_timeout(core, conn, req);
-		return;
-	}
-	if (req != NULL && tcp_rx(conn).len == 0) { /* all was taken: nothing to watch any more */
-		uint32_t served = req->served;
-
-		req_put(core, req);
-		if (served > 0)
-			served_set(conn, served);
-	}
-	tcp_conn_info(conn, &info);
-	uint64_t until_ns = max_u64(info.last_rx_ns, info.opened_ns) +
-			    core->snap->timeouts.idle_ms * NS_PER_MS;
-	if (core->now_ns < until_ns)
-		tcp_user_timer(core->tcp, conn, until_ns);
-	else
-		tcp_close(core->tcp, conn, core->now_ns);
-}
-
 /* The answer is under way: fine as long as the client acknowledges bytes. */
 static void send_timeout(struct core *core, struct req *req)
 {
-	uint64_t queued = tcp_tx_queued(req->conn);
+	uint32_t queued = tcp_tx_queued(req->conn);
 
-	if (queued > 0 && queued < req->queued_mark) {
+	if (queued > 0 && req->queued_mark > 0 && send_progress(req->queued_mark, queued)) {
 		req->queued_mark = queued;
 		req_deadline(core, req, core->snap->timeouts.send_ms);
 		return;
@@ -159,8 +105,8 @@ void req_timeout(void *arg, struct conn *conn, uint64_t now_ns)
 		status = 503;
 		counter_inc(core->ctr, core->chan.epoch == 0 ? CTR_shed_no_control
 							     : CTR_shed_channel_full);
-	} else if (req->stage == REQ_READ || req->uploading) {
-		status = 408;
+	} else if (req->stage == REQ_READ || (req->uploading && !req->starved)) {
+		status = 408; /* the client owes bytes; else it is control that does not take them */
 		counter_inc(core->ctr, CTR_http_limit);
 	}
 	req->keep_alive = false;
@@ -217,7 +163,7 @@ static bool req_finish(struct core *core, struct req *req)
 	uint32_t served = req->served + 1;
 	req_put(core, req);
 	if (core->snap->limits.requests_per_connection > 0)
-		served_set(conn, served);
+		idle_begin(conn, served);
 	return false;
 }
 
@@ -241,6 +187,18 @@ static bool req_stages(struct core *core, struct req *req)
 	}
 }
 
+static void no_request(struct core *core, struct conn *conn, uint32_t events)
+{
+	bool late = core->draining && (events & TCP_EV_OPEN); /* its handshake outlived the listener */
+
+	if (!tcp_rx_eof(conn) && !late)
+		return;
+	if (late)
+		counter_inc(core->ctr, CTR_shed_draining);
+	tcp_set_owner(conn, NULL);
+	tcp_close(core->tcp, conn, core->now_ns);
+}
+
 void req_run(struct core *core, struct conn *conn, uint32_t events)
 {
 	struct req *req = req_of(conn);
@@ -255,8 +213,7 @@ void req_run(struct core *core, struct conn *conn, uint32_t events)
 			tcp_user_timer(core->tcp, conn,
 				       core->now_ns + core->snap->timeouts.idle_ms * NS_PER_MS);
 		if (tcp_rx(conn).len == 0) {
-			if (tcp_rx_eof(conn))
-				tcp_close(core->tcp, conn, core->now_ns);
+			no_request(core, conn, events);
 			return;
 		}
 		req = req_get(core, conn);

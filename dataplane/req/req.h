@@ -56,6 +56,7 @@ struct req {
 	bool discard : 1;     /* body bytes of control are not for the client (304) */
 	bool uploading : 1;   /* more of the request's body is to come */
 	bool uploaded : 1;    /* body bytes were sent to control: no replay */
+	bool starved : 1;     /* body bytes of the client wait for a block; control owes it */
 	bool fin : 1;         /* the client will send no more than what is unread */
 	struct http_parser parser;
 	struct http_body body;
@@ -72,16 +73,16 @@ struct req {
 	uint64_t body_left;   /* of the answer, when its length is known */
 	uint64_t start_ns;    /* the head was complete */
 	uint64_t deadline_ns; /* 0: none */
-	uint64_t queued_mark; /* bytes that would be queued had the client taken none since the send
-				 timer was set; 0: nothing is watched */
+	uint32_t queued_mark; /* bytes that would be queued had the client taken none since the send
+				 timer was set; 0: not set */
 	uint32_t served;      /* requests on this connection before this one */
 	struct req *park_next;
 	struct req *park_prev;
 	struct req_cond cond;
 };
 
-/* The request of the connection, or NULL. An idle connection has none; its owner word then holds how
- * many it had, so that a limit on their number costs no memory. */
+/* The request of the connection, or NULL. An idle connection has none; its owner word then holds a few
+ * numbers (req_idle.c), so that it costs no memory. */
 static inline struct req *req_of(const struct conn *conn)
 {
 	void *owner = tcp_owner(conn);
@@ -89,12 +90,16 @@ static inline struct req *req_of(const struct conn *conn)
 	return (uintptr_t)owner & 1 ? NULL : owner;
 }
 
-/* Has the connection no request, or one that only watches how the last answer is taken? */
-static inline bool req_is_idle(const struct conn *conn)
-{
-	const struct req *req = req_of(conn);
+/* What a client must take of an answer within send_ms. A closed window lets a byte pass with each probe:
+ * that is no progress. */
+#define SEND_PROGRESS_BYTES 1024u
 
-	return req == NULL || (req->stage == REQ_READ && req->deadline_ns == 0 && !req->answered);
+/* mark: what was queued when the time began, and what came behind it since; 0: it begins now. */
+static inline bool send_progress(uint32_t mark, uint32_t queued)
+{
+	uint32_t least = min_u32(SEND_PROGRESS_BYTES, mark - mark / 2);
+
+	return mark == 0 || queued == 0 || (queued < mark && mark - queued >= least);
 }
 
 struct req *req_get(struct core *core, struct conn *conn);
@@ -102,6 +107,12 @@ struct req *req_get(struct core *core, struct conn *conn);
 void req_put(struct core *core, struct req *req);
 /* Sets the time by which the present stage must have moved on. */
 void req_deadline(struct core *core, struct req *req, uint32_t ms);
+/* req_idle.c: connections between requests */
+uint32_t idle_served(const struct conn *conn); /* requests so far */
+void idle_begin(struct conn *conn, uint32_t served);
+/* req: one that waits for its connection's send queue, or NULL. */
+void idle_timeout(struct core *core, struct conn *conn, struct req *req);
+
 /* tcp_user_timer_fn */
 void req_timeout(void *arg, struct conn *conn, uint64_t now_ns);
 /* tcp_release_fn: bytes lent to TCP come back; the cookie says whose they are. */

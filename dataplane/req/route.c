@@ -18,11 +18,13 @@ static bool must_read_first(struct core *core, struct req *req)
 {
 	uint32_t most = core->snap->limits.tx_queue_bytes;
 
-	if (likely(tcp_tx_queued(req->conn) < most))
+	if (likely(tcp_tx_queued(req->conn) < most)) {
+		req->queued_mark = 0;
 		return false;
-	tcp_tx_want_room(req->conn, most / 2);
-	if (req->queued_mark == 0) { /* once: more bytes to read give no more time */
+	}
+	if (req->queued_mark == 0) {
 		req->queued_mark = tcp_tx_queued(req->conn);
+		tcp_tx_want_room(req->conn, most / 2);
 		tcp_user_timer(core->tcp, req->conn,
 			       core->now_ns + core->snap->timeouts.send_ms * NS_PER_MS);
 	}
@@ -61,7 +63,6 @@ enum req_next http_read(struct core *core, struct req *req)
 		counter_inc(core->ctr, CTR_http_requests);
 		req->start_ns = core->now_ns;
 	}
-	req->queued_mark = 0;
 	req->method = core->http->method;
 	req->minor = (uint8_t)core->http->minor;
 	req->keep_alive = core->http->keep_alive;
@@ -92,15 +93,14 @@ static enum req_next options_server(struct core *core, struct req *req)
 enum req_next req_route(struct core *core, struct req *req)
 {
 	const struct http_request *h = core->http;
-	uint64_t body_bytes = core->snap->limits.body_bytes;
 	struct route_match match;
 
 	if (unlikely(h->method == HTTP_OTHER))
 		return answer_here(core, req, 501);
 	if (unlikely(h->method == HTTP_OPTIONS && h->path.len == 1 && h->path.ptr[0] == '*'))
 		return options_server(core, req);
-	if (unlikely(!http_body_init(&req->body, &h->framing,
-				     body_bytes > 0 ? body_bytes : UINT64_MAX))) {
+	uint64_t most = core->snap->limits.body_bytes;
+	if (unlikely(!http_body_init(&req->body, &h->framing, most > 0 ? most : UINT64_MAX))) {
 		counter_inc(core->ctr, CTR_http_limit);
 		return answer_here(core, req, 413);
 	}

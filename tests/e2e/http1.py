@@ -65,9 +65,12 @@ def parse_head(raw):
 
 
 class Client:
-    def __init__(self, sock):
+    """patience: asked each time that the socket's timeout passes; False, or none, gives up."""
+
+    def __init__(self, sock, patience=None):
         self.sock = sock
         self.buf = b""
+        self.patience = patience
 
     def __enter__(self):
         return self
@@ -88,14 +91,16 @@ class Client:
 
     def more(self):
         """Reads what is there; False at the end."""
-        try:
-            data = self.sock.recv(262144)
-        except TimeoutError:
-            raise Cut(f"no answer in time; have {self.buf[:300]!r}") from None
-        except ConnectionResetError:
-            raise Cut("reset") from None
-        self.buf += data
-        return bool(data)
+        while True:
+            try:
+                data = self.sock.recv(262144)
+                self.buf += data
+                return bool(data)
+            except TimeoutError:
+                if self.patience is None or not self.patience():
+                    raise Cut(f"no answer in time; have {self.buf[:300]!r}") from None
+            except ConnectionResetError:
+                raise Cut("reset") from None
 
     def _head(self):
         while b"\r\n\r\n" not in self.buf:

@@ -86,6 +86,7 @@ static enum status client_make(struct rig *rig)
 	tcfg.tx_chunks = 16384;
 	tcfg.tx_refs = 32768;
 	tcfg.delayed_ack_ms = 0;
+	tcfg.syn_retries = 12; /* a simulated link loses much */
 	tcfg.time_wait_ms = 1; /* so that a test may use a port again */
 	env = (struct tcp_env){
 	        .net = rig->client_net,
@@ -114,6 +115,9 @@ static enum status channel_make(struct rig *rig)
 	chan_port_control(&rig->chan, 0, &rig->control);
 	rig->control.ring_fd = -1;
 	rig->control.wait_fd = -1;
+	rig->down_extra = calloc(m->down_blocks, sizeof(rig->down_extra[0]));
+	if (rig->down_extra == NULL)
+		return ST_NOMEM;
 	return chan_slab_init(&rig->down, chan_down_base(&rig->chan), m->down_block_bytes,
 	                      m->down_blocks);
 }
@@ -122,7 +126,7 @@ static enum status server_make(struct rig *rig)
 {
 	const struct config_memory *m = &rig->config->memory;
 	struct nic_sim_config nc = {
-	        .buffers = 8192,
+	        .buffers = RIG_SERVER_BUFFERS,
 	        .rx_queue = 4096,
 	        .on_tx = server_tx,
 	        .arg = rig,
@@ -197,6 +201,7 @@ void rig_destroy(struct rig *rig)
 	if (rig->server_nic != NULL)
 		nic_sim_destroy(rig->server_nic);
 	chan_slab_destroy(&rig->down);
+	free(rig->down_extra);
 	if (rig->chan.hdr != NULL)
 		chan_close(&rig->chan);
 	free(rig->snapshot);
@@ -286,28 +291,70 @@ struct conn *rig_connect(struct rig *rig, uint16_t port)
 	return tcp_connect(rig->client, &path, port, RIG_PORT, rig->now_ns);
 }
 
-bool rig_attach(struct rig *rig, uint32_t epoch)
+static void slab_anew(struct rig *rig, const uint32_t *refs)
+{
+	uint32_t free_count = 0;
+
+	for (uint32_t i = rig->down.count; i > 0; i--) {
+		rig->down_extra[i - 1] = refs[i - 1] > 1 ? refs[i - 1] - 1 : 0;
+		if (refs[i - 1] == 0)
+			rig->down.free[free_count++] = i - 1;
+	}
+	rig->down.free_count = free_count;
+}
+
+static bool held_read(struct rig *rig, uint32_t epoch, uint32_t *refs, bool *synced)
 {
 	struct chan_msg m;
-	bool synced = false;
 
-	rig->shared->attach_epoch = epoch;
-	rig_settle(rig, 64, NS_PER_MS);
 	while (chan_recv(&rig->control, &m)) {
+		chan_rx_done(&rig->control);
 		if (m.type == CHAN_SYNC)
-			synced = m.n == epoch;
-		if (synced && m.type == CHAN_HELD && (m.flags & CHAN_F_END)) {
-			chan_rx_done(&rig->control);
-			return true;
+			*synced = m.n == epoch;
+		if (!*synced || m.type != CHAN_HELD)
+			continue;
+		for (uint32_t i = 0; i < m.code && i < CHAN_RELEASE_MAX; i++) {
+			if (m.blocks[i] >= rig->down.count)
+				return false;
+			refs[m.blocks[i]]++;
 		}
+		if (m.flags & CHAN_F_END)
+			return true;
 	}
 	return false;
+}
+
+bool rig_attach(struct rig *rig, uint32_t epoch)
+{
+	uint32_t *refs = calloc(rig->down.count, sizeof(*refs));
+	bool synced = false, ok = false;
+
+	if (refs == NULL)
+		return false;
+	rig->shared->attach_epoch = epoch;
+	/* The ring may be small: read while the core still tells. */
+	for (int i = 0; i < 64 && !ok; i++) {
+		rig_step(rig, NS_PER_MS);
+		ok = held_read(rig, epoch, refs, &synced);
+	}
+	if (ok)
+		slab_anew(rig, refs);
+	free(refs);
+	return ok;
 }
 
 void rig_detach(struct rig *rig)
 {
 	rig->shared->attach_epoch = 0;
 	rig_settle(rig, 16, NS_PER_MS);
+}
+
+static void block_back(struct rig *rig, uint32_t block)
+{
+	if (rig->down_extra[block] > 0)
+		rig->down_extra[block]--;
+	else
+		chan_block_put(&rig->down, block);
 }
 
 bool rig_recv(struct rig *rig, struct chan_msg *out)
@@ -317,7 +364,7 @@ bool rig_recv(struct rig *rig, struct chan_msg *out)
 		if (out->type != CHAN_RELEASE)
 			return true;
 		for (uint32_t i = 0; i < out->code && i < CHAN_RELEASE_MAX; i++)
-			chan_block_put(&rig->down, out->blocks[i]);
+			block_back(rig, out->blocks[i]);
 	}
 	return false;
 }

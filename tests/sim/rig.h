@@ -31,6 +31,7 @@ struct rig {
 	struct chan chan;
 	struct chan_port control; /* control's end, for the test */
 	struct chan_slab down;
+	uint32_t *down_extra; /* references of each block that the core holds beyond the first */
 	struct nic *client_nic;
 	struct net *client_net;
 	struct tcp *client;
@@ -46,9 +47,10 @@ struct rig {
 	void *release_arg;
 };
 
-#define RIG_SERVER "10.0.0.10"
-#define RIG_CLIENT "10.0.0.2"
-#define RIG_PORT   80
+#define RIG_SERVER         "10.0.0.10"
+#define RIG_CLIENT         "10.0.0.2"
+#define RIG_PORT           80
+#define RIG_SERVER_BUFFERS 8192u
 
 /* yaml: the configuration, or NULL for one route to everything with "origin" caching. */
 enum status rig_create(struct rig *rig, const char *yaml);

@@ -327,8 +327,20 @@ static bool answer(struct peer *p)
 			body_write(p->fd, 0, n);
 		return false;
 	}
+	if (sscanf(p->path, "/closedcut/%llu", &n) == 1) {
+		struct linger reset = {.l_onoff = 1};
+
+		if (write_text(p->fd, "HTTP/1.1 200 OK\r\n\r\n"))
+			body_write(p->fd, 0, n);
+		setsockopt(p->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+		return false;
+	}
 	if (sscanf(p->path, "/cut/%llu", &n) == 1) {
 		fixed_write(p, n, "", n / 2);
+		return false;
+	}
+	if (sscanf(p->path, "/bye/%llu", &n) == 1) {
+		fixed_write(p, n, "", n);
 		return false;
 	}
 	if (sscanf(p->path, "/status/%llu", &n) == 1)

@@ -13,6 +13,8 @@
  *   /echo         the body's length and sum     /early        413 before the body was read
  *   /bytewise/N   as fixed, one byte a write    /heads        the request's head as body
  *   /upgrade      101                           /storehalf/N  half, then waits while stalled
+ *   /bye/N        as fixed, then closes unannounced
+ *   /closedcut/N  as closed, then a reset
  *
  * With the gate closed every answer waits until it opens. */
 #ifndef FAKE_ORIGIN_H

@@ -252,6 +252,71 @@ static void stale_connection_is_tried_once_more(void **state)
 	assert_int_equal(row(r).retries, 1);
 }
 
+static void idle_close_is_seen(void **state)
+{
+	struct rig *r = *state;
+
+	for (uint32_t i = 1; i <= 5; i++) {
+		assert_int_equal(get(r, "/bye/10")->got, 10);
+		RIG_UNTIL(r, row(r).open == 0);
+		assert_int_equal(origin_connections(r->origin), i);
+	}
+	assert_int_equal(row(r).retries, 0);
+}
+
+static void idle_connections_end(void **state)
+{
+	static const char *keys[] = {", idle_timeout_ms: 1000", ", lifetime_ms: 1000"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		struct rig *r = rig_new(keys[i]);
+
+		rig_attach(r);
+		assert_int_equal(get(r, "/fixed/10")->got, 10);
+		assert_int_equal(row(r).idle, 1);
+		RIG_UNTIL(r, row(r).open == 0);
+		assert_int_equal(get(r, "/fixed/10")->got, 10);
+		assert_int_equal(origin_connections(r->origin), 2);
+		rig_free(r);
+	}
+}
+
+static void reload_note(void *arg, enum status st, const char *text)
+{
+	(void)text;
+	assert_int_equal(st, ST_OK);
+	*(bool *)arg = true;
+}
+
+/* The first address refuses: the second is asked, and the first only now and then. */
+static void next_address(void **state)
+{
+	struct rig *r = *state;
+	FILE *f = fopen(r->conf, "w");
+	bool done = false;
+	struct upstream_row first;
+	struct upstream_row second;
+
+	assert_non_null(f);
+	fprintf(f,
+	        "listeners: [{address: 192.0.2.1}]\nports: [{type: tap, interface: t0}]\n"
+	        "upstreams: [{name: o, addresses: [\"127.0.0.1:1\", \"127.0.0.1:%u\"]}]\n"
+	        "routes: [{upstream: o}]\n",
+	        origin_port(r->origin));
+	fclose(f);
+	control_reload(&r->ctl, reload_note, &done);
+	RIG_UNTIL(r, done);
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(get(r, "/fixed/10")->got, 10);
+	assert_true(upstreams_row(r->ctl.upstreams, 0, &first));
+	assert_true(upstreams_row(r->ctl.upstreams, 1, &second));
+	assert_false(upstreams_row(r->ctl.upstreams, 2, &second));
+	assert_true(first.connect_errors >= 1 && first.connect_errors <= 3);
+	assert_int_equal(first.requests, 0);
+	assert_int_equal(second.requests, 20);
+}
+
 static void cancel(void **state)
 {
 	struct rig *r = *state;
@@ -273,14 +338,59 @@ static void unknown_configuration(void **state)
 	struct ask *a = rig_ask(r, &q);
 	struct fetcher_counts counts;
 
-	/* Its indices agree with the present tables; the dataplane is told of them. */
+	/* Its indices may mean another origin; the dataplane is told of the tables in force. */
 	RIG_UNTIL(r, a->done && r->snapshots == 1);
-	assert_int_equal(a->got, 3);
+	assert_int_equal(a->fail, 503);
 	a = rig_ask(r, &q);
 	RIG_UNTIL(r, a->done);
+	assert_int_equal(a->fail, 503);
+	assert_int_equal(origin_requests(r->origin), 0);
 	assert_int_equal(r->snapshots, 1);
 	fetcher_counts(r->ctl.fetcher, &counts);
 	assert_int_equal(counts.plan_unknown, 2);
+}
+
+/* RFC 9111 4.4 */
+static void writes_make_void(void **state)
+{
+	static const struct {
+		const char *method;
+		const char *path;
+		bool purges;
+	} rows[] = {
+		{"DELETE", "/status/204", true}, {"PUT", "/fixed/3", true},
+		{"POST", "/status/302", true},   {"PATCH", "/chunked/30/10", true},
+		{"POST", "/status/404", false},  {"PUT", "/status/500", false},
+		{"GET", "/fixed/3", false},      {"OPTIONS", "/fixed/3", false},
+	};
+	struct rig *r = *state;
+	uint32_t purges = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct rig_req q = {.method = rows[i].method, .path = rows[i].path, .key = "h/k"};
+		struct ask *a = rig_ask(r, &q);
+
+		purges += rows[i].purges;
+		RIG_UNTIL(r, a->done && r->core[0].purges == purges && r->core[1].purges == purges);
+		assert_int_equal(a->fail, 0);
+		if (!rows[i].purges)
+			continue;
+		for (int c = 0; c < 2; c++) {
+			assert_int_equal(r->core[c].last_query.type, CHAN_PURGE);
+			assert_int_equal(r->core[c].last_query.ticket.seq, 0);
+			assert_int_equal(r->core[c].last_query.len, 3);
+		}
+	}
+	assert_int_equal(r->foreign, 0);
+}
+
+static void reset_is_no_end(void **state)
+{
+	struct rig *r = *state;
+	struct ask *a = get(r, "/closedcut/5000");
+
+	assert_int_equal(a->head.status, 200);
+	assert_true(a->aborted);
 }
 
 static void timeouts(void **state)
@@ -348,8 +458,13 @@ int main(void)
 	        T(bad_answers),
 	        T(cut_short),
 	        T(stale_connection_is_tried_once_more),
+	        T(idle_close_is_seen),
+	        T(next_address),
 	        T(cancel),
 	        T(unknown_configuration),
+	        T(writes_make_void),
+	        T(reset_is_no_end),
+	        cmocka_unit_test(idle_connections_end),
 	        cmocka_unit_test(timeouts),
 	        cmocka_unit_test(refused),
 	        cmocka_unit_test(queue_is_bounded),

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "cache/hot_internal.h"
+#include "tests/sim/rig_check.h"
 
 struct fx fx;
 
@@ -336,49 +336,6 @@ struct span pattern(uint32_t seed, size_t len)
 	return span_of(to, len);
 }
 
-static void counters_check(void)
-{
-	const struct counters *c = fx.rig.core->ctr;
-	uint64_t sum = ctr(CTR_rx_tcp) + ctr(CTR_rx_arp) + ctr(CTR_rx_ndp) + ctr(CTR_rx_icmp);
-
-	for (uint32_t i = 0; i < CTR_COUNT; i++)
-		if (counter_infos[i].kind == COUNTER_DROP)
-			sum += counter_read(c, i);
-	assert_int_equal(ctr(CTR_rx_packets), sum);
-	assert_int_equal(ctr(CTR_miss_sent) - ctr(CTR_miss_resent),
-	                 ctr(CTR_miss_answered) + ctr(CTR_miss_failed) + ctr(CTR_miss_cancelled));
-}
-
-static void leaks_check(void)
-{
-	const struct core *core = fx.rig.core;
-	const struct core_chan *ch = &core->chan;
-	struct tcp_usage u;
-
-	assert_int_equal(core->reqs.in_use, 0);
-	assert_int_equal(ch->miss_live, 0);
-	assert_null(ch->park_head);
-	assert_null(ch->park_tail);
-	assert_int_equal(ch->up.free_count, ch->up.count);
-	for (uint32_t i = 0; i < ch->up.count; i++)
-		assert_int_equal(ch->up_blocks[i].state, UP_FREE);
-	for (uint32_t i = 0; i < ch->down_blocks; i++)
-		assert_int_equal(ch->down_refs[i], 0);
-	assert_int_equal(ch->release_count, 0);
-	for (uint32_t i = 0; i < core->hot->seg_count; i++)
-		assert_int_equal(core->hot->segs[i].pins, 0);
-	tcp_usage(core->tcp, &u);
-	assert_int_equal(u.conns, 0);
-	assert_int_equal(u.rx_bufs, 0);
-	assert_int_equal(u.tx_chunks, 0);
-	assert_int_equal(u.tx_refs, 0);
-	assert_int_equal(u.timers, 0);
-	assert_int_equal(nic_pkts_free(fx.rig.server_nic), 8192);
-	/* What control lent came back, if there was a control to the end. */
-	if (ch->epoch != 0)
-		assert_int_equal(fx.rig.down.free_count, fx.rig.down.count);
-}
-
 void down(void)
 {
 	for (uint32_t i = 0; i < fx.web_count; i++)
@@ -391,8 +348,10 @@ void down(void)
 	while (try_request())
 		;
 	run_ms(3);
-	leaks_check();
-	counters_check();
+	if (rig_leak(&fx.rig) != NULL)
+		fail_msg("leaked: %s", rig_leak(&fx.rig));
+	if (rig_counters_wrong(&fx.rig) != NULL)
+		fail_msg("counters do not add up: %s", rig_counters_wrong(&fx.rig));
 	for (uint32_t i = 0; i < fx.web_count; i++)
 		web_free(&fx.webs[i]);
 	rig_destroy(&fx.rig);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Control says wrong things: nothing crashes, nothing leaks, all is counted, other requests go on. */
+ * Control says wrong things: nothing crashes, nothing leaks, all is counted, other requests go on.
+ */
 #include "tests/unit/req/fixture.h"
 
 #include <stdlib.h>
@@ -17,11 +18,11 @@ static struct object object_of(uint64_t body_len)
 static struct chan_msg body_msg(const char *text, uint8_t flags)
 {
 	return (struct chan_msg){
-		.type = CHAN_BODY,
-		.flags = flags,
-		.ticket = fx.req.msg.ticket,
-		.len = (uint32_t)strlen(text),
-		.block = down_block(text, strlen(text)),
+	        .type = CHAN_BODY,
+	        .flags = flags,
+	        .ticket = fx.req.msg.ticket,
+	        .len = (uint32_t)strlen(text),
+	        .block = down_block(text, strlen(text)),
 	};
 }
 
@@ -69,8 +70,24 @@ static void test_wrong_ticket(void **state)
 
 static void test_bad_heads(void **state)
 {
-	enum { BLOCK, LEN_0, LEN_SHORT, LEN_LONG, OFF_ODD, OFF_FAR, OFF_WRAP, KEY, FIELDS, SUM, ETAG,
-	       STATUS_0, STATUS_1XX, STATUS_BIG, HUGE, CASES };
+	enum {
+		BLOCK,
+		LEN_0,
+		LEN_SHORT,
+		LEN_LONG,
+		OFF_ODD,
+		OFF_FAR,
+		OFF_WRAP,
+		KEY,
+		FIELDS,
+		SUM,
+		ETAG,
+		STATUS_0,
+		STATUS_1XX,
+		STATUS_BIG,
+		HUGE,
+		CASES
+	};
 
 	(void)state;
 	up(&quick);
@@ -93,7 +110,10 @@ static void test_bad_heads(void **state)
 		if (i == BLOCK)
 			m.block = fx.rig.down.count;
 		m.len = i == LEN_0 ? 0 : i == LEN_SHORT ? 79 : i == LEN_LONG ? UINT32_MAX : m.len;
-		m.off = i == OFF_ODD ? 4 : i == OFF_FAR ? 16384 : i == OFF_WRAP ? UINT32_MAX - 7 : 0;
+		m.off = i == OFF_ODD    ? 4
+		        : i == OFF_FAR  ? 16384
+		        : i == OFF_WRAP ? UINT32_MAX - 7
+		                        : 0;
 		if (i == HUGE) {
 			/* Larger than any head may be, but a sound object. */
 			o.fields_len = 16384 - sizeof(o);
@@ -264,7 +284,8 @@ static void test_bogus_releases(void **state)
 	fx.hold_up = true;
 	w = ask(GET("/x"));
 	next_request();
-	struct chan_msg m = {.type = CHAN_RELEASE, .code = CHAN_RELEASE_MAX, .block = CHAN_NO_BLOCK};
+	struct chan_msg m = {
+	        .type = CHAN_RELEASE, .code = CHAN_RELEASE_MAX, .block = CHAN_NO_BLOCK};
 	for (uint32_t i = 0; i < CHAN_RELEASE_MAX; i++)
 		m.blocks[i] = i % 2 ? UINT32_MAX - i : i + 1000;
 	post(&m);
@@ -311,8 +332,9 @@ static void test_random(void **state)
 
 		assert_true(web_open(&w, &fx.rig, (uint16_t)(30000 + round)));
 		run_ms(2);
-		assert_true(web_text(&w, round % 2 ? GET("/x") : "PUT /y HTTP/1.1\r\nHost: h\r\n"
-								   "Content-Length: 9\r\n\r\n12"));
+		assert_true(web_text(&w, round % 2 ? GET("/x")
+		                                   : "PUT /y HTTP/1.1\r\nHost: h\r\n"
+		                                     "Content-Length: 9\r\n\r\n12"));
 		run_ms(2);
 		if (!try_request())
 			continue;
@@ -342,8 +364,8 @@ static void test_random(void **state)
 			run_ms(2);
 			/* What the message did not lend, or the core did not take for lent. */
 			bool lends = m.type == CHAN_HEAD || m.type == CHAN_BODY ||
-				     m.type == CHAN_PURGE || m.type == CHAN_QUERY ||
-				     m.type == CHAN_FAIL;
+			             m.type == CHAN_PURGE || m.type == CHAN_QUERY ||
+			             m.type == CHAN_FAIL;
 			if (m.block != own || !lends)
 				chan_block_put(&fx.rig.down, own);
 			struct chan_msg r;
@@ -364,10 +386,10 @@ static void test_random(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_wrong_ticket), cmocka_unit_test(test_bad_heads),
-		cmocka_unit_test(test_no_answer),    cmocka_unit_test(test_bad_bodies),
-		cmocka_unit_test(test_short_fill),   cmocka_unit_test(test_head_twice),
-		cmocka_unit_test(test_bogus_releases), cmocka_unit_test(test_random),
+	        cmocka_unit_test(test_wrong_ticket),   cmocka_unit_test(test_bad_heads),
+	        cmocka_unit_test(test_no_answer),      cmocka_unit_test(test_bad_bodies),
+	        cmocka_unit_test(test_short_fill),     cmocka_unit_test(test_head_twice),
+	        cmocka_unit_test(test_bogus_releases), cmocka_unit_test(test_random),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,7 +22,8 @@ static void test_request_message(void **state)
 	(void)state;
 	up(NULL);
 	attach();
-	ask("GET /a/b?c=d HTTP/1.1\r\nHost: Ex.Test:8080\r\nAccept: x\r\nConnection: close, X-Hop\r\n"
+	ask("GET /a/b?c=d HTTP/1.1\r\nHost: Ex.Test:8080\r\nAccept: x\r\nConnection: close, "
+	    "X-Hop\r\n"
 	    "X-Hop: 1\r\nTE: trailers\r\nIf-None-Match: \"e\"\r\nX-Two:  spaced\t\r\n\r\n");
 	next_request();
 	assert_true(span_eq(fx.req.method, SPAN_LIT("GET")));
@@ -30,8 +31,7 @@ static void test_request_message(void **state)
 	assert_true(span_eq(fx.req.target, SPAN_LIT("/a/b?c=d")));
 	assert_true(span_eq(fx.req.fields, SPAN_LIT("Accept: x\r\nX-Two: spaced\r\n")));
 	assert_true(fx.req.key.len > 0);
-	assert_int_equal(fx.req.cr.key_lo,
-			 hash128(fx.req.key.ptr, fx.req.key.len, 42).lo);
+	assert_int_equal(fx.req.cr.key_lo, hash128(fx.req.key.ptr, fx.req.key.len, 42).lo);
 	assert_int_equal(fx.req.cr.flags, CHAN_REQ_STORE | CHAN_REQ_COLLAPSE);
 	assert_int_equal(fx.req.cr.body_len, 0);
 	assert_int_equal(fx.req.cr.client_port, fx.webs[0].port);
@@ -40,7 +40,8 @@ static void test_request_message(void **state)
 	assert_int_equal(fx.req.msg.ticket.epoch, 1);
 	reply("", SPAN_LIT("x"));
 	got_body(&fx.webs[0], 200, SPAN_LIT("x"));
-	/* Nothing of a request that may not be stored is shared; its conditions go to the origin. */
+	/* Nothing of a request that may not be stored is shared; its conditions go to the origin.
+	 */
 	ask("HEAD /h HTTP/1.1\r\nHost: h\r\nIf-None-Match: \"e\"\r\n\r\n");
 	next_request();
 	assert_int_equal(fx.req.cr.flags, 0);
@@ -61,10 +62,12 @@ static void test_framings(void **state)
 		bool chunked;
 		bool to_eof;
 	} rows[] = {
-		{GET("/f"), true, false, false},
-		{GET("/f"), false, true, false},
-		{"GET /f HTTP/1.0\r\nHost: h\r\nConnection: keep-alive\r\n\r\n", true, false, false},
-		{"GET /f HTTP/1.0\r\nHost: h\r\nConnection: keep-alive\r\n\r\n", false, false, true},
+	        {GET("/f"), true, false, false},
+	        {GET("/f"), false, true, false},
+	        {"GET /f HTTP/1.0\r\nHost: h\r\nConnection: keep-alive\r\n\r\n", true, false,
+	         false},
+	        {"GET /f HTTP/1.0\r\nHost: h\r\nConnection: keep-alive\r\n\r\n", false, false,
+	         true},
 	};
 
 	(void)state;
@@ -211,10 +214,10 @@ static void test_fill(void **state)
 static void purge(const char *text, uint8_t flags)
 {
 	struct chan_msg m = {
-		.type = CHAN_PURGE,
-		.flags = flags,
-		.ticket = {.epoch = fx.epoch, .seq = 77},
-		.len = (uint32_t)strlen(text),
+	        .type = CHAN_PURGE,
+	        .flags = flags,
+	        .ticket = {.epoch = fx.epoch, .seq = 77},
+	        .len = (uint32_t)strlen(text),
 	};
 	struct chan_msg r;
 
@@ -232,8 +235,10 @@ static void test_late_fill(void **state)
 		uint8_t flags;
 		bool stored;
 	} rows[] = {
-		{"h/f", 0, false}, {"h/*", CHAN_F_PATTERN, false},
-		{"h/g", 0, true},  {"x/*", CHAN_F_PATTERN, true},
+	        {"h/f", 0, false},
+	        {"h/*", CHAN_F_PATTERN, false},
+	        {"h/g", 0, true},
+	        {"x/*", CHAN_F_PATTERN, true},
 	};
 
 	(void)state;
@@ -247,13 +252,13 @@ static void test_late_fill(void **state)
 		next_request();
 		if (within) {
 			struct object o = {
-				.hash = hash128("h/f", 3, 42),
-				.response_ms = fx.rig.wall_ns / NS_PER_MS,
-				.expires_ms = fx.rig.wall_ns / NS_PER_MS + 60000,
-				.body_len = 2,
-				.key_len = 3,
-				.status = 200,
-				.flags = OBJECT_STORABLE,
+			        .hash = hash128("h/f", 3, 42),
+			        .response_ms = fx.rig.wall_ns / NS_PER_MS,
+			        .expires_ms = fx.rig.wall_ns / NS_PER_MS + 60000,
+			        .body_len = 2,
+			        .key_len = 3,
+			        .status = 200,
+			        .flags = OBJECT_STORABLE,
 			};
 			struct chan_msg m = head_msg(&o, "h/f", "");
 
@@ -261,10 +266,10 @@ static void test_late_fill(void **state)
 			post(&m);
 			purge(rows[row].text, rows[row].flags);
 			m = (struct chan_msg){.type = CHAN_BODY,
-					      .flags = CHAN_F_END,
-					      .ticket = fx.req.msg.ticket,
-					      .len = 2,
-					      .block = down_block("ab", 2)};
+			                      .flags = CHAN_F_END,
+			                      .ticket = fx.req.msg.ticket,
+			                      .len = 2,
+			                      .block = down_block("ab", 2)};
 			post(&m);
 		} else {
 			purge(rows[row].text, rows[row].flags);
@@ -282,8 +287,8 @@ static void test_fail(void **state)
 	static const struct {
 		uint16_t code;
 		unsigned status;
-	} rows[] = {{502, 502}, {503, 503}, {504, 504}, {400, 400}, {599, 599},
-		    {200, 502}, {0, 502},   {600, 502}, {65535, 502}, {399, 502}};
+	} rows[] = {{502, 502}, {503, 503}, {504, 504}, {400, 400},   {599, 599},
+	            {200, 502}, {0, 502},   {600, 502}, {65535, 502}, {399, 502}};
 	struct web *w;
 
 	(void)state;
@@ -329,10 +334,14 @@ static void test_condition_fill(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_request_message), cmocka_unit_test(test_framings),
-		cmocka_unit_test(test_head_and_bodiless), cmocka_unit_test(test_order),
-		cmocka_unit_test(test_fill), cmocka_unit_test(test_late_fill),
-		cmocka_unit_test(test_fail), cmocka_unit_test(test_condition_fill),
+	        cmocka_unit_test(test_request_message),
+	        cmocka_unit_test(test_framings),
+	        cmocka_unit_test(test_head_and_bodiless),
+	        cmocka_unit_test(test_order),
+	        cmocka_unit_test(test_fill),
+	        cmocka_unit_test(test_late_fill),
+	        cmocka_unit_test(test_fail),
+	        cmocka_unit_test(test_condition_fill),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

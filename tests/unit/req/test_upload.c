@@ -12,8 +12,8 @@ static struct web *post_start(size_t len, const char *more)
 {
 	char head[256];
 
-	snprintf(head, sizeof(head), "POST /u HTTP/1.1\r\nHost: h\r\n%sContent-Length: %zu\r\n\r\n", more,
-		 len);
+	snprintf(head, sizeof(head), "POST /u HTTP/1.1\r\nHost: h\r\n%sContent-Length: %zu\r\n\r\n",
+	         more, len);
 	return ask(head);
 }
 
@@ -61,7 +61,8 @@ static void test_framings(void **state)
 			say(w, POST_CHUNKED);
 		} else {
 			snprintf(head, sizeof(head),
-				 "PUT /u HTTP/1.1\r\nHost: h\r\nContent-Length: %zu\r\n\r\n", body.len);
+			         "PUT /u HTTP/1.1\r\nHost: h\r\nContent-Length: %zu\r\n\r\n",
+			         body.len);
 			say(w, head);
 		}
 		next_request();
@@ -88,8 +89,9 @@ static void test_pipelined_behind(void **state)
 	up(NULL);
 	attach();
 	w = ask("POST /u HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc"
-		"POST /v HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n"
-		"GET /w HTTP/1.1\r\nHost: h\r\n\r\n");
+	        "POST /v HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: "
+	        "chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n"
+	        "GET /w HTTP/1.1\r\nHost: h\r\n\r\n");
 	next_request();
 	uploaded(SPAN_LIT("abc"));
 	reply("", SPAN_LIT("1"));
@@ -109,7 +111,7 @@ static void test_pipelined_behind(void **state)
 static void test_credit(void **state)
 {
 	static const struct fx_config cfg = {
-		.limits = "    window_bytes: 65536\n    rx_buffer_bytes: 32768\n"};
+	        .limits = "    window_bytes: 65536\n    rx_buffer_bytes: 32768\n"};
 	struct span body = pattern(9, 500000);
 	struct web *w;
 
@@ -147,7 +149,7 @@ static void test_credit(void **state)
 static void test_credit_shared(void **state)
 {
 	static const struct fx_config cfg = {.memory = "    up_blocks: 16\n    down_blocks: 64\n",
-					     .limits = "    requests: 16\n"};
+	                                     .limits = "    requests: 16\n"};
 	enum { N = 10 };
 	struct web *w[N];
 	struct fx_request reqs[N];
@@ -174,8 +176,9 @@ static void test_credit_shared(void **state)
 				if (m.ticket.seq != reqs[i].msg.ticket.seq)
 					continue;
 				const char *bytes = chan_peer_bytes(&fx.rig.control, &m);
-				assert_memory_equal(bytes, pattern((uint32_t)i, 60000).ptr + got_bytes[i],
-						    m.len);
+				assert_memory_equal(bytes,
+				                    pattern((uint32_t)i, 60000).ptr + got_bytes[i],
+				                    m.len);
 				got_bytes[i] += m.len;
 				ended += m.flags & CHAN_F_END ? 1 : 0;
 			}
@@ -197,12 +200,13 @@ static void test_credit_shared(void **state)
 	down();
 }
 
-/* All slots are taken by uploads, and one has all the blocks: when they come back the others go on. */
+/* All slots are taken by uploads, and one has all the blocks: when they come back the others go on.
+ */
 static void test_starved_upload(void **state)
 {
 	static const struct fx_config cfg = {.memory = "    up_blocks: 17\n    down_blocks: 64\n",
-					     .limits = "    requests: 16\n",
-					     .timeouts = "    body_ms: 2000\n"};
+	                                     .limits = "    requests: 16\n",
+	                                     .timeouts = "    body_ms: 2000\n"};
 	struct web *w[16];
 
 	(void)state;
@@ -303,7 +307,8 @@ static void test_too_large(void **state)
 static void test_bad_chunks(void **state)
 {
 	static const char *const rows[] = {
-		"g\r\n", "5\r\nhelloX\r\n", "-1\r\n", "fffffffffffffffff\r\n", "5\r\nhello\r\n\r\n", "\r\n",
+	        "g\r\n", "5\r\nhelloX\r\n", "-1\r\n", "fffffffffffffffff\r\n", "5\r\nhello\r\n\r\n",
+	        "\r\n",
 	};
 
 	(void)state;
@@ -328,9 +333,11 @@ static void test_bad_chunks(void **state)
 static void test_cut_short(void **state)
 {
 	static const char *const rows[] = {
-		"POST /u HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc",
-		"POST /u HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n",
-		POST_CHUNKED "3\r\nabc\r\n", POST_CHUNKED "3\r\nab", POST_CHUNKED "3\r\nabc\r\n0\r\n",
+	        "POST /u HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc",
+	        "POST /u HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n",
+	        POST_CHUNKED "3\r\nabc\r\n",
+	        POST_CHUNKED "3\r\nab",
+	        POST_CHUNKED "3\r\nabc\r\n0\r\n",
 	};
 
 	(void)state;
@@ -383,8 +390,11 @@ static void test_early_answer(void **state)
 	post(&m);
 	say(w, "0123456789");
 	drain_control();
-	m = (struct chan_msg){.type = CHAN_BODY, .flags = CHAN_F_END, .ticket = fx.req.msg.ticket, .len = 5,
-			      .block = down_block("hello", 5)};
+	m = (struct chan_msg){.type = CHAN_BODY,
+	                      .flags = CHAN_F_END,
+	                      .ticket = fx.req.msg.ticket,
+	                      .len = 5,
+	                      .block = down_block("hello", 5)};
 	post(&m);
 	got_body(w, 200, SPAN_LIT("hello"));
 	down();
@@ -393,11 +403,11 @@ static void test_early_answer(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_framings),      cmocka_unit_test(test_pipelined_behind),
-		cmocka_unit_test(test_credit),        cmocka_unit_test(test_credit_shared),
-		cmocka_unit_test(test_starved_upload), cmocka_unit_test(test_expect),
-		cmocka_unit_test(test_too_large),     cmocka_unit_test(test_bad_chunks),
-		cmocka_unit_test(test_cut_short),     cmocka_unit_test(test_early_answer),
+	        cmocka_unit_test(test_framings),       cmocka_unit_test(test_pipelined_behind),
+	        cmocka_unit_test(test_credit),         cmocka_unit_test(test_credit_shared),
+	        cmocka_unit_test(test_starved_upload), cmocka_unit_test(test_expect),
+	        cmocka_unit_test(test_too_large),      cmocka_unit_test(test_bad_chunks),
+	        cmocka_unit_test(test_cut_short),      cmocka_unit_test(test_early_answer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
