@@ -23,7 +23,8 @@
 enum {
 	TCP_MAX_LISTENERS = 64,
 	TCP_MAX_OOO = 32,    /* runs of out-of-order data kept for a connection */
-	TCP_MAX_SACKED = 16, /* runs the peer reported that the scoreboard remembers */
+	TCP_MAX_SACKED = 10, /* runs the peer reported that the scoreboard remembers */
+	TCP_MAX_RESENT = 5,  /* runs of different age among what was sent again */
 	TCP_HDR_LEN = 20,
 	TCP_MAX_OPTS = 40,
 	TCP_TS_OPT_LEN = 12, /* with its two NOPs */
@@ -187,12 +188,26 @@ enum conn_flag {
 	CF_WSCALE = 1 << 19, /* the peer offered window scaling */
 	CF_LIVE = 1 << 20,   /* the block is in use */
 	CF_HASHED = 1 << 21,
+	CF_PROBED = 1 << 22,     /* a tail loss probe is out, rxt_nxt is behind it */
+	CF_PROBED_NEW = 1 << 23, /* it was data not sent before */
+	/* What the deadline rtx_ns is for; none of them: a timeout (RFC 6298) or persist. */
+	CF_RTX_PROBE = 1 << 24,   /* RFC 8985 7: send something, so that a lost tail is noticed */
+	CF_RTX_REORDER = 1 << 25, /* RFC 8985 6.2 step 5: what is still missing then is lost */
+	CF_RTX_EARLY = CF_RTX_PROBE | CF_RTX_REORDER,
+	CF_REORDERED = 1 << 26, /* the path was seen to reorder: only time tells a loss */
+	CF_WATCHED = 1 << 27,   /* watch_edge and watch_clock are valid */
 };
 
 enum loss_state {
 	LOSS_NONE,
 	LOSS_RECOVERY, /* after duplicate ACKs */
 	LOSS_RTO,      /* after a timeout */
+};
+
+/* A part of what was sent again, from the end of the one before it. */
+struct resent_run {
+	uint32_t hi;
+	uint32_t clock; /* of fine_clock, when the last of it was sent */
 };
 
 /* RFC 9438. */
@@ -282,9 +297,20 @@ struct conn {
 	uint32_t tw_next;
 	uint64_t opened_ns;
 	struct cubic cubic;
+	uint8_t resent_count;     /* runs below rxt_nxt; what was sent again is all in them */
+	uint8_t relost;           /* one bit a run: it was lost again */
+	uint8_t reorder_steps;    /* RFC 8985 6.2 step 4: how patient we became */
+	uint8_t undo_count;       /* segments of this recovery not reported as received twice */
+	uint32_t undo_cwnd_bytes; /* before the recovery; 0: it cannot be undone */
+	uint32_t undo_ssthresh_bytes;
+	uint32_t undo_ts;     /* our timestamp when it first sent something again */
+	uint32_t watch_edge;  /* a hole below it is lost if it is still one some time after ... */
+	uint32_t watch_clock; /* ... this, on fine_clock */
+	struct resent_run resent[TCP_MAX_RESENT];
 	struct seq_run sacked[TCP_MAX_SACKED]; /* ascending */
 } ALIGNED(CACHE_LINE);
 
+static_assert(TCP_MAX_RESENT <= 8, "a bit each in relost");
 static_assert(sizeof(struct conn) <= 512, "a connection at rest is small");
 
 struct tcp_listener {
@@ -300,6 +326,9 @@ struct tcp {
 	struct conn *ready_tail;
 	uint32_t *buckets; /* connection index + 1 */
 	uint32_t bucket_mask;
+	/* What was received twice, for the next ACK of this connection (RFC 2883); NULL: nothing */
+	const struct conn *dup_conn;
+	struct seq_run dup;
 	bool csum_offload;
 	bool stopped; /* tcp_stop_listening was called */
 	uint64_t hash_key[5];
@@ -329,6 +358,13 @@ struct tcp {
 static inline uint32_t ts_clock(const struct tcp *tcp)
 {
 	return (uint32_t)(tcp->now_ns >> 20);
+}
+
+/* About a microsecond a tick; differences are good for half an hour, and no retransmission is
+ * older. */
+static inline uint32_t fine_clock(const struct tcp *tcp)
+{
+	return (uint32_t)(tcp->now_ns >> 10);
 }
 
 static inline uint32_t now_s(const struct tcp *tcp)
@@ -410,6 +446,12 @@ enum counter_id rx_take(struct tcp *tcp, struct conn *c, struct seg *s);
 bool rx_keep(struct tcp *tcp, struct conn *c);
 void rx_release(struct tcp *tcp, struct conn *c);
 void rx_release_if_empty(struct tcp *tcp, struct conn *c);
+/* The next ACK tells the peer that these bytes came twice (RFC 2883). */
+static inline void dup_note(struct tcp *tcp, const struct conn *c, struct seq_run run)
+{
+	tcp->dup_conn = c;
+	tcp->dup = run;
+}
 /* SACK blocks for the options, freshest first; returns how many. */
 uint32_t rx_sack_blocks(const struct conn *c, struct seq_run *out, uint32_t max);
 
@@ -432,6 +474,8 @@ void conn_output(struct tcp *tcp, struct conn *c);
 void ack_send(struct tcp *tcp, struct conn *c);
 /* One octet beyond the closed window (RFC 9293 3.8.6.1). */
 void window_probe(struct tcp *tcp, struct conn *c);
+/* RFC 8985 7.3: a new segment, else the last one again. */
+void tail_probe(struct tcp *tcp, struct conn *c);
 void keepalive_probe(struct tcp *tcp, struct conn *c);
 void ack_challenge(struct tcp *tcp, struct conn *c);
 void reset_send(struct tcp *tcp, struct conn *c);
@@ -444,6 +488,10 @@ uint32_t loss_pipe(const struct conn *c);
 /* True when the scoreboard learned something. */
 bool loss_sack_input(struct conn *c, const struct seg *s);
 void loss_dupack(struct tcp *tcp, struct conn *c);
+/* After an ACK that said something new, by SACK or about what was lost, and at CF_RTX_REORDER. */
+void loss_news(struct tcp *tcp, struct conn *c);
+/* Before loss_ack: undoes a recovery that this ACK shows to be needless. */
+void loss_spurious(struct conn *c, const struct seg *s);
 /* Before snd_una moves to ack. */
 void loss_ack(struct tcp *tcp, struct conn *c, uint32_t ack);
 void loss_timeout(struct tcp *tcp, struct conn *c);
@@ -451,6 +499,8 @@ void loss_timeout(struct tcp *tcp, struct conn *c);
 void loss_window_opened(struct tcp *tcp, struct conn *c);
 /* The next run to send again; false when there is none. */
 bool loss_next(const struct conn *c, struct seq_run *out);
+/* It was, up to the sequence number hi. */
+void loss_resent(const struct tcp *tcp, struct conn *c, const struct seq_run *run);
 
 /* tcp_cubic.c */
 void cc_init(const struct tcp *tcp, struct conn *c);
@@ -462,6 +512,12 @@ void cc_timeout(struct conn *c);
 void conn_arm(struct tcp *tcp, struct conn *c, uint64_t deadline_ns);
 /* Sets the retransmission deadline from now. */
 void rto_start(struct tcp *tcp, struct conn *c);
+/* The same, or the probe's when one is wanted. */
+void rtx_start(struct tcp *tcp, struct conn *c);
+/* A tail loss probe may be sent when nothing is heard. */
+bool probe_wanted(const struct conn *c);
+/* Has CF_RTX_REORDER in so many microseconds, if nothing else is due before. */
+void reorder_start(struct tcp *tcp, struct conn *c, uint32_t us);
 /* The first deadline of the new state; keep-alive begins. */
 void keepalive_start(struct tcp *tcp, struct conn *c);
 void linger_start(struct tcp *tcp, struct conn *c);

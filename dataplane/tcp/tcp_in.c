@@ -78,13 +78,15 @@ static bool ack_advance(struct tcp *tcp, struct conn *c, const struct seg *s)
 	uint32_t acked = s->ack - c->snd_una;
 
 	rtt_ack(tcp, c, s);
+	if (unlikely(c->loss == LOSS_RECOVERY))
+		loss_spurious(c, s);
 	loss_ack(tcp, c, s->ack);
 	c->snd_una = s->ack;
 	tx_acked(tcp, c, acked - (fin ? 1 : 0));
 	if (all)
 		c->rtx_ns = 0;
 	else
-		rto_start(tcp, c); /* RFC 6298 5.3 */
+		rtx_start(tcp, c); /* RFC 6298 5.3 */
 	if (c->linger_ns)
 		linger_start(tcp, c);
 	return !fin || fin_acked(tcp, c);
@@ -183,6 +185,15 @@ static bool syn_again(struct tcp *tcp, struct conn *c, struct seg *s)
 	return false;
 }
 
+/* Bytes that are only lent are not acknowledged, and must not seem to be. */
+static void old_note(struct tcp *tcp, const struct conn *c, const struct seg *s)
+{
+	uint32_t end = seq_min(s->seq + s->len, c->rcv_nxt - c->view_len);
+
+	if (seq_lt(s->seq, end))
+		dup_note(tcp, c, (struct seq_run){s->seq, end});
+}
+
 static enum counter_id unacceptable_input(struct tcp *tcp, struct conn *c, const struct seg *s)
 {
 	if (s->flags & TH_RST)
@@ -194,6 +205,7 @@ static enum counter_id unacceptable_input(struct tcp *tcp, struct conn *c, const
 	 * from answering each other for ever. */
 	if (s->len > 0 || s->flags & TH_FIN) {
 		counter_inc(tcp->ctr, CTR_tcp_dup_in);
+		old_note(tcp, c, s);
 		ack_send(tcp, c);
 	} else {
 		ack_challenge(tcp, c);
@@ -222,6 +234,7 @@ struct ack_result {
 
 static struct ack_result ack_input(struct tcp *tcp, struct conn *c, struct seg *s)
 {
+	uint32_t una;
 	bool sack_news;
 	bool same_wnd;
 
@@ -240,6 +253,7 @@ static struct ack_result ack_input(struct tcp *tcp, struct conn *c, struct seg *
 		ack_challenge(tcp, c);
 		return (struct ack_result){false, CTR_drop_tcp_window};
 	}
+	una = c->snd_una;
 	same_wnd = c->snd_wnd == s->wnd << c->snd_wscale;
 	sack_news = c->flags & CF_SACK && s->sack_count > 0 && loss_sack_input(c, s);
 	if (seq_lt(c->snd_una, s->ack)) {
@@ -252,6 +266,8 @@ static struct ack_result ack_input(struct tcp *tcp, struct conn *c, struct seg *
 		if (c->flags & CF_SACK ? sack_news : dup)
 			loss_dupack(tcp, c);
 	}
+	if (c->flags & CF_SACK && (sack_news || (c->loss != LOSS_NONE && c->snd_una != una)))
+		loss_news(tcp, c);
 	if (!seq_lt(s->ack, c->snd_una))
 		window_input(tcp, c, s);
 	return (struct ack_result){true, CTR_rx_tcp};
@@ -308,6 +324,7 @@ static enum counter_id conn_input(struct tcp *tcp, struct conn *c, struct seg *s
 	bool gone;
 
 	if (opt_paws_reject(tcp, c, s)) {
+		old_note(tcp, c, s);
 		if (s->len > 0 || s->flags & TH_FIN)
 			ack_send(tcp, c);
 		else

@@ -106,6 +106,8 @@ static enum counter_id ooo_take(struct tcp *tcp, struct conn *c, const struct se
 		n++;
 	if (n == i && rx->ooo_count == TCP_MAX_OOO)
 		return CTR_drop_tcp_ooo;
+	if (n > i && seq_le(rx->ooo[i].run.lo, lo) && seq_le(hi, rx->ooo[i].run.hi))
+		dup_note(tcp, c, (struct seq_run){lo, hi});
 	ooo_write(tcp, c, s, i);
 	if (n == i) {
 		memmove(&rx->ooo[i + 1], &rx->ooo[i], (rx->ooo_count - i) * sizeof(rx->ooo[0]));

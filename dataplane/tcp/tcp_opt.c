@@ -133,18 +133,20 @@ uint32_t opt_write_syn(const struct tcp *tcp, const struct conn *c, uint8_t *out
 
 uint32_t opt_write(const struct tcp *tcp, const struct conn *c, uint8_t *out, uint32_t len)
 {
+	bool dup = tcp->dup_conn == c;
 	struct seq_run runs[4];
 	uint32_t n = 0;
 	uint32_t count;
 
 	if (c->flags & CF_TS)
 		n = ts_write(tcp, c, out);
-	if (likely(!c->rx || c->rx->ooo_count == 0 || !(c->flags & CF_SACK)))
+	if (likely((!c->rx || c->rx->ooo_count == 0) && !dup) || !(c->flags & CF_SACK))
 		return n;
 	if (c->mss < len + 4 + 8)
 		return n;
 	count = min_u32(c->flags & CF_TS ? 3 : 4, (c->mss - len - 4) / 8);
-	count = rx_sack_blocks(c, runs, count);
+	runs[0] = tcp->dup;
+	count = dup + (c->rx ? rx_sack_blocks(c, runs + dup, count - dup) : 0);
 	out[n] = OPT_NOP;
 	out[n + 1] = OPT_NOP;
 	out[n + 2] = OPT_SACK;

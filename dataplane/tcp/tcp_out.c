@@ -102,6 +102,8 @@ bool segment_send(struct tcp *tcp, struct conn *c, const struct seg_out *o)
 	seg.tcp_len = hdr_len + o->len;
 	net_send(tcp->net, &c->path, pkt, &seg);
 	if (o->flags & TH_ACK) {
+		if (unlikely(tcp->dup_conn == c))
+			tcp->dup_conn = NULL;
 		c->flags &= ~CF_ACK_NOW;
 		c->last_ack = c->rcv_nxt - c->view_len;
 		c->ack_segs = 0;
@@ -226,6 +228,7 @@ static bool output_again(struct tcp *tcp, struct conn *c, const struct seq_run *
 {
 	uint32_t end = conn_tx_end(c);
 	struct seg_out o = {.seq = run->lo, .flags = TH_ACK};
+	struct seq_run sent = {.lo = run->lo};
 
 	o.len = min_u32(seq_min(run->hi, end) - run->lo, c->mss);
 	if (o.seq + o.len == end) {
@@ -238,7 +241,8 @@ static bool output_again(struct tcp *tcp, struct conn *c, const struct seq_run *
 	if (!segment_send(tcp, c, &o))
 		return false;
 	c->flags &= ~(CF_FORCE | CF_TIMING); /* Karn: an ACK of this one says nothing about time */
-	c->rxt_nxt = o.seq + o.len + (o.flags & TH_FIN ? 1 : 0);
+	sent.hi = o.seq + o.len + (o.flags & TH_FIN ? 1 : 0);
+	loss_resent(tcp, c, &sent);
 	c->retransmits++;
 	counter_inc(tcp->ctr, CTR_tcp_rexmit);
 	if (c->rtx_ns == 0)
@@ -280,7 +284,35 @@ void conn_output(struct tcp *tcp, struct conn *c)
 	if (c->state != TCP_TIME_WAIT)
 		while (output_one(tcp, c))
 			;
+	if (c->rtx_ns != 0 && !(c->flags & CF_RTX_EARLY) && conn_flight(c) > c->mss &&
+	    probe_wanted(c))
+		rtx_start(tcp, c);
 	output_ack(tcp, c);
+}
+
+void tail_probe(struct tcp *tcp, struct conn *c)
+{
+	uint32_t before = c->snd_nxt;
+	uint32_t cwnd = c->cwnd_bytes;
+	struct seq_run last;
+
+	counter_inc(tcp->ctr, CTR_tcp_tail_probe);
+	/* The one segment is beyond the congestion window. */
+	c->cwnd_bytes = UINT32_MAX;
+	output_new(tcp, c);
+	c->cwnd_bytes = cwnd;
+	if (c->snd_nxt == before) {
+		last = (struct seq_run){before - min_u32(c->mss, conn_flight(c)), before};
+		c->flags |= CF_FORCE;
+		output_again(tcp, c, &last);
+		c->flags &= ~CF_FORCE;
+	} else {
+		c->flags |= CF_PROBED_NEW;
+	}
+	c->resent_count = 0;
+	c->relost = 0;
+	c->rxt_nxt = c->snd_nxt;
+	c->flags |= CF_PROBED;
 }
 
 void window_probe(struct tcp *tcp, struct conn *c)

@@ -10,6 +10,7 @@ enum {
 	CLOCK_GRANULARITY_US = 1000,
 	RTT_MAX_US = 120 * 1000 * 1000,
 	KARN_MAX_TRIES = 3,
+	PROBE_SLACK_US = 4000, /* the wheel's tick, and a peer that is late by as much */
 };
 
 void conn_arm(struct tcp *tcp, struct conn *c, uint64_t deadline_ns)
@@ -44,8 +45,41 @@ static uint64_t rto_ns(const struct tcp *tcp, const struct conn *c)
 
 void rto_start(struct tcp *tcp, struct conn *c)
 {
+	c->flags &= ~CF_RTX_EARLY;
 	c->rtx_ns = tcp->now_ns + rto_ns(tcp, c);
 	conn_arm(tcp, c, c->rtx_ns);
+}
+
+/* RFC 8985 7.2. A single segment may wait for the peer's delayed ACK, which is no sooner than our
+ * timeout. */
+bool probe_wanted(const struct conn *c)
+{
+	return conn_flight(c) > c->mss && c->loss == LOSS_NONE && c->sacked_count == 0 &&
+	       c->srtt_us > 0 && c->tries == 0 && c->snd_wnd > 0 &&
+	       (c->flags & (CF_SACK | CF_PROBED)) == CF_SACK && conn_synchronized(c);
+}
+
+void rtx_start(struct tcp *tcp, struct conn *c)
+{
+	uint64_t us = 2ull * c->srtt_us + PROBE_SLACK_US;
+
+	rto_start(tcp, c);
+	if (!probe_wanted(c) || us >= c->rto_us)
+		return;
+	c->flags |= CF_RTX_PROBE;
+	c->rtx_ns = tcp->now_ns + us * NS_PER_US;
+	conn_arm(tcp, c, c->rtx_ns);
+}
+
+void reorder_start(struct tcp *tcp, struct conn *c, uint32_t us)
+{
+	uint64_t at = tcp->now_ns + (uint64_t)us * NS_PER_US;
+
+	if (c->rtx_ns != 0 && !(c->flags & CF_RTX_PROBE) && c->rtx_ns <= at)
+		return;
+	c->flags = (c->flags & ~CF_RTX_EARLY) | CF_RTX_REORDER;
+	c->rtx_ns = at;
+	conn_arm(tcp, c, at);
 }
 
 /* RFC 6298 2.2, 2.3. */
@@ -166,6 +200,18 @@ static bool persist_timeout(struct tcp *tcp, struct conn *c)
 	return true;
 }
 
+static void early_timeout(struct tcp *tcp, struct conn *c)
+{
+	bool probe = c->flags & CF_RTX_PROBE;
+
+	rto_start(tcp, c);
+	if (probe)
+		tail_probe(tcp, c);
+	else
+		loss_news(tcp, c);
+	conn_output(tcp, c);
+}
+
 static bool rtx_timeout(struct tcp *tcp, struct conn *c)
 {
 	c->rtx_ns = 0;
@@ -179,6 +225,10 @@ static bool rtx_timeout(struct tcp *tcp, struct conn *c)
 		return persist_timeout(tcp, c);
 	if (conn_flight(c) == 0)
 		return true;
+	if (c->flags & CF_RTX_EARLY) {
+		early_timeout(tcp, c);
+		return true;
+	}
 	if (c->tries >= tcp->cfg.retries) {
 		timed_out(tcp, c);
 		return false;
