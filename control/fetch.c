@@ -257,8 +257,10 @@ bool fetcher_request(struct fetcher *f, const struct chan_msg *m, const void *by
 	bool ok = true;
 
 	/* A control plane that goes takes nothing on: the core asks the next one again. */
-	if (f->ctl->draining)
+	if (f->ctl->draining) {
+		f->left_over = true;
 		return true;
+	}
 	if (*slot != NULL) { /* the core has given the former up; its CANCEL found no room */
 		f->counts.cancelled++;
 		waiter_end(*slot);
@@ -416,6 +418,11 @@ void fetcher_detached(struct fetcher *f)
 uint32_t fetcher_active(const struct fetcher *f)
 {
 	return f->active;
+}
+
+bool fetcher_left_over(const struct fetcher *f)
+{
+	return f->left_over;
 }
 
 void fetcher_counts(const struct fetcher *f, struct fetcher_counts *out)

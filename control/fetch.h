@@ -44,6 +44,8 @@ void fetcher_plan_drop(struct fetcher *f);
 
 /* Tickets in progress. */
 uint32_t fetcher_active(const struct fetcher *f);
+/* While control stops: has a request come that waits for the next control plane? */
+bool fetcher_left_over(const struct fetcher *f);
 
 struct fetcher_counts {
 	uint64_t requests;

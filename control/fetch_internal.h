@@ -90,6 +90,7 @@ struct fetcher {
 	struct waiter ***slots; /* [core][slot] */
 	uint32_t cores;
 	uint32_t active;
+	bool left_over; /* a request came while control was stopping */
 	struct fetch *buckets[FETCH_BUCKETS];
 	struct plan *plan_next;
 	struct plan *plan_now;

@@ -74,6 +74,7 @@ struct process {
 	struct loop_op signal_op;
 	struct loop_timer drain_timer;
 	uint64_t drain_until_ns;
+	uint64_t grace_until_ns;
 };
 
 static void reload_done(void *arg, enum status st, const char *text)
@@ -88,7 +89,10 @@ static void drain_look(struct loop_timer *t)
 	struct process *p = t->arg;
 	uint64_t now_ns = loop_now_ns(p->ctl.loop);
 
-	if (fetcher_active(p->ctl.fetcher) == 0 || now_ns >= p->drain_until_ns)
+	/* Long bodies may take all of drain_ms, unless somebody waits for the next control plane.
+	 */
+	if (fetcher_active(p->ctl.fetcher) == 0 || now_ns >= p->drain_until_ns ||
+	    (now_ns >= p->grace_until_ns && fetcher_left_over(p->ctl.fetcher)))
 		loop_stop(p->ctl.loop);
 	else
 		loop_timer_set(p->ctl.loop, t, now_ns + DRAIN_LOOK_NS);
@@ -106,6 +110,8 @@ static void stop_begin(struct process *p)
 	log_info("control", "stopping; %u requests in progress", fetcher_active(ctl->fetcher));
 	ctl->draining = true;
 	p->drain_until_ns = loop_now_ns(ctl->loop) + ctl->config->timeouts.drain_ms * NS_PER_MS;
+	p->grace_until_ns =
+	        loop_now_ns(ctl->loop) + ctl->config->timeouts.miss_grace_ms * NS_PER_MS;
 	drain_look(&p->drain_timer);
 }
 

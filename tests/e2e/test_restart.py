@@ -1,0 +1,52 @@
+"""Control is told to stop and started again, while requests come: nobody is turned away."""
+
+import signal
+import threading
+import time
+import unittest
+
+from lab import Lab
+
+
+class Restart(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.lab = Lab().start()
+        cls.lab.put("/nostore/x", "secret")
+        cls.lab.put("/big/slow", b"s" * (64 << 20))
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.lab.stop()
+
+    def test_requests_wait_for_the_next_control(self):
+        """Also behind a long download, which may not keep the old control for the whole drain."""
+        lab = self.lab
+        answers = []
+        slow = threading.Thread(target=self.download)
+        slow.start()
+        time.sleep(0.5)  # the download is under way; nothing tells from outside
+        old = lab.procs.pop("control")
+        old.send_signal(signal.SIGTERM)
+        asks = [threading.Thread(target=lambda: answers.append(lab.curl("/nostore/x")[0]))
+                for _ in range(5)]
+        began = time.monotonic()
+        for t in asks:
+            t.start()
+        old.wait(10)
+        self.assertLess(time.monotonic() - began, 6, "the old control lingers")
+        lab.start_control()
+        for t in asks:
+            t.join()
+        self.assertEqual(answers, [200] * 5)
+        slow.join()
+
+    def download(self):
+        try:
+            self.lab.curl("/big/slow", "--limit-rate", "1M", timeout=12)
+        except AssertionError:
+            pass  # cut by the restart, as it may be
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
