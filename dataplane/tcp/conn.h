@@ -35,6 +35,7 @@ enum {
 	TCP_DUP_THRESH = 3, /* RFC 5681 3.2 */
 	TCP_QUICK_ACKS =
 	        8, /* segments answered at once at the start, while the peer's window grows */
+	TCP_LOSS_QUICK_ACKS = 16,  /* and after a loss, while the peer's window is small */
 	TCP_CHALLENGES_PER_S = 10, /* a connection, RFC 5961 7 */
 	TCP_RETRY_MS = 2,          /* after a packet buffer was missing */
 	TCP_MAX_QUEUED =

@@ -281,8 +281,10 @@ static enum counter_id data_input(struct tcp *tcp, struct conn *c, struct seg *s
 
 	if (c->rcv_nxt != before) {
 		/* RFC 5681 4.2: a segment that fills a gap is acknowledged at once. */
-		if (gap)
+		if (gap) {
 			c->flags |= CF_ACK_NOW;
+			c->quick = TCP_LOSS_QUICK_ACKS;
+		}
 		data_taken(tcp, c);
 	} else if (verdict != CTR_drop_tcp_nobuf || s->seq != c->rcv_nxt) {
 		ack_send(tcp, c); /* so is one out of order; the peer counts these */
