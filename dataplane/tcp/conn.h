@@ -294,8 +294,8 @@ struct conn {
 	uint32_t retransmits;
 	uint32_t iss;
 	uint32_t irs;
-	uint32_t tw_prev; /* TIME-WAIT, oldest first; indexes, TCP_NONE: none */
-	uint32_t tw_next;
+	uint32_t age_prev; /* half-open or in TIME-WAIT: that list; indexes, TCP_NONE: none */
+	uint32_t age_next;
 	uint64_t opened_ns;
 	struct cubic cubic;
 	uint8_t resent_count;     /* runs below rxt_nxt; what was sent again is all in them */
@@ -313,6 +313,12 @@ struct conn {
 
 static_assert(TCP_MAX_RESENT <= 8, "a bit each in relost");
 static_assert(sizeof(struct conn) <= 512, "a connection at rest is small");
+
+/* Connections of one kind, oldest first; indexes, TCP_NONE: none. */
+struct conn_ages {
+	uint32_t oldest;
+	uint32_t newest;
+};
 
 struct tcp_listener {
 	struct ip_addr addr; /* all-zero: any */
@@ -342,8 +348,8 @@ struct tcp {
 	struct tcp_env env;
 	uint8_t rcv_wscale;
 	uint32_t half_open;
-	uint32_t tw_head;
-	uint32_t tw_tail;
+	struct conn_ages half_opens; /* passive and in SYN-RECEIVED */
+	struct conn_ages time_waits;
 	/* tcp_tx_reserve until tcp_tx_commit */
 	struct conn *reserved_by;
 	uint8_t *reserved_chunk; /* a new one, NULL: the tail of the last */
@@ -405,6 +411,10 @@ static inline struct tx_ref *tx_ref_at(const struct tcp *tcp, uint32_t index)
 uint32_t conn_hash(const struct tcp *tcp, const struct conn_key *key);
 struct conn *conn_lookup(const struct tcp *tcp, const struct conn_key *key, uint32_t hash);
 struct conn *conn_new(struct tcp *tcp, const struct net_path *path, const struct conn_key *key);
+void age_link(struct tcp *tcp, struct conn_ages *list, struct conn *c);
+void age_unlink(struct tcp *tcp, struct conn_ages *list, struct conn *c);
+/* False when there is none, or its owner must hear of its end first. */
+bool give_up_oldest(struct tcp *tcp, const struct conn_ages *list);
 void conn_unhash(struct tcp *tcp, struct conn *c);
 void conn_free(struct tcp *tcp, struct conn *c);
 uint32_t conn_index(const struct tcp *tcp, const struct conn *c);
@@ -536,6 +546,7 @@ void conn_finish(struct tcp *tcp, struct conn *c);
 void conn_reset(struct tcp *tcp, struct conn *c);
 void time_wait_enter(struct tcp *tcp, struct conn *c);
 void time_wait_unlink(struct tcp *tcp, struct conn *c);
+void half_open_unlink(struct tcp *tcp, struct conn *c); /* no longer half-open, or not at all */
 enum counter_id time_wait_input(struct tcp *tcp, struct conn *c, struct seg *s);
 /* Our FIN was acknowledged; false when the connection is gone. */
 bool fin_acked(struct tcp *tcp, struct conn *c);

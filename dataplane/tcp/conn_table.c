@@ -50,17 +50,55 @@ struct conn *conn_lookup(const struct tcp *tcp, const struct conn_key *key, uint
 	return NULL;
 }
 
+void age_link(struct tcp *tcp, struct conn_ages *list, struct conn *c)
+{
+	uint32_t self = conn_index(tcp, c);
+
+	c->age_prev = list->newest;
+	c->age_next = TCP_NONE;
+	if (list->newest == TCP_NONE)
+		list->oldest = self;
+	else
+		((struct conn *)pool_at(&tcp->conns, list->newest))->age_next = self;
+	list->newest = self;
+}
+
+void age_unlink(struct tcp *tcp, struct conn_ages *list, struct conn *c)
+{
+	if (c->age_prev == TCP_NONE)
+		list->oldest = c->age_next;
+	else
+		((struct conn *)pool_at(&tcp->conns, c->age_prev))->age_next = c->age_next;
+	if (c->age_next == TCP_NONE)
+		list->newest = c->age_prev;
+	else
+		((struct conn *)pool_at(&tcp->conns, c->age_next))->age_prev = c->age_prev;
+}
+
+bool give_up_oldest(struct tcp *tcp, const struct conn_ages *list)
+{
+	struct conn *oldest;
+
+	if (list->oldest == TCP_NONE)
+		return false;
+	oldest = pool_at(&tcp->conns, list->oldest);
+	if (conn_reportable(oldest))
+		return false;
+	conn_die(tcp, oldest);
+	return true;
+}
+
 struct conn *conn_new(struct tcp *tcp, const struct net_path *path, const struct conn_key *key)
 {
 	uint32_t *bucket;
 	struct conn *c = pool_get(&tcp->conns);
 
-	/* A full table gives up its oldest TIME-WAIT first: it only guards against old segments. */
-	if (!c && tcp->tw_head != TCP_NONE) {
-		struct conn *oldest = pool_at(&tcp->conns, tcp->tw_head);
-
-		if (!conn_reportable(oldest))
-			conn_die(tcp, oldest);
+	/* A full table gives up its oldest TIME-WAIT first, which only guards against old segments,
+	 * then its oldest handshake: one that a flood began has no end to come. */
+	if (!c && give_up_oldest(tcp, &tcp->time_waits))
+		c = pool_get(&tcp->conns);
+	if (!c && give_up_oldest(tcp, &tcp->half_opens)) {
+		counter_inc(tcp->ctr, CTR_shed_syn);
 		c = pool_get(&tcp->conns);
 	}
 	if (!c)
@@ -74,8 +112,8 @@ struct conn *conn_new(struct tcp *tcp, const struct net_path *path, const struct
 	c->tx_head = TX_REF_NONE;
 	c->tx_tail = TX_REF_NONE;
 	c->tx_cur = TX_REF_NONE;
-	c->tw_prev = TCP_NONE;
-	c->tw_next = TCP_NONE;
+	c->age_prev = TCP_NONE;
+	c->age_next = TCP_NONE;
 	c->opened_ns = tcp->now_ns;
 	c->last_rx_ns = tcp->now_ns;
 	bucket = &tcp->buckets[c->hash & tcp->bucket_mask];

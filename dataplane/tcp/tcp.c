@@ -125,8 +125,8 @@ enum status tcp_create(struct tcp **out, const struct tcp_config *cfg, const str
 	tcp->net = env->net;
 	tcp->ctr = env->ctr;
 	tcp->csum_offload = net_caps(env->net)->tx_l4_csum;
-	tcp->tw_head = TCP_NONE;
-	tcp->tw_tail = TCP_NONE;
+	tcp->half_opens = (struct conn_ages){TCP_NONE, TCP_NONE};
+	tcp->time_waits = (struct conn_ages){TCP_NONE, TCP_NONE};
 	while (65535u << tcp->rcv_wscale < cfg->rx_buf_bytes)
 		tcp->rcv_wscale++;
 	tcp->buckets = (uint32_t *)(void *)(base + l.buckets);

@@ -12,8 +12,7 @@ bool conn_reportable(const struct conn *c)
 /* Out of every list but the ready list. */
 static void conn_retire(struct tcp *tcp, struct conn *c)
 {
-	if (c->state == TCP_SYN_RECEIVED && c->flags & CF_PASSIVE)
-		tcp->half_open--;
+	half_open_unlink(tcp, c);
 	time_wait_unlink(tcp, c);
 	timer_cancel(&tcp->wheel, &c->timer);
 	conn_unhash(tcp, c);
@@ -68,29 +67,8 @@ void conn_reset(struct tcp *tcp, struct conn *c)
 
 void time_wait_unlink(struct tcp *tcp, struct conn *c)
 {
-	if (c->state != TCP_TIME_WAIT)
-		return;
-	if (c->tw_prev == TCP_NONE)
-		tcp->tw_head = c->tw_next;
-	else
-		((struct conn *)pool_at(&tcp->conns, c->tw_prev))->tw_next = c->tw_next;
-	if (c->tw_next == TCP_NONE)
-		tcp->tw_tail = c->tw_prev;
-	else
-		((struct conn *)pool_at(&tcp->conns, c->tw_next))->tw_prev = c->tw_prev;
-}
-
-static void time_wait_link(struct tcp *tcp, struct conn *c)
-{
-	uint32_t self = conn_index(tcp, c);
-
-	c->tw_prev = tcp->tw_tail;
-	c->tw_next = TCP_NONE;
-	if (tcp->tw_tail == TCP_NONE)
-		tcp->tw_head = self;
-	else
-		((struct conn *)pool_at(&tcp->conns, tcp->tw_tail))->tw_next = self;
-	tcp->tw_tail = self;
+	if (c->state == TCP_TIME_WAIT)
+		age_unlink(tcp, &tcp->time_waits, c);
 }
 
 static void time_wait_start(struct tcp *tcp, struct conn *c)
@@ -105,7 +83,7 @@ void time_wait_enter(struct tcp *tcp, struct conn *c)
 {
 	tx_release_all(tcp, c);
 	c->state = TCP_TIME_WAIT;
-	time_wait_link(tcp, c);
+	age_link(tcp, &tcp->time_waits, c);
 	time_wait_start(tcp, c);
 	if (!conn_reportable(c)) {
 		rx_release(tcp, c);

@@ -59,7 +59,7 @@ static void heard(const struct tcp *tcp, struct conn *c, const struct seg *s)
 void conn_established(struct tcp *tcp, struct conn *c)
 {
 	if (c->state == TCP_SYN_RECEIVED && c->flags & CF_PASSIVE) {
-		tcp->half_open--;
+		half_open_unlink(tcp, c);
 		counter_inc(tcp->ctr, CTR_tcp_accepted);
 	}
 	c->state = TCP_ESTABLISHED;

@@ -111,18 +111,32 @@ void conn_take_syn(struct tcp *tcp, struct conn *c, const struct seg *s)
 	cc_init(tcp, c);
 }
 
+void half_open_unlink(struct tcp *tcp, struct conn *c)
+{
+	if (c->state != TCP_SYN_RECEIVED || !(c->flags & CF_PASSIVE))
+		return;
+	age_unlink(tcp, &tcp->half_opens, c);
+	tcp->half_open--;
+}
+
 static enum counter_id syn_input(struct tcp *tcp, struct seg *s, const struct conn_key *key)
 {
 	struct net_path path;
 	struct conn *c;
 
-	if (tcp->half_open >= tcp->cfg.max_syn_backlog)
-		return CTR_drop_tcp_syn_full;
+	/* The oldest handshake makes room: an honest one is over within a round trip, one that a
+	 * flood began never (RFC 4987 3.3, "recycling the oldest half-open TCB"). */
+	if (tcp->half_open >= tcp->cfg.max_syn_backlog) {
+		if (!give_up_oldest(tcp, &tcp->half_opens))
+			return CTR_drop_tcp_syn_full;
+		counter_inc(tcp->ctr, CTR_shed_syn);
+	}
 	net_path_reply(s->pkt, &path);
 	c = conn_new(tcp, &path, key);
 	if (!c)
 		return CTR_drop_tcp_syn_full;
 	tcp->half_open++;
+	age_link(tcp, &tcp->half_opens, c);
 	c->state = TCP_SYN_RECEIVED;
 	c->flags |= CF_PASSIVE;
 	conn_begin(tcp, c, key);

@@ -276,9 +276,6 @@ for i in range(6000):
         """From many addresses that never answer: who is connected stays so and is answered."""
         self.flood(False)
 
-    # Half-open connections fill the backlog for as long as their SYN-ACKs are repeated: there are no
-    # SYN cookies yet.
-    @unittest.expectedFailure
     def test_syn_flood_and_new_connections(self):
         """A new client still gets through."""
         self.flood(True)
