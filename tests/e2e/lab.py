@@ -283,17 +283,23 @@ class Lab:
             self.kill(name)
         for name in list(self.procs):
             self.kill(name)
-        try:
-            with open(f"{self.run_dir}/nginx.pid", encoding="ascii") as f:
-                os.kill(int(f.read()), signal.SIGKILL)
-        except (FileNotFoundError, ProcessLookupError, ValueError):
-            pass
+        self.stop_nginx()
         for ns in (self.srv, self.cli):
             self.sh("ip", "netns", "del", ns, check=False)
         if os.environ.get("SLUICE_KEEP"):
             print("kept", self.run_dir)
         else:
             shutil.rmtree(self.run_dir, ignore_errors=True)
+
+    def stop_nginx(self, name="nginx"):
+        """By its master's pid file; a master that is killed would leave its workers behind."""
+        try:
+            with open(f"{self.run_dir}/{name}.pid", encoding="ascii") as f:
+                pid = int(f.read())
+            os.kill(pid, signal.SIGTERM)
+            wait_until(lambda: not os.path.exists(f"/proc/{pid}"), 10, f"{name} stopped")
+        except (FileNotFoundError, ProcessLookupError, ValueError):
+            pass
 
     def __enter__(self):
         return self.start()
