@@ -5,8 +5,9 @@
 
 #include <stdlib.h>
 
-#define DOWN_NS   NS_PER_S /* an address that refused is asked last for that long */
-#define TRIED_MAX 32u      /* addresses that one exchange tries */
+#define DOWN_NS    NS_PER_S /* an address that refused is asked last for that long */
+#define SURPLUS_NS NS_PER_S /* an idle connection above max_idle is kept for that long */
+#define TRIED_MAX  32u      /* addresses that one exchange tries */
 
 static struct loop *loop_of(const struct exchange *x)
 {
@@ -50,15 +51,6 @@ static bool conn_expired(const struct conn *c, uint64_t now_ns)
 	return now_ns - c->born_ns >= c->addr->up->cfg.lifetime_ms * NS_PER_MS;
 }
 
-static void close_coldest(struct address *a)
-{
-	struct conn *c = a->idle;
-
-	while (c->idle_next != NULL)
-		c = c->idle_next;
-	conn_close(c);
-}
-
 /* A connection whose exchange is over. */
 void pool_idle(struct conn *c)
 {
@@ -83,13 +75,17 @@ void pool_idle(struct conn *c)
 		c->idle_next->idle_prev = &c->idle_next;
 	c->idle_prev = &a->idle;
 	a->idle = c;
-	uint64_t end_ns = now_ns + up->cfg.idle_timeout_ms * NS_PER_MS;
+	/* One above max_idle stays for a moment: bursts would close and open the same connections
+	 * again and again. It is the first to be taken, so what is left after a lull is the others.
+	 */
+	bool surplus = a->idle_count > up->cfg.max_idle;
+	uint64_t end_ns = now_ns + (surplus ? SURPLUS_NS : up->cfg.idle_timeout_ms * NS_PER_MS);
 	loop_timer_set(loop, &c->timer,
 	               min_u64(end_ns, c->born_ns + up->cfg.lifetime_ms * NS_PER_MS));
 	if (up->waiting > 0)
 		pool_serve(up);
-	else if (a->idle_count > up->cfg.max_idle)
-		close_coldest(a);
+	else if (up->cfg.max_idle == 0)
+		conn_close(c); /* pooling is off */
 }
 
 static void conn_take(struct conn *c, struct exchange *x)
