@@ -54,6 +54,11 @@ static void tcp_settings(const struct config *cfg, struct tcp_config *out)
 {
 	const struct config_limits *lim = &cfg->limits;
 	const struct config_tcp *t = &cfg->tcp;
+	static const enum tcp_cookies cookies[] = {
+	        [COOKIES_OFF] = TCP_COOKIES_OFF,
+	        [COOKIES_ON_PRESSURE] = TCP_COOKIES_ON_PRESSURE,
+	        [COOKIES_ALWAYS] = TCP_COOKIES_ALWAYS,
+	};
 
 	tcp_config_default(out);
 	out->max_conns = lim->connections;
@@ -74,6 +79,10 @@ static void tcp_settings(const struct config *cfg, struct tcp_config *out)
 	out->time_wait_ms = max_u32(t->time_wait_ms, 1);
 	out->syn_retries = t->syn_retries;
 	out->retries = t->retries;
+	out->max_orphans = lim->orphans;
+	out->max_resets_per_s = lim->resets_per_s;
+	out->syn_cookies = cookies[t->syn_cookies];
+	out->syn_cookie_step_s = t->syn_cookie_step_s;
 }
 
 static enum status core_layers(struct core *core, const struct core_config *cfg)

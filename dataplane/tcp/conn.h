@@ -16,6 +16,8 @@
 
 #include "dataplane/net/net.h"
 #include "dataplane/tcp/tcp.h"
+#include "dataplane/tcp/tcp_cookie.h"
+#include "dataplane/tcp/tcp_ports.h"
 #include "lib/pool.h"
 #include "lib/shm.h"
 #include "lib/timerwheel.h"
@@ -38,6 +40,9 @@ enum {
 	TCP_LOSS_QUICK_ACKS = 16,  /* and after a loss, while the peer's window is small */
 	TCP_CHALLENGES_PER_S = 10, /* a connection, RFC 5961 7 */
 	TCP_RETRY_MS = 2,          /* after a packet buffer was missing */
+	/* RFC 9293 3.8.3: a SYN is tried for three minutes at least; 183 s with a RTO of 1 s. */
+	TCP_SYN_RETRIES_ACTIVE = 7,
+	TCP_RTO_AFTER_SYN_LOSS_US = 3000000,
 	TCP_MAX_QUEUED =
 	        1 << 30, /* bytes in a send queue: half the sequence space and well below */
 };
@@ -132,6 +137,12 @@ struct conn_key {
 
 static_assert(offsetof(struct net_path, local) == 0 && offsetof(struct net_path, remote) == 16,
               "conn_key and net_path begin alike");
+
+/* What the handshake and the end of a connection keep. */
+struct conn_handshake {
+	bool orphan;        /* on that list */
+	uint8_t syn_resent; /* times our SYN or SYN-ACK timed out */
+};
 
 /* [lo, hi) */
 struct seq_run {
@@ -294,7 +305,7 @@ struct conn {
 	uint32_t retransmits;
 	uint32_t iss;
 	uint32_t irs;
-	uint32_t age_prev; /* half-open or in TIME-WAIT: that list; indexes, TCP_NONE: none */
+	uint32_t age_prev; /* half-open, orphan or in TIME-WAIT: that list; indexes */
 	uint32_t age_next;
 	uint64_t opened_ns;
 	struct cubic cubic;
@@ -308,11 +319,12 @@ struct conn {
 	uint32_t watch_edge;  /* a hole below it is lost if it is still one some time after ... */
 	uint32_t watch_clock; /* ... this, on fine_clock */
 	struct resent_run resent[TCP_MAX_RESENT];
+	struct conn_handshake hs;
 	struct seq_run sacked[TCP_MAX_SACKED]; /* ascending */
 } ALIGNED(CACHE_LINE);
 
 static_assert(TCP_MAX_RESENT <= 8, "a bit each in relost");
-static_assert(sizeof(struct conn) <= 512, "a connection at rest is small");
+static_assert(sizeof(struct conn) <= 768, "a connection at rest is small");
 
 /* Connections of one kind, oldest first; indexes, TCP_NONE: none. */
 struct conn_ages {
@@ -350,6 +362,12 @@ struct tcp {
 	uint32_t half_open;
 	struct conn_ages half_opens; /* passive and in SYN-RECEIVED */
 	struct conn_ages time_waits;
+	struct conn_ages orphans; /* detached, not in TIME-WAIT */
+	uint32_t orphan_count;
+	uint32_t resets_s; /* of now_s; so many resets were sent in it */
+	uint32_t resets;
+	struct cookie_keys cookies;
+	struct port_picker ports;
 	/* tcp_tx_reserve until tcp_tx_commit */
 	struct conn *reserved_by;
 	uint8_t *reserved_chunk; /* a new one, NULL: the tail of the last */
@@ -413,11 +431,12 @@ struct conn *conn_lookup(const struct tcp *tcp, const struct conn_key *key, uint
 struct conn *conn_new(struct tcp *tcp, const struct net_path *path, const struct conn_key *key);
 void age_link(struct tcp *tcp, struct conn_ages *list, struct conn *c);
 void age_unlink(struct tcp *tcp, struct conn_ages *list, struct conn *c);
-/* False when there is none, or its owner must hear of its end first. */
-bool give_up_oldest(struct tcp *tcp, const struct conn_ages *list);
+/* False when there is none, or the owners of the oldest must hear of their end first. */
+bool give_up_oldest(struct tcp *tcp, struct conn_ages *list);
 void conn_unhash(struct tcp *tcp, struct conn *c);
 void conn_free(struct tcp *tcp, struct conn *c);
 uint32_t conn_index(const struct tcp *tcp, const struct conn *c);
+/* RFC 6528 3. */
 uint32_t conn_isn(const struct tcp *tcp, const struct conn_key *key);
 uint32_t conn_ts_offset(const struct tcp *tcp, const struct conn_key *key);
 
@@ -426,10 +445,34 @@ void conn_post(struct tcp *tcp, struct conn *c, uint32_t events);
 
 /* tcp_listen.c: segments without a connection */
 enum counter_id listen_input(struct tcp *tcp, struct seg *s, const struct conn_key *key);
-/* Sends what RFC 9293 3.10.7.1 asks for in answer to a segment that nobody wants. */
+/* Somebody listens at the local end. */
+bool listening(const struct tcp *tcp, const struct conn_key *key);
+/* A SYN to a listener for a 4-tuple that was in use up to the sequence number after: ours are
+ * beyond it (RFC 9293 3.6.1, MAY-2). Kept even under flood, for its peer has been seen. */
+enum counter_id listen_again_input(struct tcp *tcp, struct seg *s, const struct conn_key *key,
+                                   uint32_t after);
+/* Sends what RFC 9293 3.10.7.1 asks for in answer to a segment that nobody wants, at a bounded
+ * rate. */
 void reset_reply(struct tcp *tcp, const struct seg *s);
-/* RFC 6528 aside, the numbers a new connection begins with. */
-void conn_begin(struct tcp *tcp, struct conn *c, const struct conn_key *key);
+/* A segment without payload that belongs to no connection; false when there is no packet buffer. */
+struct bare_seg {
+	const struct conn_key *key;
+	const struct net_path *path;
+	uint32_t seq;
+	uint32_t ack;
+	uint16_t wnd;
+	uint8_t flags;
+	const uint8_t *opts;
+	uint32_t opts_len;
+};
+bool bare_send(struct tcp *tcp, const struct bare_seg *b);
+/* A connection in SYN-RECEIVED; NULL when there is no room. */
+struct conn *half_open_new(struct tcp *tcp, const struct net_path *path,
+                           const struct conn_key *key);
+/* The numbers a new connection begins with. */
+void conn_begin(struct tcp *tcp, struct conn *c, const struct conn_key *key, uint32_t iss);
+/* One for a 4-tuple that was in use up to the sequence number after. */
+uint32_t conn_isn_after(const struct tcp *tcp, const struct conn_key *key, uint32_t after);
 /* The connection's parameters from the options of the peer's SYN. */
 void conn_take_syn(struct tcp *tcp, struct conn *c, const struct seg *s);
 uint16_t conn_own_mss(const struct tcp *tcp, const struct net_path *path);
@@ -438,6 +481,8 @@ uint16_t conn_own_mss(const struct tcp *tcp, const struct net_path *path);
 enum counter_id syn_sent_input(struct tcp *tcp, struct conn *c, struct seg *s);
 
 /* tcp_in.c */
+/* A segment to a connection in SYN-RECEIVED or later, but TIME-WAIT. */
+enum counter_id conn_input(struct tcp *tcp, struct conn *c, struct seg *s);
 void conn_established(struct tcp *tcp, struct conn *c);
 
 /* tcp_opt.c */
@@ -547,6 +592,9 @@ void conn_reset(struct tcp *tcp, struct conn *c);
 void time_wait_enter(struct tcp *tcp, struct conn *c);
 void time_wait_unlink(struct tcp *tcp, struct conn *c);
 void half_open_unlink(struct tcp *tcp, struct conn *c); /* no longer half-open, or not at all */
+void orphan_unlink(struct tcp *tcp, struct conn *c);    /* the same */
+/* Resets the connection that has been without an owner for longest; false when there is none. */
+bool orphan_give_up(struct tcp *tcp);
 enum counter_id time_wait_input(struct tcp *tcp, struct conn *c, struct seg *s);
 /* Our FIN was acknowledged; false when the connection is gone. */
 bool fin_acked(struct tcp *tcp, struct conn *c);
