@@ -87,8 +87,8 @@ struct config_tcp {
 	uint32_t time_wait_ms;          /* 60000 */
 	uint32_t syn_retries;           /* 5 */
 	enum config_cookies syn_cookies;
-	uint32_t syn_cookie_step_s;     /* 60 */
-	uint32_t retries;               /* 12 */
+	uint32_t syn_cookie_step_s; /* 60 */
+	uint32_t retries;           /* 12 */
 };
 
 enum config_profile { PROFILE_DEVELOPMENT, PROFILE_STAGING, PROFILE_PRODUCTION };

@@ -128,30 +128,41 @@ void time_wait_enter(struct tcp *tcp, struct conn *c)
 }
 
 /* RFC 6191 2: a later timestamp shows a new connection, as does the first one on a 4-tuple that had
- * none; else its sequence number must be beyond all of the old one's (RFC 9293 3.6.1, MAY-2). */
+ * none; else its sequence number must be beyond all of the old one's, of which the last was that of
+ * the FIN (RFC 9293 3.6.1, MAY-2). */
 static bool syn_newer(const struct conn *c, const struct seg *s)
 {
 	if (s->has_ts && !(c->flags & CF_TS))
 		return true;
 	if (s->has_ts && s->tsval != c->ts_recent)
 		return seq_lt(c->ts_recent, s->tsval);
-	return seq_lt(c->rcv_nxt, s->seq);
+	return seq_le(c->rcv_nxt, s->seq);
+}
+
+static enum counter_id time_wait_syn(struct tcp *tcp, struct conn *c, struct seg *s)
+{
+	struct conn_key key = {c->path.local, c->path.remote, c->lport, c->rport};
+	uint32_t after = c->snd_nxt;
+	bool newer = syn_newer(c, s);
+
+	if (newer && listening(tcp, &key)) {
+		conn_finish(tcp, c); /* the owner may not have read everything yet */
+		return listen_again_input(tcp, s, &key, after);
+	}
+	/* RFC 6191 2 drops an old timestamp silently; for the rest, RFC 9293 3.10.7.4. */
+	if (newer || !s->has_ts)
+		ack_challenge(tcp, c);
+	return CTR_drop_tcp_window;
 }
 
 enum counter_id time_wait_input(struct tcp *tcp, struct conn *c, struct seg *s)
 {
-	struct conn_key key = {c->path.local, c->path.remote, c->lport, c->rport};
 	bool fin_again = s->flags & TH_FIN && s->seq + s->len + 1 == c->rcv_nxt;
 
 	if (s->flags & TH_RST)
 		return CTR_drop_tcp_window; /* RFC 1337: no assassination */
-	if ((s->flags & (TH_SYN | TH_ACK | TH_FIN)) == TH_SYN && listening(tcp, &key) &&
-	    syn_newer(c, s)) {
-		uint32_t after = c->snd_nxt;
-
-		conn_finish(tcp, c); /* the owner may not have read everything yet */
-		return listen_again_input(tcp, s, &key, after);
-	}
+	if ((s->flags & (TH_SYN | TH_ACK | TH_FIN)) == TH_SYN)
+		return time_wait_syn(tcp, c, s);
 	if (opt_paws_reject(tcp, c, s)) {
 		ack_challenge(tcp, c);
 		return CTR_drop_tcp_paws;

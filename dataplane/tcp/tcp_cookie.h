@@ -9,9 +9,9 @@
  *   ISN    | 29 bits of the hash              | 3: MSS index |
  *   TSval  | 26 bits: our clock, rounded down | ECN | SACK | 4: the peer's window scale, 15 none |
  *
- * The key changes with each step of tcp_config.syn_cookie_step_s; a cookie made in a step is good in
- * it and in the next. ACKs are looked at as cookies only while one that was sent can still be good,
- * so that outside of a flood nobody can guess his way in. A guess hits with 2^-28.
+ * The key changes with each step of tcp_config.syn_cookie_step_s; a cookie made in a step is good
+ * in it and in the next. ACKs are looked at as cookies only while one that was sent can still be
+ * good, so that outside of a flood nobody can guess his way in. A guess hits with 2^-28.
  *
  * Called by: tcp_listen.c, and housekeeping for the key. It must not keep anything for a SYN. */
 #ifndef DATAPLANE_TCP_TCP_COOKIE_H

@@ -58,8 +58,8 @@ void reset_reply(struct tcp *tcp, const struct seg *s)
 		out.seq = s->ack;
 	} else {
 		out.flags |= TH_ACK;
-		out.ack = s->seq + s->len + (s->flags & TH_SYN ? 1 : 0) +
-		          (s->flags & TH_FIN ? 1 : 0);
+		out.ack =
+		        s->seq + s->len + (s->flags & TH_SYN ? 1 : 0) + (s->flags & TH_FIN ? 1 : 0);
 	}
 	if (bare_send(tcp, &out))
 		counter_inc(tcp->ctr, CTR_tcp_rst_out);

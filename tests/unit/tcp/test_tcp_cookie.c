@@ -210,10 +210,10 @@ static void test_not_a_cookie(void **state)
 		uint32_t ts; /* flipped in the echo */
 		bool no_ts;
 	} cases[] = {
-	        {.seq = 1},      {.seq = -1},     {.ack = 1},      {.ack = -1},    {.ack = 8},
-	        {.ack = 64},     {.port = 1},     {.port = -1},    {.ts = 1},      {.ts = 8},
-	        {.ts = 16},      {.ts = 32},      {.no_ts = true}, {.seq = 65536}, {.ack = 1 << 30},
-	        {.ack = -65536},
+	        {.seq = 1},      {.seq = -1},    {.ack = 1},       {.ack = -1},
+	        {.ack = 8},      {.ack = 64},    {.port = 1},      {.port = -1},
+	        {.ts = 1},       {.ts = 8},      {.ts = 16},       {.ts = 32},
+	        {.no_ts = true}, {.seq = 65536}, {.ack = 1 << 30}, {.ack = -65536},
 	};
 	static const uint8_t opts[24] = {OPT_MSS, OPT_SACKOK, OPT_TS(5), OPT_WS(9)};
 
@@ -503,12 +503,18 @@ static void test_seeds(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_options),        cmocka_unit_test(test_timestamps),
-	        cmocka_unit_test(test_first_segment),  cmocka_unit_test(test_not_a_cookie),
-	        cmocka_unit_test(test_other_address),  cmocka_unit_test(test_lifetime),
-	        cmocka_unit_test(test_only_under_pressure), cmocka_unit_test(test_on_pressure),
-	        cmocka_unit_test(test_table_full),     cmocka_unit_test(test_table_pressure),
-	        cmocka_unit_test(test_reset_rate),     cmocka_unit_test(test_seeds),
+	        cmocka_unit_test(test_options),
+	        cmocka_unit_test(test_timestamps),
+	        cmocka_unit_test(test_first_segment),
+	        cmocka_unit_test(test_not_a_cookie),
+	        cmocka_unit_test(test_other_address),
+	        cmocka_unit_test(test_lifetime),
+	        cmocka_unit_test(test_only_under_pressure),
+	        cmocka_unit_test(test_on_pressure),
+	        cmocka_unit_test(test_table_full),
+	        cmocka_unit_test(test_table_pressure),
+	        cmocka_unit_test(test_reset_rate),
+	        cmocka_unit_test(test_seeds),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

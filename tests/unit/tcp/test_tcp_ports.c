@@ -187,7 +187,7 @@ static void test_syn_sent(void **state)
 {
 	static const struct {
 		uint8_t flags;
-		int32_t ack; /* from what acknowledges our SYN */
+		int32_t ack;   /* from what acknowledges our SYN */
 		uint8_t reply; /* flags of the answer, 0: none */
 		enum tcp_state end;
 	} cases[] = {
@@ -305,9 +305,9 @@ static void test_after_loss(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_all_ports),  cmocka_unit_test(test_order),
+	        cmocka_unit_test(test_all_ports),    cmocka_unit_test(test_order),
 	        cmocka_unit_test(test_range_limits), cmocka_unit_test(test_time_wait),
-	        cmocka_unit_test(test_syn_sent),   cmocka_unit_test(test_give_up),
+	        cmocka_unit_test(test_syn_sent),     cmocka_unit_test(test_give_up),
 	        cmocka_unit_test(test_after_loss),
 	};
 
