@@ -17,6 +17,7 @@
 #include "dataplane/net/net.h"
 #include "dataplane/tcp/tcp.h"
 #include "dataplane/tcp/tcp_cookie.h"
+#include "dataplane/tcp/tcp_handshake.h"
 #include "dataplane/tcp/tcp_ports.h"
 #include "lib/pool.h"
 #include "lib/shm.h"
@@ -40,9 +41,6 @@ enum {
 	TCP_LOSS_QUICK_ACKS = 16,  /* and after a loss, while the peer's window is small */
 	TCP_CHALLENGES_PER_S = 10, /* a connection, RFC 5961 7 */
 	TCP_RETRY_MS = 2,          /* after a packet buffer was missing */
-	/* RFC 9293 3.8.3: a SYN is tried for three minutes at least; 183 s with a RTO of 1 s. */
-	TCP_SYN_RETRIES_ACTIVE = 7,
-	TCP_RTO_AFTER_SYN_LOSS_US = 3000000,
 	TCP_MAX_QUEUED =
 	        1 << 30, /* bytes in a send queue: half the sequence space and well below */
 };
@@ -137,12 +135,6 @@ struct conn_key {
 
 static_assert(offsetof(struct net_path, local) == 0 && offsetof(struct net_path, remote) == 16,
               "conn_key and net_path begin alike");
-
-/* What the handshake and the end of a connection keep. */
-struct conn_handshake {
-	bool orphan;        /* on that list */
-	uint8_t syn_resent; /* times our SYN or SYN-ACK timed out */
-};
 
 /* [lo, hi) */
 struct seq_run {
@@ -445,34 +437,11 @@ void conn_post(struct tcp *tcp, struct conn *c, uint32_t events);
 
 /* tcp_listen.c: segments without a connection */
 enum counter_id listen_input(struct tcp *tcp, struct seg *s, const struct conn_key *key);
-/* Somebody listens at the local end. */
-bool listening(const struct tcp *tcp, const struct conn_key *key);
-/* A SYN to a listener for a 4-tuple that was in use up to the sequence number after: ours are
- * beyond it (RFC 9293 3.6.1, MAY-2). Kept even under flood, for its peer has been seen. */
-enum counter_id listen_again_input(struct tcp *tcp, struct seg *s, const struct conn_key *key,
-                                   uint32_t after);
 /* Sends what RFC 9293 3.10.7.1 asks for in answer to a segment that nobody wants, at a bounded
  * rate. */
 void reset_reply(struct tcp *tcp, const struct seg *s);
-/* A segment without payload that belongs to no connection; false when there is no packet buffer. */
-struct bare_seg {
-	const struct conn_key *key;
-	const struct net_path *path;
-	uint32_t seq;
-	uint32_t ack;
-	uint16_t wnd;
-	uint8_t flags;
-	const uint8_t *opts;
-	uint32_t opts_len;
-};
-bool bare_send(struct tcp *tcp, const struct bare_seg *b);
-/* A connection in SYN-RECEIVED; NULL when there is no room. */
-struct conn *half_open_new(struct tcp *tcp, const struct net_path *path,
-                           const struct conn_key *key);
 /* The numbers a new connection begins with. */
 void conn_begin(struct tcp *tcp, struct conn *c, const struct conn_key *key, uint32_t iss);
-/* One for a 4-tuple that was in use up to the sequence number after. */
-uint32_t conn_isn_after(const struct tcp *tcp, const struct conn_key *key, uint32_t after);
 /* The connection's parameters from the options of the peer's SYN. */
 void conn_take_syn(struct tcp *tcp, struct conn *c, const struct seg *s);
 uint16_t conn_own_mss(const struct tcp *tcp, const struct net_path *path);
@@ -481,8 +450,6 @@ uint16_t conn_own_mss(const struct tcp *tcp, const struct net_path *path);
 enum counter_id syn_sent_input(struct tcp *tcp, struct conn *c, struct seg *s);
 
 /* tcp_in.c */
-/* A segment to a connection in SYN-RECEIVED or later, but TIME-WAIT. */
-enum counter_id conn_input(struct tcp *tcp, struct conn *c, struct seg *s);
 void conn_established(struct tcp *tcp, struct conn *c);
 
 /* tcp_opt.c */
@@ -592,9 +559,6 @@ void conn_reset(struct tcp *tcp, struct conn *c);
 void time_wait_enter(struct tcp *tcp, struct conn *c);
 void time_wait_unlink(struct tcp *tcp, struct conn *c);
 void half_open_unlink(struct tcp *tcp, struct conn *c); /* no longer half-open, or not at all */
-void orphan_unlink(struct tcp *tcp, struct conn *c);    /* the same */
-/* Resets the connection that has been without an owner for longest; false when there is none. */
-bool orphan_give_up(struct tcp *tcp);
 enum counter_id time_wait_input(struct tcp *tcp, struct conn *c, struct seg *s);
 /* Our FIN was acknowledged; false when the connection is gone. */
 bool fin_acked(struct tcp *tcp, struct conn *c);
