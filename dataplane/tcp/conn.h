@@ -16,6 +16,9 @@
 
 #include "dataplane/net/net.h"
 #include "dataplane/tcp/tcp.h"
+#include "dataplane/tcp/tcp_cookie.h"
+#include "dataplane/tcp/tcp_handshake.h"
+#include "dataplane/tcp/tcp_ports.h"
 #include "lib/pool.h"
 #include "lib/shm.h"
 #include "lib/timerwheel.h"
@@ -294,7 +297,7 @@ struct conn {
 	uint32_t retransmits;
 	uint32_t iss;
 	uint32_t irs;
-	uint32_t age_prev; /* half-open or in TIME-WAIT: that list; indexes, TCP_NONE: none */
+	uint32_t age_prev; /* half-open, orphan or in TIME-WAIT: that list; indexes */
 	uint32_t age_next;
 	uint64_t opened_ns;
 	struct cubic cubic;
@@ -308,11 +311,12 @@ struct conn {
 	uint32_t watch_edge;  /* a hole below it is lost if it is still one some time after ... */
 	uint32_t watch_clock; /* ... this, on fine_clock */
 	struct resent_run resent[TCP_MAX_RESENT];
+	struct conn_handshake hs;
 	struct seq_run sacked[TCP_MAX_SACKED]; /* ascending */
 } ALIGNED(CACHE_LINE);
 
 static_assert(TCP_MAX_RESENT <= 8, "a bit each in relost");
-static_assert(sizeof(struct conn) <= 512, "a connection at rest is small");
+static_assert(sizeof(struct conn) <= 768, "a connection at rest is small");
 
 /* Connections of one kind, oldest first; indexes, TCP_NONE: none. */
 struct conn_ages {
@@ -350,6 +354,12 @@ struct tcp {
 	uint32_t half_open;
 	struct conn_ages half_opens; /* passive and in SYN-RECEIVED */
 	struct conn_ages time_waits;
+	struct conn_ages orphans; /* detached, not in TIME-WAIT */
+	uint32_t orphan_count;
+	uint32_t resets_s; /* of now_s; so many resets were sent in it */
+	uint32_t resets;
+	struct cookie_keys cookies;
+	struct port_picker ports;
 	/* tcp_tx_reserve until tcp_tx_commit */
 	struct conn *reserved_by;
 	uint8_t *reserved_chunk; /* a new one, NULL: the tail of the last */
@@ -413,11 +423,12 @@ struct conn *conn_lookup(const struct tcp *tcp, const struct conn_key *key, uint
 struct conn *conn_new(struct tcp *tcp, const struct net_path *path, const struct conn_key *key);
 void age_link(struct tcp *tcp, struct conn_ages *list, struct conn *c);
 void age_unlink(struct tcp *tcp, struct conn_ages *list, struct conn *c);
-/* False when there is none, or its owner must hear of its end first. */
-bool give_up_oldest(struct tcp *tcp, const struct conn_ages *list);
+/* False when there is none, or the owners of the oldest must hear of their end first. */
+bool give_up_oldest(struct tcp *tcp, struct conn_ages *list);
 void conn_unhash(struct tcp *tcp, struct conn *c);
 void conn_free(struct tcp *tcp, struct conn *c);
 uint32_t conn_index(const struct tcp *tcp, const struct conn *c);
+/* RFC 6528 3. */
 uint32_t conn_isn(const struct tcp *tcp, const struct conn_key *key);
 uint32_t conn_ts_offset(const struct tcp *tcp, const struct conn_key *key);
 
@@ -426,10 +437,11 @@ void conn_post(struct tcp *tcp, struct conn *c, uint32_t events);
 
 /* tcp_listen.c: segments without a connection */
 enum counter_id listen_input(struct tcp *tcp, struct seg *s, const struct conn_key *key);
-/* Sends what RFC 9293 3.10.7.1 asks for in answer to a segment that nobody wants. */
+/* Sends what RFC 9293 3.10.7.1 asks for in answer to a segment that nobody wants, at a bounded
+ * rate. */
 void reset_reply(struct tcp *tcp, const struct seg *s);
-/* RFC 6528 aside, the numbers a new connection begins with. */
-void conn_begin(struct tcp *tcp, struct conn *c, const struct conn_key *key);
+/* The numbers a new connection begins with. */
+void conn_begin(struct tcp *tcp, struct conn *c, const struct conn_key *key, uint32_t iss);
 /* The connection's parameters from the options of the peer's SYN. */
 void conn_take_syn(struct tcp *tcp, struct conn *c, const struct seg *s);
 uint16_t conn_own_mss(const struct tcp *tcp, const struct net_path *path);

@@ -32,6 +32,12 @@ void tcp_config_default(struct tcp_config *cfg)
 	        .time_wait_ms = 60000,
 	        .fin_wait_2_ms = 60000,
 	        .persist_max_ms = 60000,
+	        .max_orphans = 16384,
+	        .syn_cookies = TCP_COOKIES_ON_PRESSURE,
+	        .syn_cookie_step_s = 60,
+	        .max_resets_per_s = 10000,
+	        .port_lo = 1024,
+	        .port_hi = 65535,
 	};
 }
 
@@ -60,6 +66,11 @@ static bool config_valid(const struct tcp_config *cfg)
 	if (cfg->keepalive_idle_ms > 0 && (!in_range(cfg->keepalive_idle_ms, 1, day_ms) ||
 	                                   !in_range(cfg->keepalive_interval_ms, 1, day_ms) ||
 	                                   !in_range(cfg->keepalive_probes, 1, 255)))
+		return false;
+	if (cfg->syn_cookies > TCP_COOKIES_ALWAYS || !in_range(cfg->syn_cookie_step_s, 10, 3600) ||
+	    !in_range(cfg->max_orphans, 1, 1 << 20) ||
+	    !in_range(cfg->max_resets_per_s, 1, 10000000) ||
+	    !in_range(cfg->port_lo, 1, cfg->port_hi))
 		return false;
 	return in_range(cfg->time_wait_ms, 1, 600000) && in_range(cfg->fin_wait_2_ms, 1, 600000) &&
 	       in_range(cfg->persist_max_ms, cfg->min_rto_ms, 600000);
@@ -101,6 +112,22 @@ static struct layout layout_of(const struct tcp_config *cfg)
 	return l;
 }
 
+static void keys_init(struct tcp *tcp)
+{
+	struct secret seed;
+
+	if (tcp->env.seed)
+		memcpy(&seed, tcp->env.seed, sizeof(seed));
+	else
+		random_bytes(&seed, sizeof(seed));
+	tcp->env.seed = NULL;
+	secret_expand(&seed, SECRET_HASH, tcp->hash_key, ARRAY_LEN(tcp->hash_key));
+	secret_expand(&seed, SECRET_ISN, tcp->isn_key, ARRAY_LEN(tcp->isn_key));
+	cookie_init(tcp, &seed);
+	ports_init(&tcp->ports, &seed);
+	explicit_bzero(&seed, sizeof(seed));
+}
+
 enum status tcp_create(struct tcp **out, const struct tcp_config *cfg, const struct tcp_env *env,
                        uint64_t now_ns)
 {
@@ -127,6 +154,7 @@ enum status tcp_create(struct tcp **out, const struct tcp_config *cfg, const str
 	tcp->csum_offload = net_caps(env->net)->tx_l4_csum;
 	tcp->half_opens = (struct conn_ages){TCP_NONE, TCP_NONE};
 	tcp->time_waits = (struct conn_ages){TCP_NONE, TCP_NONE};
+	tcp->orphans = (struct conn_ages){TCP_NONE, TCP_NONE};
 	while (65535u << tcp->rcv_wscale < cfg->rx_buf_bytes)
 		tcp->rcv_wscale++;
 	tcp->buckets = (uint32_t *)(void *)(base + l.buckets);
@@ -135,8 +163,7 @@ enum status tcp_create(struct tcp **out, const struct tcp_config *cfg, const str
 	pool_init(&tcp->refs, base + l.refs, sizeof(struct tx_ref), cfg->tx_refs);
 	pool_init(&tcp->chunks, base + l.chunks, TCP_TX_CHUNK, cfg->tx_chunks);
 	pool_init(&tcp->rx_bufs, base + l.rx_bufs, l.rx_buf_size, cfg->rx_bufs);
-	random_bytes(tcp->hash_key, sizeof(tcp->hash_key));
-	random_bytes(tcp->isn_key, sizeof(tcp->isn_key));
+	keys_init(tcp);
 	timerwheel_init(&tcp->wheel, WHEEL_TICK_NS, now_ns);
 	*out = tcp;
 	return ST_OK;

@@ -16,6 +16,13 @@
 #include "lib/status.h"
 #include "lib/timerwheel.h"
 
+/* When a SYN is answered without keeping anything (RFC 4987 3.6). */
+enum tcp_cookies {
+	TCP_COOKIES_OFF, /* never: the oldest handshake makes room */
+	TCP_COOKIES_ON_PRESSURE,
+	TCP_COOKIES_ALWAYS,
+};
+
 struct tcp_config {
 	uint32_t max_conns;         /* connections in the table, 16 to 1,048,576 */
 	uint32_t max_syn_backlog;   /* connections in SYN-RECEIVED */
@@ -27,7 +34,8 @@ struct tcp_config {
 	uint32_t initial_window;    /* segments, RFC 6928: 10 */
 	uint32_t min_rto_ms;        /* 200 */
 	uint32_t max_rto_ms;        /* 60,000 */
-	uint32_t syn_retries;       /* SYN-ACK retransmissions: 5 */
+	uint32_t max_orphans;       /* closed by their owner, and data or FIN not acknowledged */
+	uint32_t syn_retries;       /* SYN-ACK retransmissions: 5; of SYNs at least 7 */
 	uint32_t retries;           /* data retransmissions before giving up: 12 */
 	uint32_t delayed_ack_ms;    /* 40; 0: none */
 	uint32_t keepalive_idle_ms; /* 60,000; 0: off */
@@ -36,6 +44,11 @@ struct tcp_config {
 	uint32_t time_wait_ms;   /* 2 MSL: 60,000 as Linux */
 	uint32_t fin_wait_2_ms;  /* orphans: 60,000 */
 	uint32_t persist_max_ms; /* 60,000 */
+	enum tcp_cookies syn_cookies;
+	uint32_t syn_cookie_step_s; /* the key's change: 60; a cookie lasts for at most two */
+	uint32_t max_resets_per_s;  /* to segments of no connection: 10,000 */
+	uint16_t port_lo;           /* local ports of active opens: 1024 to 65535 */
+	uint16_t port_hi;
 };
 
 /* The defaults in the comments above. */
@@ -77,16 +90,25 @@ struct conn;
 /* Gives back what tcp_tx_ref lent: every byte was acknowledged, or the connection is gone. */
 typedef void (*tcp_release_fn)(void *arg, uint64_t cookie);
 
+#define TCP_SEED_BYTES 32u
+
 struct tcp_env {
 	struct net *net;
 	struct counters *ctr;
 	tcp_release_fn release;
 	void *arg; /* for release */
+	/* TCP_SEED_BYTES that all keys come from, so that a run can be repeated; read by tcp_create
+	 * only. NULL: from the kernel's generator, which is what a product wants. */
+	const uint8_t *seed;
 };
 
 enum status tcp_create(struct tcp **out, const struct tcp_config *cfg, const struct tcp_env *env,
                        uint64_t now_ns);
 void tcp_destroy(struct tcp *tcp);
+/* Fresh random bytes for the keys that change with time; they are used from the next change on.
+ * Housekeeping calls this about once a minute. Without, keys change all the same, but each follows
+ * from the one before. */
+void tcp_reseed(struct tcp *tcp, const uint8_t seed[TCP_SEED_BYTES]);
 
 /* Accept connections to this address (all-zero: any of the net's) and port. */
 enum status tcp_listen(struct tcp *tcp, const struct ip_addr *addr, uint16_t port);
@@ -195,7 +217,9 @@ struct tcp_usage {
 
 void tcp_usage(const struct tcp *tcp, struct tcp_usage *out);
 
-/* Active open (RFC 9293 3.5) along a path that the caller made; NULL when there is no room. */
+/* Active open (RFC 9293 3.5) along a path that the caller made; NULL when there is no room, or the
+ * 4-tuple is in use. local_port 0: one is chosen (RFC 6056). A 4-tuple in TIME-WAIT that the caller
+ * names is used again, with sequence numbers beyond its old ones. */
 struct conn *tcp_connect(struct tcp *tcp, const struct net_path *path, uint16_t local_port,
                          uint16_t remote_port, uint64_t now_ns);
 

@@ -64,6 +64,12 @@ void conn_established(struct tcp *tcp, struct conn *c)
 	}
 	c->state = TCP_ESTABLISHED;
 	c->flags &= ~CF_SYN_UNACKED;
+	/* RFC 6298 5.7: the first timeout was too short for this path, and nothing was measured. */
+	if (c->hs.syn_resent > 0 && c->srtt_us == 0)
+		c->rto_us = TCP_RTO_AFTER_SYN_LOSS_US;
+	/* RFC 5681 3.1, but for the first loss as of RFC 6928 2: a lost SYN tells of congestion. */
+	if (c->hs.syn_resent > 1)
+		c->cwnd_bytes = c->mss;
 	c->tries = 0;
 	c->rtx_ns = 0;
 	keepalive_start(tcp, c);
@@ -319,7 +325,7 @@ static enum counter_id text_input(struct tcp *tcp, struct conn *c, struct seg *s
 	return verdict;
 }
 
-static enum counter_id conn_input(struct tcp *tcp, struct conn *c, struct seg *s)
+enum counter_id conn_input(struct tcp *tcp, struct conn *c, struct seg *s)
 {
 	struct ack_result ack;
 	enum counter_id verdict;
