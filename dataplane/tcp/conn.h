@@ -16,13 +16,13 @@
 
 #include "dataplane/net/net.h"
 #include "dataplane/tcp/tcp.h"
+#include "dataplane/tcp/tcp_mem.h"
 #include "lib/pool.h"
 #include "lib/shm.h"
 #include "lib/timerwheel.h"
 
 enum {
 	TCP_MAX_LISTENERS = 64,
-	TCP_MAX_OOO = 32,    /* runs of out-of-order data kept for a connection */
 	TCP_MAX_SACKED = 10, /* runs the peer reported that the scoreboard remembers */
 	TCP_MAX_RESENT = 5,  /* runs of different age among what was sent again */
 	TCP_HDR_LEN = 20,
@@ -133,25 +133,6 @@ struct conn_key {
 static_assert(offsetof(struct net_path, local) == 0 && offsetof(struct net_path, remote) == 16,
               "conn_key and net_path begin alike");
 
-/* [lo, hi) */
-struct seq_run {
-	uint32_t lo;
-	uint32_t hi;
-};
-
-/* A receive buffer. Bytes in order lie at [off, off + conn.rx_len); the runs of out-of-order data
- * lie behind them, each at its final place. */
-struct rx_buf {
-	uint32_t off;
-	uint32_t stamp; /* counts arrivals, so that the freshest run is reported first */
-	uint32_t ooo_count;
-	struct {
-		struct seq_run run;
-		uint32_t stamp;
-	} ooo[TCP_MAX_OOO]; /* ascending, neither touching nor overlapping */
-	uint8_t data[] ALIGNED(CACHE_LINE);
-};
-
 /* A piece of the send queue. */
 struct tx_ref {
 	const uint8_t *data;
@@ -242,6 +223,7 @@ struct conn {
 	uint32_t snd_wnd_max;
 	uint32_t rcv_nxt;
 	uint32_t rcv_adv;  /* right edge of the window we advertised */
+	uint32_t rx_wnd;   /* what it may be at most now: tcp_window.c */
 	uint32_t last_ack; /* rcv_nxt as last sent */
 	uint32_t ts_recent;
 	uint32_t ts_offset;
@@ -309,10 +291,11 @@ struct conn {
 	uint32_t watch_clock; /* ... this, on fine_clock */
 	struct resent_run resent[TCP_MAX_RESENT];
 	struct seq_run sacked[TCP_MAX_SACKED]; /* ascending */
+	struct conn_memory mem;
 } ALIGNED(CACHE_LINE);
 
 static_assert(TCP_MAX_RESENT <= 8, "a bit each in relost");
-static_assert(sizeof(struct conn) <= 512, "a connection at rest is small");
+static_assert(sizeof(struct conn) <= 768, "a connection at rest is small");
 
 /* Connections of one kind, oldest first; indexes, TCP_NONE: none. */
 struct conn_ages {
@@ -331,8 +314,10 @@ struct tcp {
 	struct counters *ctr;
 	struct conn *ready_head;
 	struct conn *ready_tail;
-	uint32_t *buckets; /* connection index + 1 */
-	uint32_t bucket_mask;
+	uint32_t *buckets;    /* connection index + 1 */
+	uint32_t bucket_mask; /* covers bucket_count, but not twice */
+	uint32_t bucket_count;
+	uint32_t bucket_max;
 	/* What was received twice, for the next ACK of this connection (RFC 2883); NULL: nothing */
 	const struct conn *dup_conn;
 	struct seq_run dup;
@@ -343,10 +328,12 @@ struct tcp {
 	struct pool conns;
 	struct pool refs;
 	struct pool chunks;
-	struct pool rx_bufs;
+	struct rx_mem rx_mem;
+	char *rx_whole; /* where tcp_rx_whole joins pieces: rx_buf_bytes */
 	struct tcp_config cfg;
 	struct tcp_env env;
 	uint8_t rcv_wscale;
+	uint32_t rx_wnd_max;
 	uint32_t half_open;
 	struct conn_ages half_opens; /* passive and in SYN-RECEIVED */
 	struct conn_ages time_waits;
@@ -408,6 +395,19 @@ static inline struct tx_ref *tx_ref_at(const struct tcp *tcp, uint32_t index)
 }
 
 /* conn_table.c */
+enum {
+	CONN_BUCKETS_EACH = 2,
+	CONN_BUCKETS_MIN = 1024, /* a page of them */
+};
+
+/* Buckets from bucket_count on do not exist yet: what belongs there is where it was. */
+static inline uint32_t conn_bucket(const struct tcp *tcp, uint32_t hash)
+{
+	uint32_t b = hash & tcp->bucket_mask;
+
+	return b < tcp->bucket_count ? b : b & (tcp->bucket_mask >> 1);
+}
+
 uint32_t conn_hash(const struct tcp *tcp, const struct conn_key *key);
 struct conn *conn_lookup(const struct tcp *tcp, const struct conn_key *key, uint32_t hash);
 struct conn *conn_new(struct tcp *tcp, const struct net_path *path, const struct conn_key *key);
@@ -456,7 +456,10 @@ enum counter_id rx_take(struct tcp *tcp, struct conn *c, struct seg *s);
 /* Copies what the owner left in the packet; false when there is no buffer, and then it stays. */
 bool rx_keep(struct tcp *tcp, struct conn *c);
 void rx_release(struct tcp *tcp, struct conn *c);
-void rx_release_if_empty(struct tcp *tcp, struct conn *c);
+/* Gives back the memory of what was read. */
+void rx_release_read(struct tcp *tcp, struct conn *c);
+/* The first unread bytes in the buffer, as many as lie in one piece. */
+struct span rx_piece(const struct conn *c);
 /* The next ACK tells the peer that these bytes came twice (RFC 2883). */
 static inline void dup_note(struct tcp *tcp, const struct conn *c, struct seq_run run)
 {
@@ -471,6 +474,16 @@ void tx_acked(struct tcp *tcp, struct conn *c, uint32_t n);
 void tx_release_all(struct tcp *tcp, struct conn *c);
 /* Copies n bytes of the queue from the sequence number seq; returns their checksum when sum. */
 uint32_t tx_gather(struct tcp *tcp, struct conn *c, uint8_t *dst, struct seq_run bytes);
+
+/* tcp_window.c: what the peer may send */
+/* At the peer's SYN: from now on the owner's reading is measured. */
+void window_begin(struct tcp *tcp, struct conn *c);
+/* Moves the right edge, never back (RFC 9293 3.8.6.2.1), and returns the header's field. */
+uint16_t window_take(const struct tcp *tcp, struct conn *c);
+/* RFC 7323 2.2: the window of a SYN is never scaled. */
+uint16_t window_take_syn(const struct tcp *tcp, struct conn *c);
+/* The owner read so much that the peer should hear of it: two segments or half of the window. */
+bool window_update_due(const struct tcp *tcp, const struct conn *c);
 
 /* tcp_out.c */
 struct seg_out {

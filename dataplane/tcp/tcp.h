@@ -19,8 +19,9 @@
 struct tcp_config {
 	uint32_t max_conns;         /* connections in the table, 16 to 1,048,576 */
 	uint32_t max_syn_backlog;   /* connections in SYN-RECEIVED */
-	uint32_t rx_bufs;           /* receive buffers for data that could not be used at once */
-	uint32_t rx_buf_bytes;      /* size of each, 4 KiB to 1 MiB, and the largest window */
+	uint32_t rx_bufs;           /* receive memory, in units of rx_buf_bytes */
+	uint32_t rx_buf_bytes;      /* a connection's first window, 4 KiB to 1 MiB */
+	uint32_t rx_window_bytes;   /* the largest that it may become: 4 MiB */
 	uint32_t tx_chunks;         /* chunks of TCP_TX_CHUNK bytes for copied data */
 	uint32_t tx_refs;           /* descriptors of queued data */
 	uint32_t mss;               /* 0: from the MTU */
@@ -112,9 +113,17 @@ void tcp_ready_done(struct tcp *tcp, struct conn *conn, uint64_t now_ns);
 /* Puts the connection on the ready list with these events or none, e.g. when an answer came. */
 void tcp_wake(struct tcp *tcp, struct conn *conn, uint32_t events);
 
-/* Bytes received in order and not consumed, in one piece. Valid until consumed or tcp_ready_done.
- */
+/* The first of the bytes received in order and not consumed, as many as lie in one piece: all of
+ * them while they are still in their packet, else up to the end of a block. Valid until
+ * tcp_ready_done. An owner that consumes a whole piece finds the next by calling again, or is given
+ * TCP_EV_DATA again when it does not. */
 struct span tcp_rx(const struct conn *conn);
+/* All of the bytes received in order and not consumed. */
+size_t tcp_rx_len(const struct conn *conn);
+/* The first of them in one piece, all or most, and at most tcp_config.rx_buf_bytes; copied when
+ * they lie in several. Valid until the next such call for any connection, or tcp_ready_done. */
+struct span tcp_rx_whole(struct tcp *tcp, const struct conn *conn, size_t most);
+/* n: at most tcp_rx_len. */
 void tcp_rx_consume(struct tcp *tcp, struct conn *conn, size_t n);
 /* All of the peer's data was consumed and its FIN has come. */
 bool tcp_rx_eof(const struct conn *conn);
@@ -187,7 +196,8 @@ struct conn *tcp_conn_walk(struct tcp *tcp, uint32_t *cursor);
 /* What is taken from the pools now, for reports and for tests that look for leaks. */
 struct tcp_usage {
 	uint32_t conns;
-	uint32_t rx_bufs;
+	uint32_t rx_bufs;   /* connections that hold received data */
+	uint32_t rx_blocks; /* of TCP_RX_BLOCK bytes, in them */
 	uint32_t tx_chunks;
 	uint32_t tx_refs;
 	uint32_t timers;

@@ -400,7 +400,7 @@ void tcp_input(struct tcp *tcp, struct pkt *pkt, uint64_t now_ns)
 /* The first connection of the bucket is nearly always the one. */
 static void conn_prefetch(const struct tcp *tcp, uint32_t hash)
 {
-	uint32_t at = tcp->buckets[hash & tcp->bucket_mask];
+	uint32_t at = tcp->buckets[conn_bucket(tcp, hash)];
 	const char *c;
 
 	if (at == 0)
@@ -420,7 +420,7 @@ void tcp_input_burst(struct tcp *tcp, struct pkt *pkts, unsigned n, uint64_t now
 	for (unsigned i = 0; i < n; i++) {
 		key_read(&pkts[i], pkts[i].data + pkts[i].l4_off, &keys[i]);
 		hashes[i] = conn_hash(tcp, &keys[i]);
-		__builtin_prefetch(&tcp->buckets[hashes[i] & tcp->bucket_mask]);
+		__builtin_prefetch(&tcp->buckets[conn_bucket(tcp, hashes[i])]);
 	}
 	for (unsigned i = 0; i < n; i++)
 		conn_prefetch(tcp, hashes[i]);
