@@ -14,9 +14,9 @@
 #define TIMERWHEEL_SLOTS     (1u << TIMERWHEEL_SLOT_BITS)
 
 struct timer {
-	struct timer *next;
 	struct timer **prev_next; /* NULL when the timer is not set */
 	uint64_t deadline_ns;
+	struct timer *next; /* not needed to see that a timer need not be moved */
 };
 
 struct timerwheel {

@@ -201,8 +201,13 @@ struct cubic {
 	uint64_t epoch_ns;    /* 0: begins with the next ACK */
 };
 
+/* The members are in the order in which they are needed. The four lines in front are all that a hit
+ * touches: a request in order that acknowledges the answer before it, and the answer
+ * (tests/unit/tcp/test_tcp_table.c traps on any other). tcp_input_burst has them on their way
+ * before the first segment is looked at. */
 struct conn {
-	/* Lookup. The pool keeps its free list in the first 8 bytes. */
+	/* First line: which connection, and is there anything unusual about it? The pool keeps its
+	 * free list in the first 8 bytes. */
 	uint32_t hash;
 	uint32_t hash_next; /* index + 1, 0: end of the bucket's chain */
 	uint32_t flags;     /* enum conn_flag */
@@ -211,10 +216,13 @@ struct conn {
 	uint16_t mss;       /* payload bytes a segment, timestamps taken off */
 	uint16_t lport;
 	uint16_t rport;
-	uint32_t events; /* enum tcp_event, not yet returned */
+	uint8_t events; /* enum tcp_event, not yet returned */
+	uint8_t sacked_count;
+	uint8_t tries;  /* timeouts in a row */
+	uint8_t probes; /* keep-alive probes in a row */
 	struct net_path path;
 
-	/* Every segment */
+	/* Second line: sequence numbers */
 	uint32_t snd_una;
 	uint32_t snd_nxt; /* never goes back: retransmission has rxt_nxt */
 	uint32_t snd_wnd; /* bytes from snd_una */
@@ -226,51 +234,49 @@ struct conn {
 	uint32_t rx_wnd;   /* what it may be at most now: tcp_window.c */
 	uint32_t last_ack; /* rcv_nxt as last sent */
 	uint32_t ts_recent;
+	uint32_t ts_recent_s; /* when it was set */
 	uint32_t ts_offset;
 	uint32_t cwnd_bytes;
+	uint32_t dupacks;
+	uint32_t recover; /* snd_nxt when the loss was noticed */
+
+	/* Third line: the queues */
 	uint32_t tx_bytes;    /* queued and not acknowledged */
 	uint32_t tx_head;     /* descriptors, TX_REF_NONE: empty */
 	uint32_t tx_head_off; /* acknowledged bytes of the head */
+	uint32_t tx_tail;
+	uint32_t tx_cur; /* where snd_nxt is in the queue */
+	uint32_t tx_cur_off;
 	uint8_t snd_wscale;
 	uint8_t rcv_wscale;
 	uint8_t ack_segs; /* data segments since our last ACK */
 	uint8_t quick;    /* quick ACKs left */
-
-	uint32_t tx_tail;
-	uint32_t tx_cur; /* where snd_nxt is in the queue */
-	uint32_t tx_cur_off;
-	uint32_t rx_len;     /* in-order bytes in rx */
+	uint32_t view_len;
 	const uint8_t *view; /* in-order bytes in the packet; then rx is NULL */
 	struct rx_buf *rx;
-	uint32_t view_len;
-	uint32_t rtt_seq; /* an ACK at or behind this ends the measurement */
 	struct conn *ready_next;
-	uint64_t last_rx_ns;
-	uint64_t rtx_ns; /* retransmission, persist, or the end of TIME-WAIT; 0: none */
-
-	struct timer timer; /* at or before the earliest of the deadlines */
-	uint64_t ack_ns;    /* delayed ACK, or output again; 0: none */
-	uint64_t user_ns;
-	uint64_t linger_ns; /* detached: give up then */
 	void *owner;
 
-	/* Round trips and loss */
+	/* Fourth line: time */
+	uint64_t last_rx_ns;
+	uint64_t rtx_ns; /* retransmission, persist, or the end of TIME-WAIT; 0: none */
+	uint64_t ack_ns; /* delayed ACK, or output again; 0: none */
 	uint64_t rtt_start_ns;
+	uint32_t rtt_seq; /* an ACK at or behind this ends the measurement */
 	uint32_t srtt_us; /* 0: not measured */
 	uint32_t rttvar_us;
 	uint32_t rto_us;
+	struct timer timer; /* at or before the earliest of the deadlines; its last word is cold */
+
+	/* Cold */
+	uint64_t user_ns;
+	uint64_t linger_ns; /* detached: give up then */
+	uint32_t rx_len;    /* in-order bytes in rx */
 	uint32_t ssthresh_bytes;
-	uint32_t recover;   /* snd_nxt when the loss was noticed */
 	uint32_t rxt_nxt;   /* below it, what was lost has been sent again */
 	uint32_t lost_edge; /* what is not SACKed below it is lost */
 	uint32_t sacked_bytes;
-	uint32_t dupacks;
-	uint8_t sacked_count;
-	uint8_t tries;      /* timeouts in a row */
-	uint8_t probes;     /* keep-alive probes in a row */
-	uint8_t challenges; /* in the second challenge_s */
 	uint32_t challenge_s;
-	uint32_t ts_recent_s; /* when ts_recent was set */
 	uint32_t rcv_fin;
 	uint32_t room_low;
 	uint32_t retransmits;
@@ -280,6 +286,7 @@ struct conn {
 	uint32_t age_next;
 	uint64_t opened_ns;
 	struct cubic cubic;
+	uint8_t challenges;       /* in the second challenge_s */
 	uint8_t resent_count;     /* runs below rxt_nxt; what was sent again is all in them */
 	uint8_t relost;           /* one bit a run: it was lost again */
 	uint8_t reorder_steps;    /* RFC 8985 6.2 step 4: how patient we became */
@@ -294,6 +301,12 @@ struct conn {
 	struct conn_memory mem;
 } ALIGNED(CACHE_LINE);
 
+#define CONN_HOT_LINES 4u
+
+static_assert(offsetof(struct conn, path) == 24 && sizeof(struct net_path) == 40, "first line");
+static_assert(offsetof(struct conn, tx_bytes) == 2 * CACHE_LINE, "second line");
+static_assert(offsetof(struct conn, last_rx_ns) == 3 * CACHE_LINE, "third line");
+static_assert(offsetof(struct conn, timer.next) == CONN_HOT_LINES * CACHE_LINE, "fourth line");
 static_assert(TCP_MAX_RESENT <= 8, "a bit each in relost");
 static_assert(sizeof(struct conn) <= 768, "a connection at rest is small");
 
@@ -368,7 +381,7 @@ static inline uint32_t now_s(const struct tcp *tcp)
 
 static inline uint32_t conn_rx_len(const struct conn *c)
 {
-	return c->rx_len + c->view_len;
+	return c->rx ? c->rx_len : c->view_len;
 }
 
 /* Sends and receives data: the handshake is over and nothing but FIN can come after. */
@@ -474,16 +487,6 @@ void tx_acked(struct tcp *tcp, struct conn *c, uint32_t n);
 void tx_release_all(struct tcp *tcp, struct conn *c);
 /* Copies n bytes of the queue from the sequence number seq; returns their checksum when sum. */
 uint32_t tx_gather(struct tcp *tcp, struct conn *c, uint8_t *dst, struct seq_run bytes);
-
-/* tcp_window.c: what the peer may send */
-/* At the peer's SYN: from now on the owner's reading is measured. */
-void window_begin(struct tcp *tcp, struct conn *c);
-/* Moves the right edge, never back (RFC 9293 3.8.6.2.1), and returns the header's field. */
-uint16_t window_take(const struct tcp *tcp, struct conn *c);
-/* RFC 7323 2.2: the window of a SYN is never scaled. */
-uint16_t window_take_syn(const struct tcp *tcp, struct conn *c);
-/* The owner read so much that the peer should hear of it: two segments or half of the window. */
-bool window_update_due(const struct tcp *tcp, const struct conn *c);
 
 /* tcp_out.c */
 struct seg_out {

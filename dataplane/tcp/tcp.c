@@ -215,7 +215,7 @@ uint64_t tcp_next_timer_ns(const struct tcp *tcp)
 
 void conn_post(struct tcp *tcp, struct conn *c, uint32_t events)
 {
-	c->events |= events;
+	c->events = (uint8_t)(c->events | events);
 	if (c->flags & CF_READY)
 		return;
 	c->flags |= CF_READY;

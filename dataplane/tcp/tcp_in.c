@@ -87,7 +87,7 @@ static bool ack_advance(struct tcp *tcp, struct conn *c, const struct seg *s)
 		c->rtx_ns = 0;
 	else
 		rtx_start(tcp, c); /* RFC 6298 5.3 */
-	if (c->linger_ns)
+	if (unlikely(c->flags & CF_DETACHED) && c->linger_ns)
 		linger_start(tcp, c);
 	return !fin || fin_acked(tcp, c);
 }
@@ -406,7 +406,7 @@ static void conn_prefetch(const struct tcp *tcp, uint32_t hash)
 	if (at == 0)
 		return;
 	c = pool_at(&tcp->conns, at - 1);
-	for (uint32_t line = 0; line < 5; line++)
+	for (uint32_t line = 0; line < CONN_HOT_LINES; line++)
 		__builtin_prefetch(c + line * CACHE_LINE, 1);
 }
 

@@ -3,6 +3,7 @@
  * Segments that belong to no connection: SYNs become connections in SYN-RECEIVED, the rest is
  * answered with a reset. */
 #include "dataplane/tcp/conn.h"
+#include "dataplane/tcp/tcp_window.h"
 
 static void reset_write(struct tcp *tcp, const struct seg *s, const struct net_path *path)
 {

@@ -36,11 +36,11 @@ void rx_mem_init(struct rx_mem *m, const struct rx_mem_layout *l, const struct r
 	pool_init(&m->exts, at->exts, l->ext_size, l->ext_count);
 }
 
-enum mem_level rx_mem_level(const struct rx_mem *m)
+static enum mem_level level_of(const struct rx_mem *m)
 {
 	uint64_t left = rx_mem_free(m);
 
-	if (likely(left * 2 >= m->count))
+	if (left * 2 >= m->count)
 		return MEM_AMPLE;
 	if (left * 4 >= m->count)
 		return MEM_NO_GROWTH;
@@ -51,15 +51,22 @@ enum mem_level rx_mem_level(const struct rx_mem *m)
 
 static uint32_t block_get(struct rx_mem *m)
 {
+	uint32_t block = NO_BLOCK;
+
 	if (m->free_count > 0)
-		return m->free[--m->free_count];
-	return m->fresh < m->count ? m->fresh++ : NO_BLOCK;
+		block = m->free[--m->free_count];
+	else if (m->fresh < m->count)
+		block = m->fresh++;
+	m->level = (uint8_t)level_of(m);
+	return block;
 }
 
 static void block_put(struct rx_mem *m, uint32_t *place)
 {
-	if (*place != NO_BLOCK)
-		m->free[m->free_count++] = *place;
+	if (*place == NO_BLOCK)
+		return;
+	m->free[m->free_count++] = *place;
+	m->level = (uint8_t)level_of(m);
 	*place = NO_BLOCK;
 }
 

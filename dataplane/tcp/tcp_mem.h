@@ -74,6 +74,7 @@ struct rx_mem {
 	uint32_t fresh; /* blocks never handed out: [fresh, count) */
 	uint32_t count;
 	uint32_t ext_places;
+	uint8_t level; /* enum mem_level, as of the last block that came or went */
 };
 
 /* Of a connection: the round trip in which its reading is measured. */
@@ -110,8 +111,6 @@ static inline uint32_t rx_mem_free(const struct rx_mem *m)
 {
 	return m->count - m->fresh + m->free_count;
 }
-
-enum mem_level rx_mem_level(const struct rx_mem *m);
 
 /* An empty buffer, NULL when there is none. It holds no block yet. */
 struct rx_buf *rx_buf_get(struct rx_mem *m);

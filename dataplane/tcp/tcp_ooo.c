@@ -126,7 +126,7 @@ static void ooo_write(struct conn *c, const struct seg *s, uint32_t first)
 /* Blocks for data ahead of rcv_nxt: the first thing that is not given any more. */
 static bool ooo_reserve(struct tcp *tcp, struct conn *c, const struct seg *s)
 {
-	return rx_mem_level(&tcp->rx_mem) < MEM_NO_OOO && rx_hold(tcp, c) &&
+	return tcp->rx_mem.level < MEM_NO_OOO && rx_hold(tcp, c) &&
 	       rx_buf_reserve(&tcp->rx_mem, c->rx, rx_place(c, s->seq), s->len);
 }
 

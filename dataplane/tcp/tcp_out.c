@@ -3,6 +3,7 @@
  * Segments out: what to send, how much, and the header in front of it. Nagle's algorithm is off: an
  * answer is written in as few pieces as its owner can, so waiting would only cost time. */
 #include "dataplane/tcp/conn.h"
+#include "dataplane/tcp/tcp_window.h"
 
 static void output_retry(struct tcp *tcp, struct conn *c)
 {
