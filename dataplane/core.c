@@ -74,6 +74,7 @@ static void tcp_settings(const struct config *cfg, struct tcp_config *out)
 	out->time_wait_ms = max_u32(t->time_wait_ms, 1);
 	out->syn_retries = t->syn_retries;
 	out->retries = t->retries;
+	out->huge_pages = cfg->memory.huge_pages == HUGE_ON;
 }
 
 static enum status core_layers(struct core *core, const struct core_config *cfg)

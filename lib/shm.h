@@ -17,6 +17,11 @@ struct shm {
 
 /* Private memory, zeroed, touched lazily. */
 enum status shm_anon(struct shm *out, size_t size, bool want_huge);
+/* The same for memory that is touched bit by bit and must not stop whoever does it: on huge pages
+ * only when all of them are there now, and then zeroed now; else on ordinary ones, a thousandth of
+ * a millisecond each, whatever the system's rule for transparent huge pages (which are zeroed at
+ * first touch, two megabytes at once). */
+enum status shm_steady(struct shm *out, size_t size, bool want_huge);
 /* A memfd named name, sealed against shrinking and growing, mapped shared. */
 enum status shm_create(struct shm *out, const char *name, size_t size, bool want_huge);
 /* Maps a descriptor that another process sent. Takes fd over, also on failure. Refuses one that is

@@ -358,6 +358,7 @@ struct tcp {
 	uint32_t listener_count;
 	struct tcp_listener listeners[TCP_MAX_LISTENERS];
 	struct shm mem;
+	struct shm bulk; /* bytes on their way: chunks and received data */
 	struct timerwheel wheel;
 };
 

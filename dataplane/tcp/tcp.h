@@ -37,6 +37,7 @@ struct tcp_config {
 	uint32_t time_wait_ms;   /* 2 MSL: 60,000 as Linux */
 	uint32_t fin_wait_2_ms;  /* orphans: 60,000 */
 	uint32_t persist_max_ms; /* 60,000 */
+	bool huge_pages;         /* the connection table, when there are some */
 };
 
 /* The defaults in the comments above. */
