@@ -158,3 +158,11 @@ void shm_close(struct shm *shm)
 		close(shm->fd);
 	*shm = (struct shm){.fd = -1};
 }
+
+void shm_touch(void *from, size_t bytes)
+{
+	uintptr_t page = page_bytes(false);
+	uintptr_t begin = (uintptr_t)from & ~(page - 1);
+
+	(void)madvise((void *)begin, (uintptr_t)from + bytes - begin, MADV_POPULATE_WRITE);
+}

@@ -28,5 +28,8 @@ enum status shm_create(struct shm *out, const char *name, size_t size, bool want
  * not sealed against shrinking, because its owner could make every access a SIGBUS. */
 enum status shm_map(struct shm *out, int fd, size_t size);
 void shm_close(struct shm *shm);
+/* Has the pages of [from, from + bytes) there before they are used; changes nothing in them, so
+ * that another thread may be using some of them. Where the kernel cannot, first use does it. */
+void shm_touch(void *from, size_t bytes);
 
 #endif

@@ -357,6 +357,8 @@ struct tcp {
 	void *user_arg;
 	uint32_t listener_count;
 	struct tcp_listener listeners[TCP_MAX_LISTENERS];
+	size_t conns_touched; /* by tcp_touch_ahead; bytes */
+	size_t buckets_touched;
 	struct shm mem;
 	struct shm bulk; /* bytes on their way: chunks and received data */
 	struct timerwheel wheel;

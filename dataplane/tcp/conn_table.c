@@ -7,6 +7,8 @@
 #include "dataplane/tcp/conn.h"
 #include "lib/hash.h"
 
+#define TOUCH_AHEAD_BYTES ((size_t)16 << 20)
+
 static uint64_t load_u64(const uint8_t *p)
 {
 	uint64_t v;
@@ -205,4 +207,27 @@ uint32_t conn_isn(const struct tcp *tcp, const struct conn_key *key)
 uint32_t conn_ts_offset(const struct tcp *tcp, const struct conn_key *key)
 {
 	return (uint32_t)(siphash24(key, sizeof(*key), tcp->isn_key) >> 32);
+}
+
+static void touch_to(void *base, size_t *done, size_t until)
+{
+	if (until <= *done)
+		return;
+	shm_touch((char *)base + *done, until - *done);
+	*done = until;
+}
+
+void tcp_touch_ahead(struct tcp *tcp)
+{
+	size_t each = tcp->conns.size;
+	size_t used = each * __atomic_load_n(&tcp->conns.fresh, __ATOMIC_RELAXED);
+	size_t until = min_size(used + TOUCH_AHEAD_BYTES, each * tcp->conns.count);
+	size_t buckets = (until / each + 1) * CONN_BUCKETS_EACH;
+
+	/* Half of it at a time: a call that does nothing costs nothing. */
+	if (until < each * tcp->conns.count && until - tcp->conns_touched < TOUCH_AHEAD_BYTES / 2)
+		return;
+	touch_to(tcp->conns.base, &tcp->conns_touched, until);
+	touch_to(tcp->buckets, &tcp->buckets_touched,
+	         min_size(buckets, tcp->bucket_max) * sizeof(uint32_t));
 }
