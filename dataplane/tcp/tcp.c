@@ -8,7 +8,7 @@
 
 enum {
 	WHEEL_TICK_NS = 1000000,
-	TIMERS_A_CALL = 256, /* bounds what one round of the core spends here: some 50 us */
+	TIMERS_A_CALL = 128, /* bounds what one round of the core spends here: some 30 us */
 };
 
 void tcp_config_default(struct tcp_config *cfg)
@@ -299,6 +299,15 @@ static void conn_let_go(struct tcp *tcp, struct conn *c)
 		conn_free(tcp, c);
 }
 
+static void rx_settle(struct tcp *tcp, struct conn *c)
+{
+	rx_release_read(tcp, c);
+	/* An owner that read all of a piece sees the next. */
+	if (c->mem.rx_more && conn_rx_len(c) > 0)
+		conn_post(tcp, c, TCP_EV_DATA);
+	c->mem.rx_more = 0;
+}
+
 void tcp_ready_done(struct tcp *tcp, struct conn *c, uint64_t now_ns)
 {
 	tcp->now_ns = now_ns;
@@ -313,13 +322,8 @@ void tcp_ready_done(struct tcp *tcp, struct conn *c, uint64_t now_ns)
 		c->rcv_nxt -= c->view_len;
 		c->view_len = 0;
 	}
-	rx_release_read(tcp, c);
-	/* An owner that read all of a piece sees the next. */
-	if (unlikely(c->mem.rx_more)) {
-		c->mem.rx_more = 0;
-		if (conn_rx_len(c) > 0)
-			conn_post(tcp, c, TCP_EV_DATA);
-	}
+	if (unlikely(c->rx != NULL))
+		rx_settle(tcp, c);
 	if (c->flags & CF_FINISHED && conn_rx_len(c) == 0)
 		conn_post(tcp, c, TCP_EV_CLOSED);
 	if (c->state != TCP_CLOSED)
