@@ -80,6 +80,7 @@ static void tcp_settings(const struct config *cfg, struct tcp_config *out)
 	out->time_wait_ms = max_u32(t->time_wait_ms, 1);
 	out->syn_retries = t->syn_retries;
 	out->retries = t->retries;
+	out->huge_pages = cfg->memory.huge_pages == HUGE_ON;
 	out->max_orphans = lim->orphans;
 	out->max_resets_per_s = lim->resets_per_s;
 	out->syn_cookies = cookies[t->syn_cookies];

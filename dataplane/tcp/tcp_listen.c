@@ -3,6 +3,7 @@
  * Segments that belong to no connection: SYNs become connections in SYN-RECEIVED, the rest is
  * answered with a reset. */
 #include "dataplane/tcp/conn.h"
+#include "dataplane/tcp/tcp_window.h"
 
 bool bare_send(struct tcp *tcp, const struct bare_seg *b)
 {
@@ -120,6 +121,7 @@ void conn_take_syn(struct tcp *tcp, struct conn *c, const struct seg *s)
 	c->rcv_nxt = s->seq + 1;
 	c->rcv_adv = c->rcv_nxt;
 	c->last_ack = c->rcv_nxt;
+	window_begin(tcp, c);
 	c->flags &= ~(CF_TS | CF_SACK | CF_WSCALE);
 	if (s->has_ts) {
 		c->flags |= CF_TS;
