@@ -54,6 +54,11 @@ static void tcp_settings(const struct config *cfg, struct tcp_config *out)
 {
 	const struct config_limits *lim = &cfg->limits;
 	const struct config_tcp *t = &cfg->tcp;
+	static const enum tcp_pmtu_probing pmtu[] = {
+	        [CONFIG_PMTU_OFF] = TCP_PMTU_OFF,
+	        [CONFIG_PMTU_BLACKHOLE] = TCP_PMTU_BLACKHOLE,
+	        [CONFIG_PMTU_ALWAYS] = TCP_PMTU_ALWAYS,
+	};
 
 	tcp_config_default(out);
 	out->max_conns = lim->connections;
@@ -74,6 +79,9 @@ static void tcp_settings(const struct config *cfg, struct tcp_config *out)
 	out->time_wait_ms = max_u32(t->time_wait_ms, 1);
 	out->syn_retries = t->syn_retries;
 	out->retries = t->retries;
+	out->min_send_mss = t->min_send_mss;
+	out->pmtu_probing = pmtu[t->pmtu_probing];
+	out->pmtu_age_s = t->pmtu_age_s;
 }
 
 static enum status core_layers(struct core *core, const struct core_config *cfg)

@@ -247,7 +247,8 @@ static unsigned sort_burst(struct net *net, struct pkt *pkts, unsigned n, uint64
 			up++;
 			continue;
 		}
-		counter_inc(net->ctr, verdict);
+		if (verdict != NET_UNCOUNTED)
+			counter_inc(net->ctr, verdict);
 		if (pkts[i].data != NULL)
 			net->dead[dead++] = pkts[i];
 	}

@@ -10,10 +10,30 @@
 
 enum {
 	NET_TX_QUEUE = 64,      /* packets that wait for net_flush */
-	NET_ICMP_PER_S = 1000,  /* echo replies a second, and as many at once */
+	NET_ERRORS = 32,        /* ICMP errors that wait for TCP */
 	NET_V6_EXT_HEADERS = 4, /* extension headers that are skipped in one packet */
 	NET_TTL = 64,
 };
+
+/* Verdict of a packet that is counted later, or by somebody else. */
+#define NET_UNCOUNTED CTR_COUNT
+
+/* Tokens, as many a second as icmp_per_s and as many at once, kept as the time at which all are
+ * there again: each that is taken moves that time on, and it never lies further ahead than a
+ * second. */
+struct net_bucket {
+	uint64_t full_ns;
+};
+
+static inline bool bucket_take(struct net_bucket *b, uint32_t per_s, uint64_t now_ns)
+{
+	uint64_t full_ns = max_u64(b->full_ns, now_ns) + NS_PER_S / per_s;
+
+	if (full_ns > now_ns + NS_PER_S)
+		return false;
+	b->full_ns = full_ns;
+	return true;
+}
 
 struct net {
 	struct nic *nic;
@@ -24,7 +44,12 @@ struct net {
 	uint16_t ip_id;
 	uint32_t v4_count;
 	uint32_t v6_count;
-	uint64_t icmp_ns; /* when the echo budget is full again */
+	uint32_t icmp_per_s;
+	struct net_bucket echo; /* echo requests that are answered */
+	struct net_bucket heed; /* errors that TCP hears of */
+	struct net_bucket tell; /* errors that we send */
+	uint32_t error_count;
+	struct net_error errors[NET_ERRORS];
 	uint8_t v4[NET_MAX_ADDRS][4];
 	uint8_t v6[NET_MAX_ADDRS][16];
 	struct pkt tx[NET_TX_QUEUE];
@@ -38,6 +63,9 @@ struct net {
 enum counter_id arp_input(struct net *net, struct pkt *pkt);
 enum counter_id icmp_input(struct net *net, struct pkt *pkt, uint64_t now_ns);
 enum counter_id icmpv6_input(struct net *net, struct pkt *pkt, uint64_t now_ns);
+/* icmp_error.c: an error that somebody sent to us. */
+enum counter_id icmp_error_input(struct net *net, const struct pkt *pkt, uint64_t now_ns);
+enum counter_id icmpv6_error_input(struct net *net, const struct pkt *pkt, uint64_t now_ns);
 enum counter_id ndp_input(struct net *net, struct pkt *pkt);
 
 /* Frame of an unsolicited announcement of our address i, written at pkt->data. */

@@ -13,30 +13,50 @@ static bool addr_usable(const struct ip_addr *a)
 	return !v6_is_unspecified(a->b) && a->b[0] != 0xff;
 }
 
+void net_config_default(struct net_config *cfg)
+{
+	*cfg = (struct net_config){.fragments = 64, .icmp_per_s = 1000};
+}
+
 enum status net_create(struct net **out, struct nic *nic, struct counters *ctr,
                        const struct ip_addr *addrs, uint32_t addr_count)
+{
+	struct net_config cfg;
+
+	net_config_default(&cfg);
+	cfg.nic = nic;
+	cfg.ctr = ctr;
+	cfg.addrs = addrs;
+	cfg.addr_count = addr_count;
+	return net_open(out, &cfg);
+}
+
+enum status net_open(struct net **out, const struct net_config *cfg)
 {
 	size_t size = align_up(sizeof(struct net), CACHE_LINE);
 	struct net *net;
 
-	if (addr_count > NET_MAX_ADDRS)
+	if (cfg->addr_count > NET_MAX_ADDRS)
 		return ST_TOOBIG;
-	for (uint32_t i = 0; i < addr_count; i++) {
-		if (!addr_usable(&addrs[i]))
+	if (cfg->icmp_per_s == 0)
+		return ST_INVALID;
+	for (uint32_t i = 0; i < cfg->addr_count; i++) {
+		if (!addr_usable(&cfg->addrs[i]))
 			return ST_INVALID;
 	}
 	net = aligned_alloc(CACHE_LINE, size);
 	if (net == NULL)
 		return ST_NOMEM;
 	memset(net, 0, size);
-	net->nic = nic;
-	net->ctr = ctr;
-	net->caps = *nic_caps(nic);
-	for (uint32_t i = 0; i < addr_count; i++) {
-		if (ip_addr_is_v4(&addrs[i]))
-			memcpy(net->v4[net->v4_count++], &addrs[i].b[12], 4);
+	net->nic = cfg->nic;
+	net->ctr = cfg->ctr;
+	net->caps = *nic_caps(cfg->nic);
+	net->icmp_per_s = cfg->icmp_per_s;
+	for (uint32_t i = 0; i < cfg->addr_count; i++) {
+		if (ip_addr_is_v4(&cfg->addrs[i]))
+			memcpy(net->v4[net->v4_count++], &cfg->addrs[i].b[12], 4);
 		else
-			memcpy(net->v6[net->v6_count++], addrs[i].b, 16);
+			memcpy(net->v6[net->v6_count++], cfg->addrs[i].b, 16);
 	}
 	*out = net;
 	return ST_OK;

@@ -32,6 +32,9 @@ void tcp_config_default(struct tcp_config *cfg)
 	        .time_wait_ms = 60000,
 	        .fin_wait_2_ms = 60000,
 	        .persist_max_ms = 60000,
+	        .min_send_mss = 216,
+	        .pmtu_probing = TCP_PMTU_BLACKHOLE,
+	        .pmtu_age_s = 600,
 	};
 }
 
@@ -60,6 +63,9 @@ static bool config_valid(const struct tcp_config *cfg)
 	if (cfg->keepalive_idle_ms > 0 && (!in_range(cfg->keepalive_idle_ms, 1, day_ms) ||
 	                                   !in_range(cfg->keepalive_interval_ms, 1, day_ms) ||
 	                                   !in_range(cfg->keepalive_probes, 1, 255)))
+		return false;
+	if (!in_range(cfg->min_send_mss, 48, 1220) || !in_range(cfg->pmtu_age_s, 1, 86400) ||
+	    cfg->pmtu_probing > TCP_PMTU_ALWAYS)
 		return false;
 	return in_range(cfg->time_wait_ms, 1, 600000) && in_range(cfg->fin_wait_2_ms, 1, 600000) &&
 	       in_range(cfg->persist_max_ms, cfg->min_rto_ms, 600000);
@@ -177,7 +183,7 @@ void tcp_stop_listening(struct tcp *tcp)
 
 void tcp_timers(struct tcp *tcp, uint64_t now_ns)
 {
-	tcp->now_ns = now_ns;
+	tcp_input_errors(tcp, now_ns);
 	timerwheel_advance(&tcp->wheel, now_ns, TIMERS_A_CALL, conn_timer, tcp);
 }
 

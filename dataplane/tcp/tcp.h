@@ -16,6 +16,10 @@
 #include "lib/status.h"
 #include "lib/timerwheel.h"
 
+/* What RFC 4821 is used for: nothing; to go down when full segments time out and to find the way
+ * up again; or from the start, beginning at 1280 bytes. */
+enum tcp_pmtu_probing { TCP_PMTU_OFF, TCP_PMTU_BLACKHOLE, TCP_PMTU_ALWAYS };
+
 struct tcp_config {
 	uint32_t max_conns;         /* connections in the table, 16 to 1,048,576 */
 	uint32_t max_syn_backlog;   /* connections in SYN-RECEIVED */
@@ -36,6 +40,9 @@ struct tcp_config {
 	uint32_t time_wait_ms;   /* 2 MSL: 60,000 as Linux */
 	uint32_t fin_wait_2_ms;  /* orphans: 60,000 */
 	uint32_t persist_max_ms; /* 60,000 */
+	uint32_t min_send_mss;   /* least segment we send, 48 to 1,220: 216 */
+	enum tcp_pmtu_probing pmtu_probing; /* TCP_PMTU_BLACKHOLE */
+	uint32_t pmtu_age_s;                /* 600 */
 };
 
 /* The defaults in the comments above. */
@@ -99,6 +106,8 @@ void tcp_input(struct tcp *tcp, struct pkt *pkt, uint64_t now_ns);
 /* The same for a burst of at most NIC_BURST, with the memory of all connections on its way before
  * the first is looked at. */
 void tcp_input_burst(struct tcp *tcp, struct pkt *pkts, unsigned n, uint64_t now_ns);
+/* ICMP errors that net_input put by: tcp_input_burst and tcp_timers do this as well. */
+void tcp_input_errors(struct tcp *tcp, uint64_t now_ns);
 /* Retransmission, persist, keepalive, delayed ACK, TIME-WAIT, user timers. */
 void tcp_timers(struct tcp *tcp, uint64_t now_ns);
 /* When tcp_timers has something to do next, at the earliest. */

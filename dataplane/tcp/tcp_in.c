@@ -426,4 +426,5 @@ void tcp_input_burst(struct tcp *tcp, struct pkt *pkts, unsigned n, uint64_t now
 		conn_prefetch(tcp, hashes[i]);
 	for (unsigned i = 0; i < n; i++)
 		packet_input(tcp, &pkts[i], &keys[i], hashes[i]);
+	tcp_input_errors(tcp, now_ns);
 }

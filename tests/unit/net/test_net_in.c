@@ -39,7 +39,8 @@ static void rig_down(struct rig *r)
 /* RFC-level identity of the counters: what came in ended in exactly one place. */
 static void check_identity(const struct counters *c)
 {
-	uint64_t ended = c->v[CTR_rx_tcp] + c->v[CTR_rx_arp] + c->v[CTR_rx_ndp] + c->v[CTR_rx_icmp];
+	uint64_t ended = c->v[CTR_rx_tcp] + c->v[CTR_rx_arp] + c->v[CTR_rx_ndp] + c->v[CTR_rx_icmp] +
+	                 c->v[CTR_rx_fragment];
 
 #define COUNTER(id, metric, labels, help)
 #define DROP(id, reason, help) ended += c->v[CTR_##id];
