@@ -87,6 +87,7 @@ static void tcp_settings(const struct config *cfg, struct tcp_config *out)
 static enum status core_layers(struct core *core, const struct core_config *cfg)
 {
 	struct ip_addr addrs[NET_MAX_ADDRS];
+	struct net_config net;
 	struct tcp_config tcfg;
 	struct tcp_env env;
 	enum status st;
@@ -94,7 +95,16 @@ static enum status core_layers(struct core *core, const struct core_config *cfg)
 
 	for (uint32_t i = 0; i < cfg->listener_count && n < NET_MAX_ADDRS; i++)
 		addrs[n++] = cfg->listeners[i].addr;
-	st = net_create(&core->net, cfg->nic, core->ctr, addrs, n);
+	net_config_default(&net);
+	net.nic = cfg->nic;
+	net.ctr = core->ctr;
+	net.addrs = addrs;
+	net.addr_count = n;
+	net.fragments = cfg->config->ip.fragments;
+	net.dad_transmits = cfg->config->ip.dad_transmits;
+	net.icmp_per_s = cfg->config->ip.icmp_per_s;
+	net.now_ns = cfg->now_ns;
+	st = net_open(&core->net, &net);
 	if (st != ST_OK)
 		return st;
 	tcp_settings(cfg->config, &tcfg);

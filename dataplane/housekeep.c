@@ -120,6 +120,7 @@ void core_housekeep(struct core *core)
 		core->announce_at_ns = core->now_ns + 2 * NS_PER_S;
 		net_announce(core->net);
 	}
+	net_tick(core->net, core->now_ns);
 	hot_set_wall(core->hot, core->wall_ms);
 	counter_set(core->ctr, CTR_tcp_conns, tcp_conn_count(core->tcp));
 }

@@ -9,6 +9,12 @@ static bool echo_allowed(struct net *net, uint64_t now_ns)
 	return bucket_take(&net->echo, net->icmp_per_s, now_ns);
 }
 
+/* What came in fragments may be longer than what goes out in one piece; we send no fragments. */
+static bool reply_fits(const struct net *net, const struct pkt *pkt)
+{
+	return pkt->len - pkt->l3_off <= net->caps.mtu;
+}
+
 static void frame_turn(const struct net *net, struct pkt *pkt)
 {
 	struct wire_eth *eth = (void *)pkt->data;
@@ -53,7 +59,8 @@ enum counter_id icmp_input(struct net *net, struct pkt *pkt, uint64_t now_ns)
 	    icmp->type == ICMP_PARAM_PROBLEM)
 		return icmp_error_input(net, pkt, now_ns);
 	/* RFC 1122 3.2.2.6: a host answers echo requests. */
-	if (icmp->type != ICMP_ECHO_REQUEST || icmp->code != 0 || !echo_allowed(net, now_ns))
+	if (icmp->type != ICMP_ECHO_REQUEST || icmp->code != 0 || !reply_fits(net, pkt) ||
+	    !echo_allowed(net, now_ns))
 		return CTR_drop_icmp;
 	icmp->type = ICMP_ECHO_REPLY;
 	csum_put(icmp->csum, 0);
@@ -81,7 +88,8 @@ static enum counter_id echo_v6(struct net *net, struct pkt *pkt, uint64_t now_ns
 
 	/* Extension headers would have to go from the reply; no sender of echo requests uses them.
 	 */
-	if (icmp->code != 0 || ip->next != PROTO_ICMPV6 || !echo_allowed(net, now_ns))
+	if (icmp->code != 0 || ip->next != PROTO_ICMPV6 || !reply_fits(net, pkt) ||
+	    !echo_allowed(net, now_ns))
 		return CTR_drop_icmp;
 	icmp->type = ICMPV6_ECHO_REPLY;
 	ip->ver_class_flow = be32_make(6u << 28);

@@ -42,7 +42,8 @@ struct net_path {
 	uint16_t vlan; /* 0: untagged; else the tag's TCI */
 };
 
-#define NET_MAX_ADDRS 64u
+#define NET_MAX_ADDRS     64u
+#define NET_MAX_FRAGMENTS 256u
 
 struct net;
 
@@ -52,7 +53,7 @@ struct net_config {
 	struct counters *ctr;
 	const struct ip_addr *addrs; /* the listeners' addresses, which this core answers for */
 	uint32_t addr_count;         /* at most NET_MAX_ADDRS */
-	uint32_t fragments;          /* datagrams in reassembly at a time, 0 to 256: 64 */
+	uint32_t fragments;          /* datagrams in reassembly, at most NET_MAX_FRAGMENTS: 64 */
 	uint32_t dad_transmits;      /* RFC 4862 5.1; 0: addresses are used at once: 0 */
 	uint32_t icmp_per_s;         /* echo replies, errors sent and errors heeded, each: 1,000 */
 	/* Bit i: another host on the link has addrs[i]. Shared by the nets of all cores, since only

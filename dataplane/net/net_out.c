@@ -38,7 +38,7 @@ enum status net_open(struct net **out, const struct net_config *cfg)
 
 	if (cfg->addr_count > NET_MAX_ADDRS)
 		return ST_TOOBIG;
-	if (cfg->icmp_per_s == 0)
+	if (cfg->icmp_per_s == 0 || cfg->fragments > NET_MAX_FRAGMENTS)
 		return ST_INVALID;
 	for (uint32_t i = 0; i < cfg->addr_count; i++) {
 		if (!addr_usable(&cfg->addrs[i]))
@@ -58,8 +58,23 @@ enum status net_open(struct net **out, const struct net_config *cfg)
 		else
 			memcpy(net->v6[net->v6_count++], cfg->addrs[i].b, 16);
 	}
+	if (frag_create(&net->frags, cfg->fragments, net->caps.mtu) != ST_OK) {
+		free(net);
+		return ST_NOMEM;
+	}
 	*out = net;
 	return ST_OK;
+}
+
+void net_tick(struct net *net, uint64_t now_ns)
+{
+	frag_tick(net, now_ns);
+}
+
+uint64_t net_conflicts(const struct net *net)
+{
+	(void)net;
+	return 0;
 }
 
 void net_destroy(struct net *net)
@@ -67,6 +82,7 @@ void net_destroy(struct net *net)
 	if (net == NULL)
 		return;
 	nic_pkt_free(net->nic, net->tx, net->tx_count + net->staged);
+	frag_destroy(net->frags);
 	free(net);
 }
 
@@ -117,8 +133,8 @@ void net_unsend(struct net *net, struct pkt *pkt)
 	nic_pkt_free(net->nic, pkt, 1);
 }
 
-static uint16_t eth_write(const struct net *net, const struct net_path *path, uint8_t *frame,
-                          uint16_t type)
+uint16_t net_eth_write(const struct net *net, const struct net_path *path, uint8_t *frame,
+                       uint16_t type)
 {
 	struct wire_eth *eth = (void *)frame;
 	struct wire_vlan *vlan = (void *)(eth + 1);
@@ -133,6 +149,13 @@ static uint16_t eth_write(const struct net *net, const struct net_path *path, ui
 	vlan->tci = be16_make(path->vlan);
 	vlan->type = be16_make(type);
 	return ETH_HDR_LEN + VLAN_TAG_LEN;
+}
+
+void net_staged_send(struct net *net)
+{
+	assert(net->staged);
+	net->staged = false;
+	net->tx_count++;
 }
 
 /* Returns where the addresses for the pseudo-header lie. */
@@ -203,7 +226,7 @@ void net_send(struct net *net, const struct net_path *path, struct pkt *pkt,
 
 	assert(net->staged && pkt == &net->tx[net->tx_count]);
 	pkt->flags = 0;
-	pkt->l3_off = eth_write(net, path, pkt->data, v4 ? ETHERTYPE_V4 : ETHERTYPE_V6);
+	pkt->l3_off = net_eth_write(net, path, pkt->data, v4 ? ETHERTYPE_V4 : ETHERTYPE_V6);
 	pkt->ip_version = v4 ? 4 : 6;
 	pkt->l4_off = (uint16_t)(pkt->l3_off + (v4 ? IPV4_HDR_LEN : IPV6_HDR_LEN));
 	pkt->payload_off = (uint16_t)(pkt->l4_off + seg->tcp_hdr_len);

@@ -211,7 +211,7 @@ static const struct row rows[] = {
         {"6 fragment", TCP6, L3, 6, "\x2c", 1, false, CTR_drop_ip_fragment},
         {"6 udp", TCP6, L3, 6, "\x11", 1, false, CTR_drop_ip_proto},
         {"6 no next header", TCP6, L3, 6, "\x3b", 1, false, CTR_drop_ip_proto},
-        {"6 routing header", TCP6, L3, 6, "\x2b", 1, false, CTR_drop_ip_proto},
+        {"6 routing header too long", TCP6, L3, 6, "\x2b", 1, false, CTR_drop_ip_header},
 
         {"tcp offset 4", TCP4, L4, 12, "\x40", 1, true, CTR_drop_tcp_header},
         {"tcp offset over segment", TCP4, L4, 12, "\x80", 1, true, CTR_drop_tcp_header},
