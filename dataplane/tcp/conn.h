@@ -20,6 +20,7 @@
 #include "dataplane/tcp/tcp_handshake.h"
 #include "dataplane/tcp/tcp_ports.h"
 #include "dataplane/tcp/tcp_mem.h"
+#include "dataplane/tcp/tcp_pmtu.h"
 #include "lib/pool.h"
 #include "lib/shm.h"
 #include "lib/timerwheel.h"
@@ -32,7 +33,7 @@ enum {
 	TCP_MAX_OPTS = 40,
 	TCP_TS_OPT_LEN = 12, /* with its two NOPs */
 	TCP_MAX_WSCALE = 14, /* RFC 7323 2.3 */
-	TCP_MIN_MSS = 64,    /* a smaller offer is raised to this, lest headers be all we send */
+	TCP_MIN_MSS = 64,    /* the least that we may be configured to offer */
 	TCP_DEFAULT_MSS_V4 = 536, /* RFC 9293 3.7.1 */
 	TCP_DEFAULT_MSS_V6 = 1220,
 	TCP_DUP_THRESH = 3, /* RFC 5681 3.2 */
@@ -299,6 +300,7 @@ struct conn {
 	uint32_t undo_ts;     /* our timestamp when it first sent something again */
 	uint32_t watch_edge;  /* a hole below it is lost if it is still one some time after ... */
 	uint32_t watch_clock; /* ... this, on fine_clock */
+	struct conn_pmtu pmtu;
 	struct resent_run resent[TCP_MAX_RESENT];
 	struct conn_handshake hs;
 	struct seq_run sacked[TCP_MAX_SACKED]; /* ascending */
@@ -360,6 +362,7 @@ struct tcp {
 	uint32_t resets;
 	struct cookie_keys cookies;
 	struct port_picker ports;
+	struct pmtu_cache pmtu_cache;
 	/* tcp_tx_reserve until tcp_tx_commit */
 	struct conn *reserved_by;
 	uint8_t *reserved_chunk; /* a new one, NULL: the tail of the last */
@@ -539,6 +542,9 @@ void loss_ack(struct tcp *tcp, struct conn *c, uint32_t ack);
 void loss_timeout(struct tcp *tcp, struct conn *c);
 /* The peer's closed window opens: what was sent into it was thrown away. */
 void loss_window_opened(struct tcp *tcp, struct conn *c);
+/* Segments became smaller: all in flight is sent again at once, in new pieces. No sign of
+ * congestion, so the window stays (RFC 1191 6.1). */
+void loss_mtu_shrunk(struct tcp *tcp, struct conn *c);
 /* The next run to send again; false when there is none. */
 bool loss_next(const struct conn *c, struct seq_run *out);
 /* It was, up to the sequence number hi. */

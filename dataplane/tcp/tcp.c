@@ -39,6 +39,9 @@ void tcp_config_default(struct tcp_config *cfg)
 	        .max_resets_per_s = 10000,
 	        .port_lo = 1024,
 	        .port_hi = 65535,
+	        .min_send_mss = 216,
+	        .pmtu_probing = TCP_PMTU_BLACKHOLE,
+	        .pmtu_age_s = 600,
 	};
 }
 
@@ -73,6 +76,9 @@ static bool config_valid(const struct tcp_config *cfg)
 	    !in_range(cfg->max_orphans, 1, 1 << 20) ||
 	    !in_range(cfg->max_resets_per_s, 1, 10000000) ||
 	    !in_range(cfg->port_lo, 1, cfg->port_hi))
+		return false;
+	if (!in_range(cfg->min_send_mss, 48, 1220) || !in_range(cfg->pmtu_age_s, 1, 86400) ||
+	    cfg->pmtu_probing > TCP_PMTU_ALWAYS)
 		return false;
 	return in_range(cfg->time_wait_ms, 1, 600000) && in_range(cfg->fin_wait_2_ms, 1, 600000) &&
 	       in_range(cfg->persist_max_ms, cfg->min_rto_ms, 600000);
@@ -253,7 +259,7 @@ void tcp_stop_listening(struct tcp *tcp)
 
 void tcp_timers(struct tcp *tcp, uint64_t now_ns)
 {
-	tcp->now_ns = now_ns;
+	tcp_input_errors(tcp, now_ns);
 	timerwheel_advance(&tcp->wheel, now_ns, TIMERS_A_CALL, conn_timer, tcp);
 }
 

@@ -23,6 +23,10 @@ enum tcp_cookies {
 	TCP_COOKIES_ALWAYS,
 };
 
+/* What RFC 4821 is used for: nothing; to go down when full segments time out and to find the way
+ * up again; or from the start, beginning at 1280 bytes. */
+enum tcp_pmtu_probing { TCP_PMTU_OFF, TCP_PMTU_BLACKHOLE, TCP_PMTU_ALWAYS };
+
 struct tcp_config {
 	uint32_t max_conns;         /* connections in the table, 16 to 1,048,576 */
 	uint32_t max_syn_backlog;   /* connections in SYN-RECEIVED */
@@ -51,6 +55,9 @@ struct tcp_config {
 	uint16_t port_lo;           /* local ports of active opens: 1024 to 65535 */
 	uint16_t port_hi;
 	bool huge_pages;         /* the connection table, when there are some */
+	uint32_t min_send_mss;   /* least segment we send, 48 to 1,220: 216 */
+	enum tcp_pmtu_probing pmtu_probing; /* TCP_PMTU_BLACKHOLE */
+	uint32_t pmtu_age_s;                /* 600 */
 };
 
 /* The defaults in the comments above. */
@@ -127,6 +134,8 @@ void tcp_input(struct tcp *tcp, struct pkt *pkt, uint64_t now_ns);
 /* The same for a burst of at most NIC_BURST, with the memory of all connections on its way before
  * the first is looked at. */
 void tcp_input_burst(struct tcp *tcp, struct pkt *pkts, unsigned n, uint64_t now_ns);
+/* ICMP errors that net_input put by: tcp_input_burst and tcp_timers do this as well. */
+void tcp_input_errors(struct tcp *tcp, uint64_t now_ns);
 /* Retransmission, persist, keepalive, delayed ACK, TIME-WAIT, user timers. */
 void tcp_timers(struct tcp *tcp, uint64_t now_ns);
 /* When tcp_timers has something to do next, at the earliest. */

@@ -372,8 +372,13 @@ static enum counter_id segment_input(struct tcp *tcp, struct seg *s, const struc
 {
 	struct conn *c = conn_lookup(tcp, key, hash);
 
-	if (!c)
+	if (!c) {
+		/* Fragments have no ports, so the port's RSS may have brought them to a core that
+		 * does not have the connection: a reset would end it. */
+		if (s->pkt->flags & PKT_RX_FRAGMENTS)
+			return CTR_drop_ip_fragment;
 		return listen_input(tcp, s, key);
+	}
 	if (likely(predicted(c, s)))
 		return predicted_input(tcp, c, s);
 	if (c->state == TCP_SYN_SENT)
@@ -432,4 +437,5 @@ void tcp_input_burst(struct tcp *tcp, struct pkt *pkts, unsigned n, uint64_t now
 		conn_prefetch(tcp, hashes[i]);
 	for (unsigned i = 0; i < n; i++)
 		packet_input(tcp, &pkts[i], &keys[i], hashes[i]);
+	tcp_input_errors(tcp, now_ns);
 }

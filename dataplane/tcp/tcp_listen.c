@@ -116,7 +116,7 @@ void conn_take_syn(struct tcp *tcp, struct conn *c, const struct seg *s)
 
 	if (mss == 0)
 		mss = v4 ? TCP_DEFAULT_MSS_V4 : TCP_DEFAULT_MSS_V6;
-	mss = min_u32(max_u32(mss, TCP_MIN_MSS), conn_own_mss(tcp, &c->path));
+	mss = min_u32(max_u32(mss, tcp->cfg.min_send_mss), conn_own_mss(tcp, &c->path));
 	c->irs = s->seq;
 	c->rcv_nxt = s->seq + 1;
 	c->rcv_adv = c->rcv_nxt;
@@ -137,6 +137,7 @@ void conn_take_syn(struct tcp *tcp, struct conn *c, const struct seg *s)
 		c->rcv_wscale = tcp->rcv_wscale;
 	}
 	c->mss = (uint16_t)mss;
+	pmtu_begin(tcp, c);
 	/* RFC 7323 2.2: the window of a SYN is not scaled. */
 	c->snd_wnd = s->wnd;
 	c->snd_wnd_max = s->wnd;
