@@ -97,6 +97,8 @@ class Runner:
         here = os.path.join(ROOT, "tests", "packets")
         self.run(prefix + "runner", ["/usr/bin/python3", os.path.join(here, "check_runner.py"),
                                      "--build", folder])
+        self.run(prefix + "so", ["/usr/bin/python3", os.path.join(here, "check_so.py"), "--build",
+                                 folder])
         for path in sorted(glob.glob(os.path.join(here, "scripts", "*", ""))):
             self.run(prefix + os.path.basename(os.path.dirname(path)),
                      ["/usr/bin/python3", os.path.join(here, "pktscript"), "--quiet", "--build",

@@ -5,6 +5,7 @@ import errno
 import os
 import socket
 import struct
+import subprocess
 
 FRAME_MAX = 9100
 
@@ -177,8 +178,9 @@ class Stack:
 
 def preload_for(path):
     """The sanitizers that must be in a process before it loads the library, for LD_PRELOAD."""
-    import subprocess
-    out = subprocess.run(["ldd", path], check=False, capture_output=True, text=True).stdout
+    env = {k: v for k, v in os.environ.items() if k != "LD_PRELOAD"}
+    out = subprocess.run(["ldd", path], check=False, capture_output=True, text=True,
+                         env=env).stdout
     found = [line.split("=>")[1].split()[0] for line in out.splitlines()
              if "=>" in line and any(w in line for w in ("libasan", "libubsan", "libclang_rt"))]
     return [p for p in found if os.path.exists(p)]
