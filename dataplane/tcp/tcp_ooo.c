@@ -88,6 +88,16 @@ static void ooo_write(const struct tcp *tcp, struct conn *c, const struct seg *s
 	}
 }
 
+/* What of the segment lies in this run already (RFC 2883 4.2: it may be a part). */
+static void ooo_note(struct tcp *tcp, const struct conn *c, const struct seq_run *run,
+                     const struct seg *s)
+{
+	struct seq_run dup = {seq_max(s->seq, run->lo), seq_min(s->seq + s->len, run->hi)};
+
+	if (seq_lt(dup.lo, dup.hi))
+		dup_note(tcp, c, dup);
+}
+
 /* Data ahead of rcv_nxt. */
 static enum counter_id ooo_take(struct tcp *tcp, struct conn *c, const struct seg *s)
 {
@@ -106,8 +116,8 @@ static enum counter_id ooo_take(struct tcp *tcp, struct conn *c, const struct se
 		n++;
 	if (n == i && rx->ooo_count == TCP_MAX_OOO)
 		return CTR_drop_tcp_ooo;
-	if (n > i && seq_le(rx->ooo[i].run.lo, lo) && seq_le(hi, rx->ooo[i].run.hi))
-		dup_note(tcp, c, (struct seq_run){lo, hi});
+	if (n > i)
+		ooo_note(tcp, c, &rx->ooo[i].run, s);
 	ooo_write(tcp, c, s, i);
 	if (n == i) {
 		memmove(&rx->ooo[i + 1], &rx->ooo[i], (rx->ooo_count - i) * sizeof(rx->ooo[0]));
