@@ -56,6 +56,10 @@ static void heard(const struct tcp *tcp, struct conn *c, const struct seg *s)
 	opt_ts_update(tcp, c, s);
 }
 
+enum {
+	RTO_AFTER_SYN_US = 3 * 1000 * 1000,
+};
+
 void conn_established(struct tcp *tcp, struct conn *c)
 {
 	if (c->state == TCP_SYN_RECEIVED && c->flags & CF_PASSIVE) {
@@ -64,6 +68,12 @@ void conn_established(struct tcp *tcp, struct conn *c)
 	}
 	c->state = TCP_ESTABLISHED;
 	c->flags &= ~CF_SYN_UNACKED;
+	/* RFC 6298 5.7: the SYN timed out, so the first guess was too short. */
+	if (c->tries > 0 && c->srtt_us == 0)
+		c->rto_us = max_u32(RTO_AFTER_SYN_US, tcp->cfg.min_rto_ms * 1000);
+	/* RFC 6928 2: one loss may be chance, more are a sign of congestion. */
+	if (c->tries > 1)
+		c->cwnd_bytes = c->mss;
 	c->tries = 0;
 	c->rtx_ns = 0;
 	keepalive_start(tcp, c);
