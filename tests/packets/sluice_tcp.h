@@ -34,6 +34,7 @@ struct sluice_tcp;
  *   mtu            IP bytes a frame, 576 to 9000: 1500
  *   offload        1: the NIC takes and verifies checksums: 0
  *   start_ms       virtual time at the beginning: 1000000
+ *   seed           all of the stack's keys come from it, so that a run can be repeated: 1
  *   nonblock       1: sockets begin with O_NONBLOCK: 0
  *   clock_step_us  gettimeofday moves the clock by this, for callers that poll it: 0
  *   block_ms       the longest that a call blocks, in virtual time: 600000
@@ -61,7 +62,8 @@ int sluice_tcp_shutdown(struct sluice_tcp *st, int fd, int how);
  * away and still acknowledged, see tcp_close in dataplane/tcp/tcp.h. */
 int sluice_tcp_close(struct sluice_tcp *st, int fd);
 
-/* flags of these: MSG_DONTWAIT, MSG_NOSIGNAL and, for receiving, MSG_PEEK; else EOPNOTSUPP. */
+/* flags of these: MSG_DONTWAIT, MSG_NOSIGNAL and, for receiving, MSG_PEEK (into the first buffer
+ * only); else EOPNOTSUPP. */
 ssize_t sluice_tcp_read(struct sluice_tcp *st, int fd, void *buf, size_t count);
 ssize_t sluice_tcp_readv(struct sluice_tcp *st, int fd, const struct iovec *iov, int count);
 ssize_t sluice_tcp_recv(struct sluice_tcp *st, int fd, void *buf, size_t len, int flags);

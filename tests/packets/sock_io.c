@@ -12,7 +12,7 @@
 
 uint32_t sock_readable_bytes(const struct sock *s)
 {
-	return s->conn ? (uint32_t)tcp_rx(s->conn).len : 0;
+	return s->conn ? (uint32_t)tcp_rx_len(s->conn) : 0;
 }
 
 uint32_t sock_queued_bytes(const struct sock *s)
@@ -79,12 +79,39 @@ static struct sock *read_wait(struct sluice_tcp *st, const struct io *io, ssize_
 	}
 }
 
+/* Copies at most room bytes and consumes them, piece by piece. */
+static size_t take(struct sluice_tcp *st, struct sock *s, char *to, size_t room)
+{
+	size_t done = 0;
+
+	while (done < room) {
+		struct span rx = tcp_rx(s->conn);
+		size_t n = min_size(rx.len, room - done);
+
+		if (n == 0)
+			break;
+		memcpy(to + done, rx.ptr, n);
+		tcp_rx_consume(st->tcp, s->conn, n);
+		done += n;
+	}
+	return done;
+}
+
+/* Leaves them there. */
+static size_t peek(struct sluice_tcp *st, struct sock *s, char *to, size_t room)
+{
+	struct span rx = tcp_rx_whole(st->tcp, s->conn, room);
+	size_t n = min_size(rx.len, room);
+
+	memcpy(to, rx.ptr, n);
+	return n;
+}
+
 static ssize_t read_some(struct sluice_tcp *st, const struct io *io, const struct iovec *iov,
                          int count)
 {
 	size_t done = 0;
 	ssize_t result;
-	struct span rx;
 	struct sock *s;
 
 	if (io->flags & ~(MSG_DONTWAIT | MSG_PEEK | MSG_NOSIGNAL)) {
@@ -94,17 +121,16 @@ static ssize_t read_some(struct sluice_tcp *st, const struct io *io, const struc
 	s = read_wait(st, io, &result);
 	if (s == NULL)
 		return result;
-	rx = tcp_rx(s->conn);
-	for (int i = 0; i < count && done < rx.len; i++) {
-		size_t n = iov[i].iov_len < rx.len - done ? iov[i].iov_len : rx.len - done;
+	if (io->flags & MSG_PEEK)
+		return count > 0 ? (ssize_t)peek(st, s, iov[0].iov_base, iov[0].iov_len) : 0;
+	for (int i = 0; i < count; i++) {
+		size_t n = take(st, s, iov[i].iov_base, iov[i].iov_len);
 
-		memcpy(iov[i].iov_base, rx.ptr + done, n);
 		done += n;
+		if (n < iov[i].iov_len)
+			break;
 	}
-	if (!(io->flags & MSG_PEEK)) {
-		tcp_rx_consume(st->tcp, s->conn, done);
-		stack_run(st);
-	}
+	stack_run(st);
 	return (ssize_t)done;
 }
 

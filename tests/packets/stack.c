@@ -109,6 +109,7 @@ static void config_default(struct stack_config *cfg, struct tcp_config *tcp)
 	*cfg = (struct stack_config){
 	        .mtu = 1500,
 	        .start_ms = 1000000,
+	        .seed = 1,
 	        .block_ms = 600000,
 	        .sndbuf = 1 << 20,
 	};
@@ -132,8 +133,10 @@ static bool layers_make(struct sluice_tcp *st, const struct tcp_config *tcp)
 	        .on_tx = sent,
 	        .arg = st,
 	};
-	struct tcp_env env = {.ctr = &st->ctr, .release = release, .arg = st};
+	uint8_t seed[TCP_SEED_BYTES] = {0};
+	struct tcp_env env = {.ctr = &st->ctr, .release = release, .arg = st, .seed = seed};
 
+	memcpy(seed, &st->cfg.seed, sizeof(st->cfg.seed));
 	st->nic = nic_sim_create(&nic);
 	if (st->nic == NULL)
 		return false;
@@ -246,6 +249,7 @@ void stack_run(struct sluice_tcp *st)
 		ready_run(st);
 		nic_pkt_free(st->nic, pkts, n);
 	}
+	net_tick(st->net, st->now_ns);
 	tcp_timers(st->tcp, st->now_ns);
 	ready_run(st);
 	net_flush(st->net);

@@ -7,14 +7,15 @@
 #include "dataplane/tcp/conn.h"
 #include "tests/packets/stack.h"
 
-#define FIELD(f)                                   \
-	{                                          \
-#f, offsetof(struct tcp_config, f) \
+#define FIELD(f)                                                                                   \
+	{                                                                                          \
+		#f, offsetof(struct tcp_config, f), sizeof(((struct tcp_config *)0)->f)            \
 	}
 
 static const struct {
 	const char *name;
 	size_t offset;
+	size_t size;
 } config_fields[] = {
         FIELD(max_conns),
         FIELD(max_syn_backlog),
@@ -35,23 +36,39 @@ static const struct {
         FIELD(time_wait_ms),
         FIELD(fin_wait_2_ms),
         FIELD(persist_max_ms),
+        FIELD(rx_window_bytes),
+        FIELD(max_orphans),
+        FIELD(syn_cookies),
+        FIELD(syn_cookie_step_s),
+        FIELD(max_resets_per_s),
+        FIELD(port_lo),
+        FIELD(port_hi),
+        FIELD(min_send_mss),
+        FIELD(pmtu_probing),
+        FIELD(pmtu_age_s),
 };
 
-static uint32_t *config_field(struct tcp_config *cfg, const char *name)
+/* Index of the field; the count of them when there is none of this name. */
+static size_t config_find(const char *name)
 {
-	for (size_t i = 0; i < ARRAY_LEN(config_fields); i++)
-		if (strcmp(config_fields[i].name, name) == 0)
-			return (uint32_t *)(void *)((char *)cfg + config_fields[i].offset);
-	return NULL;
+	size_t i = 0;
+
+	while (i < ARRAY_LEN(config_fields) && strcmp(config_fields[i].name, name) != 0)
+		i++;
+	return i;
 }
 
+/* Fields are of 1, 2 or 4 bytes; those of fewer lie in the low ones (little-endian, as the stack
+ * asks for). */
 bool config_set(struct tcp_config *cfg, const char *name, uint32_t value)
 {
-	uint32_t *field = config_field(cfg, name);
+	size_t i = config_find(name);
 
-	if (field != NULL)
-		*field = value;
-	return field != NULL;
+	if (i == ARRAY_LEN(config_fields) ||
+	    (config_fields[i].size < 4 && value >> (8 * config_fields[i].size) != 0))
+		return false;
+	memcpy((char *)cfg + config_fields[i].offset, &value, config_fields[i].size);
+	return true;
 }
 
 void state_config_set(struct sluice_tcp *st, const char *name, uint32_t value)
@@ -63,9 +80,13 @@ void state_config_set(struct sluice_tcp *st, const char *name, uint32_t value)
 
 uint32_t state_config_get(struct sluice_tcp *st, const char *name)
 {
-	const uint32_t *field = config_field(&st->tcp->cfg, name);
+	size_t i = config_find(name);
+	uint32_t value = 0;
 
-	return field ? *field : 0;
+	if (i < ARRAY_LEN(config_fields))
+		memcpy(&value, (const char *)&st->tcp->cfg + config_fields[i].offset,
+		       config_fields[i].size);
+	return value;
 }
 
 void state_keepalive(struct sluice_tcp *st, bool on)
