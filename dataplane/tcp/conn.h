@@ -16,6 +16,7 @@
 
 #include "dataplane/net/net.h"
 #include "dataplane/tcp/tcp.h"
+#include "dataplane/tcp/tcp_cc.h"
 #include "lib/pool.h"
 #include "lib/shm.h"
 #include "lib/timerwheel.h"
@@ -51,6 +52,8 @@ enum tcp_hdr_flag {
 	TH_PSH = 1 << 3,
 	TH_ACK = 1 << 4,
 	TH_URG = 1 << 5,
+	TH_ECE = 1 << 6,
+	TH_CWR = 1 << 7,
 };
 
 /* Sequence numbers compare modulo 2^32 (RFC 9293 3.4). */
@@ -182,7 +185,7 @@ enum conn_flag {
 	CF_TOLD = 1 << 12,      /* TCP_EV_CLOSED was returned */
 	CF_TIMING = 1 << 13,    /* rtt_seq and rtt_start_ns are valid */
 	CF_WANT_ROOM = 1 << 14,
-	CF_CWND_LIMITED = 1 << 15, /* the last output stopped at the congestion window */
+	CF_CWND_LIMITED = 1 << 15, /* the congestion window is tested and may grow: tcp_cc.h */
 	CF_SYN_UNACKED = 1 << 16,
 	CF_PASSIVE = 1 << 17,
 	CF_FORCE = 1 << 18,  /* retransmit one segment whatever the pipe */
@@ -197,6 +200,8 @@ enum conn_flag {
 	CF_RTX_EARLY = CF_RTX_PROBE | CF_RTX_REORDER,
 	CF_REORDERED = 1 << 26, /* the path was seen to reorder: only time tells a loss */
 	CF_WATCHED = 1 << 27,   /* watch_edge and watch_clock are valid */
+	CF_PACED = 1 << 28,     /* new data leaves no faster than tcp_pace.c says */
+	CF_ECN = 1 << 29,       /* negotiated (RFC 3168) */
 };
 
 enum loss_state {
@@ -209,15 +214,6 @@ enum loss_state {
 struct resent_run {
 	uint32_t hi;
 	uint32_t clock; /* of fine_clock, when the last of it was sent */
-};
-
-/* RFC 9438. */
-struct cubic {
-	uint32_t w_max_bytes;
-	uint32_t w_est_bytes; /* what Reno would have */
-	uint32_t k_ms;        /* from the epoch to the plateau */
-	uint32_t carry;       /* acknowledged bytes not yet turned into growth */
-	uint64_t epoch_ns;    /* 0: begins with the next ACK */
 };
 
 struct conn {
@@ -297,7 +293,7 @@ struct conn {
 	uint32_t age_prev; /* half-open or in TIME-WAIT: that list; indexes, TCP_NONE: none */
 	uint32_t age_next;
 	uint64_t opened_ns;
-	struct cubic cubic;
+	struct conn_cc cc;
 	uint8_t resent_count;     /* runs below rxt_nxt; what was sent again is all in them */
 	uint8_t relost;           /* one bit a run: it was lost again */
 	uint8_t reorder_steps;    /* RFC 8985 6.2 step 4: how patient we became */
@@ -312,7 +308,7 @@ struct conn {
 } ALIGNED(CACHE_LINE);
 
 static_assert(TCP_MAX_RESENT <= 8, "a bit each in relost");
-static_assert(sizeof(struct conn) <= 512, "a connection at rest is small");
+static_assert(sizeof(struct conn) <= 768, "a connection at rest is small");
 
 /* Connections of one kind, oldest first; indexes, TCP_NONE: none. */
 struct conn_ages {
@@ -477,6 +473,7 @@ struct seg_out {
 	uint32_t seq;
 	uint32_t len;
 	uint8_t flags;
+	bool fresh; /* data never sent before, and no probe (RFC 3168 6.1.5, 6.1.6) */
 };
 /* False when there is no packet buffer. */
 bool segment_send(struct tcp *tcp, struct conn *c, const struct seg_out *o);
@@ -512,12 +509,6 @@ void loss_window_opened(struct tcp *tcp, struct conn *c);
 bool loss_next(const struct conn *c, struct seq_run *out);
 /* It was, up to the sequence number hi. */
 void loss_resent(const struct tcp *tcp, struct conn *c, const struct seq_run *run);
-
-/* tcp_cubic.c */
-void cc_init(const struct tcp *tcp, struct conn *c);
-void cc_ack(const struct tcp *tcp, struct conn *c, uint32_t acked_bytes);
-void cc_loss(struct conn *c);
-void cc_timeout(struct conn *c);
 
 /* tcp_timer.c */
 void conn_arm(struct tcp *tcp, struct conn *c, uint64_t deadline_ns);

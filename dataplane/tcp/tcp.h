@@ -16,6 +16,14 @@
 #include "lib/status.h"
 #include "lib/timerwheel.h"
 
+/* Congestion control: RFC 9438, or RFC 5681 as it is. */
+enum tcp_congestion { TCP_CONGESTION_CUBIC, TCP_CONGESTION_NEWRENO, TCP_CONGESTION_COUNT };
+/* Which segments are spread over time: none, those of a first window above 10 segments and of a
+ * restart after idle time, or all but what follows within 10 segments. */
+enum tcp_pacing { TCP_PACING_OFF, TCP_PACING_INITIAL, TCP_PACING_ON, TCP_PACING_COUNT };
+/* RFC 3168: never, when the peer asks, or asking for it as well. */
+enum tcp_ecn { TCP_ECN_OFF, TCP_ECN_ACCEPT, TCP_ECN_REQUEST, TCP_ECN_COUNT };
+
 struct tcp_config {
 	uint32_t max_conns;         /* connections in the table, 16 to 1,048,576 */
 	uint32_t max_syn_backlog;   /* connections in SYN-RECEIVED */
@@ -36,6 +44,9 @@ struct tcp_config {
 	uint32_t time_wait_ms;   /* 2 MSL: 60,000 as Linux */
 	uint32_t fin_wait_2_ms;  /* orphans: 60,000 */
 	uint32_t persist_max_ms; /* 60,000 */
+	enum tcp_congestion congestion;
+	enum tcp_pacing pacing; /* TCP_PACING_INITIAL */
+	enum tcp_ecn ecn;       /* TCP_ECN_ACCEPT */
 };
 
 /* The defaults in the comments above. */
@@ -170,6 +181,9 @@ struct tcp_info {
 	uint32_t srtt_us;
 	uint32_t rto_ms;
 	uint32_t cwnd_bytes;
+	uint32_t ssthresh_bytes; /* 2^30: no loss yet */
+	const char *congestion;  /* name of the algorithm, static */
+	bool ecn;                /* negotiated */
 	uint32_t snd_queued_bytes;
 	uint32_t rcv_queued_bytes;
 	uint32_t retransmits;
