@@ -398,6 +398,12 @@ static inline uint32_t conn_tx_end(const struct conn *c)
 	return c->snd_una + c->tx_bytes + (c->flags & CF_SYN_UNACKED ? 1 : 0);
 }
 
+/* More than what may leave at once: idle time counts, and pacing may. */
+static inline bool cc_is_large(const struct conn *c)
+{
+	return c->cwnd_bytes > CC_BURST_SEGS * (uint32_t)c->mss;
+}
+
 static inline struct tx_ref *tx_ref_at(const struct tcp *tcp, uint32_t index)
 {
 	return pool_at(&tcp->refs, index);

@@ -89,33 +89,34 @@ static uint32_t flight_measure(const struct tcp *tcp, struct conn *c)
 	return max_u32(cc->flight_max[0], cc->flight_max[1]);
 }
 
-static void round_begin(struct conn *c)
+/* With nothing in flight the next round begins with what is sent next, that is with its first ACK. */
+static void round_begin(struct conn *c, uint32_t ack)
 {
 	c->cc.round_end = c->snd_nxt;
 	c->cc.was_limited = c->cc.limited;
 	c->cc.limited = 0;
-	c->cc.in_round = 1;
+	c->cc.in_round = ack != c->snd_nxt;
 }
 
 /* True when the window may grow. */
 static bool round_input(struct tcp *tcp, struct conn *c, uint32_t ack)
 {
-	if (!c->cc.in_round) {
+	bool in_round = c->cc.in_round;
+	bool fresh = c->cc.flight_max[0] + c->cc.flight_max[1] == 0;
+	uint32_t used;
+
+	if (in_round && seq_lt(ack, c->cc.round_end))
+		return true;
+	if (fresh)
 		c->cc.period_clock = period_clock(tcp);
-		flight_measure(tcp, c);
-		round_begin(c);
-		c->cc.limited = 1;
-		return true;
-	}
-	if (seq_lt(ack, c->cc.round_end))
-		return true;
+	used = flight_measure(tcp, c);
 	/* RFC 7661 4.3: validated is a window half of which is used, or that is the limit. */
-	if (flight_measure(tcp, c) < c->cwnd_bytes / 2 && !c->cc.limited) {
+	if (used < c->cwnd_bytes / 2 && !c->cc.limited) {
 		validation_end(tcp, c);
 		return false;
 	}
-	round_begin(c);
-	if (c->cc.phase != CC_AVOIDANCE)
+	round_begin(c, ack);
+	if (in_round && c->cc.phase != CC_AVOIDANCE)
 		hystart_round(tcp, c);
 	return true;
 }
@@ -143,7 +144,6 @@ void cc_ack(struct tcp *tcp, struct conn *c, uint32_t acked)
 	/* Nothing grows while the window that met a mark is in flight. */
 	if (c->flags & CF_ECN && ecn_in_window(c, c->snd_una + acked))
 		return;
-	c->cc.grown = 1;
 	if (c->cwnd_bytes < c->ssthresh_bytes) {
 		slow_start(tcp, c, acked);
 		return;
@@ -170,7 +170,6 @@ static uint32_t reduce(struct conn *c)
 	cc->phase = CC_AVOIDANCE;
 	cc->saved = cc->cubic;
 	cc->carry = 0;
-	cc->grown = 1;
 	/* RFC 3168 6.1.2: whatever the reason was. */
 	cc->cwr = (c->flags & CF_ECN) != 0;
 	return cc->newreno ? newreno_reduce(c) : cubic_reduce(c);
@@ -218,7 +217,7 @@ void cc_restart(struct tcp *tcp, struct conn *c)
 	uint64_t rto = c->rto_us ? c->rto_us : RTO_INITIAL_US;
 	/* The last segment left a round trip before it was acknowledged. */
 	uint64_t idle = (uint64_t)(ts_clock(tcp) - c->cc.idle_clock) * TS_TICK_US + c->srtt_us;
-	/* RFC 5681 4.1: RW = min(IW, cwnd) */
+	/* RFC 5681 4.1: RW = min(IW, cwnd); what is no burst at all is not called for. */
 	uint32_t floor = min_u32(initial_window(tcp, c), c->cwnd_bytes);
 
 	if (idle <= rto) {

@@ -72,7 +72,6 @@ struct conn_cc {
 	uint8_t limited : 1;     /* output stopped at the window since the round began */
 	uint8_t was_limited : 1; /* in the round before */
 	uint8_t in_round : 1;    /* round_end is valid */
-	uint8_t grown : 1;       /* the window was above the initial one, or is paced */
 	uint8_t ece : 1;         /* ECE goes out until CWR comes in */
 	uint8_t cwr : 1;         /* CWR goes out with the next new data */
 };
@@ -97,7 +96,7 @@ void cc_ecn(struct conn *c);
 /* The last cc_loss or cc_timeout was for nothing (RFC 9438 4.9): the algorithm's own state is as it
  * was before. cwnd_bytes and ssthresh_bytes are the caller's to put back, before this. */
 void cc_undo(struct conn *c);
-/* The first new segment with nothing else in flight was sent, for a connection with cc.grown, or a
+/* The first new segment with nothing else in flight was sent, for a connection that cc_is_large, or a
  * closed window opened: after idle time the window decays (RFC 5681 4.1, RFC 2861). */
 void cc_restart(struct tcp *tcp, struct conn *c);
 /* Now and then: five minutes without use end the window's validity (RFC 7661 4.4.3). */

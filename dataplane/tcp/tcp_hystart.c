@@ -81,7 +81,8 @@ void hystart_round(struct tcp *tcp, struct conn *c)
 {
 	struct hystart *h = &c->cc.hystart;
 
-	h->last_rtt_us = h->rtt_us == UINT32_MAX ? 0 : h->rtt_us;
+	if (h->rtt_us != UINT32_MAX)
+		h->last_rtt_us = h->rtt_us;
 	h->rtt_us = UINT32_MAX;
 	h->samples = 0;
 	if (c->cc.phase != CC_CSS || ++h->rounds < CSS_ROUNDS)

@@ -87,7 +87,7 @@ static bool ack_advance(struct tcp *tcp, struct conn *c, const struct seg *s)
 	tx_acked(tcp, c, acked - (fin ? 1 : 0));
 	if (all) {
 		c->rtx_ns = 0;
-		if (unlikely(c->cc.grown))
+		if (unlikely(cc_is_large(c)))
 			c->cc.idle_clock = ts_clock(tcp);
 	} else {
 		rtx_start(tcp, c); /* RFC 6298 5.3 */

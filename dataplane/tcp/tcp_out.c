@@ -171,7 +171,7 @@ static void sent_new(struct tcp *tcp, struct conn *c, const struct seg_out *o)
 		c->rtt_start_ns = tcp->now_ns;
 	}
 	if (c->rtx_ns == 0) {
-		if (unlikely(c->cc.grown))
+		if (unlikely(cc_is_large(c)))
 			cc_restart(tcp, c);
 		rto_start(tcp, c);
 	}

@@ -53,7 +53,6 @@ void pace_init(const struct tcp *tcp, struct conn *c)
 	    (tcp->cfg.pacing == TCP_PACING_INITIAL && tcp->cfg.initial_window <= CC_BURST_SEGS))
 		return;
 	c->flags |= CF_PACED;
-	c->cc.grown = 1;
 	/* The bucket is full when the first segment leaves. */
 	c->cc.pace_clock = fine_clock(tcp) - (1u << 30);
 }

@@ -475,7 +475,7 @@ static void resend_all(struct conn *c)
 void loss_window_opened(struct tcp *tcp, struct conn *c)
 {
 	c->tries = 0;
-	if (c->cc.grown)
+	if (cc_is_large(c))
 		cc_restart(tcp, c);
 	if (conn_flight(c) == 0) {
 		c->rtx_ns = 0;
