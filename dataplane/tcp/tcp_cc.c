@@ -73,6 +73,10 @@ static void validation_end(const struct tcp *tcp, struct conn *c)
 	c->cc.flight_max[1] = 0;
 	c->cc.period_clock = period_clock(tcp);
 	cubic_pause(tcp, c);
+	if (c->cc.phase != CC_AVOIDANCE) {
+		c->cc.hystart.rtt_us = UINT32_MAX;
+		c->cc.hystart.samples = 0;
+	}
 }
 
 /* RFC 7661 4.2: pipeACK, as the largest of the flights measured. */
@@ -89,7 +93,8 @@ static uint32_t flight_measure(const struct tcp *tcp, struct conn *c)
 	return max_u32(cc->flight_max[0], cc->flight_max[1]);
 }
 
-/* With nothing in flight the next round begins with what is sent next, that is with its first ACK. */
+/* With nothing in flight the next round begins with what is sent next, that is with its first ACK.
+ */
 static void round_begin(struct conn *c, uint32_t ack)
 {
 	c->cc.round_end = c->snd_nxt;

@@ -96,8 +96,8 @@ void cc_ecn(struct conn *c);
 /* The last cc_loss or cc_timeout was for nothing (RFC 9438 4.9): the algorithm's own state is as it
  * was before. cwnd_bytes and ssthresh_bytes are the caller's to put back, before this. */
 void cc_undo(struct conn *c);
-/* The first new segment with nothing else in flight was sent, for a connection that cc_is_large, or a
- * closed window opened: after idle time the window decays (RFC 5681 4.1, RFC 2861). */
+/* The first new segment with nothing else in flight was sent, for a connection that cc_is_large, or
+ * a closed window opened: after idle time the window decays (RFC 5681 4.1, RFC 2861). */
 void cc_restart(struct tcp *tcp, struct conn *c);
 /* Now and then: five minutes without use end the window's validity (RFC 7661 4.4.3). */
 void cc_age(const struct tcp *tcp, struct conn *c);

@@ -53,7 +53,7 @@ void hystart_sample(struct tcp *tcp, struct conn *c, const struct seg *s)
 	struct hystart *h = &c->cc.hystart;
 	uint32_t us;
 
-	if (c->cc.phase == CC_AVOIDANCE || !c->cc.in_round || c->loss != LOSS_NONE)
+	if (c->cc.phase == CC_AVOIDANCE || c->loss != LOSS_NONE)
 		return;
 	us = rtt_of(tcp, c, s);
 	if (us == 0)

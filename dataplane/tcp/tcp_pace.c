@@ -33,17 +33,16 @@ static uint32_t pace_time(const struct conn *c, uint32_t bytes)
 
 static uint32_t bucket_time(const struct conn *c)
 {
-	return max_u32(pace_time(c, (uint32_t)CC_BURST_SEGS * c->mss), BUCKET_MIN_CLOCKS);
+	return max_u32(CC_BURST_SEGS * pace_time(c, c->mss), BUCKET_MIN_CLOCKS);
 }
 
 void pace_begin(struct tcp *tcp, struct conn *c)
 {
-	uint32_t burst = (uint32_t)CC_BURST_SEGS * c->mss;
-
-	if (tcp->cfg.pacing == TCP_PACING_OFF || c->cwnd_bytes <= burst)
+	if (tcp->cfg.pacing == TCP_PACING_OFF || !cc_is_large(c))
 		return;
 	c->flags |= CF_PACED;
-	c->cc.pace_clock = fine_clock(tcp) - pace_time(c, burst - c->mss);
+	/* The first segment has left. */
+	c->cc.pace_clock = fine_clock(tcp) - (CC_BURST_SEGS - 1) * pace_time(c, c->mss);
 }
 
 void pace_init(const struct tcp *tcp, struct conn *c)

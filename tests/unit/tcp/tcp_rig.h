@@ -31,9 +31,9 @@ struct app {
 	uint64_t rx_done;
 	uint32_t tx_seed; /* of the pattern */
 	uint32_t rx_seed;
-	uint32_t read_max; /* bytes consumed at a time, 0: no limit */
+	uint32_t read_max;     /* bytes consumed at a time, 0: no limit */
 	uint32_t tx_queue_max; /* bytes queued at a time, 0: 150,000 */
-	uint32_t stall;    /* reads nothing in so many calls */
+	uint32_t stall;        /* reads nothing in so many calls */
 	bool use_refs;
 	bool keep_open; /* no FIN after tx_total */
 	bool used;

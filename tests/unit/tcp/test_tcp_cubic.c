@@ -68,8 +68,7 @@ static void test_curve(void **state)
 			t = (double)(rig.tcp.now_ns - begin) / 1e9;
 			reno += reno < w_max ? 9.0 / 17 : 1;
 			/* It is on its way to where the curve is a round trip later. */
-			assert_between(segs(c->cwnd_bytes),
-			               fmax(0.4 * pow(t - k, 3) + w_max, reno),
+			assert_between(segs(c->cwnd_bytes), fmax(0.4 * pow(t - k, 3) + w_max, reno),
 			               fmax(0.4 * pow(t + rtt - k, 3) + w_max, reno));
 		}
 		assert_near(c->cc.cubic.k_ms, k * 1000, 0.001);
@@ -248,9 +247,12 @@ static void test_app_limited(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_curve),         cmocka_unit_test(test_reno_friendly),
-	        cmocka_unit_test(test_fast_convergence), cmocka_unit_test(test_target_bounds),
-	        cmocka_unit_test(test_timeout),       cmocka_unit_test(test_undo),
+	        cmocka_unit_test(test_curve),
+	        cmocka_unit_test(test_reno_friendly),
+	        cmocka_unit_test(test_fast_convergence),
+	        cmocka_unit_test(test_target_bounds),
+	        cmocka_unit_test(test_timeout),
+	        cmocka_unit_test(test_undo),
 	        cmocka_unit_test(test_app_limited),
 	};
 
