@@ -404,6 +404,12 @@ static inline bool cc_is_large(const struct conn *c)
 	return c->cwnd_bytes > CC_BURST_SEGS * (uint32_t)c->mss;
 }
 
+static inline void cc_ack(struct tcp *tcp, struct conn *c, uint32_t acked_bytes)
+{
+	if (unlikely(c->flags & CF_CWND_LIMITED || c->loss != LOSS_NONE))
+		cc_grow(tcp, c, acked_bytes);
+}
+
 static inline struct tx_ref *tx_ref_at(const struct tcp *tcp, uint32_t index)
 {
 	return pool_at(&tcp->refs, index);

@@ -44,7 +44,7 @@ void cc_init(const struct tcp *tcp, struct conn *c)
 	c->cc = (struct conn_cc){
 	        .newreno = tcp->cfg.congestion == TCP_CONGESTION_NEWRENO,
 	        .period_clock = period_clock(tcp),
-	        .idle_clock = ts_clock(tcp),
+	        .ack_clock = ts_clock(tcp),
 	        .ecn_end = c->iss,
 	};
 	c->cwnd_bytes = initial_window(tcp, c);
@@ -138,14 +138,12 @@ static void slow_start(const struct tcp *tcp, struct conn *c, uint32_t acked)
 	c->cwnd_bytes = min_u32(c->cwnd_bytes + acked, CC_WINDOW_MAX_BYTES);
 }
 
-void cc_ack(struct tcp *tcp, struct conn *c, uint32_t acked)
+void cc_grow(struct tcp *tcp, struct conn *c, uint32_t acked)
 {
-	if (c->flags & CF_CWND_LIMITED) {
-		if (!round_input(tcp, c, c->snd_una + acked) && c->loss == LOSS_NONE)
-			return;
-	} else if (c->loss == LOSS_NONE) {
+	c->cc.ack_clock = ts_clock(tcp);
+	if (c->flags & CF_CWND_LIMITED && !round_input(tcp, c, c->snd_una + acked) &&
+	    c->loss == LOSS_NONE)
 		return;
-	}
 	/* Nothing grows while the window that met a mark is in flight. */
 	if (c->flags & CF_ECN && ecn_in_window(c, c->snd_una + acked))
 		return;
@@ -217,11 +215,20 @@ static void threshold_keep(struct conn *c)
 	c->ssthresh_bytes = max_u32(c->ssthresh_bytes, c->cwnd_bytes / 4 * 3);
 }
 
+/* Since the last segment left: either it was timed, or not much later than one that was; or the
+ * window was the limit, and then it left a round trip before it was acknowledged. */
+static uint64_t idle_us(const struct tcp *tcp, const struct conn *c)
+{
+	uint64_t timed = (tcp->now_ns - c->rtt_start_ns) / NS_PER_US;
+	uint64_t acked = (uint64_t)(ts_clock(tcp) - c->cc.ack_clock) * TS_TICK_US + c->srtt_us;
+
+	return min_u64(timed, acked);
+}
+
 void cc_restart(struct tcp *tcp, struct conn *c)
 {
 	uint64_t rto = c->rto_us ? c->rto_us : RTO_INITIAL_US;
-	/* The last segment left a round trip before it was acknowledged. */
-	uint64_t idle = (uint64_t)(ts_clock(tcp) - c->cc.idle_clock) * TS_TICK_US + c->srtt_us;
+	uint64_t idle = idle_us(tcp, c);
 	/* RFC 5681 4.1: RW = min(IW, cwnd); what is no burst at all is not called for. */
 	uint32_t floor = min_u32(initial_window(tcp, c), c->cwnd_bytes);
 

@@ -62,7 +62,7 @@ struct conn_cc {
 	uint32_t carry;          /* acknowledged bytes not yet turned into growth */
 	uint32_t flight_max[2];  /* pipeACK (RFC 7661 4.2), this half period's and the last one's */
 	uint32_t round_end;      /* an ACK at or behind it ends the round */
-	uint32_t idle_clock;     /* of ts_clock, when nothing was left in flight */
+	uint32_t ack_clock;      /* of ts_clock, at the last cc_grow */
 	uint32_t pace_clock;     /* of fine_clock, when the next new segment may leave */
 	uint32_t ecn_end;        /* RFC 3168 6.1.2: one reduction until this is acknowledged */
 	uint16_t period_clock;   /* begin of the half period, or of the non-validated phase */
@@ -82,8 +82,9 @@ static_assert(sizeof(struct conn_cc) <= 72, "congestion control has its share of
 /* When the peer's SYN was read and mss is known. */
 void cc_init(const struct tcp *tcp, struct conn *c);
 const char *cc_name(const struct conn *c);
-/* acked bytes were acknowledged in order, not in a fast recovery; before snd_una moves. */
-void cc_ack(struct tcp *tcp, struct conn *c, uint32_t acked_bytes);
+/* cc_ack in conn.h: acked bytes were acknowledged in order, not in a fast recovery; before snd_una
+ * moves. This is what is left of it when the window is the limit or there was a timeout. */
+void cc_grow(struct tcp *tcp, struct conn *c, uint32_t acked_bytes);
 /* Output stopped at the congestion window. */
 void cc_limited(const struct tcp *tcp, struct conn *c);
 /* A loss that a timeout did not have to show: sets ssthresh_bytes, and cwnd_bytes to the same.

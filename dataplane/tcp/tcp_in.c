@@ -85,13 +85,10 @@ static bool ack_advance(struct tcp *tcp, struct conn *c, const struct seg *s)
 	loss_ack(tcp, c, s->ack);
 	c->snd_una = s->ack;
 	tx_acked(tcp, c, acked - (fin ? 1 : 0));
-	if (all) {
+	if (all)
 		c->rtx_ns = 0;
-		if (unlikely(cc_is_large(c)))
-			c->cc.idle_clock = ts_clock(tcp);
-	} else {
+	else
 		rtx_start(tcp, c); /* RFC 6298 5.3 */
-	}
 	if (c->linger_ns)
 		linger_start(tcp, c);
 	return !fin || fin_acked(tcp, c);

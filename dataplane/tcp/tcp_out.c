@@ -165,15 +165,15 @@ static void sent_new(struct tcp *tcp, struct conn *c, const struct seg_out *o)
 		c->flags |= CF_FIN_SENT;
 		c->state = c->state == TCP_CLOSE_WAIT ? TCP_LAST_ACK : TCP_FIN_WAIT_1;
 	}
-	if (!(c->flags & CF_TIMING)) {
-		c->flags |= CF_TIMING;
-		c->rtt_seq = c->snd_nxt;
-		c->rtt_start_ns = tcp->now_ns;
-	}
 	if (c->rtx_ns == 0) {
 		if (unlikely(cc_is_large(c)))
 			cc_restart(tcp, c);
 		rto_start(tcp, c);
+	}
+	if (!(c->flags & CF_TIMING)) {
+		c->flags |= CF_TIMING;
+		c->rtt_seq = c->snd_nxt;
+		c->rtt_start_ns = tcp->now_ns;
 	}
 }
 

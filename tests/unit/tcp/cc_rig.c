@@ -49,8 +49,6 @@ void cc_acked(struct cc_rig *r, uint32_t bytes)
 {
 	cc_ack(&r->tcp, &r->c, bytes);
 	r->c.snd_una += bytes;
-	if (conn_flight(&r->c) == 0)
-		r->c.cc.idle_clock = ts_clock(&r->tcp);
 }
 
 void cc_round(struct cc_rig *r, uint64_t rtt_ms)
