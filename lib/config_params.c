@@ -30,6 +30,10 @@ static const struct param_name names_syn_cookies[] = {
         {"on_pressure", COOKIES_ON_PRESSURE},
         {"always", COOKIES_ALWAYS},
 };
+static const struct param_name names_fast_open[] = {
+        {"off", FAST_OPEN_OFF},
+        {"on", FAST_OPEN_ON},
+};
 static const struct param_name names_profile[] = {
         {"development", PROFILE_DEVELOPMENT},
         {"staging", PROFILE_STAGING},

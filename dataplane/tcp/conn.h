@@ -17,6 +17,7 @@
 #include "dataplane/net/net.h"
 #include "dataplane/tcp/tcp.h"
 #include "dataplane/tcp/tcp_cookie.h"
+#include "dataplane/tcp/tcp_fastopen.h"
 #include "dataplane/tcp/tcp_handshake.h"
 #include "dataplane/tcp/tcp_ports.h"
 #include "lib/pool.h"
@@ -115,9 +116,13 @@ struct seg {
 	uint32_t wnd; /* as in the header, not scaled */
 	uint32_t tsval;
 	uint32_t tsecr;
-	const uint8_t *sack; /* blocks of 8 bytes in the header */
+	union {
+		const uint8_t *sack;      /* blocks of 8 bytes in the header */
+		const uint8_t *fo_cookie; /* SYN only */
+	};
 	uint8_t sack_count;
-	uint8_t flags; /* enum tcp_hdr_flag */
+	uint8_t fo_len; /* length of the fast open option, 0: none */
+	uint8_t flags;  /* enum tcp_hdr_flag */
 	bool has_ts;
 	bool sack_ok; /* SYN only, as are the following */
 	bool has_wscale;
@@ -360,6 +365,7 @@ struct tcp {
 	uint32_t resets;
 	struct cookie_keys cookies;
 	struct port_picker ports;
+	struct fast_open fast_open;
 	/* tcp_tx_reserve until tcp_tx_commit */
 	struct conn *reserved_by;
 	uint8_t *reserved_chunk; /* a new one, NULL: the tail of the last */
@@ -455,7 +461,7 @@ void conn_established(struct tcp *tcp, struct conn *c);
 /* tcp_opt.c */
 bool opt_parse(struct seg *s, const uint8_t *opt, uint32_t len);
 /* Options of an outgoing segment; returns their length, a multiple of 4. */
-uint32_t opt_write_syn(const struct tcp *tcp, const struct conn *c, uint8_t *out);
+uint32_t opt_write_syn(struct tcp *tcp, const struct conn *c, uint8_t *out);
 /* len: payload bytes; SACK blocks take what they leave of the MSS. */
 uint32_t opt_write(const struct tcp *tcp, const struct conn *c, uint8_t *out, uint32_t len);
 /* RFC 7323 5.3: true when the segment is an old duplicate. */

@@ -24,6 +24,7 @@ enum {
 struct conn_handshake {
 	bool orphan;        /* on that list */
 	uint8_t syn_resent; /* times our SYN or SYN-ACK timed out */
+	uint8_t fast_open;  /* enum fast_open_state */
 };
 
 /* Somebody listens at the local end. */

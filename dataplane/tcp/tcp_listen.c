@@ -149,6 +149,7 @@ void half_open_unlink(struct tcp *tcp, struct conn *c)
 		return;
 	age_unlink(tcp, &tcp->half_opens, c);
 	tcp->half_open--;
+	fast_open_settle(tcp, c);
 }
 
 struct conn *half_open_new(struct tcp *tcp, const struct net_path *path, const struct conn_key *key)
@@ -164,7 +165,7 @@ struct conn *half_open_new(struct tcp *tcp, const struct net_path *path, const s
 	return c;
 }
 
-/* Data that comes with a SYN is not acknowledged, so the peer sends it again. */
+/* Data that comes with a SYN and no cookie (RFC 7413) is not acknowledged: it comes again. */
 static enum counter_id syn_keep(struct tcp *tcp, struct seg *s, const struct conn_key *key,
                                 uint32_t iss)
 {
@@ -184,6 +185,7 @@ static enum counter_id syn_keep(struct tcp *tcp, struct seg *s, const struct con
 		return CTR_drop_tcp_syn_full;
 	conn_begin(tcp, c, key, iss);
 	conn_take_syn(tcp, c, s);
+	fast_open_syn(tcp, c, s);
 	syn_send(tcp, c);
 	rto_start(tcp, c);
 	return CTR_rx_tcp;

@@ -66,6 +66,7 @@ bool segment_send(struct tcp *tcp, struct conn *c, const struct seg_out *o)
 {
 	struct net_seg seg = {0};
 	struct pkt *pkt = net_alloc(tcp->net, &c->path);
+	uint32_t text = o->seq; /* number of the first byte of payload */
 	uint32_t hdr_len;
 	uint16_t wnd;
 	uint8_t *h;
@@ -77,6 +78,7 @@ bool segment_send(struct tcp *tcp, struct conn *c, const struct seg_out *o)
 	h = pkt->data + net_headroom(&c->path);
 	hdr_len = TCP_HDR_LEN;
 	if (unlikely(o->flags & TH_SYN)) {
+		text++;
 		hdr_len += opt_write_syn(tcp, c, h + TCP_HDR_LEN);
 		wnd = window_take_syn(tcp, c);
 	} else {
@@ -93,7 +95,7 @@ bool segment_send(struct tcp *tcp, struct conn *c, const struct seg_out *o)
 	put_u16(h + 14, wnd);
 	put_u32(h + 16, 0); /* checksum and urgent pointer */
 	if (o->len > 0) {
-		struct seq_run bytes = {o->seq, o->seq + o->len};
+		struct seq_run bytes = {text, text + o->len};
 
 		seg.payload_sum = tx_gather(tcp, c, h + hdr_len, bytes);
 	}
@@ -148,7 +150,10 @@ void syn_send(struct tcp *tcp, struct conn *c)
 
 	if (c->state == TCP_SYN_RECEIVED)
 		o.flags |= TH_ACK;
-	segment_send(tcp, c, &o);
+	else
+		o.len = fast_open_syn_len(tcp, c);
+	if (segment_send(tcp, c, &o))
+		c->snd_nxt += o.len;
 }
 
 /* Accounts for sequence numbers sent for the first time. */
@@ -198,7 +203,7 @@ static void cwnd_unused(struct conn *c)
 static bool output_new(struct tcp *tcp, struct conn *c)
 {
 	uint32_t unsent = conn_tx_end(c) - c->snd_nxt;
-	bool fin = c->flags & CF_FIN_QUEUED;
+	bool fin = c->flags & CF_FIN_QUEUED && c->state != TCP_SYN_RECEIVED;
 	struct seg_out o = {.seq = c->snd_nxt, .flags = TH_ACK};
 
 	if (c->flags & CF_FIN_SENT || (unsent == 0 && !fin)) {
@@ -279,7 +284,8 @@ static void output_ack(struct tcp *tcp, struct conn *c)
 
 void conn_output(struct tcp *tcp, struct conn *c)
 {
-	if (c->state < TCP_ESTABLISHED)
+	if (unlikely(c->state < TCP_ESTABLISHED) &&
+	    !(c->state == TCP_SYN_RECEIVED && c->hs.fast_open & FO_TAKEN))
 		return;
 	if (c->state != TCP_TIME_WAIT)
 		while (output_one(tcp, c))
