@@ -297,6 +297,9 @@ static void test_limits(void **state)
 		assert_int_equal(got.parsed.fo_len, 0);
 	}
 	assert_int_equal(count(w, CTR_tcp_cookie_sent), 1);
+	assert_int_equal(count(w, CTR_tcp_fast_open_refused), 3);
+	assert_int_equal(w->opened, 1);
+	assert_int_equal(w->tcp->fast_open.pending, 1);
 	wire_close(w);
 }
 
