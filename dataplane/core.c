@@ -60,6 +60,11 @@ static void tcp_settings(const struct config *cfg, struct tcp_config *out)
 	        [COOKIES_ON_PRESSURE] = TCP_COOKIES_ON_PRESSURE,
 	        [COOKIES_ALWAYS] = TCP_COOKIES_ALWAYS,
 	};
+	static const enum tcp_pmtu_probing pmtu[] = {
+	        [CONFIG_PMTU_OFF] = TCP_PMTU_OFF,
+	        [CONFIG_PMTU_BLACKHOLE] = TCP_PMTU_BLACKHOLE,
+	        [CONFIG_PMTU_ALWAYS] = TCP_PMTU_ALWAYS,
+	};
 
 	tcp_config_default(out);
 	out->max_conns = lim->connections;
@@ -80,6 +85,7 @@ static void tcp_settings(const struct config *cfg, struct tcp_config *out)
 	out->time_wait_ms = max_u32(t->time_wait_ms, 1);
 	out->syn_retries = t->syn_retries;
 	out->retries = t->retries;
+	out->huge_pages = cfg->memory.huge_pages == HUGE_ON;
 	out->max_orphans = lim->orphans;
 	out->max_resets_per_s = lim->resets_per_s;
 	out->fast_open = t->fast_open == FAST_OPEN_ON;
@@ -87,6 +93,9 @@ static void tcp_settings(const struct config *cfg, struct tcp_config *out)
 	out->max_fast_open = lim->fast_open;
 	out->syn_cookies = cookies[t->syn_cookies];
 	out->syn_cookie_step_s = t->syn_cookie_step_s;
+	out->min_send_mss = t->min_send_mss;
+	out->pmtu_probing = pmtu[t->pmtu_probing];
+	out->pmtu_age_s = t->pmtu_age_s;
 }
 
 static void kernel_random(void *arg, void *out, size_t len)
@@ -98,6 +107,7 @@ static void kernel_random(void *arg, void *out, size_t len)
 static enum status core_layers(struct core *core, const struct core_config *cfg)
 {
 	struct ip_addr addrs[NET_MAX_ADDRS];
+	struct net_config net;
 	struct tcp_config tcfg;
 	struct tcp_env env;
 	uint8_t seed[TCP_SEED_BYTES];
@@ -106,7 +116,16 @@ static enum status core_layers(struct core *core, const struct core_config *cfg)
 
 	for (uint32_t i = 0; i < cfg->listener_count && n < NET_MAX_ADDRS; i++)
 		addrs[n++] = cfg->listeners[i].addr;
-	st = net_create(&core->net, cfg->nic, core->ctr, addrs, n);
+	net_config_default(&net);
+	net.nic = cfg->nic;
+	net.ctr = core->ctr;
+	net.addrs = addrs;
+	net.addr_count = n;
+	net.fragments = cfg->config->ip.fragments;
+	net.dad_transmits = cfg->config->ip.dad_transmits;
+	net.icmp_per_s = cfg->config->ip.icmp_per_s;
+	net.now_ns = cfg->now_ns;
+	st = net_open(&core->net, &net);
 	if (st != ST_OK)
 		return st;
 	tcp_settings(cfg->config, &tcfg);

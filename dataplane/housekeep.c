@@ -133,6 +133,7 @@ void core_housekeep(struct core *core)
 	}
 	if (core->now_ns >= core->next_reseed_ns)
 		tcp_keys_refresh(core);
+	net_tick(core->net, core->now_ns);
 	hot_set_wall(core->hot, core->wall_ms);
 	counter_set(core->ctr, CTR_tcp_conns, tcp_conn_count(core->tcp));
 }

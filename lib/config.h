@@ -18,6 +18,7 @@ enum config_idle { IDLE_BUSY, IDLE_ADAPTIVE };
 enum config_cache_mode { CONFIG_CACHE_OFF, CONFIG_CACHE_ORIGIN, CONFIG_CACHE_TTL };
 enum config_cookies { COOKIES_OFF, COOKIES_ON_PRESSURE, COOKIES_ALWAYS };
 enum config_fast_open { FAST_OPEN_OFF, FAST_OPEN_ON };
+enum config_pmtu { CONFIG_PMTU_OFF, CONFIG_PMTU_BLACKHOLE, CONFIG_PMTU_ALWAYS };
 enum config_huge { HUGE_AUTO, HUGE_ON, HUGE_OFF };
 
 struct config_listener {
@@ -93,6 +94,15 @@ struct config_tcp {
 	enum config_cookies syn_cookies;
 	uint32_t syn_cookie_step_s; /* 60 */
 	uint32_t retries;           /* 12 */
+	uint32_t min_send_mss;          /* 64 */
+	enum config_pmtu pmtu_probing;  /* blackhole */
+	uint32_t pmtu_age_s;            /* 600 */
+};
+
+struct config_ip {
+	uint32_t fragments;     /* datagrams in reassembly, a core: 64 */
+	uint32_t dad_transmits; /* 1 */
+	uint32_t icmp_per_s;    /* a core: 1000 */
 };
 
 enum config_profile { PROFILE_DEVELOPMENT, PROFILE_STAGING, PROFILE_PRODUCTION };
@@ -149,6 +159,7 @@ struct config {
 	struct config_limits limits;
 	struct config_timeouts timeouts;
 	struct config_tcp tcp;
+	struct config_ip ip;
 	struct config_upstream *upstreams;
 	unsigned upstreams_count;
 	struct config_route *routes;

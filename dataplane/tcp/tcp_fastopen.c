@@ -66,6 +66,7 @@ static bool data_take(struct tcp *tcp, struct conn *c, const struct seg *s)
 
 	text.seq++;
 	text.flags = TH_ACK;
+	c->rcv_adv = c->rcv_nxt + syn_window(tcp);
 	rx_take(tcp, c, &text);
 	if (rx_keep(tcp, c))
 		return c->rcv_nxt != c->irs + 1;

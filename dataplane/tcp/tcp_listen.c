@@ -3,6 +3,7 @@
  * Segments that belong to no connection: SYNs become connections in SYN-RECEIVED, the rest is
  * answered with a reset. */
 #include "dataplane/tcp/conn.h"
+#include "dataplane/tcp/tcp_window.h"
 
 bool bare_send(struct tcp *tcp, const struct bare_seg *b)
 {
@@ -79,6 +80,11 @@ bool listening(const struct tcp *tcp, const struct conn_key *key)
 	return false;
 }
 
+uint32_t syn_window(const struct tcp *tcp)
+{
+	return min_u32(tcp->cfg.rx_buf_bytes, 65535);
+}
+
 uint16_t conn_own_mss(const struct tcp *tcp, const struct net_path *path)
 {
 	uint32_t mss = net_mtu(tcp->net) - (ip_addr_is_v4(&path->local) ? 40u : 60u);
@@ -115,11 +121,12 @@ void conn_take_syn(struct tcp *tcp, struct conn *c, const struct seg *s)
 
 	if (mss == 0)
 		mss = v4 ? TCP_DEFAULT_MSS_V4 : TCP_DEFAULT_MSS_V6;
-	mss = min_u32(max_u32(mss, TCP_MIN_MSS), conn_own_mss(tcp, &c->path));
+	mss = min_u32(max_u32(mss, tcp->cfg.min_send_mss), conn_own_mss(tcp, &c->path));
 	c->irs = s->seq;
 	c->rcv_nxt = s->seq + 1;
 	c->rcv_adv = c->rcv_nxt;
 	c->last_ack = c->rcv_nxt;
+	window_begin(tcp, c);
 	c->flags &= ~(CF_TS | CF_SACK | CF_WSCALE);
 	if (s->has_ts) {
 		c->flags |= CF_TS;
@@ -135,6 +142,7 @@ void conn_take_syn(struct tcp *tcp, struct conn *c, const struct seg *s)
 		c->rcv_wscale = tcp->rcv_wscale;
 	}
 	c->mss = (uint16_t)mss;
+	pmtu_begin(tcp, c);
 	/* RFC 7323 2.2: the window of a SYN is not scaled. */
 	c->snd_wnd = s->wnd;
 	c->snd_wnd_max = s->wnd;

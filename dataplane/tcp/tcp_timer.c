@@ -240,7 +240,8 @@ static bool rtx_timeout(struct tcp *tcp, struct conn *c)
 		return false;
 	}
 	c->tries++;
-	loss_timeout(tcp, c);
+	if (!pmtu_timeout(tcp, c))
+		loss_timeout(tcp, c);
 	rto_start(tcp, c);
 	conn_output(tcp, c);
 	return true;
