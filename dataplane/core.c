@@ -86,6 +86,7 @@ static void tcp_settings(const struct config *cfg, struct tcp_config *out)
 	out->syn_retries = t->syn_retries;
 	out->retries = t->retries;
 	out->huge_pages = cfg->memory.huge_pages == HUGE_ON;
+	out->max_time_wait = lim->time_wait;
 	out->max_orphans = lim->orphans;
 	out->max_resets_per_s = lim->resets_per_s;
 	out->fast_open = t->fast_open == FAST_OPEN_ON;

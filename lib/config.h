@@ -52,6 +52,7 @@ struct config_memory {
 struct config_limits {
 	uint32_t connections;         /* a core: 65536 */
 	uint32_t syn_backlog;         /* a core: 4096 */
+	uint32_t time_wait;           /* a core: 32768 */
 	uint32_t orphans;             /* a core: 16384 */
 	uint32_t fast_open;           /* a core: 256 */
 	uint32_t resets_per_s;        /* a core: 10000 */
@@ -92,11 +93,11 @@ struct config_tcp {
 	enum config_fast_open fast_open;
 	uint32_t fast_open_key_s; /* 86400 */
 	enum config_cookies syn_cookies;
-	uint32_t syn_cookie_step_s; /* 60 */
-	uint32_t retries;           /* 12 */
-	uint32_t min_send_mss;          /* 64 */
-	enum config_pmtu pmtu_probing;  /* blackhole */
-	uint32_t pmtu_age_s;            /* 600 */
+	uint32_t syn_cookie_step_s;    /* 60 */
+	uint32_t retries;              /* 12 */
+	uint32_t min_send_mss;         /* 64 */
+	enum config_pmtu pmtu_probing; /* blackhole */
+	uint32_t pmtu_age_s;           /* 600 */
 };
 
 struct config_ip {

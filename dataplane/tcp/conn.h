@@ -361,13 +361,11 @@ struct tcp {
 	uint32_t half_open;
 	struct conn_ages half_opens; /* passive and in SYN-RECEIVED */
 	struct conn_ages time_waits;
+	uint32_t time_wait_count;
 	struct conn_ages orphans; /* detached, not in TIME-WAIT */
 	uint32_t orphan_count;
 	uint32_t resets_s; /* of now_s; so many resets were sent in it */
 	uint32_t resets;
-	struct cookie_keys cookies;
-	struct port_picker ports;
-	struct fast_open fast_open;
 	struct pmtu_cache pmtu_cache;
 	/* tcp_tx_reserve until tcp_tx_commit */
 	struct conn *reserved_by;
@@ -376,6 +374,9 @@ struct tcp {
 	void *user_arg;
 	uint32_t listener_count;
 	struct tcp_listener listeners[TCP_MAX_LISTENERS];
+	struct cookie_keys cookies;
+	struct port_picker ports;
+	struct fast_open fast_open;
 	size_t conns_touched; /* by tcp_touch_ahead; bytes */
 	size_t buckets_touched;
 	struct shm mem;

@@ -33,6 +33,7 @@ void tcp_config_default(struct tcp_config *cfg)
 	        .time_wait_ms = 60000,
 	        .fin_wait_2_ms = 60000,
 	        .persist_max_ms = 60000,
+	        .max_time_wait = 32768,
 	        .max_orphans = 16384,
 	        .syn_cookies = TCP_COOKIES_ON_PRESSURE,
 	        .syn_cookie_step_s = 60,
@@ -75,7 +76,7 @@ static bool config_valid(const struct tcp_config *cfg)
 	                                   !in_range(cfg->keepalive_probes, 1, 255)))
 		return false;
 	if (cfg->syn_cookies > TCP_COOKIES_ALWAYS || !in_range(cfg->syn_cookie_step_s, 10, 3600) ||
-	    !in_range(cfg->max_orphans, 1, 1 << 20) ||
+	    !in_range(cfg->max_time_wait, 1, 1 << 20) || !in_range(cfg->max_orphans, 1, 1 << 20) ||
 	    !in_range(cfg->max_resets_per_s, 1, 10000000) ||
 	    !in_range(cfg->fast_open_key_s, 60, 604800) ||
 	    !in_range(cfg->max_fast_open, 1, 1 << 20) || !in_range(cfg->port_lo, 1, cfg->port_hi))

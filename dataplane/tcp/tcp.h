@@ -39,6 +39,7 @@ struct tcp_config {
 	uint32_t initial_window;    /* segments, RFC 6928: 10 */
 	uint32_t min_rto_ms;        /* 200 */
 	uint32_t max_rto_ms;        /* 60,000 */
+	uint32_t max_time_wait;     /* the oldest is forgotten above */
 	uint32_t max_orphans;       /* closed by their owner, and data or FIN not acknowledged */
 	uint32_t syn_retries;       /* SYN-ACK retransmissions: 5; of SYNs at least 7 */
 	uint32_t retries;           /* data retransmissions before giving up: 12 */
@@ -57,8 +58,8 @@ struct tcp_config {
 	uint32_t max_fast_open;     /* with data of the SYN taken and the handshake open: 256 */
 	uint16_t port_lo;           /* local ports of active opens: 1024 to 65535 */
 	uint16_t port_hi;
-	bool huge_pages;         /* the connection table, when there are some */
-	uint32_t min_send_mss;   /* least segment we send, 48 to 1,220: 64 */
+	bool huge_pages;                    /* the connection table, when there are some */
+	uint32_t min_send_mss;              /* least segment we send, 48 to 1,220: 64 */
 	enum tcp_pmtu_probing pmtu_probing; /* TCP_PMTU_BLACKHOLE */
 	uint32_t pmtu_age_s;                /* 600 */
 };

@@ -65,7 +65,9 @@ uint32_t conn_isn_after(const struct tcp *tcp, const struct conn_key *key, uint3
 /* A segment to a connection in SYN-RECEIVED or later, but TIME-WAIT (tcp_in.c). */
 enum counter_id conn_input(struct tcp *tcp, struct conn *c, struct seg *s);
 
-/* tcp_close.c: no longer an orphan, or none at all. */
+/* tcp_close.c: forgets the oldest in TIME-WAIT; false when there is none to forget. */
+bool time_wait_give_up(struct tcp *tcp);
+/* No longer an orphan, or none at all. */
 void orphan_unlink(struct tcp *tcp, struct conn *c);
 /* Resets the connection that has been without an owner for longest; false when there is none. */
 bool orphan_give_up(struct tcp *tcp);
