@@ -95,8 +95,12 @@ static void tcp_settings(const struct config *cfg, struct tcp_config *out)
 	out->syn_retries = t->syn_retries;
 	out->retries = t->retries;
 	out->huge_pages = cfg->memory.huge_pages == HUGE_ON;
+	out->max_time_wait = lim->time_wait;
 	out->max_orphans = lim->orphans;
 	out->max_resets_per_s = lim->resets_per_s;
+	out->fast_open = t->fast_open == FAST_OPEN_ON;
+	out->fast_open_key_s = t->fast_open_key_s;
+	out->max_fast_open = lim->fast_open;
 	out->syn_cookies = cookies[t->syn_cookies];
 	out->syn_cookie_step_s = t->syn_cookie_step_s;
 	out->min_send_mss = t->min_send_mss;
@@ -142,6 +146,7 @@ static enum status core_layers(struct core *core, const struct core_config *cfg)
 	        .release = req_release,
 	        .arg = core,
 	        .seed = seed,
+	        .fast_open_seed = cfg->fast_open_seed,
 	};
 	st = tcp_create(&core->tcp, &tcfg, &env, cfg->now_ns);
 	explicit_bzero(seed, sizeof(seed));

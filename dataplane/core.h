@@ -51,6 +51,7 @@ struct core_config {
 	 * own, so that a run can be repeated. */
 	core_random_fn random;
 	void *random_arg;
+	const uint8_t *fast_open_seed; /* TCP_SEED_BYTES, the same for all cores; NULL: not */
 };
 
 /* Written by the housekeeping thread, read by the core, and the other way round; each field has one

@@ -69,8 +69,18 @@ void conn_reset(struct tcp *tcp, struct conn *c)
 
 void time_wait_unlink(struct tcp *tcp, struct conn *c)
 {
-	if (c->state == TCP_TIME_WAIT)
-		age_unlink(tcp, &tcp->time_waits, c);
+	if (c->state != TCP_TIME_WAIT)
+		return;
+	age_unlink(tcp, &tcp->time_waits, c);
+	tcp->time_wait_count--;
+}
+
+bool time_wait_give_up(struct tcp *tcp)
+{
+	if (!give_up_oldest(tcp, &tcp->time_waits))
+		return false;
+	counter_inc(tcp->ctr, CTR_shed_time_wait);
+	return true;
 }
 
 void orphan_unlink(struct tcp *tcp, struct conn *c)
@@ -116,8 +126,11 @@ void time_wait_enter(struct tcp *tcp, struct conn *c)
 {
 	tx_release_all(tcp, c);
 	orphan_unlink(tcp, c);
+	if (tcp->time_wait_count >= tcp->cfg.max_time_wait)
+		time_wait_give_up(tcp);
 	c->state = TCP_TIME_WAIT;
 	age_link(tcp, &tcp->time_waits, c);
+	tcp->time_wait_count++;
 	time_wait_start(tcp, c);
 	if (!conn_reportable(c)) {
 		rx_release(tcp, c);

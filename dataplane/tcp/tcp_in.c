@@ -73,7 +73,8 @@ void conn_established(struct tcp *tcp, struct conn *c)
 	c->tries = 0;
 	c->rtx_ns = 0;
 	keepalive_start(tcp, c);
-	conn_post(tcp, c, TCP_EV_OPEN);
+	if (!(c->hs.fast_open & FO_TAKEN))
+		conn_post(tcp, c, TCP_EV_OPEN);
 }
 
 /* snd_una moves to s->ack; false when the connection is gone. */
@@ -250,13 +251,16 @@ static struct ack_result ack_input(struct tcp *tcp, struct conn *c, struct seg *
 	bool same_wnd;
 
 	if (c->state == TCP_SYN_RECEIVED) {
-		if (s->ack != c->snd_nxt) {
+		/* With fast open there may be more than the SYN. */
+		if (s->ack - c->snd_una - 1 >= conn_flight(c)) {
 			reset_reply(tcp, s);
 			return (struct ack_result){false, CTR_drop_tcp_window};
 		}
 		rtt_ack(tcp, c, s);
-		c->snd_una = s->ack;
+		c->snd_una++;
 		conn_established(tcp, c);
+		if (conn_flight(c) > 0)
+			rto_start(tcp, c);
 		c->snd_wl1 = s->seq - 1; /* the first scaled window counts */
 	}
 	/* RFC 5961 5.2: neither beyond what was sent nor older than any window. */
