@@ -7,9 +7,9 @@
 #include "dataplane/tcp/conn.h"
 #include "tests/packets/stack.h"
 
-#define FIELD(f)                                                                                   \
-	{                                                                                          \
-		#f, offsetof(struct tcp_config, f), sizeof(((struct tcp_config *)0)->f)            \
+#define FIELD(f)                                                                        \
+	{                                                                               \
+#f, offsetof(struct tcp_config, f), sizeof(((struct tcp_config *)0)->f) \
 	}
 
 static const struct {
