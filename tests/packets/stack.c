@@ -40,9 +40,9 @@ struct flag {
 	uint32_t max;
 };
 
-#define FLAG(f, lo, hi)                                      \
-	{                                                    \
-#f, offsetof(struct stack_config, f), lo, hi \
+#define FLAG(f, lo, hi)                                                                      \
+	{                                                                                    \
+		.name = #f, .offset = offsetof(struct stack_config, f), .min = lo, .max = hi \
 	}
 
 static const struct flag flags_own[] = {
