@@ -90,7 +90,7 @@ struct config_tcp {
 	enum config_cookies syn_cookies;
 	uint32_t syn_cookie_step_s; /* 60 */
 	uint32_t retries;           /* 12 */
-	uint32_t min_send_mss;          /* 216 */
+	uint32_t min_send_mss;          /* 64 */
 	enum config_pmtu pmtu_probing;  /* blackhole */
 	uint32_t pmtu_age_s;            /* 600 */
 };

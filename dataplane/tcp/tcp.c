@@ -39,7 +39,7 @@ void tcp_config_default(struct tcp_config *cfg)
 	        .max_resets_per_s = 10000,
 	        .port_lo = 1024,
 	        .port_hi = 65535,
-	        .min_send_mss = 216,
+	        .min_send_mss = 64,
 	        .pmtu_probing = TCP_PMTU_BLACKHOLE,
 	        .pmtu_age_s = 600,
 	};

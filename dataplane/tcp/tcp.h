@@ -55,7 +55,7 @@ struct tcp_config {
 	uint16_t port_lo;           /* local ports of active opens: 1024 to 65535 */
 	uint16_t port_hi;
 	bool huge_pages;         /* the connection table, when there are some */
-	uint32_t min_send_mss;   /* least segment we send, 48 to 1,220: 216 */
+	uint32_t min_send_mss;   /* least segment we send, 48 to 1,220: 64 */
 	enum tcp_pmtu_probing pmtu_probing; /* TCP_PMTU_BLACKHOLE */
 	uint32_t pmtu_age_s;                /* 600 */
 };

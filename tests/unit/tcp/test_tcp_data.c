@@ -310,7 +310,7 @@ static void test_window_scales(void **state)
 
 static void test_mss(void **state)
 {
-	static const uint16_t sizes[] = {216, 536, 1000, 1460};
+	static const uint16_t sizes[] = {64, 536, 1000, 1460};
 	struct wire *w = &wire;
 
 	(void)state;
