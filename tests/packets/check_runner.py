@@ -13,7 +13,7 @@ OPEN = "0 establish <mss 1000,sackOK> rtt 0.05\n"
 
 # (name, script, exit code, pattern in the output)
 CASES = [
-    ("passes", OPEN + "1 < P. 1:11(10) ack 1 win 9\n1 > . 1:1(0) ack 11\n", 0, "2 passed, 0 failed"),
+    ("passes", OPEN + "1 < P. 1:11(10) ack 1 win 9\n1 > . 1:1(0) ack 11\n", 0, "4 passed, 0 failed"),
     ("wrong ack", OPEN + "1 < P. 1:11(10) ack 1 win 9\n1 > . 1:1(0) ack 12\n", 1,
      r"t\.pkt:3: .*\n.*came: .*\n *ack: expected 12, came 11"),
     ("wrong seq", OPEN + "1 < P. 1:11(10) ack 1 win 9\n1 > . 2:2(0) ack 11\n", 1, r"seq: expected 2:2"),

@@ -15,10 +15,17 @@ REMOTE = {4: "192.0.2.1", 6: "2001:db8::1"}
 ANY_ADDRESS = {4: "0.0.0.0", 6: "::"}
 LOCAL_PORT, REMOTE_PORT, CONNECT_PORT = 8080, 40000, 8080
 PATIENCE = 7200.0  # virtual seconds that an expectation at any time waits
+WRAP_AFTER = 1000
 TS_SLACK = 2       # ticks of the stack's timestamp clock
 STATES = ["CLOSED", "LISTEN", "SYN_SENT", "SYN_RECEIVED", "ESTABLISHED", "FIN_WAIT_1", "FIN_WAIT_2",
           "CLOSE_WAIT", "CLOSING", "LAST_ACK", "TIME_WAIT"]
 ACK, SYN, PSH = (wire.FLAG_BITS[c] for c in ".SP")
+
+
+def start_for_wrap(isn):
+    """Microseconds that the stack must begin later, for its numbers to wrap after WRAP_AFTER bytes
+    when without they begin with isn: they follow a clock of 4.096 us (RFC 6528)."""
+    return (((1 << 32) - WRAP_AFTER - isn) % (1 << 32)) * 4096 // 1000
 
 
 class Failure(Exception):
@@ -77,16 +84,18 @@ def packed(text):
 
 
 class Engine:
-    def __init__(self, library, script, version, out=None):
-        self.script, self.version, self.out = script, version, out
-        self.v6 = version == 6
+    def __init__(self, library, script, out=None, start_us=0):
+        self.script, self.version, self.out = script, script.version, out
+        self.v6 = script.version == 6
         self.log = []
-        flags = [f"local={LOCAL[4]}", f"local={LOCAL[6]}", f"mtu={script.mtu}", "nonblock=1"]
+        flags = [f"local={LOCAL[4]}", f"local={LOCAL[6]}", f"mtu={script.mtu}", "nonblock=1",
+                 f"start_ms={1000000 + start_us // 1000}", f"start_us={start_us % 1000}"]
         try:
             self.stack = Stack(library, ",".join(flags + script.flags))
         except StackError as e:
             raise ScriptError(f"{script.path}: set: {e}") from None
-        self.src, self.dst = wire.address(REMOTE[version]), wire.address(LOCAL[version])
+        self.src, self.dst = wire.address(REMOTE[self.version]), wire.address(LOCAL[self.version])
+        self.first_isn = None  # the stack's first initial sequence number
         self.flows = {}
         self.current = None   # flow of a segment that names no port
         self.fd_flow = {}
@@ -131,6 +140,7 @@ class Engine:
             return None
         if p["flags"] & SYN and f.fresh:
             f.local_isn, f.fresh = p["seq"], False
+            self.first_isn = p["seq"] if self.first_isn is None else self.first_isn
         return f
 
     def flow_for(self, mods):
@@ -153,7 +163,7 @@ class Engine:
     def advance(self, t):
         """To the time of something that we do; nothing may be sent until then."""
         now = self.stack.now()
-        if t < now - 1e-9:
+        if t < now - self.script.tolerance:  # less is what a packet before came late
             self.fail(f"time goes back: it is {now:.6f} already, and this is due at {t:.6f}")
         if self.stack.run_until(t):
             at, data = self.stack.receive_frame()

@@ -49,8 +49,8 @@ class Time:
 
 
 class Script:
-    def __init__(self, path):
-        self.path = path
+    def __init__(self, path, version):
+        self.path, self.version = path, version
         self.title, self.rfc, self.broken = "", "", None
         self.versions = [4, 6]
         self.mtu, self.tolerance = 1500, 0.002
@@ -334,7 +334,7 @@ def expand_establish(text):
 
 class Parser:
     def __init__(self, path, text, version):
-        self.script = Script(path)
+        self.script = Script(path, version)
         self.lines = text.split("\n")
         self.version = version
         self.names = {}
