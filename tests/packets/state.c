@@ -47,6 +47,9 @@ static const struct {
         FIELD(min_send_mss),
         FIELD(pmtu_probing),
         FIELD(pmtu_age_s),
+        FIELD(congestion),
+        FIELD(pacing),
+        FIELD(ecn),
 };
 
 /* Index of the field; the count of them when there is none of this name. */
