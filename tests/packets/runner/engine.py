@@ -403,6 +403,21 @@ class Engine:
             if name in e.fields and e.fields[name] != came:
                 self.fail(f"icmp {e.icmp}: {name}: expected {e.fields[name]}, came {came}")
 
+    def do_expect_raw(self, e):
+        low, high = self.window(e.time)
+        if not self.stack.run_until(max(high + self.script.tolerance, self.stack.now())):
+            self.fail(f"nothing was sent until {high:.6f}; expected a frame")
+        at, data = self.stack.receive_frame()
+        want, more = e.pattern
+        self.note(f"> raw {data.hex()}")
+        if at < low - self.script.tolerance:
+            self.fail(f"expected at {low:.6f}, came at {at:.6f}")
+        if len(data) < len(want) or (len(data) > len(want) and not more):
+            self.fail(f"expected a frame of {len(want)} bytes, came one of {len(data)}")
+        for i, (a, b) in enumerate(zip(want, data)):
+            if a is not None and a != b:
+                self.fail(f"byte {i} of the frame: expected {a:02x}, came {b:02x}: {data.hex()}")
+
     # --- the rest -----------------------------------------------------------------------------------
     def do_quiet(self, e):
         self.advance(self.window(e.time)[1])
