@@ -44,7 +44,8 @@ class Flow:
         self.ts_last = 0
         self.cookie = b""     # of fast open
         self.written = bytearray()
-        self.read = 0
+        self.syn_seq = 0      # of the peer's last SYN
+        self.read = 0         # the next byte's place in the peer's numbers, from 0
         self.own_bytes = False  # the script sent bytes of its own choice
 
 
@@ -239,7 +240,7 @@ class Engine:
             flow.own_bytes = True
         ack = 0 if s.ack is None else s.ack + (flow.local_isn or 0)
         if (s.flags or 0) & (SYN | ACK) == SYN:
-            flow.fresh = True
+            flow.fresh, flow.syn_seq = True, seq
         win = s.win if isinstance(s.win, int) else 65535
         h = {"sport": flow.rport, "dport": s.mods.get("lport", flow.lport or LOCAL_PORT),
              "seq": seq + flow.remote_isn, "ack": ack, "flags": s.flags or 0, "win": win,
@@ -489,7 +490,9 @@ class Engine:
     def call_accept(self, args):
         r, error, rport = self.stack.accept(int(args[0]))
         if r >= 0:
-            self.fd_flow[r] = self.flows.get(rport)
+            flow = self.fd_flow[r] = self.flows.get(rport)
+            if flow:
+                flow.read, flow.written = flow.syn_seq, bytearray()
         return r, error
 
     def call_connect(self, args):
