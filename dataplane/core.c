@@ -103,6 +103,9 @@ static enum status core_layers(struct core *core, const struct core_config *cfg)
 	net.fragments = cfg->config->ip.fragments;
 	net.dad_transmits = cfg->config->ip.dad_transmits;
 	net.icmp_per_s = cfg->config->ip.icmp_per_s;
+	net.shared = cfg->net_shared;
+	net.core = cfg->index;
+	net.cores = cfg->cores;
 	net.now_ns = cfg->now_ns;
 	st = net_open(&core->net, &net);
 	if (st != ST_OK)

@@ -41,7 +41,9 @@ struct core_config {
 	uint32_t down_block_bytes;
 	uint32_t down_blocks;
 	const struct snapshot *snapshot;
-	uint64_t hash_seed; /* of cache keys, the same for all cores */
+	uint64_t hash_seed;            /* of cache keys, the same for all cores */
+	struct net_shared *net_shared; /* of all cores, NULL: there is one */
+	uint32_t cores;                /* 0: one */
 	uint64_t now_ns;
 	uint64_t wall_ns;
 };
@@ -141,6 +143,7 @@ struct core {
 	/* Housekeeping */
 	uint64_t next_housekeep_ns;
 	uint64_t announce_at_ns;
+	uint64_t conflicts_told; /* addresses that the log was told about */
 	uint32_t announces_left;
 	uint64_t drain_deadline_ns;
 	uint32_t drain_cursor;

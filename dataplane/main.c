@@ -15,6 +15,7 @@
 
 #include "dataplane/attach.h"
 #include "dataplane/dpdk/eal_dpdk.h"
+#include "dataplane/net/net_shared.h"
 #include "dataplane/path.h"
 #include "lib/doorbell.h"
 #include "lib/log.h"
@@ -86,6 +87,7 @@ struct dataplane {
 	int control_fd;
 	uint32_t cores;
 	uint64_t hash_seed;
+	struct net_shared net_shared;
 };
 
 static void *worker_main(void *arg)
@@ -153,6 +155,8 @@ static enum status core_make(struct dataplane *d, uint32_t i, const struct snaps
 	        .down_blocks = m->down_blocks,
 	        .snapshot = snap,
 	        .hash_seed = d->hash_seed,
+	        .net_shared = &d->net_shared,
+	        .cores = d->cores,
 	        .now_ns = clock_mono_ns(),
 	        .wall_ns = clock_wall_ns(),
 	};
