@@ -195,7 +195,7 @@ static void cwnd_unused(struct conn *c)
 }
 
 /* One segment of data not sent before; false when there is nothing to send or no leave to. */
-static bool output_new(struct tcp *tcp, struct conn *c)
+static inline bool output_new(struct tcp *tcp, struct conn *c)
 {
 	uint32_t unsent = conn_tx_end(c) - c->snd_nxt;
 	bool fin = c->flags & CF_FIN_QUEUED;
