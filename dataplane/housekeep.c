@@ -7,6 +7,7 @@
 #include "lib/log.h"
 
 #define DRAIN_WALK 256u
+#define RESEED_NS  (60 * NS_PER_S)
 
 static void snapshot_take(struct core *core)
 {
@@ -123,6 +124,16 @@ static void conflicts_notice(struct core *core)
 	}
 }
 
+static void tcp_keys_refresh(struct core *core)
+{
+	uint8_t seed[TCP_SEED_BYTES];
+
+	core->random(core->random_arg, seed, sizeof(seed));
+	tcp_reseed(core->tcp, seed);
+	explicit_bzero(seed, sizeof(seed));
+	core->next_reseed_ns = core->now_ns + RESEED_NS;
+}
+
 void core_housekeep(struct core *core)
 {
 	uint32_t drain_ms = __atomic_load_n(&core->shared->drain_ms, __ATOMIC_ACQUIRE);
@@ -138,6 +149,8 @@ void core_housekeep(struct core *core)
 		core->announce_at_ns = core->now_ns + 2 * NS_PER_S;
 		net_announce(core->net);
 	}
+	if (core->now_ns >= core->next_reseed_ns)
+		tcp_keys_refresh(core);
 	net_tick(core->net, core->now_ns);
 	conflicts_notice(core);
 	hot_set_wall(core->hot, core->wall_ms);

@@ -25,6 +25,11 @@ static const struct param_name names_huge[] = {
         {"on", HUGE_ON},
         {"off", HUGE_OFF},
 };
+static const struct param_name names_syn_cookies[] = {
+        {"off", COOKIES_OFF},
+        {"on_pressure", COOKIES_ON_PRESSURE},
+        {"always", COOKIES_ALWAYS},
+};
 static const struct param_name names_profile[] = {
         {"development", PROFILE_DEVELOPMENT},
         {"staging", PROFILE_STAGING},

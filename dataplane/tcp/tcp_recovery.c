@@ -86,7 +86,9 @@ uint32_t loss_pipe(const struct conn *c)
 	uint32_t gone;
 	uint32_t lo;
 
-	if (likely(c->loss == LOSS_NONE && c->dupacks == 0))
+	if (likely(c->loss == LOSS_NONE && c->dupacks + c->sacked_count == 0))
+		return out;
+	if (c->loss == LOSS_NONE && c->dupacks == 0)
 		return out - c->sacked_bytes;
 	/* Without SACK each duplicate ACK says that one segment arrived. */
 	gone = c->flags & CF_SACK ? c->sacked_bytes : c->dupacks * c->mss;

@@ -172,11 +172,16 @@ static void timed_out(struct tcp *tcp, struct conn *c)
 /* False when the connection is gone, as of the following. */
 static bool syn_timeout(struct tcp *tcp, struct conn *c)
 {
-	if (c->tries >= tcp->cfg.syn_retries) {
+	uint32_t most = tcp->cfg.syn_retries;
+
+	if (!(c->flags & CF_PASSIVE))
+		most = max_u32(most, TCP_SYN_RETRIES_ACTIVE);
+	if (c->tries >= most) {
 		timed_out(tcp, c);
 		return false;
 	}
 	c->tries++;
+	c->hs.syn_resent++;
 	c->flags &= ~CF_TIMING;
 	counter_inc(tcp->ctr, CTR_tcp_rexmit);
 	syn_send(tcp, c);

@@ -101,6 +101,7 @@ static void orders(void **state)
 	        {"overlap by a block", {{0, 504}, {496, WHOLE}, {504, WHOLE}}, "KDD"},
 	        {"overlap from below", {{504, WHOLE}, {0, 512}, {0, 504}}, "KDD"},
 	        {"within", {{0, 504}, {104, 208}, {504, WHOLE}}, "KDD"},
+	        {"within, to the end", {{0, 504}, {104, 504}, {504, WHOLE}}, "KDD"},
 	        {"around", {{104, 208}, {0, 504}, {504, WHOLE}}, "KDD"},
 	        {"joins two", {{0, 104}, {208, 504}, {96, 216}, {104, 208}}, "KKDD"},
 	        {"behind the end", {{504, 800}, {0, 504}}, "KK"},

@@ -47,6 +47,8 @@ static uint32_t take_all(struct wire *w, uint32_t limit, uint32_t *top)
 	return longest;
 }
 
+enum { LEAST = 216 }; /* min_send_mss */
+
 /* Nothing of full size was acknowledged yet: the error is believed, all goes out again at once in
  * smaller pieces, and the congestion window is as it was. */
 static void shrink_at_once(void **state)
@@ -57,8 +59,8 @@ static void shrink_at_once(void **state)
 		uint32_t mss; /* then */
 	} rows[] = {
 	        {1499, false, 1459},      {1400, false, 1360}, {1280, false, 1240},
-	        {576, false, 536},        {296, false, 256},   {256, false, 216},
-	        {255, false, 216},        {68, false, 216},    {1, false, 216},
+	        {576, false, 536},        {296, false, 256},   {256, false, LEAST},
+	        {255, false, LEAST},        {68, false, LEAST},    {1, false, LEAST},
 	        {0, false, 1452},         {1500, false, 1460}, {65535, false, 1460},
 	        {1499, true, 1439},       {1280, true, 1220},  {1279, true, 1440},
 	        {0, true, 1440},          {68, true, 1440},    {1500, true, 1440},
@@ -69,10 +71,13 @@ static void shrink_at_once(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		uint32_t full = rows[i].v6 ? 1440 : 1460;
+		struct tcp_config cfg;
 		uint32_t cwnd;
 		uint32_t top;
 
-		wire_open(w, NULL, rows[i].v6);
+		tcp_config_small(&cfg);
+		cfg.min_send_mss = LEAST;
+		wire_open(w, &cfg, rows[i].v6);
 		wire_handshake(w, opts_mss, sizeof(opts_mss), 5);
 		wire_write(w, text, 5 * full);
 		cwnd = w->conn->cwnd_bytes;
@@ -100,12 +105,16 @@ static void old_routers(void **state)
 		uint16_t quoted;
 		uint16_t mss;
 	} rows[] = {{1500, 1452}, {1493, 1452}, {1492, 966}, {1007, 966},
-	            {1006, 468},  {509, 468},   {508, 256},  {100, 216}};
+	            {1006, 468},  {509, 468},   {508, 256},  {100, LEAST}};
 	struct wire *w = &wire;
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		wire_open(w, NULL, false);
+		struct tcp_config cfg;
+
+		tcp_config_small(&cfg);
+		cfg.min_send_mss = LEAST;
+		wire_open(w, &cfg, false);
 		wire_handshake(w, opts_mss, sizeof(opts_mss), 5);
 		wire_write(w, text, 5000);
 		wire_icmp(w, &(struct icmp_spec){.type = 3,

@@ -106,7 +106,7 @@ static void path_that_changes(void **state)
 	rig.filter = narrow;
 	rig.filter_state = 1500;
 	a.keep_open = true;
-	rig.host[0].model = model(60000000, 2);
+	rig.host[0].model = model(4000000000u, 2);
 	rig_connect(&rig, 1, 4000, &a);
 	assert_true(rig_run(&rig, sent_half, NULL, 60 * 1000));
 	assert_int_equal(rig.host[0].ctr.v[CTR_tcp_pmtu_blackhole], 0);
