@@ -122,8 +122,8 @@ static enum status core_layers(struct core *core, const struct core_config *cfg)
 	net.dad_transmits = cfg->config->ip.dad_transmits;
 	net.icmp_per_s = cfg->config->ip.icmp_per_s;
 	net.shared = cfg->net_shared;
-	net.core = cfg->index;
-	net.cores = cfg->cores;
+	net.core = cfg->queue;
+	net.cores = cfg->queues;
 	net.now_ns = cfg->now_ns;
 	st = net_open(&core->net, &net);
 	if (st != ST_OK)
@@ -182,6 +182,7 @@ enum status core_create(struct core **out, const struct core_config *cfg,
 	core->random_arg = cfg->random_arg;
 	core->next_reseed_ns = cfg->now_ns;
 	core->index = cfg->index;
+	core->queue = cfg->queue;
 	core->cpu = cfg->cpu;
 	core->hash_seed = cfg->hash_seed;
 	core->listeners = cfg->listeners;

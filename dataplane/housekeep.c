@@ -115,7 +115,7 @@ static void conflicts_notice(struct core *core)
 	if (likely(fresh == 0))
 		return;
 	core->conflicts_told |= fresh;
-	for (uint32_t i = 0; i < core->listener_count && core->index == 0; i++) {
+	for (uint32_t i = 0; i < core->listener_count && core->queue == 0; i++) {
 		if (fresh >> i & 1)
 			log_error("core",
 			          "%s is in use by another host on the link (RFC 4862 5.4): it is "
