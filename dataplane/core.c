@@ -128,6 +128,7 @@ static enum status core_layers(struct core *core, const struct core_config *cfg)
 	net.addrs = addrs;
 	net.addr_count = n;
 	net.fragments = cfg->config->ip.fragments;
+	net.mld = true;
 	net.dad_transmits = cfg->config->ip.dad_transmits;
 	net.icmp_per_s = cfg->config->ip.icmp_per_s;
 	net.shared = cfg->net_shared;

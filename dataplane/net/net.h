@@ -56,6 +56,7 @@ struct net_config {
 	uint32_t addr_count;         /* at most NET_MAX_ADDRS */
 	uint32_t fragments;          /* datagrams in reassembly, at most NET_MAX_FRAGMENTS: 64 */
 	uint32_t dad_transmits;      /* RFC 4862 5.1; 0: addresses are used at once: 0 */
+	bool mld;                    /* report our multicast groups (RFC 3810): no */
 	uint32_t icmp_per_s;         /* echo replies, errors sent and errors heeded, each: 1,000 */
 	struct net_shared *shared;   /* of all cores of the port; NULL: there is one core */
 	uint32_t core;               /* index; core 0 asks for duplicates */

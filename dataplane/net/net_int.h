@@ -63,6 +63,8 @@ struct net {
 	uint64_t dad_ns;               /* the next step */
 	uint32_t dad_left;             /* questions */
 	bool dad_running;
+	uint64_t mld_ns; /* the next report; UINT64_MAX: never */
+	uint32_t mld_sent;
 	uint64_t defend_ns; /* not before is an address defended again */
 	uint8_t v4[NET_MAX_ADDRS][4];
 	uint8_t v6[NET_MAX_ADDRS][16];
@@ -90,6 +92,8 @@ enum counter_id router_input(struct net *net, const struct pkt *pkt);
 /* ndp_dad.c: begins to ask for our IPv6 addresses, so many times; 0: they are ours at once. */
 void dad_start(struct net *net, uint32_t transmits, uint64_t now_ns);
 void dad_tick(struct net *net, uint64_t now_ns);
+/* mld.c: reports that are due. */
+void mld_tick(struct net *net, uint64_t now_ns);
 /* Another host uses our address i. */
 void conflict_v6(struct net *net, uint32_t i, uint64_t now_ns);
 void conflict_v4(struct net *net, uint32_t i, uint64_t now_ns);

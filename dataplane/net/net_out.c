@@ -74,6 +74,7 @@ enum status net_open(struct net **out, const struct net_config *cfg)
 	net->shared = cfg->shared != NULL ? cfg->shared : net->own;
 	net->core = cfg->core;
 	net->cores = max_u32(cfg->cores, 1);
+	net->mld_ns = cfg->mld && cfg->core == 0 && net->v6_count > 0 ? cfg->now_ns : UINT64_MAX;
 	dad_start(net, cfg->core == 0 ? cfg->dad_transmits : 0, cfg->now_ns);
 	*out = net;
 	return ST_OK;
@@ -82,6 +83,7 @@ enum status net_open(struct net **out, const struct net_config *cfg)
 void net_tick(struct net *net, uint64_t now_ns)
 {
 	shared_read(net);
+	mld_tick(net, now_ns); /* in front of the first question (RFC 4862 5.4.2) */
 	dad_tick(net, now_ns);
 	frag_tick(net, now_ns);
 }

@@ -293,12 +293,63 @@ static void cores_share(void **state)
 	net_rig_down(&b);
 }
 
+/* RFC 3810 5.2: twice at start, then once a minute; the groups of our addresses, each once. */
+static void multicast_reports(void **state)
+{
+	struct net_config cfg;
+	struct net_rig r;
+	struct frame f;
+
+	(void)state;
+	net_config_default(&cfg);
+	cfg.mld = true;
+	cfg.dad_transmits = 1;
+	net_rig_up(&r, NULL, &cfg);
+	net_rig_wait(&r, 1);
+	for (int i = 0; i < 4; i++) {
+		uint8_t sum[2];
+
+		assert_true(net_rig_sent(&r, &f));
+		assert_memory_equal(f.b, "\x33\x33\0\0\0\x16" OUR_MAC "\x86\xdd", 14);
+		assert_int_equal(f.len, 14 + 40 + 8 + 8 + 20);
+		assert_memory_equal(f.b + 14, "\x60\0\0\0\0\x24\0\x01", 8);
+		assert_memory_equal(f.b + 22, any, 16);
+		assert_memory_equal(f.b + 38, "\xff\2\0\0\0\0\0\0\0\0\0\0\0\0\0\x16", 16);
+		assert_memory_equal(f.b + 54, "\x3a\0\5\2\0\0\1\0", 8);
+		assert_int_equal(f.b[62], 143);
+		assert_int_equal(f.b[69], 1);
+		assert_int_equal(f.b[70], i < 2 ? 4 : 2);
+		assert_memory_equal(f.b + 74, SNM_V6, 16);
+		/* The checksum, without the options in front. */
+		memcpy(sum, f.b + 64, 2);
+		memmove(f.b + 54, f.b + 62, 28);
+		f.len -= 8;
+		f.b[20] = PROTO_ICMPV6;
+		f.l4 = 54;
+		frame_fix6(&f);
+		assert_memory_equal(f.b + 56, sum, 2);
+		/* The question comes behind the first report; then the announcement. */
+		if (i == 0) {
+			assert_true(net_rig_sent(&r, &f));
+			check_probe(&f);
+		} else if (i == 1) {
+			assert_true(net_rig_sent(&r, &f));
+			assert_int_equal(f.b[f.l4], ICMPV6_NEIGHBOR_ADVERT);
+		}
+		assert_false(net_rig_sent(&r, &f));
+		net_rig_wait(&r, i == 0 ? 999 : 59999);
+		assert_false(net_rig_sent(&r, &f));
+		net_rig_wait(&r, 1);
+	}
+	net_rig_down(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(asked_first), cmocka_unit_test(duplicate),
 	        cmocka_unit_test(defended),    cmocka_unit_test(router_advertisements),
-	        cmocka_unit_test(cores_share),
+	        cmocka_unit_test(cores_share), cmocka_unit_test(multicast_reports),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
