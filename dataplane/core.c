@@ -132,8 +132,12 @@ static enum status core_layers(struct core *core, const struct core_config *cfg)
 	net.addrs = addrs;
 	net.addr_count = n;
 	net.fragments = cfg->config->ip.fragments;
+	net.mld = true;
 	net.dad_transmits = cfg->config->ip.dad_transmits;
 	net.icmp_per_s = cfg->config->ip.icmp_per_s;
+	net.shared = cfg->net_shared;
+	net.core = cfg->queue;
+	net.cores = cfg->queues;
 	net.now_ns = cfg->now_ns;
 	st = net_open(&core->net, &net);
 	if (st != ST_OK)
@@ -193,6 +197,7 @@ enum status core_create(struct core **out, const struct core_config *cfg,
 	core->random_arg = cfg->random_arg;
 	core->next_reseed_ns = cfg->now_ns;
 	core->index = cfg->index;
+	core->queue = cfg->queue;
 	core->cpu = cfg->cpu;
 	core->hash_seed = cfg->hash_seed;
 	core->listeners = cfg->listeners;

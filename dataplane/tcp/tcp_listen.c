@@ -87,7 +87,8 @@ uint32_t syn_window(const struct tcp *tcp)
 
 uint16_t conn_own_mss(const struct tcp *tcp, const struct net_path *path)
 {
-	uint32_t mss = net_mtu(tcp->net) - (ip_addr_is_v4(&path->local) ? 40u : 60u);
+	bool v4 = ip_addr_is_v4(&path->local);
+	uint32_t mss = v4 ? net_mtu(tcp->net) - 40u : net_mtu_v6(tcp->net) - 60u;
 
 	return (uint16_t)(tcp->cfg.mss ? min_u32(tcp->cfg.mss, mss) : mss);
 }

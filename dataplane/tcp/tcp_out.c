@@ -147,7 +147,7 @@ static uint32_t window_allows(const struct conn *c, uint32_t unsent)
 }
 
 /* One segment of data not sent before; false when there is nothing to send or no leave to. */
-static bool output_new(struct tcp *tcp, struct conn *c)
+static inline bool output_new(struct tcp *tcp, struct conn *c)
 {
 	uint32_t unsent = conn_tx_end(c) - c->snd_nxt;
 	bool fin = c->flags & CF_FIN_QUEUED && c->state != TCP_SYN_RECEIVED;
