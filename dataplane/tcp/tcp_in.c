@@ -92,12 +92,14 @@ static bool ack_advance(struct tcp *tcp, struct conn *c, const struct seg *s)
 	return !fin || fin_acked(tcp, c);
 }
 
-/* RFC 9293 3.10.7.4, fifth: only from a segment that is not older than the last such. */
+/* RFC 9293 3.10.7.4, fifth: only from a segment that is not older than the last such. The peer's
+ * ACKs never go back, so they tell the order first: a segment sent again has an old number and a
+ * new window, which counts from the new snd_una. */
 static void window_input(struct tcp *tcp, struct conn *c, const struct seg *s)
 {
 	uint32_t wnd = s->wnd << c->snd_wscale;
 
-	if (!seq_lt(c->snd_wl1, s->seq) && !(c->snd_wl1 == s->seq && seq_le(c->snd_wl2, s->ack)))
+	if (!seq_lt(c->snd_wl2, s->ack) && !(c->snd_wl2 == s->ack && seq_le(c->snd_wl1, s->seq)))
 		return;
 	c->snd_wl1 = s->seq;
 	c->snd_wl2 = s->ack;

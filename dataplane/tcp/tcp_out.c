@@ -23,11 +23,12 @@ static uint32_t window_free(const struct tcp *tcp, const struct conn *c)
 static uint16_t window_take(const struct tcp *tcp, struct conn *c)
 {
 	uint32_t edge = c->rcv_nxt + window_free(tcp, c);
+	uint32_t acked = c->rcv_nxt - c->view_len; /* the window counts from what the segment says */
 	uint32_t wnd;
 
 	if ((int32_t)(edge - c->rcv_adv) >= (int32_t)window_step_min(tcp, c))
 		c->rcv_adv = edge;
-	wnd = seq_lt(c->rcv_nxt, c->rcv_adv) ? c->rcv_adv - c->rcv_nxt : 0;
+	wnd = seq_lt(acked, c->rcv_adv) ? c->rcv_adv - acked : 0;
 	/* Rounding down would take back bytes that were offered. */
 	wnd = (wnd + (1u << c->rcv_wscale) - 1) >> c->rcv_wscale;
 	return (uint16_t)min_u32(wnd, 65535);
