@@ -203,6 +203,11 @@ static enum counter_id unacceptable_input(struct tcp *tcp, struct conn *c, const
 	/* A keep-alive probe knows as much of the connection as a segment in the window. */
 	if (s->seq == c->rcv_nxt - 1 && s->ack - c->snd_una <= conn_flight(c) && s->flags & TH_ACK)
 		heard(tcp, c, s);
+	/* So does data of the last window sent again, and it may be all that comes when our ACKs go
+	 * the wrong way. */
+	else if (c->rcv_nxt - s->seq <= tcp->cfg.rx_buf_bytes && s->flags & TH_ACK &&
+	         s->ack - c->snd_una <= conn_flight(c))
+		path_follow(c, s->pkt);
 	/* Data sent again must be acknowledged again; for the rest, a bound keeps two confused ends
 	 * from answering each other for ever. */
 	if (s->len > 0 || s->flags & TH_FIN) {

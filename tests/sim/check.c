@@ -195,6 +195,10 @@ void check_all(struct world *w)
 		conn_count(tcp, c, &sums);
 	}
 	tcp_usage(tcp, &u);
+	u.conns -= w->faults.conns.taken;
+	u.rx_bufs -= w->faults.rx_bufs.taken;
+	u.tx_chunks -= w->faults.chunks.taken;
+	u.tx_refs -= w->faults.refs.taken;
 	if (sums.conns != u.conns || sums.rx_bufs != u.rx_bufs || sums.chunks != u.tx_chunks ||
 	    sums.refs != u.tx_refs || sums.timers != u.timers)
 		run_fail(w->run, w->now_ns,

@@ -6,9 +6,11 @@ static void pool_hide(struct pool *p, struct hidden *h)
 {
 	if (h->on)
 		return;
-	*h = (struct hidden){.free = p->free, .fresh = p->fresh, .on = true};
+	*h = (struct hidden){
+	        .free = p->free, .fresh = p->fresh, .taken = pool_available(p), .on = true};
 	p->free = NULL;
 	p->fresh = p->count;
+	p->in_use += h->taken;
 }
 
 static void pool_show(struct pool *p, struct hidden *h)
@@ -19,6 +21,8 @@ static void pool_show(struct pool *p, struct hidden *h)
 		return;
 	h->on = false;
 	p->fresh = h->fresh;
+	p->in_use -= h->taken;
+	h->taken = 0;
 	if (last == NULL) {
 		p->free = h->free;
 		return;

@@ -13,6 +13,7 @@
 struct hidden {
 	void *free;
 	uint32_t fresh;
+	uint32_t taken; /* how many */
 	bool on;
 };
 

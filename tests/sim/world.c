@@ -206,6 +206,12 @@ static bool host_make(struct world *w, struct host *host, const struct nic_sim_c
 	return true;
 }
 
+/* Who closed gives up after the same patience as who did not. */
+static uint32_t linger_ms(const struct scenario *sc)
+{
+	return (uint32_t)min_u64(sc->idle_ns / NS_PER_MS + 1, 600000);
+}
+
 static bool server_make(struct world *w)
 {
 	const struct scenario *sc = w->sc;
@@ -226,6 +232,8 @@ static bool server_make(struct world *w)
 	cfg.rx_buf_bytes = sc->rx_buf_bytes;
 	cfg.tx_chunks = sc->tx_chunks;
 	cfg.tx_refs = sc->tx_refs;
+	cfg.fin_wait_2_ms = linger_ms(sc);
+	cfg.syn_retries = 14; /* a simulated link loses much */
 	return host_make(w, &w->server, &nc, &cfg);
 }
 
@@ -247,6 +255,7 @@ static bool client_make(struct world *w)
 	cfg.syn_retries = 16;
 	cfg.retries = 16;
 	cfg.time_wait_ms = 50;
+	cfg.fin_wait_2_ms = linger_ms(w->sc);
 	return host_make(w, &w->client, &nc, &cfg);
 }
 
@@ -304,7 +313,9 @@ static bool world_make(struct world *w, struct run *run)
 	/* Handshakes and TIME-WAITs are given up, as documented, when there are more. */
 	w->lossy = w->sc->max_conns < 2 * w->sc->at_once || w->sc->syn_backlog < w->sc->at_once;
 	for (uint32_t i = 0; i < w->sc->fault_count; i++)
-		w->lossy |= w->sc->faults[i].kind == FAULT_no_conns;
+		w->lossy |= w->sc->faults[i].kind == FAULT_no_conns ||
+		            (w->sc->faults[i].kind == FAULT_clock_jump &&
+		             w->sc->faults[i].for_ns > 60 * NS_PER_S);
 	return true;
 }
 
