@@ -115,8 +115,10 @@ enum counter_id time_wait_input(struct tcp *tcp, struct conn *c, struct seg *s)
 		return CTR_drop_tcp_paws;
 	}
 	/* A FIN sent again: our last ACK was lost (RFC 9293 3.10.7.4, eighth). */
-	if (s->flags & TH_FIN)
+	if (s->flags & TH_FIN) {
+		path_follow(c, s->pkt); /* perhaps because it went the wrong way */
 		time_wait_start(tcp, c);
+	}
 	if (s->flags & (TH_FIN | TH_SYN) || s->len > 0)
 		ack_challenge(tcp, c);
 	return CTR_rx_tcp;

@@ -39,8 +39,7 @@ static bool seg_read(const struct pkt *pkt, struct seg *s)
 	return hdr_len == TCP_HDR_LEN || opt_parse(s, h + TCP_HDR_LEN, hdr_len - TCP_HDR_LEN);
 }
 
-/* The peer's frames may begin to come another way; answers follow them. */
-static void path_follow(struct conn *c, const struct pkt *pkt)
+void path_follow(struct conn *c, const struct pkt *pkt)
 {
 	if (likely(memcmp(pkt->data + 6, c->path.remote_mac, 6) == 0 &&
 	           (pkt->l3_off != 14) == (c->path.vlan != 0)))

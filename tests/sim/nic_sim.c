@@ -297,5 +297,5 @@ void nic_pkt_free(struct nic *nic, struct pkt *pkts, unsigned n)
 
 uint32_t nic_pkts_free(const struct nic *nic)
 {
-	return pool_available(&nic->bufs);
+	return nic->faults & NIC_SIM_STARVED ? 0 : pool_available(&nic->bufs);
 }

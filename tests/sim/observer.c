@@ -42,8 +42,13 @@ void watch_came(struct watch *w, const struct view *v)
 		syn_came(w, v);
 		return;
 	}
-	if (!w->syn_out || v->flags & (PF_SYN | PF_RST))
+	if (!w->syn_out || v->flags & PF_RST)
 		return;
+	if (v->flags & PF_SYN) {
+		/* A lie; what is behind its SYN counts, if the server had not seen our ACK. */
+		w->came = max_seq(w->came, v->seq == w->client_iss ? end + 1 : w->came);
+		return;
+	}
 	/* What begins beyond the window was not taken, and cannot be acknowledged. */
 	if (sq_le(v->seq, w->offered))
 		w->came = max_seq(w->came, end);

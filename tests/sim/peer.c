@@ -81,6 +81,7 @@ void peer_open(struct peer_host *h, struct peer *p, const struct plan *plan)
 	peer_send(h, p, s);
 	p->rto_us = 1000000;
 	p->rtx_ns = h->now_ns + NS_PER_S;
+	p->keep_ns = h->now_ns + NS_PER_S;
 	peer_arm(h, p);
 }
 

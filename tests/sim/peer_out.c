@@ -5,6 +5,7 @@
 
 #define WHEEL_TICK_NS (1u << 16)
 #define TRIES_MAX     16u
+#define KEEPALIVE_NS  (15 * NS_PER_S)
 
 static void put16(uint8_t *p, uint32_t v)
 {
@@ -238,6 +239,16 @@ static void timed_out(struct peer_host *h, struct peer *p)
 	peer_output(h, p);
 }
 
+/* RFC 9293 3.8.4: an octet that was acknowledged, so that the server must answer. */
+static void keepalive(struct peer_host *h, struct peer *p)
+{
+	struct peer_seg s = {.seq = p->max - 1, .flags = PF_ACK};
+
+	p->keep_ns = h->now_ns + KEEPALIVE_NS;
+	if (p->rtx_ns == 0 && p->state > PEER_SYN_SENT)
+		peer_send(h, p, s);
+}
+
 static void timer_fired(void *arg, struct timer *timer, uint64_t now_ns)
 {
 	struct peer_host *h = arg;
@@ -281,12 +292,15 @@ static void timer_fired(void *arg, struct timer *timer, uint64_t now_ns)
 	}
 	if (p->ack_ns != 0 && p->ack_ns <= h->now_ns)
 		peer_ack(h, p);
+	if (p->keep_ns <= h->now_ns)
+		keepalive(h, p);
 	peer_arm(h, p);
 }
 
 void peer_arm(struct peer_host *h, struct peer *p)
 {
-	const uint64_t at[] = {p->rtx_ns, p->ack_ns, p->read_ns, p->lie_ns, p->end_ns};
+	const uint64_t at[] = {p->rtx_ns, p->ack_ns, p->read_ns,
+	                       p->lie_ns, p->end_ns, p->keep_ns};
 	uint64_t next = UINT64_MAX;
 
 	if (p->state == PEER_CLOSED)

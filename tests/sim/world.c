@@ -135,7 +135,10 @@ static void frame_came(void *arg, const struct cable_frame *f)
 	struct view v;
 
 	if (unlikely(w->run->trace_port != 0) && view_parse(&v, f->bytes, f->len))
-		trace_segment(w, &v, f->corrupted ? "bad" : "came");
+		trace_segment(w, &v,
+		              f->corrupted                                            ? "bad"
+		              : f->dir == CABLE_UP && nic_pkts_free(w->server.nic) == 0 ? "shed"
+		                                                                      : "came");
 	if (f->dir == CABLE_UP)
 		came_up(arg, f);
 	else

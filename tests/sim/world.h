@@ -71,7 +71,7 @@ struct slot {
 	struct end *client; /* of our stack, NULL: a peer */
 	struct end *server; /* NULL: none yet, or gone */
 	bool served;        /* there was one */
-	bool server_failed;
+	bool server_done; /* all came, and the end was orderly */
 	struct watch watch;
 	uint64_t opened_ns;
 	uint64_t moved;

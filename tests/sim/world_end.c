@@ -202,7 +202,9 @@ static bool is_done(const struct end *e)
 static void end_gone(struct end *e)
 {
 	struct world *w = e->world;
-	bool other_aborts = (e->server ? e->plan.client_abort : e->plan.server_abort) != PLAN_NEVER;
+	bool other_aborts = e->plan.client_abort != PLAN_NEVER || e->plan.server_abort != PLAN_NEVER;
+
+	bool server_done = e->slot != NULL && e->slot->server_done;
 
 	e->conn = NULL;
 	e->failed = !e->aborted && !is_done(e);
@@ -212,11 +214,13 @@ static void end_gone(struct end *e)
 		fail(e, "the connection ended before all had come");
 	if (e->slot != NULL && e->server) {
 		e->slot->server = NULL;
-		e->slot->server_failed = e->failed || e->aborted;
+		e->slot->server_done = is_done(e);
 	} else if (e->slot != NULL) {
 		e->slot->client = NULL;
 		slot_ended(w, e->slot);
-		if (e->failed && !other_aborts && !w->lossy)
+		w->run->completed += !e->failed;
+		w->run->cut += e->failed;
+		if (e->failed && !other_aborts && !w->lossy && !(e->eof && server_done))
 			fail(e, "reset, or timed out");
 	}
 	end_free(w, e);

@@ -55,7 +55,8 @@ void slot_peer_news(struct world *w, struct slot *s)
 
 	if (!s->live)
 		return;
-	if (peer_done(p)) {
+	/* Its end may have been lost so often that the server's TIME-WAIT is over. */
+	if (peer_done(p) || (p->eof && s->server_done)) {
 		w->run->completed++;
 	} else {
 		bool may = s->plan.client_abort != PLAN_NEVER ||
@@ -157,9 +158,9 @@ void slots_progress(struct world *w)
 			s->moved_ns = w->now_ns;
 			continue;
 		}
-		/* The reset was lost, and nothing is left to send: it is not the peer's to find
-		 * out. */
-		if (s->plan.peer && s->plan.server_abort != PLAN_NEVER) {
+		/* The reset was lost, or the handshake given up, and nothing is left to send: it
+		 * is not the peer's to find out. */
+		if (s->plan.peer && (s->plan.server_abort != PLAN_NEVER || w->lossy)) {
 			if (w->now_ns - s->moved_ns > ABORTED_NS)
 				peer_drop(&w->peers, &s->peer, false);
 			continue;
