@@ -23,7 +23,8 @@ static uint32_t window_free(const struct tcp *tcp, const struct conn *c)
 static uint16_t window_take(const struct tcp *tcp, struct conn *c)
 {
 	uint32_t edge = c->rcv_nxt + window_free(tcp, c);
-	uint32_t acked = c->rcv_nxt - c->view_len; /* the window counts from what the segment says */
+	uint32_t acked =
+	        c->rcv_nxt - c->view_len; /* the window counts from what the segment says */
 	uint32_t wnd;
 
 	if ((int32_t)(edge - c->rcv_adv) >= (int32_t)window_step_min(tcp, c))

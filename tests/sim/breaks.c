@@ -67,6 +67,7 @@ static bool sack_move(struct view *v)
 static bool segment_break(struct world *w, struct view *v, uint8_t *frame, uint32_t *len)
 {
 	uint8_t *data = (uint8_t *)(uintptr_t)v->data;
+	const struct slot *s;
 
 	switch (w->run->broken) {
 	case BREAK_byte:
@@ -80,7 +81,8 @@ static bool segment_break(struct world *w, struct view *v, uint8_t *frame, uint3
 		put32(v->tcp + 4, v->seq + (1u << 24));
 		return true;
 	case BREAK_mss:
-		if (v->data_len < 500 || *len > 1450)
+		s = slot_find(w, v->dst[v->v6 ? 15 : 3] == 3, v->dport);
+		if (v->data_len < 60 || s == NULL || s->watch.client_mss > 1300)
 			return false;
 		grow(v, frame, len);
 		return true;
@@ -108,6 +110,17 @@ static bool segment_break(struct world *w, struct view *v, uint8_t *frame, uint3
 	default:
 		return false;
 	}
+}
+
+void break_arrival(struct world *w, const struct view *v)
+{
+	uint8_t *data = (uint8_t *)(uintptr_t)v->data;
+	struct view copy = *v;
+
+	if (w->run->broken != BREAK_arrived || v->data_len == 0 || v->dport % 5 != 3)
+		return;
+	data[0] ^= 1;
+	csum_renew(&copy);
 }
 
 bool break_frame(struct world *w, uint8_t *frame, uint32_t *len)
@@ -206,7 +219,7 @@ void break_step(struct world *w)
 
 	if (w->run->broken == BREAK_chance) {
 		clock_gettime(CLOCK_MONOTONIC, &ts);
-		w->now_ns += (uint64_t)ts.tv_nsec % 3;
+		w->rng.s += (uint64_t)ts.tv_nsec;
 		return;
 	}
 	if (w->break_count == UINT64_MAX || w->live < 8)

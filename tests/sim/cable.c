@@ -287,9 +287,8 @@ static struct frame *frame_next(struct cable *c, uint64_t until_ns)
 	struct frame *other = ring_first(&c->ways[1]);
 	struct way *from = &c->ways[0];
 
-	if (other != NULL &&
-	    (best == NULL || other->due_ns < best->due_ns ||
-	     (other->due_ns == best->due_ns && other->order < best->order))) {
+	if (other != NULL && (best == NULL || other->due_ns < best->due_ns ||
+	                      (other->due_ns == best->due_ns && other->order < best->order))) {
 		best = other;
 		from = &c->ways[1];
 	}

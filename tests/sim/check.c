@@ -201,11 +201,12 @@ void check_all(struct world *w)
 	u.tx_refs -= w->faults.refs.taken;
 	if (sums.conns != u.conns || sums.rx_bufs != u.rx_bufs || sums.chunks != u.tx_chunks ||
 	    sums.refs != u.tx_refs || sums.timers != u.timers)
-		run_fail(w->run, w->now_ns,
-		         "taken from the pools (and had by connections): %u (%u) connections, %u "
-		         "(%u) receive buffers, %u (%u) chunks, %u (%u) descriptors, %u (%u) timers",
-		         u.conns, sums.conns, u.rx_bufs, sums.rx_bufs, u.tx_chunks, sums.chunks,
-		         u.tx_refs, sums.refs, u.timers, sums.timers);
+		run_fail(
+		        w->run, w->now_ns,
+		        "taken from the pools (and had by connections): %u (%u) connections, %u "
+		        "(%u) receive buffers, %u (%u) chunks, %u (%u) descriptors, %u (%u) timers",
+		        u.conns, sums.conns, u.rx_bufs, sums.rx_bufs, u.tx_chunks, sums.chunks,
+		        u.tx_refs, sums.refs, u.timers, sums.timers);
 }
 
 bool check_is_quiet(const struct world *w)
@@ -259,7 +260,8 @@ static void corrupted_check(struct world *w)
 	for (size_t i = 0; i < ARRAY_LEN(ids); i++)
 		sum += counter_read(&w->server.ctr, ids[i]);
 	if (sum < w->caught_in)
-		run_fail(w->run, w->now_ns, "%llu corrupted packets came, %llu were dropped as such",
+		run_fail(w->run, w->now_ns,
+		         "%llu corrupted packets came, %llu were dropped as such",
 		         (unsigned long long)w->caught_in, (unsigned long long)sum);
 }
 
@@ -277,7 +279,6 @@ void check_quiet(struct world *w)
 		run_fail(w->run, w->now_ns, "the client's stack leaked: %s", what);
 	if (came != verdicts(&w->server.ctr))
 		run_fail(w->run, w->now_ns, "%llu packets came, the counters know of %llu",
-		         (unsigned long long)came,
-		         (unsigned long long)verdicts(&w->server.ctr));
+		         (unsigned long long)came, (unsigned long long)verdicts(&w->server.ctr));
 	corrupted_check(w);
 }

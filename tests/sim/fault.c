@@ -68,8 +68,8 @@ static uint64_t begin(struct faults *f, uint32_t i, uint64_t now_ns)
 	const struct scenario_fault *what = &f->sc->faults[i];
 
 	if (what->kind == FAULT_clock_jump) {
-		f->next_ns[i] = what->every_ns > 0 ? now_ns + what->for_ns + what->every_ns
-		                                   : UINT64_MAX;
+		f->next_ns[i] =
+		        what->every_ns > 0 ? now_ns + what->for_ns + what->every_ns : UINT64_MAX;
 		return what->for_ns;
 	}
 	f->active[i] = true;

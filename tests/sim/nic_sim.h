@@ -35,7 +35,8 @@ void nic_sim_destroy(struct nic *nic);
 bool nic_sim_inject(struct nic *nic, const void *bytes, uint32_t len);
 /* The next frame sent, cut to cap bytes; 0 when there is none. */
 uint32_t nic_sim_take(struct nic *nic, void *buf, uint32_t cap);
-/* Faults, while they are on. No buffer is left; the port takes nothing to send; it takes nothing in.
+/* Faults, while they are on. No buffer is left; the port takes nothing to send; it takes nothing
+ * in.
  */
 enum nic_sim_fault {
 	NIC_SIM_STARVED = 1 << 0,

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tests/sim/observer.h"
 
-#define MSS_V4      536u
-#define MSS_V6      1220u
-#define MSS_LEAST   88u /* smaller offers are raised to this or less, with the options */
+#define MSS_V4    536u
+#define MSS_V6    1220u
+#define MSS_LEAST 88u /* smaller offers are raised to this or less, with the options */
 
 static uint32_t max_seq(uint32_t a, uint32_t b)
 {

@@ -16,18 +16,18 @@ struct watch {
 	bool syn_out;    /* the server answered it */
 	bool iss_unsure; /* with more than one sequence number (SYN cookies) */
 	bool ts;
-	bool blind;      /* a liar made a second connection of the same ports: nothing is known */
+	bool blind; /* a liar made a second connection of the same ports: nothing is known */
 	uint8_t client_shift; /* 255: no scaling */
 	uint8_t server_shift;
 	uint16_t client_mss;
 	uint32_t client_iss;
 	uint32_t server_iss;
-	uint32_t edge;     /* right edge of the client's window, the furthest that reached the server */
-	uint32_t came;     /* behind the highest number that reached the server in its window */
-	uint32_t sent;     /* behind the highest number that the server sent */
-	uint32_t acked;    /* the server's last ACK */
-	uint32_t offered;  /* right edge of the server's window */
-	uint32_t tsval;    /* the server's last */
+	uint32_t edge; /* right edge of the client's window, the furthest that reached the server */
+	uint32_t came; /* behind the highest number that reached the server in its window */
+	uint32_t sent; /* behind the highest number that the server sent */
+	uint32_t acked;   /* the server's last ACK */
+	uint32_t offered; /* right edge of the server's window */
+	uint32_t tsval;   /* the server's last */
 	uint32_t syn_wnd;
 };
 

@@ -179,7 +179,8 @@ static bool ack_input(struct peer_host *h, struct peer *p, const struct view *v)
 	else if (v->ack == p->una && v->data_len == 0 && wnd == p->wnd && p->max != p->una &&
 	         !(v->flags & PF_FIN))
 		ack_double(h, p);
-	if (sq_le(p->una, v->ack) && (sq_lt(p->wl1, v->seq) || (p->wl1 == v->seq && sq_le(p->wl2, v->ack)))) {
+	if (sq_le(p->una, v->ack) &&
+	    (sq_lt(p->wl1, v->seq) || (p->wl1 == v->seq && sq_le(p->wl2, v->ack)))) {
 		p->wnd = wnd;
 		p->wl1 = v->seq;
 		p->wl2 = v->ack;
@@ -209,8 +210,7 @@ static void runs_join(struct peer *p)
 		}
 		if (sq_lt(p->rcv_nxt, p->runs[i].hi))
 			p->rcv_nxt = p->runs[i].hi;
-		memmove(&p->runs[i], &p->runs[i + 1],
-		        (--p->run_count - i) * sizeof(p->runs[0]));
+		memmove(&p->runs[i], &p->runs[i + 1], (--p->run_count - i) * sizeof(p->runs[0]));
 		i = 0;
 	}
 }
@@ -395,8 +395,7 @@ static void segment_input(struct peer_host *h, struct peer *p, const struct view
 		return;
 	if (p->ts && v->has_ts && sq_le(v->seq, p->rcv_nxt))
 		p->ts_recent = v->tsval;
-	if (v->flags & PF_FIN && !p->fin_seen &&
-	    sq_le(v->seq + v->data_len, p->rcv_edge)) {
+	if (v->flags & PF_FIN && !p->fin_seen && sq_le(v->seq + v->data_len, p->rcv_edge)) {
 		p->fin_seen = true;
 		p->fin_at = v->seq + v->data_len;
 	}

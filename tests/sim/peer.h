@@ -113,7 +113,7 @@ struct peer {
 	uint64_t ack_ns;
 	uint64_t read_ns; /* reads again */
 	uint64_t lie_ns;
-	uint64_t end_ns; /* of TIME-WAIT, or of a liar's patience */
+	uint64_t end_ns;  /* of TIME-WAIT, or of a liar's patience */
 	uint64_t keep_ns; /* keep-alive, when nothing else moves */
 	uint64_t sent_ns;
 	uint32_t timed; /* sequence number that is measured, if sent_ns */

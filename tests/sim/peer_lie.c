@@ -16,11 +16,13 @@ static const uint8_t *noise_bytes(struct peer *p)
 
 static struct peer_seg plain(struct peer *p)
 {
-	uint32_t wnd = sq_lt(p->rcv_nxt, p->rcv_edge) ? (p->rcv_edge - p->rcv_nxt) >> p->rcv_shift
-	                                              : 0;
+	uint32_t wnd =
+	        sq_lt(p->rcv_nxt, p->rcv_edge) ? (p->rcv_edge - p->rcv_nxt) >> p->rcv_shift : 0;
 
-	return (struct peer_seg){
-	        .seq = p->max, .ack = p->rcv_nxt, .wnd = wnd < 65535 ? wnd : 65535, .flags = PF_ACK};
+	return (struct peer_seg){.seq = p->max,
+	                         .ack = p->rcv_nxt,
+	                         .wnd = wnd < 65535 ? wnd : 65535,
+	                         .flags = PF_ACK};
 }
 
 static void say(struct peer_host *h, struct peer *p, struct peer_seg *s)

@@ -37,7 +37,8 @@ static void options_syn(const struct peer *p, struct peer_seg *s)
 	static const uint8_t sack[4] = {1, 1, 4, 2};
 
 	put16(mss + 2, p->plan->quirks & QUIRK_SMALL_MSS ? 88 + (uint32_t)(p->plan->seed % 700)
-	                                                 : p->plan->v6 ? 1440 : 1460);
+	               : p->plan->v6                     ? 1440
+	                                                 : 1460);
 	option_add(s, mss, 4);
 	if (!(p->plan->quirks & QUIRK_NO_WSCALE))
 		option_add(s, scale, 4);
@@ -195,8 +196,7 @@ void peer_output(struct peer_host *h, struct peer *p)
 	if (p->unacked >= 2 && !(p->plan->quirks & QUIRK_LATE_ACK && p->unacked < 3))
 		peer_ack(h, p);
 	else if (p->ack_ns == 0)
-		p->ack_ns = h->now_ns +
-		            (p->plan->quirks & QUIRK_LATE_ACK ? 200 : 40) * NS_PER_MS;
+		p->ack_ns = h->now_ns + (p->plan->quirks & QUIRK_LATE_ACK ? 200 : 40) * NS_PER_MS;
 }
 
 static void probe(struct peer_host *h, struct peer *p)
@@ -299,8 +299,7 @@ static void timer_fired(void *arg, struct timer *timer, uint64_t now_ns)
 
 void peer_arm(struct peer_host *h, struct peer *p)
 {
-	const uint64_t at[] = {p->rtx_ns, p->ack_ns, p->read_ns,
-	                       p->lie_ns, p->end_ns, p->keep_ns};
+	const uint64_t at[] = {p->rtx_ns, p->ack_ns, p->read_ns, p->lie_ns, p->end_ns, p->keep_ns};
 	uint64_t next = UINT64_MAX;
 
 	if (p->state == PEER_CLOSED)

@@ -15,9 +15,9 @@
 
 /* Lawful, but rare. */
 enum plan_quirk {
-	QUIRK_TINY = 1 << 0,       /* segments of a few bytes */
-	QUIRK_SYN_DATA = 1 << 1,   /* data with the SYN */
-	QUIRK_SMALL_WND = 1 << 2,  /* a window of a few segments */
+	QUIRK_TINY = 1 << 0,      /* segments of a few bytes */
+	QUIRK_SYN_DATA = 1 << 1,  /* data with the SYN */
+	QUIRK_SMALL_WND = 1 << 2, /* a window of a few segments */
 	QUIRK_NO_TS = 1 << 3,
 	QUIRK_NO_SACK = 1 << 4,
 	QUIRK_NO_WSCALE = 1 << 5,

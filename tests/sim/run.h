@@ -7,36 +7,37 @@
 #include "tests/sim/scenario.h"
 
 /* Bugs that --break plants, each of which a check has to find. */
-#define SIM_BREAKS(X)                                                                              \
-	X(none, "")                                                                                \
-	X(byte, "a byte of the server's data is another, under a right checksum")                  \
-	X(skip, "the owner leaves out a byte")                                                     \
-	X(twice, "the owner writes a byte twice")                                                  \
-	X(order, "the owner swaps two bytes")                                                      \
-	X(received, "a received byte is changed before the owner reads it")                        \
-	X(window, "a segment beyond the client's window")                                          \
-	X(mss, "a segment above the MSS")                                                          \
-	X(una, "snd_una beyond snd_nxt")                                                           \
-	X(flight, "more in flight than was queued")                                                \
-	X(ack_back, "an ACK that goes back")                                                       \
-	X(ack_ahead, "an ACK of what did not come")                                                \
-	X(offer_back, "a window that is taken back")                                               \
-	X(sack, "a SACK block of what did not come")                                               \
-	X(stamp, "a timestamp that goes back")                                                     \
-	X(csum, "a wrong checksum")                                                                \
-	X(scoreboard, "the scoreboard's sum is wrong")                                             \
-	X(leak_packet, "a packet buffer is lost")                                                  \
-	X(leak_conn, "a connection block is lost")                                                 \
-	X(leak_rx, "a receive buffer is lost")                                                     \
-	X(leak_chunk, "a send chunk is lost")                                                      \
-	X(leak_ref, "a send descriptor is lost")                                                   \
-	X(leak_lent, "lent bytes are not given back")                                              \
-	X(leak_timer, "a timer stays on the wheel")                                                \
-	X(no_timer, "a connection with data in flight has no timer")                               \
-	X(memory, "an owner queues without bound")                                                 \
-	X(counter, "a packet that no counter knows")                                               \
-	X(stall, "a connection never gets on after the faults")                                    \
-	X(stuck, "a connection never gets on")                                                     \
+#define SIM_BREAKS(X)                                                             \
+	X(none, "")                                                               \
+	X(byte, "a byte of the server's data is another, under a right checksum") \
+	X(arrived, "a byte is another where it arrives, under a right checksum")  \
+	X(skip, "the owner leaves out a byte")                                    \
+	X(twice, "the owner writes a byte twice")                                 \
+	X(order, "the owner swaps two bytes")                                     \
+	X(received, "a received byte is changed before the owner reads it")       \
+	X(window, "a segment beyond the client's window")                         \
+	X(mss, "a segment above the MSS")                                         \
+	X(una, "snd_una beyond snd_nxt")                                          \
+	X(flight, "more in flight than was queued")                               \
+	X(ack_back, "an ACK that goes back")                                      \
+	X(ack_ahead, "an ACK of what did not come")                               \
+	X(offer_back, "a window that is taken back")                              \
+	X(sack, "a SACK block of what did not come")                              \
+	X(stamp, "a timestamp that goes back")                                    \
+	X(csum, "a wrong checksum")                                               \
+	X(scoreboard, "the scoreboard's sum is wrong")                            \
+	X(leak_packet, "a packet buffer is lost")                                 \
+	X(leak_conn, "a connection block is lost")                                \
+	X(leak_rx, "a receive buffer is lost")                                    \
+	X(leak_chunk, "a send chunk is lost")                                     \
+	X(leak_ref, "a send descriptor is lost")                                  \
+	X(leak_lent, "lent bytes are not given back")                             \
+	X(leak_timer, "a timer stays on the wheel")                               \
+	X(no_timer, "a connection with data in flight has no timer")              \
+	X(memory, "an owner queues without bound")                                \
+	X(counter, "a packet that no counter knows")                              \
+	X(stall, "a connection never gets on after the faults")                   \
+	X(stuck, "a connection never gets on")                                    \
 	X(chance, "the run does not follow from its seed")
 
 enum sim_break {

@@ -31,9 +31,18 @@ struct row {
 	bool fixed; /* not for shrinking */
 };
 
-#define TOP(k, t, f, a)   {k, TYPE_##t, offsetof(struct scenario, f), a, false}
-#define FIXED(k, t, f, a) {k, TYPE_##t, offsetof(struct scenario, f), a, true}
-#define LINK(k, t, f, a)  {k, TYPE_##t, offsetof(struct link_conf, f), a, false}
+#define TOP(k, t, f, a)                                             \
+	{                                                           \
+		k, TYPE_##t, offsetof(struct scenario, f), a, false \
+	}
+#define FIXED(k, t, f, a)                                          \
+	{                                                          \
+		k, TYPE_##t, offsetof(struct scenario, f), a, true \
+	}
+#define LINK(k, t, f, a)                                             \
+	{                                                            \
+		k, TYPE_##t, offsetof(struct link_conf, f), a, false \
+	}
 
 static const struct row rows[] = {
         FIXED("off", TEXT, off, "left out of \"all\"; the text says why"),
@@ -168,8 +177,8 @@ struct unit {
 };
 
 static const struct unit times[] = {{"s", 1e9}, {"ms", 1e6}, {"us", 1e3}, {"ns", 1}, {NULL, 0}};
-static const struct unit rates[] = {{"gbit", 1e9}, {"mbit", 1e6}, {"kbit", 1e3}, {"bit", 1},
-                                    {NULL, 0}};
+static const struct unit rates[] = {
+        {"gbit", 1e9}, {"mbit", 1e6}, {"kbit", 1e3}, {"bit", 1}, {NULL, 0}};
 static const struct unit sizes[] = {{"m", 1 << 20}, {"k", 1 << 10}, {"", 1}, {NULL, 0}};
 static const struct unit shares[] = {{"%", 1e4}, {NULL, 0}};
 static const struct unit counts[] = {{"", 1}, {NULL, 0}};
@@ -359,7 +368,8 @@ bool scenario_parse(struct scenario *sc, const char *text, const char *file,
 		int at = 0;
 
 		number++;
-		snprintf(line, sizeof(line), "%.*s", (int)min_size((size_t)(end - text), 255), text);
+		snprintf(line, sizeof(line), "%.*s", (int)min_size((size_t)(end - text), 255),
+		         text);
 		text = *end == 0 ? end : end + 1;
 		line[strcspn(line, "#")] = 0;
 		for (size_t n = strlen(line); n > 0 && isspace((unsigned char)line[n - 1]); n--)
@@ -371,7 +381,8 @@ bool scenario_parse(struct scenario *sc, const char *text, const char *file,
 		else
 			why = line_take(sc, key, line + at);
 		if (why != NULL) {
-			snprintf(error, SCENARIO_ERROR, "%s:%u: %s (%.200s)", file, number, why, line);
+			snprintf(error, SCENARIO_ERROR, "%s:%u: %s (%.200s)", file, number, why,
+			         line);
 			return false;
 		}
 	}
@@ -508,7 +519,8 @@ void scenario_help(FILE *to)
 		value_print(to, &rows[i], (char *)&plain + rows[i].off);
 		fprintf(to, "]\n");
 	}
-	fprintf(to, "Of the link; \"up.\" (to the server), \"down.\" or \"link.\" (both) in front:\n");
+	fprintf(to,
+	        "Of the link; \"up.\" (to the server), \"down.\" or \"link.\" (both) in front:\n");
 	for (size_t i = 0; i < ARRAY_LEN(link_rows); i++) {
 		fprintf(to, "  %-20s %s [", link_rows[i].key, link_rows[i].about);
 		value_print(to, &link_rows[i], (char *)&plain.up + link_rows[i].off);

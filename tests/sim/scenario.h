@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * A scenario: everything that a run of the simulator is told besides its seed, and the text it is
- * written in ("key: value" lines, docs/SIMULATOR.md). Called by the program and by the levels; knows
- * nothing of either. */
+ * written in ("key: value" lines, docs/SIMULATOR.md). Called by the program and by the levels;
+ * knows nothing of either. */
 #ifndef TESTS_SIM_SCENARIO_H
 #define TESTS_SIM_SCENARIO_H
 
@@ -38,23 +38,23 @@ struct link_conf {
 };
 
 /* What a peer does that it should not, or may but rarely does; bits. */
-#define SIM_LIES(X)                                                                                \
-	X(shrink, "takes back window that it offered")                                             \
-	X(beyond, "sends data outside of the window")                                              \
-	X(overlap, "sends the same numbers again with other bytes")                                \
-	X(rst, "resets at any moment, with any number")                                            \
-	X(fin, "FIN at any moment, and more data behind it")                                       \
-	X(forge, "acknowledges what was never sent")                                               \
-	X(optimist, "acknowledges what it has not received")                                       \
-	X(sack, "SACK blocks of nothing it has, or of too much")                                   \
-	X(stamp, "timestamps that jump")                                                           \
-	X(zero, "keeps its window closed for minutes")                                             \
-	X(deaf, "never reads")                                                                     \
-	X(stay, "never closes")                                                                    \
-	X(vanish, "is gone in the middle")                                                         \
-	X(syn, "SYN in the middle of a connection")                                                \
-	X(flags, "flags, options and urgent pointers of no sense")                                 \
-	X(icmp, "forged ICMP errors")                                                              \
+#define SIM_LIES(X)                                                 \
+	X(shrink, "takes back window that it offered")              \
+	X(beyond, "sends data outside of the window")               \
+	X(overlap, "sends the same numbers again with other bytes") \
+	X(rst, "resets at any moment, with any number")             \
+	X(fin, "FIN at any moment, and more data behind it")        \
+	X(forge, "acknowledges what was never sent")                \
+	X(optimist, "acknowledges what it has not received")        \
+	X(sack, "SACK blocks of nothing it has, or of too much")    \
+	X(stamp, "timestamps that jump")                            \
+	X(zero, "keeps its window closed for minutes")              \
+	X(deaf, "never reads")                                      \
+	X(stay, "never closes")                                     \
+	X(vanish, "is gone in the middle")                          \
+	X(syn, "SYN in the middle of a connection")                 \
+	X(flags, "flags, options and urgent pointers of no sense")  \
+	X(icmp, "forged ICMP errors")                               \
 	X(dupack, "the same ACK over and over")
 
 enum sim_lie {
@@ -66,19 +66,19 @@ enum sim_lie {
 
 #define LIE(name) (1u << LIE_NUM_##name)
 
-#define SIM_FAULTS(X)                                                                              \
-	X(partition, "nothing passes either way")                                                  \
-	X(up_dead, "nothing reaches the server")                                                   \
-	X(down_dead, "nothing comes from the server")                                              \
-	X(link_down, "the server's port neither sends nor receives")                               \
-	X(nic_refuses, "the server's port takes no packet to send")                                \
-	X(no_packets, "the server has no packet buffer left")                                      \
-	X(no_conns, "the server's connection table is full")                                       \
-	X(no_rx_bufs, "the server has no receive buffer left")                                     \
-	X(no_tx_chunks, "the server has no send chunk left")                                       \
-	X(no_tx_refs, "the server has no send descriptor left")                                    \
-	X(clock_jump, "the clock jumps forward by the length of the fault")                        \
-	X(small_mtu, "the link takes packets of at most fault.mtu bytes")                          \
+#define SIM_FAULTS(X)                                                       \
+	X(partition, "nothing passes either way")                           \
+	X(up_dead, "nothing reaches the server")                            \
+	X(down_dead, "nothing comes from the server")                       \
+	X(link_down, "the server's port neither sends nor receives")        \
+	X(nic_refuses, "the server's port takes no packet to send")         \
+	X(no_packets, "the server has no packet buffer left")               \
+	X(no_conns, "the server's connection table is full")                \
+	X(no_rx_bufs, "the server has no receive buffer left")              \
+	X(no_tx_chunks, "the server has no send chunk left")                \
+	X(no_tx_refs, "the server has no send descriptor left")             \
+	X(clock_jump, "the clock jumps forward by the length of the fault") \
+	X(small_mtu, "the link takes packets of at most fault.mtu bytes")   \
 	X(control_dead, "control is away (web)")
 
 enum fault_kind {

@@ -98,8 +98,8 @@ static void keep(const struct run *run, const char *folder)
 		perror(path);
 		return;
 	}
-	fprintf(f, "# Fails: %s\n# Again: build/tests/sim/sim --seed %llu --scenario %s\n", run->why,
-	        (unsigned long long)run->seed, path);
+	fprintf(f, "# Fails: %s\n# Again: build/tests/sim/sim --seed %llu --scenario %s\n",
+	        run->why, (unsigned long long)run->seed, path);
 	scenario_print(&run->sc, f);
 	fclose(f);
 	printf("kept as %s; again: build/tests/sim/sim --seed %llu --scenario %s\n", path,

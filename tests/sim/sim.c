@@ -88,10 +88,8 @@ static bool seeds_run(const struct options *o, const struct scenario *sc)
 	bool ok = true;
 
 	for (uint64_t seed = first; seed < first + o->seeds; seed++) {
-		run = (struct run){.sc = *sc,
-		                   .seed = seed,
-		                   .broken = o->broken,
-		                   .trace_port = o->trace};
+		run = (struct run){
+		        .sc = *sc, .seed = seed, .broken = o->broken, .trace_port = o->trace};
 		if (strcmp(o->scenario, "random") == 0)
 			scenario_random(&run.sc, seed);
 		if (o->conns > 0)
@@ -232,15 +230,22 @@ static int option_take(struct options *o, int opt, bool *print_only)
 
 int main(int argc, char **argv)
 {
-	static const struct option table[] = {
-	        {"seed", required_argument, NULL, 's'},     {"seeds", required_argument, NULL, 'k'},
-	        {"conns", required_argument, NULL, 'c'},    {"minutes", required_argument, NULL, 'm'},
-	        {"scenario", required_argument, NULL, 'n'}, {"shrink", no_argument, NULL, 'S'},
-	        {"keep", required_argument, NULL, 'K'},     {"trace", required_argument, NULL, 't'},
-	        {"apart", no_argument, NULL, 'a'},          {"dir", required_argument, NULL, 'd'},
-	        {"print", no_argument, NULL, 'p'},          {"break", required_argument, NULL, 'b'},
-	        {"list", no_argument, NULL, 'l'},           {"keys", no_argument, NULL, 'y'},
-	        {"help", no_argument, NULL, 'h'},           {0}};
+	static const struct option table[] = {{"seed", required_argument, NULL, 's'},
+	                                      {"seeds", required_argument, NULL, 'k'},
+	                                      {"conns", required_argument, NULL, 'c'},
+	                                      {"minutes", required_argument, NULL, 'm'},
+	                                      {"scenario", required_argument, NULL, 'n'},
+	                                      {"shrink", no_argument, NULL, 'S'},
+	                                      {"keep", required_argument, NULL, 'K'},
+	                                      {"trace", required_argument, NULL, 't'},
+	                                      {"apart", no_argument, NULL, 'a'},
+	                                      {"dir", required_argument, NULL, 'd'},
+	                                      {"print", no_argument, NULL, 'p'},
+	                                      {"break", required_argument, NULL, 'b'},
+	                                      {"list", no_argument, NULL, 'l'},
+	                                      {"keys", no_argument, NULL, 'y'},
+	                                      {"help", no_argument, NULL, 'h'},
+	                                      {0}};
 	struct options o = {
 	        .scenario = "all", .dir = SIM_SCENARIOS, .folder = ".", .seed = 1, .seeds = 1};
 	bool print_only = false;

@@ -119,8 +119,8 @@ bool soak_run(const struct soak *s)
 	printf("soak from seed %llu on, scenario %s\n", (unsigned long long)seed,
 	       s->sc != NULL ? s->sc->name : "random");
 	fflush(stdout);
-	for (run.failed = false; !run.failed && clock_mono_ns() < end_ns &&
-	                         (s->conns == 0 || t.conns < s->conns);
+	for (run.failed = false;
+	     !run.failed && clock_mono_ns() < end_ns && (s->conns == 0 || t.conns < s->conns);
 	     seed++) {
 		run = (struct run){.seed = seed};
 		if (s->sc != NULL)

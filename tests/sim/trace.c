@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * --trace PORT: the segments of one client port, a line each, as they are sent and as they arrive. */
+ * --trace PORT: the segments of one client port, a line each, as they are sent and as they arrive.
+ */
 #include "tests/sim/world.h"
 
 static uint32_t get32(const uint8_t *p)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * Control and the origin behind it: takes requests, answers each after a while, in pieces, as
- * credit allows; fails, breaks off, keeps silent, dies and comes back as the scenario says. Checks what
- * it gets. */
+ * credit allows; fails, breaks off, keeps silent, dies and comes back as the scenario says. Checks
+ * what it gets. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -438,8 +438,9 @@ static void come_back(struct sim *sim)
 	if (!rig_attach(&sim->rig, ++c->epoch))
 		sim_fail(sim, "the core did not tell SYNC and HELD");
 	c->back_ns = UINT64_MAX;
-	c->die_ns = sim->sc->away_ns > 0 && !c->calm ? soon(sim, (uint32_t)(sim->sc->away_ns / NS_PER_US))
-	                                              : UINT64_MAX;
+	c->die_ns = sim->sc->away_ns > 0 && !c->calm
+	                    ? soon(sim, (uint32_t)(sim->sc->away_ns / NS_PER_US))
+	                    : UINT64_MAX;
 }
 
 /* A new version of an object: the origin has it from now on, and the core is told to forget the

@@ -91,8 +91,8 @@ static void icmp_came(struct world *w, const struct cable_frame *f)
 	const uint8_t *ports = icmp + 8 + (v6 ? 40 : 20);
 	struct slot *s;
 
-	if (f->len < (v6 ? 14 + 40 + 8 + 48 : 14 + 20 + 8 + 28) || ip[v6 ? 6 : 9] != (v6 ? 58 : 1) ||
-	    icmp[0] != (v6 ? 2 : 3))
+	if (f->len < (v6 ? 14 + 40 + 8 + 48 : 14 + 20 + 8 + 28) ||
+	    ip[v6 ? 6 : 9] != (v6 ? 58 : 1) || icmp[0] != (v6 ? 2 : 3))
 		return;
 	s = slot_find(w, true, (uint16_t)(ports[0] << 8 | ports[1]));
 	if (s != NULL && s->peer.state > PEER_SYN_SENT)
@@ -104,6 +104,8 @@ static void came_down(struct world *w, const struct cable_frame *f)
 	struct slot *s;
 	struct view v;
 
+	if (unlikely(w->run->broken == BREAK_arrived) && view_parse(&v, f->bytes, f->len))
+		break_arrival(w, &v);
 	if (f->bytes[5] == 2 && memcmp(f->bytes, mac_server, 5) == 0) {
 		nic_sim_inject(w->client.nic, f->bytes, f->len);
 		w->client.busy = true;
@@ -136,9 +138,9 @@ static void frame_came(void *arg, const struct cable_frame *f)
 
 	if (unlikely(w->run->trace_port != 0) && view_parse(&v, f->bytes, f->len))
 		trace_segment(w, &v,
-		              f->corrupted                                            ? "bad"
+		              f->corrupted                                              ? "bad"
 		              : f->dir == CABLE_UP && nic_pkts_free(w->server.nic) == 0 ? "shed"
-		                                                                      : "came");
+		                                                                        : "came");
 	if (f->dir == CABLE_UP)
 		came_up(arg, f);
 	else
@@ -149,9 +151,8 @@ static void peer_wrong(void *arg, struct peer *p, const char *what)
 {
 	struct world *w = arg;
 
-	run_fail(w->run, w->now_ns, "connection %u (port %u, peer, %s): %s at %u",
-	         p->plan->number, p->plan->port, p->plan->honest ? "honest" : "liar", what,
-	         p->rcv_nxt - p->irs - 1);
+	run_fail(w->run, w->now_ns, "connection %u (port %u, peer, %s): %s at %u", p->plan->number,
+	         p->plan->port, p->plan->honest ? "honest" : "liar", what, p->rcv_nxt - p->irs - 1);
 }
 
 static void peer_ended(void *arg, struct peer *p)
@@ -196,8 +197,7 @@ static bool host_make(struct world *w, struct host *host, const struct nic_sim_c
 	ip_addr_parse(server ? "fd00::10" : "fd00::2", &addrs[1]);
 	host->packets = nc->buffers;
 	host->nic = nic_sim_create(nc);
-	if (host->nic == NULL ||
-	    net_create(&host->net, host->nic, &host->ctr, addrs, 2) != ST_OK)
+	if (host->nic == NULL || net_create(&host->net, host->nic, &host->ctr, addrs, 2) != ST_OK)
 		return false;
 	env.net = host->net;
 	if (tcp_create(&host->tcp, cfg, &env, w->now_ns) != ST_OK)
@@ -230,7 +230,7 @@ static bool server_make(struct world *w)
 
 	tcp_config_default(&cfg);
 	cfg.max_conns = sc->max_conns;
-	cfg.max_syn_backlog = sc->syn_backlog;
+	cfg.max_syn_backlog = min_u32(sc->syn_backlog, sc->max_conns);
 	cfg.rx_bufs = sc->rx_bufs;
 	cfg.rx_buf_bytes = sc->rx_buf_bytes;
 	cfg.tx_chunks = sc->tx_chunks;

@@ -18,8 +18,8 @@
 #include "tests/sim/peer.h"
 #include "tests/sim/run.h"
 
-#define WORLD_PORT  80u
-#define END_QUEUE   131072u /* an owner writes no further ahead than this */
+#define WORLD_PORT 80u
+#define END_QUEUE  131072u /* an owner writes no further ahead than this */
 
 struct world;
 
@@ -71,7 +71,7 @@ struct slot {
 	struct end *client; /* of our stack, NULL: a peer */
 	struct end *server; /* NULL: none yet, or gone */
 	bool served;        /* there was one */
-	bool server_done; /* all came, and the end was orderly */
+	bool server_done;   /* all came, and the end was orderly */
 	struct watch watch;
 	uint64_t opened_ns;
 	uint64_t moved;
@@ -102,7 +102,7 @@ struct world {
 	uint64_t corrupted_in;
 	uint64_t caught_in;
 	struct faults faults;
-	bool lossy;         /* something was taken from the server: handshakes may be refused */
+	bool lossy; /* something was taken from the server: handshakes may be refused */
 	/* breaks.c */
 	uint64_t break_count;
 };
@@ -141,6 +141,8 @@ void trace_segment(const struct world *w, const struct view *v, const char *what
 /* breaks.c */
 /* A frame of the server on its way to the cable; may change it, or return false to drop it. */
 bool break_frame(struct world *w, uint8_t *frame, uint32_t *len);
+/* One that is about to arrive at a client. */
+void break_arrival(struct world *w, const struct view *v);
 void break_step(struct world *w);
 
 #endif

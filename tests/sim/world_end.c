@@ -40,8 +40,8 @@ uint64_t end_progress(const struct end *e)
 {
 	uint32_t queued = e->conn != NULL ? tcp_tx_queued(e->conn) : 0;
 
-	return (uint64_t)e->rx_done + (e->tx_done - queued) + e->open + 2u * e->eof +
-	       4u * e->shut + 8u * (e->conn == NULL);
+	return (uint64_t)e->rx_done + (e->tx_done - queued) + e->open + 2u * e->eof + 4u * e->shut +
+	       8u * (e->conn == NULL);
 }
 
 static void fail(struct end *e, const char *what)
@@ -120,8 +120,7 @@ static void end_read(struct end *e)
 /* Writes up to n bytes in one of three ways; returns how many, 0: no room. */
 static uint32_t write_some(struct end *e, uint32_t n)
 {
-	const uint8_t *from =
-	        pattern_at(e->server ? e->plan.down_at : e->plan.up_at, e->tx_done);
+	const uint8_t *from = pattern_at(e->server ? e->plan.down_at : e->plan.up_at, e->tx_done);
 	struct tcp *tcp = e->host->tcp;
 	size_t room;
 	char *to;
@@ -202,7 +201,8 @@ static bool is_done(const struct end *e)
 static void end_gone(struct end *e)
 {
 	struct world *w = e->world;
-	bool other_aborts = e->plan.client_abort != PLAN_NEVER || e->plan.server_abort != PLAN_NEVER;
+	bool other_aborts =
+	        e->plan.client_abort != PLAN_NEVER || e->plan.server_abort != PLAN_NEVER;
 
 	bool server_done = e->slot != NULL && e->slot->server_done;
 
