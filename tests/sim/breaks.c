@@ -197,7 +197,7 @@ static bool pool_break(struct world *w)
 	case BREAK_leak_conn:
 		return pool_get(&tcp->conns) != NULL;
 	case BREAK_leak_rx:
-		return pool_get(&tcp->rx_bufs) != NULL;
+		return rx_buf_get(&tcp->rx_mem) != NULL;
 	case BREAK_leak_chunk:
 		return pool_get(&tcp->chunks) != NULL;
 	case BREAK_leak_ref:

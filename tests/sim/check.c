@@ -5,6 +5,7 @@
 #include "tests/sim/world.h"
 
 #define TICK_SLACK_NS (2 * NS_PER_MS) /* of the wheel */
+#define RX_SLACK      65536u          /* what one segment may bring beyond the window */
 
 static const char *sequence_wrong(const struct conn *c)
 {
@@ -55,15 +56,17 @@ static const char *receive_wrong(const struct tcp *tcp, const struct conn *c)
 		return "bytes lent beyond their packet";
 	if (rx == NULL)
 		return c->rx_len != 0 ? "received bytes without a buffer" : NULL;
-	if (rx->off + c->rx_len > tcp->cfg.rx_buf_bytes || rx->ooo_count > TCP_MAX_OOO)
+	if (rx->off + c->rx_len > rx->blocks * TCP_RX_BLOCK || rx->ooo_count > rx->ooo_max ||
+	    rx->blocks > rx->place_count)
 		return "a receive buffer beyond its end";
 	for (uint32_t i = 0; i < rx->ooo_count; i++) {
-		if (!seq_lt(at, rx->ooo[i].run.lo) || !seq_lt(rx->ooo[i].run.lo, rx->ooo[i].run.hi))
+		if (!seq_lt(at, rx->ooo[i].lo) || !seq_lt(rx->ooo[i].lo, rx->ooo[i].hi))
 			return "out-of-order runs that touch";
-		at = rx->ooo[i].run.hi;
+		at = rx->ooo[i].hi;
 	}
-	return at - c->rcv_nxt + c->rx_len > tcp->cfg.rx_buf_bytes ? "more received than fits"
-	                                                           : NULL;
+	if (at - c->rcv_nxt + c->rx_len > tcp->rx_wnd_max + RX_SLACK)
+		return "more received than was offered";
+	return NULL;
 }
 
 static uint64_t first_deadline(const struct conn *c)
@@ -153,6 +156,7 @@ void check_touched(struct world *w)
 struct sums {
 	uint32_t conns;
 	uint32_t rx_bufs;
+	uint32_t rx_blocks;
 	uint32_t chunks;
 	uint32_t refs;
 	uint32_t timers;
@@ -164,6 +168,8 @@ static void conn_count(const struct tcp *tcp, const struct conn *c, struct sums 
 
 	sums->conns++;
 	sums->rx_bufs += c->rx != NULL;
+	for (uint32_t k = 0; c->rx != NULL && k < c->rx->blocks; k++)
+		sums->rx_blocks += c->rx->places[rx_buf_place(c->rx, k)] != TCP_NONE;
 	sums->timers += timer_is_set(&c->timer);
 	for (uint32_t i = c->tx_head; i != TX_REF_NONE; i = tx_ref_at(tcp, i)->next) {
 		const struct tx_ref *r = tx_ref_at(tcp, i);
@@ -196,16 +202,16 @@ void check_all(struct world *w)
 	}
 	tcp_usage(tcp, &u);
 	u.conns -= w->faults.conns.taken;
-	u.rx_bufs -= w->faults.rx_bufs.taken;
+	u.rx_blocks -= w->faults.block_count + w->faults.block_fresh;
 	u.tx_chunks -= w->faults.chunks.taken;
 	u.tx_refs -= w->faults.refs.taken;
-	if (sums.conns != u.conns || sums.rx_bufs != u.rx_bufs || sums.chunks != u.tx_chunks ||
+	if (sums.conns != u.conns || sums.rx_bufs != u.rx_bufs || sums.rx_blocks != u.rx_blocks || sums.chunks != u.tx_chunks ||
 	    sums.refs != u.tx_refs || sums.timers != u.timers)
 		run_fail(
 		        w->run, w->now_ns,
 		        "taken from the pools (and had by connections): %u (%u) connections, %u "
-		        "(%u) receive buffers, %u (%u) chunks, %u (%u) descriptors, %u (%u) timers",
-		        u.conns, sums.conns, u.rx_bufs, sums.rx_bufs, u.tx_chunks, sums.chunks,
+		        "(%u) receive buffers, %u (%u) blocks, %u (%u) chunks, %u (%u) descriptors, %u (%u) timers",
+		        u.conns, sums.conns, u.rx_bufs, sums.rx_bufs, u.rx_blocks, sums.rx_blocks, u.tx_chunks, sums.chunks,
 		        u.tx_refs, sums.refs, u.timers, sums.timers);
 }
 
@@ -222,7 +228,7 @@ static const char *leak(const struct host *host)
 	tcp_usage(host->tcp, &u);
 	if (u.conns != 0)
 		return "connections";
-	if (u.rx_bufs != 0)
+	if (u.rx_bufs != 0 || u.rx_blocks != 0)
 		return "receive buffers";
 	if (u.tx_chunks != 0)
 		return "send chunks";

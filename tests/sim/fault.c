@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tests/sim/fault.h"
 
+#include <stdlib.h>
+
 /* All that is free disappears; what comes back from now on may be had again. */
 static void pool_hide(struct pool *p, struct hidden *h)
 {
@@ -34,6 +36,39 @@ static void pool_show(struct pool *p, struct hidden *h)
 	memcpy(last, &h->free, sizeof(h->free));
 }
 
+static void blocks_hide(struct faults *f)
+{
+	struct rx_mem *m = &f->tcp->rx_mem;
+
+	if (f->blocks != NULL)
+		return;
+	f->blocks = malloc((m->free_count + 1) * sizeof(m->free[0]));
+	if (f->blocks == NULL)
+		abort();
+	memcpy(f->blocks, m->free, m->free_count * sizeof(m->free[0]));
+	f->block_count = m->free_count;
+	f->block_fresh = m->count - m->fresh;
+	m->free_count = 0;
+	m->fresh = m->count;
+	m->level = MEM_OUT;
+}
+
+static void blocks_show(struct faults *f)
+{
+	struct rx_mem *m = &f->tcp->rx_mem;
+
+	if (f->blocks == NULL)
+		return;
+	memcpy(m->free + m->free_count, f->blocks, f->block_count * sizeof(m->free[0]));
+	m->free_count += f->block_count;
+	m->fresh = m->count - f->block_fresh;
+	m->level = MEM_AMPLE; /* until the next block comes or goes */
+	free(f->blocks);
+	f->blocks = NULL;
+	f->block_count = 0;
+	f->block_fresh = 0;
+}
+
 static void pool_set(struct pool *p, struct hidden *h, bool hide)
 {
 	if (hide)
@@ -57,7 +92,10 @@ static void apply(struct faults *f)
 	                           (on[FAULT_nic_refuses] ? NIC_SIM_REFUSES : 0u) |
 	                           (on[FAULT_link_down] ? NIC_SIM_REFUSES | NIC_SIM_DEAF : 0u));
 	pool_set(&f->tcp->conns, &f->conns, on[FAULT_no_conns]);
-	pool_set(&f->tcp->rx_bufs, &f->rx_bufs, on[FAULT_no_rx_bufs]);
+	if (on[FAULT_no_rx_bufs])
+		blocks_hide(f);
+	else
+		blocks_show(f);
 	pool_set(&f->tcp->chunks, &f->chunks, on[FAULT_no_tx_chunks]);
 	pool_set(&f->tcp->refs, &f->refs, on[FAULT_no_tx_refs]);
 }

@@ -28,7 +28,10 @@ struct faults {
 	bool active[SCENARIO_FAULTS];
 	uint64_t due_ns;    /* faults_run has something to do then */
 	uint64_t mended_ns; /* they ended then, for good; 0: not yet */
-	struct hidden conns, rx_bufs, chunks, refs;
+	struct hidden conns, chunks, refs;
+	uint32_t *blocks; /* of received data, hidden; NULL: none */
+	uint32_t block_count;
+	uint32_t block_fresh; /* how many were never used */
 };
 
 /* f with scenario, cable, nic and tcp set. */

@@ -132,6 +132,7 @@ struct scenario {
 	uint32_t syn_backlog;
 	uint32_t rx_bufs;
 	uint32_t rx_buf_bytes;
+	uint32_t rx_window;
 	uint32_t tx_chunks;
 	uint32_t tx_refs;
 	uint32_t packets;

@@ -179,6 +179,7 @@ static void host_run(struct world *w, struct host *host)
 		if (n > 0)
 			nic_pkt_free(host->nic, pkts, n);
 	}
+	net_tick(host->net, w->now_ns);
 	tcp_timers(host->tcp, w->now_ns);
 	ends_ready(w, host);
 	net_flush(host->net);
@@ -233,6 +234,7 @@ static bool server_make(struct world *w)
 	cfg.max_syn_backlog = min_u32(sc->syn_backlog, sc->max_conns);
 	cfg.rx_bufs = sc->rx_bufs;
 	cfg.rx_buf_bytes = sc->rx_buf_bytes;
+	cfg.rx_window_bytes = max_u32(sc->rx_buf_bytes, sc->rx_window);
 	cfg.tx_chunks = sc->tx_chunks;
 	cfg.tx_refs = sc->tx_refs;
 	cfg.fin_wait_2_ms = linger_ms(sc);
