@@ -14,4 +14,7 @@ void run_fail(struct run *run, uint64_t now_ns, const char *form, ...)
 	va_start(args, form);
 	vsnprintf(run->why, sizeof(run->why), form, args);
 	va_end(args);
+	for (char *p = run->why; *p != 0; p++)
+		if (*p < ' ' || *p == 127)
+			*p = '.'; /* bytes of a body, perhaps */
 }

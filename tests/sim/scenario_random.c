@@ -85,6 +85,9 @@ static void tcp_random(struct rng *r, struct scenario *sc)
 static void web_random(struct rng *r, struct scenario *sc)
 {
 	sc->level = LEVEL_WEB;
+	/* A client that only waits would not notice for a minute that its answers go astray. */
+	sc->up.corrupt_eth = 0;
+	sc->down.corrupt_eth = 0;
 	sc->conns = WEB_CONNS;
 	sc->at_once = 128;
 	sc->fail = some(r, 50000);
