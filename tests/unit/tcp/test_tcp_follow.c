@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * What a segment tells besides its data: the window, which the newest one sets, and the way back,
- * which follows the peer's frames. */
+ * which follows the peer's frames. And what its answer must not forget. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -154,6 +154,38 @@ static void test_path_in_time_wait(void **state)
 	wire_close(w);
 }
 
+/* Output that found no packet buffer is tried again, also when an ACK finds one before. */
+static void test_output_waits(void **state)
+{
+	struct wire *w = &wire;
+	struct wire_seg got;
+
+	(void)state;
+	for (uint32_t fin = 0; fin < 2; fin++) {
+		wire_open(w, NULL, false);
+		wire_handshake(w, opts_mss, sizeof(opts_mss), 0u - 60);
+		nic_sim_set_faults(w->nic, NIC_SIM_STARVED);
+		if (fin)
+			tcp_shutdown(w->tcp, w->conn);
+		else
+			assert_int_equal(tcp_tx_copy(w->tcp, w->conn, text, 100), ST_OK);
+		wire_run(w);
+		assert_false(wire_take(w, &got));
+		nic_sim_set_faults(w->nic, 0);
+		wire_flags(w, TH_ACK, w->seq - 1, w->ack); /* keep-alive */
+		assert_true(wire_take(w, &got));
+		assert_int_equal(got.len, 0);
+		wire_advance(w, 5);
+		assert_true(wire_take(w, &got));
+		assert_int_equal(got.seq, w->ack);
+		assert_int_equal(got.len, fin ? 0 : 100);
+		assert_int_equal(got.flags & TH_FIN, fin ? TH_FIN : 0);
+		tcp_abort(w->tcp, w->conn);
+		wire_run(w);
+		wire_close(w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -161,6 +193,7 @@ int main(void)
 	        cmocka_unit_test(test_edge_with_lent_bytes),
 	        cmocka_unit_test(test_path_of_resent),
 	        cmocka_unit_test(test_path_in_time_wait),
+	        cmocka_unit_test(test_output_waits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
