@@ -473,6 +473,8 @@ void conn_post(struct tcp *tcp, struct conn *c, uint32_t events);
 enum counter_id syn_sent_input(struct tcp *tcp, struct conn *c, struct seg *s);
 
 /* tcp_in.c */
+/* The peer's frames may begin to come another way; answers follow them. */
+void path_follow(struct conn *c, const struct pkt *pkt);
 void conn_established(struct tcp *tcp, struct conn *c);
 
 /* tcp_opt.c */

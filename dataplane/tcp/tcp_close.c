@@ -182,8 +182,10 @@ enum counter_id time_wait_input(struct tcp *tcp, struct conn *c, struct seg *s)
 	}
 	/* Our last ACK was lost (RFC 9293 3.10.7.4, eighth). Other FINs may be an attack that keeps
 	 * the 4-tuple for ever. */
-	if (fin_again)
+	if (fin_again) {
+		path_follow(c, s->pkt); /* perhaps it went the wrong way */
 		time_wait_start(tcp, c);
+	}
 	/* First: whatever is not just behind the FIN is outside of the window and answered. */
 	if (s->flags & (TH_FIN | TH_SYN) || s->len > 0 || s->seq != c->rcv_nxt)
 		ack_challenge(tcp, c);
