@@ -282,7 +282,8 @@ struct conn {
 	uint32_t retransmits;
 	uint32_t iss;
 	uint32_t irs;
-	uint32_t age_prev; /* half-open or in TIME-WAIT: that list; indexes, TCP_NONE: none */
+	uint32_t age_prev; /* half-open, orphan or in TIME-WAIT: that list; indexes, TCP_NONE: none
+	                    */
 	uint32_t age_next;
 	uint64_t opened_ns;
 	struct cubic cubic;
@@ -350,6 +351,11 @@ struct tcp {
 	uint32_t half_open;
 	struct conn_ages half_opens; /* passive and in SYN-RECEIVED */
 	struct conn_ages time_waits;
+	struct conn_ages orphans;
+	uint32_t time_wait_count;
+	uint32_t orphan_count;
+	uint32_t relief_cursor; /* of tcp_relieve */
+	uint32_t *addr_cells;   /* connections by address: tcp_limit.c */
 	/* tcp_tx_reserve until tcp_tx_commit */
 	struct conn *reserved_by;
 	uint8_t *reserved_chunk; /* a new one, NULL: the tail of the last */

@@ -134,11 +134,17 @@ struct conn *conn_new(struct tcp *tcp, const struct net_path *path, const struct
 	struct conn *c = pool_get(&tcp->conns);
 
 	/* A full table gives up its oldest TIME-WAIT first, which only guards against old segments,
-	 * then its oldest handshake: one that a flood began has no end to come. */
+	 * then its oldest handshake: one that a flood began has no end to come; then the oldest of
+	 * those that nobody here waits for. */
 	if (!c && give_up_oldest(tcp, &tcp->time_waits))
 		c = pool_get(&tcp->conns);
 	if (!c && give_up_oldest(tcp, &tcp->half_opens)) {
 		counter_inc(tcp->ctr, CTR_shed_syn);
+		c = pool_get(&tcp->conns);
+	}
+	if (!c && tcp->orphans.oldest != TCP_NONE) {
+		counter_inc(tcp->ctr, CTR_shed_orphans);
+		conn_reset(tcp, pool_at(&tcp->conns, tcp->orphans.oldest));
 		c = pool_get(&tcp->conns);
 	}
 	if (!c)

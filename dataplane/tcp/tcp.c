@@ -4,6 +4,7 @@
 #include "dataplane/tcp/tcp.h"
 
 #include "dataplane/tcp/conn.h"
+#include "dataplane/tcp/tcp_limit.h"
 #include "lib/hash.h"
 
 enum {
@@ -19,6 +20,8 @@ void tcp_config_default(struct tcp_config *cfg)
 	        .rx_bufs = 4096,
 	        .rx_buf_bytes = 65536,
 	        .rx_window_bytes = 4 << 20,
+	        .max_orphans = 16384,
+	        .max_time_waits = 32768,
 	        .tx_chunks = 65536,
 	        .tx_refs = 131072,
 	        .initial_window = 10,
@@ -63,6 +66,9 @@ static bool config_valid(const struct tcp_config *cfg)
 	                                   !in_range(cfg->keepalive_interval_ms, 1, day_ms) ||
 	                                   !in_range(cfg->keepalive_probes, 1, 255)))
 		return false;
+	if (!in_range(cfg->max_orphans, 1, 1 << 20) || !in_range(cfg->max_time_waits, 1, 1 << 20) ||
+	    !in_range(cfg->max_per_address, 0, 1 << 20))
+		return false;
 	return in_range(cfg->time_wait_ms, 1, 600000) && in_range(cfg->fin_wait_2_ms, 1, 600000) &&
 	       in_range(cfg->persist_max_ms, cfg->min_rto_ms, 600000);
 }
@@ -79,6 +85,7 @@ struct layout {
 	size_t rx_free;
 	size_t rx_bufs;
 	size_t rx_exts;
+	size_t addr_cells;
 	size_t bulk_end;
 	struct rx_mem_layout rx;
 	uint32_t bucket_count;
@@ -117,6 +124,7 @@ static struct layout layout_of(const struct tcp_config *cfg)
 	l.rx_free = layout_add(&at, l.rx.free);
 	l.rx_bufs = layout_add(&at, l.rx.bufs);
 	l.rx_exts = layout_add(&at, l.rx.exts);
+	l.addr_cells = layout_add(&at, limit_cells_bytes(cfg));
 	l.bulk_end = at;
 	return l;
 }
@@ -127,6 +135,7 @@ static void bulk_init(struct tcp *tcp, const struct layout *l)
 
 	pool_init(&tcp->chunks, base + l->chunks, TCP_TX_CHUNK, tcp->cfg.tx_chunks);
 	tcp->rx_whole = base + l->rx_whole;
+	tcp->addr_cells = (uint32_t *)(void *)(base + l->addr_cells);
 	rx_mem_init(&tcp->rx_mem, &l->rx,
 	            &(struct rx_mem_parts){.blocks = base + l->rx_blocks,
 	                                   .free = base + l->rx_free,
@@ -177,6 +186,7 @@ enum status tcp_create(struct tcp **out, const struct tcp_config *cfg, const str
 	tcp->csum_offload = net_caps(env->net)->tx_l4_csum;
 	tcp->half_opens = (struct conn_ages){TCP_NONE, TCP_NONE};
 	tcp->time_waits = (struct conn_ages){TCP_NONE, TCP_NONE};
+	tcp->orphans = (struct conn_ages){TCP_NONE, TCP_NONE};
 	tcp->rx_wnd_max = window_max(cfg);
 	/* RFC 7323 2.2: chosen once, for the largest window that may ever be offered. */
 	while (65535u << tcp->rcv_wscale < tcp->rx_wnd_max)
@@ -458,6 +468,16 @@ struct conn *tcp_conn_walk(struct tcp *tcp, uint32_t *cursor)
 uint32_t tcp_conn_count(const struct tcp *tcp)
 {
 	return tcp->conns.in_use;
+}
+
+uint32_t tcp_conn_room(const struct tcp *tcp)
+{
+	return pool_available(&tcp->conns);
+}
+
+uint32_t tcp_conn_max(const struct tcp *tcp)
+{
+	return tcp->conns.count;
 }
 
 void tcp_usage(const struct tcp *tcp, struct tcp_usage *out)

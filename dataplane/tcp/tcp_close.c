@@ -3,6 +3,7 @@
  * The ends of a connection: FIN from either side or both at once, TIME-WAIT, resets, and what the
  * owner asks for. */
 #include "dataplane/tcp/conn.h"
+#include "dataplane/tcp/tcp_limit.h"
 
 bool conn_reportable(const struct conn *c)
 {
@@ -13,6 +14,8 @@ bool conn_reportable(const struct conn *c)
 static void conn_retire(struct tcp *tcp, struct conn *c)
 {
 	half_open_unlink(tcp, c);
+	limit_orphan_end(tcp, c);
+	limit_addr_give(tcp, c);
 	time_wait_unlink(tcp, c);
 	timer_cancel(&tcp->wheel, &c->timer);
 	conn_unhash(tcp, c);
@@ -67,8 +70,10 @@ void conn_reset(struct tcp *tcp, struct conn *c)
 
 void time_wait_unlink(struct tcp *tcp, struct conn *c)
 {
-	if (c->state == TCP_TIME_WAIT)
-		age_unlink(tcp, &tcp->time_waits, c);
+	if (c->state != TCP_TIME_WAIT)
+		return;
+	age_unlink(tcp, &tcp->time_waits, c);
+	tcp->time_wait_count--;
 }
 
 static void time_wait_start(struct tcp *tcp, struct conn *c)
@@ -82,8 +87,12 @@ static void time_wait_start(struct tcp *tcp, struct conn *c)
 void time_wait_enter(struct tcp *tcp, struct conn *c)
 {
 	tx_release_all(tcp, c);
+	limit_orphan_end(tcp, c);
+	limit_addr_give(tcp, c);
+	limit_time_wait(tcp);
 	c->state = TCP_TIME_WAIT;
 	age_link(tcp, &tcp->time_waits, c);
+	tcp->time_wait_count++;
 	time_wait_start(tcp, c);
 	if (!conn_reportable(c)) {
 		rx_release(tcp, c);
@@ -192,6 +201,7 @@ void tcp_close(struct tcp *tcp, struct conn *c, uint64_t now_ns)
 	if (c->state == TCP_TIME_WAIT)
 		return;
 	linger_start(tcp, c);
+	limit_orphan(tcp, c);
 	if (!(c->flags & CF_IN_HAND))
 		conn_output(tcp, c);
 }

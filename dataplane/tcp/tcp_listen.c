@@ -3,6 +3,7 @@
  * Segments that belong to no connection: SYNs become connections in SYN-RECEIVED, the rest is
  * answered with a reset. */
 #include "dataplane/tcp/conn.h"
+#include "dataplane/tcp/tcp_limit.h"
 #include "dataplane/tcp/tcp_window.h"
 
 static void reset_write(struct tcp *tcp, const struct seg *s, const struct net_path *path)
@@ -126,6 +127,10 @@ static enum counter_id syn_input(struct tcp *tcp, struct seg *s, const struct co
 	struct net_path path;
 	struct conn *c;
 
+	if (unlikely(limit_addr_full(tcp, &key->remote)))
+		return CTR_drop_tcp_address;
+	if (unlikely(!limit_accepts(tcp)))
+		return CTR_drop_tcp_syn_full;
 	/* The oldest handshake makes room: an honest one is over within a round trip, one that a
 	 * flood began never (RFC 4987 3.3, "recycling the oldest half-open TCB"). */
 	if (tcp->half_open >= tcp->cfg.max_syn_backlog) {
