@@ -16,7 +16,11 @@
 
 #include "dataplane/net/net.h"
 #include "dataplane/tcp/tcp.h"
+#include "dataplane/tcp/tcp_cookie.h"
+#include "dataplane/tcp/tcp_handshake.h"
+#include "dataplane/tcp/tcp_ports.h"
 #include "dataplane/tcp/tcp_mem.h"
+#include "dataplane/tcp/tcp_pmtu.h"
 #include "lib/pool.h"
 #include "lib/shm.h"
 #include "lib/timerwheel.h"
@@ -27,9 +31,9 @@ enum {
 	TCP_MAX_RESENT = 5,  /* runs of different age among what was sent again */
 	TCP_HDR_LEN = 20,
 	TCP_MAX_OPTS = 40,
-	TCP_TS_OPT_LEN = 12, /* with its two NOPs */
-	TCP_MAX_WSCALE = 14, /* RFC 7323 2.3 */
-	TCP_MIN_MSS = 64,    /* a smaller offer is raised to this, lest headers be all we send */
+	TCP_TS_OPT_LEN = 12,      /* with its two NOPs */
+	TCP_MAX_WSCALE = 14,      /* RFC 7323 2.3 */
+	TCP_MIN_MSS = 64,         /* the least that we may be configured to offer */
 	TCP_DEFAULT_MSS_V4 = 536, /* RFC 9293 3.7.1 */
 	TCP_DEFAULT_MSS_V6 = 1220,
 	TCP_DUP_THRESH = 3, /* RFC 5681 3.2 */
@@ -282,8 +286,7 @@ struct conn {
 	uint32_t retransmits;
 	uint32_t iss;
 	uint32_t irs;
-	uint32_t age_prev; /* half-open, orphan or in TIME-WAIT: that list; indexes, TCP_NONE: none
-	                    */
+	uint32_t age_prev; /* half-open, orphan or in TIME-WAIT: that list; indexes */
 	uint32_t age_next;
 	uint64_t opened_ns;
 	struct cubic cubic;
@@ -297,7 +300,9 @@ struct conn {
 	uint32_t undo_ts;     /* our timestamp when it first sent something again */
 	uint32_t watch_edge;  /* a hole below it is lost if it is still one some time after ... */
 	uint32_t watch_clock; /* ... this, on fine_clock */
+	struct conn_pmtu pmtu;
 	struct resent_run resent[TCP_MAX_RESENT];
+	struct conn_handshake hs;
 	struct seq_run sacked[TCP_MAX_SACKED]; /* ascending */
 	struct conn_memory mem;
 } ALIGNED(CACHE_LINE);
@@ -351,11 +356,16 @@ struct tcp {
 	uint32_t half_open;
 	struct conn_ages half_opens; /* passive and in SYN-RECEIVED */
 	struct conn_ages time_waits;
-	struct conn_ages orphans;
 	uint32_t time_wait_count;
+	uint32_t relief_cursor;   /* of tcp_relieve */
+	uint32_t *addr_cells;     /* connections by address: tcp_limit.c */
+	struct conn_ages orphans; /* detached, not in TIME-WAIT */
 	uint32_t orphan_count;
-	uint32_t relief_cursor; /* of tcp_relieve */
-	uint32_t *addr_cells;   /* connections by address: tcp_limit.c */
+	uint32_t resets_s; /* of now_s; so many resets were sent in it */
+	uint32_t resets;
+	struct cookie_keys cookies;
+	struct port_picker ports;
+	struct pmtu_cache pmtu_cache;
 	/* tcp_tx_reserve until tcp_tx_commit */
 	struct conn *reserved_by;
 	uint8_t *reserved_chunk; /* a new one, NULL: the tail of the last */
@@ -435,11 +445,12 @@ struct conn *conn_lookup(const struct tcp *tcp, const struct conn_key *key, uint
 struct conn *conn_new(struct tcp *tcp, const struct net_path *path, const struct conn_key *key);
 void age_link(struct tcp *tcp, struct conn_ages *list, struct conn *c);
 void age_unlink(struct tcp *tcp, struct conn_ages *list, struct conn *c);
-/* False when there is none, or its owner must hear of its end first. */
-bool give_up_oldest(struct tcp *tcp, const struct conn_ages *list);
+/* False when there is none, or the owners of the oldest must hear of their end first. */
+bool give_up_oldest(struct tcp *tcp, struct conn_ages *list);
 void conn_unhash(struct tcp *tcp, struct conn *c);
 void conn_free(struct tcp *tcp, struct conn *c);
 uint32_t conn_index(const struct tcp *tcp, const struct conn *c);
+/* RFC 6528 3. */
 uint32_t conn_isn(const struct tcp *tcp, const struct conn_key *key);
 uint32_t conn_ts_offset(const struct tcp *tcp, const struct conn_key *key);
 
@@ -448,10 +459,11 @@ void conn_post(struct tcp *tcp, struct conn *c, uint32_t events);
 
 /* tcp_listen.c: segments without a connection */
 enum counter_id listen_input(struct tcp *tcp, struct seg *s, const struct conn_key *key);
-/* Sends what RFC 9293 3.10.7.1 asks for in answer to a segment that nobody wants. */
+/* Sends what RFC 9293 3.10.7.1 asks for in answer to a segment that nobody wants, at a bounded
+ * rate. */
 void reset_reply(struct tcp *tcp, const struct seg *s);
-/* RFC 6528 aside, the numbers a new connection begins with. */
-void conn_begin(struct tcp *tcp, struct conn *c, const struct conn_key *key);
+/* The numbers a new connection begins with. */
+void conn_begin(struct tcp *tcp, struct conn *c, const struct conn_key *key, uint32_t iss);
 /* The connection's parameters from the options of the peer's SYN. */
 void conn_take_syn(struct tcp *tcp, struct conn *c, const struct seg *s);
 uint16_t conn_own_mss(const struct tcp *tcp, const struct net_path *path);
@@ -533,6 +545,9 @@ void loss_ack(struct tcp *tcp, struct conn *c, uint32_t ack);
 void loss_timeout(struct tcp *tcp, struct conn *c);
 /* The peer's closed window opens: what was sent into it was thrown away. */
 void loss_window_opened(struct tcp *tcp, struct conn *c);
+/* Segments became smaller: all in flight is sent again at once, in new pieces. No sign of
+ * congestion, so the window stays (RFC 1191 6.1). */
+void loss_mtu_shrunk(struct tcp *tcp, struct conn *c);
 /* The next run to send again; false when there is none. */
 bool loss_next(const struct conn *c, struct seq_run *out);
 /* It was, up to the sequence number hi. */

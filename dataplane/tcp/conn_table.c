@@ -7,6 +7,9 @@
 #include "dataplane/tcp/conn.h"
 #include "lib/hash.h"
 
+enum {
+	GIVE_UP_LOOKS = 8, /* connections whose owners still have them are passed over */
+};
 #define TOUCH_AHEAD_BYTES ((size_t)16 << 20)
 
 static uint64_t load_u64(const uint8_t *p)
@@ -82,17 +85,20 @@ void age_unlink(struct tcp *tcp, struct conn_ages *list, struct conn *c)
 		((struct conn *)pool_at(&tcp->conns, c->age_next))->age_prev = c->age_prev;
 }
 
-bool give_up_oldest(struct tcp *tcp, const struct conn_ages *list)
+bool give_up_oldest(struct tcp *tcp, struct conn_ages *list)
 {
-	struct conn *oldest;
+	for (uint32_t i = 0; i < GIVE_UP_LOOKS && list->oldest != TCP_NONE; i++) {
+		struct conn *oldest = pool_at(&tcp->conns, list->oldest);
 
-	if (list->oldest == TCP_NONE)
-		return false;
-	oldest = pool_at(&tcp->conns, list->oldest);
-	if (conn_reportable(oldest))
-		return false;
-	conn_die(tcp, oldest);
-	return true;
+		if (!conn_reportable(oldest)) {
+			conn_die(tcp, oldest);
+			return true;
+		}
+		/* It must not hide the others. */
+		age_unlink(tcp, list, oldest);
+		age_link(tcp, list, oldest);
+	}
+	return false;
 }
 
 /* Adds a bucket; the chain that it halves is a connection or two long. */
@@ -134,19 +140,16 @@ struct conn *conn_new(struct tcp *tcp, const struct net_path *path, const struct
 	struct conn *c = pool_get(&tcp->conns);
 
 	/* A full table gives up its oldest TIME-WAIT first, which only guards against old segments,
-	 * then its oldest handshake: one that a flood began has no end to come; then the oldest of
-	 * those that nobody here waits for. */
+	 * then its oldest handshake: one that a flood began has no end to come; then the connection
+	 * that has been without an owner for longest. */
 	if (!c && give_up_oldest(tcp, &tcp->time_waits))
 		c = pool_get(&tcp->conns);
 	if (!c && give_up_oldest(tcp, &tcp->half_opens)) {
 		counter_inc(tcp->ctr, CTR_shed_syn);
 		c = pool_get(&tcp->conns);
 	}
-	if (!c && tcp->orphans.oldest != TCP_NONE) {
-		counter_inc(tcp->ctr, CTR_shed_orphans);
-		conn_reset(tcp, pool_at(&tcp->conns, tcp->orphans.oldest));
+	if (!c && orphan_give_up(tcp))
 		c = pool_get(&tcp->conns);
-	}
 	if (!c)
 		return NULL;
 	memset(c, 0, sizeof(*c));

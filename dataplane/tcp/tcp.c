@@ -20,7 +20,6 @@ void tcp_config_default(struct tcp_config *cfg)
 	        .rx_bufs = 4096,
 	        .rx_buf_bytes = 65536,
 	        .rx_window_bytes = 4 << 20,
-	        .max_orphans = 16384,
 	        .max_time_waits = 32768,
 	        .tx_chunks = 65536,
 	        .tx_refs = 131072,
@@ -36,6 +35,15 @@ void tcp_config_default(struct tcp_config *cfg)
 	        .time_wait_ms = 60000,
 	        .fin_wait_2_ms = 60000,
 	        .persist_max_ms = 60000,
+	        .max_orphans = 16384,
+	        .syn_cookies = TCP_COOKIES_ON_PRESSURE,
+	        .syn_cookie_step_s = 60,
+	        .max_resets_per_s = 10000,
+	        .port_lo = 1024,
+	        .port_hi = 65535,
+	        .min_send_mss = 64,
+	        .pmtu_probing = TCP_PMTU_BLACKHOLE,
+	        .pmtu_age_s = 600,
 	};
 }
 
@@ -66,8 +74,16 @@ static bool config_valid(const struct tcp_config *cfg)
 	                                   !in_range(cfg->keepalive_interval_ms, 1, day_ms) ||
 	                                   !in_range(cfg->keepalive_probes, 1, 255)))
 		return false;
-	if (!in_range(cfg->max_orphans, 1, 1 << 20) || !in_range(cfg->max_time_waits, 1, 1 << 20) ||
+	if (!in_range(cfg->max_time_waits, 1, 1 << 20) ||
 	    !in_range(cfg->max_per_address, 0, 1 << 20))
+		return false;
+	if (cfg->syn_cookies > TCP_COOKIES_ALWAYS || !in_range(cfg->syn_cookie_step_s, 10, 3600) ||
+	    !in_range(cfg->max_orphans, 1, 1 << 20) ||
+	    !in_range(cfg->max_resets_per_s, 1, 10000000) ||
+	    !in_range(cfg->port_lo, 1, cfg->port_hi))
+		return false;
+	if (!in_range(cfg->min_send_mss, 48, 1220) || !in_range(cfg->pmtu_age_s, 1, 86400) ||
+	    cfg->pmtu_probing > TCP_PMTU_ALWAYS)
 		return false;
 	return in_range(cfg->time_wait_ms, 1, 600000) && in_range(cfg->fin_wait_2_ms, 1, 600000) &&
 	       in_range(cfg->persist_max_ms, cfg->min_rto_ms, 600000);
@@ -127,6 +143,22 @@ static struct layout layout_of(const struct tcp_config *cfg)
 	l.addr_cells = layout_add(&at, limit_cells_bytes(cfg));
 	l.bulk_end = at;
 	return l;
+}
+
+static void keys_init(struct tcp *tcp)
+{
+	struct secret seed;
+
+	if (tcp->env.seed)
+		memcpy(&seed, tcp->env.seed, sizeof(seed));
+	else
+		random_bytes(&seed, sizeof(seed));
+	tcp->env.seed = NULL;
+	secret_expand(&seed, SECRET_HASH, tcp->hash_key, ARRAY_LEN(tcp->hash_key));
+	secret_expand(&seed, SECRET_ISN, tcp->isn_key, ARRAY_LEN(tcp->isn_key));
+	cookie_init(tcp, &seed);
+	ports_init(&tcp->ports, &seed);
+	explicit_bzero(&seed, sizeof(seed));
 }
 
 static void bulk_init(struct tcp *tcp, const struct layout *l)
@@ -193,8 +225,7 @@ enum status tcp_create(struct tcp **out, const struct tcp_config *cfg, const str
 		tcp->rcv_wscale++;
 	tables_init(tcp, &l);
 	bulk_init(tcp, &l);
-	random_bytes(tcp->hash_key, sizeof(tcp->hash_key));
-	random_bytes(tcp->isn_key, sizeof(tcp->isn_key));
+	keys_init(tcp);
 	timerwheel_init(&tcp->wheel, WHEEL_TICK_NS, now_ns);
 	*out = tcp;
 	return ST_OK;
@@ -236,7 +267,7 @@ void tcp_stop_listening(struct tcp *tcp)
 
 void tcp_timers(struct tcp *tcp, uint64_t now_ns)
 {
-	tcp->now_ns = now_ns;
+	tcp_input_errors(tcp, now_ns);
 	timerwheel_advance(&tcp->wheel, now_ns, TIMERS_A_CALL, conn_timer, tcp);
 }
 

@@ -16,6 +16,17 @@
 #include "lib/status.h"
 #include "lib/timerwheel.h"
 
+/* When a SYN is answered without keeping anything (RFC 4987 3.6). */
+enum tcp_cookies {
+	TCP_COOKIES_OFF, /* never: the oldest handshake makes room */
+	TCP_COOKIES_ON_PRESSURE,
+	TCP_COOKIES_ALWAYS,
+};
+
+/* What RFC 4821 is used for: nothing; to go down when full segments time out and to find the way
+ * up again; or from the start, beginning at 1280 bytes. */
+enum tcp_pmtu_probing { TCP_PMTU_OFF, TCP_PMTU_BLACKHOLE, TCP_PMTU_ALWAYS };
+
 struct tcp_config {
 	uint32_t max_conns;         /* connections in the table, 16 to 1,048,576 */
 	uint32_t max_syn_backlog;   /* connections in SYN-RECEIVED */
@@ -23,7 +34,6 @@ struct tcp_config {
 	uint32_t rx_buf_bytes;      /* a connection's first window, 4 KiB to 1 MiB */
 	uint32_t rx_window_bytes;   /* the largest that it may become: 4 MiB */
 	uint32_t max_per_address;   /* open connections of an IPv4 address or IPv6 /64; 0: any */
-	uint32_t max_orphans;       /* closed by us and not by the peer; 16,384 */
 	uint32_t max_time_waits;    /* 32,768 */
 	uint32_t tx_chunks;         /* chunks of TCP_TX_CHUNK bytes for copied data */
 	uint32_t tx_refs;           /* descriptors of queued data */
@@ -31,7 +41,8 @@ struct tcp_config {
 	uint32_t initial_window;    /* segments, RFC 6928: 10 */
 	uint32_t min_rto_ms;        /* 200 */
 	uint32_t max_rto_ms;        /* 60,000 */
-	uint32_t syn_retries;       /* SYN-ACK retransmissions: 5 */
+	uint32_t max_orphans;       /* closed by their owner, and data or FIN not acknowledged */
+	uint32_t syn_retries;       /* SYN-ACK retransmissions: 5; of SYNs at least 7 */
 	uint32_t retries;           /* data retransmissions before giving up: 12 */
 	uint32_t delayed_ack_ms;    /* 40; 0: none */
 	uint32_t keepalive_idle_ms; /* 60,000; 0: off */
@@ -40,7 +51,15 @@ struct tcp_config {
 	uint32_t time_wait_ms;   /* 2 MSL: 60,000 as Linux */
 	uint32_t fin_wait_2_ms;  /* orphans: 60,000 */
 	uint32_t persist_max_ms; /* 60,000 */
-	bool huge_pages;         /* the connection table, when there are some */
+	enum tcp_cookies syn_cookies;
+	uint32_t syn_cookie_step_s; /* the key's change: 60; a cookie lasts for at most two */
+	uint32_t max_resets_per_s;  /* to segments of no connection: 10,000 */
+	uint16_t port_lo;           /* local ports of active opens: 1024 to 65535 */
+	uint16_t port_hi;
+	bool huge_pages;                    /* the connection table, when there are some */
+	uint32_t min_send_mss;              /* least segment we send, 48 to 1,220: 64 */
+	enum tcp_pmtu_probing pmtu_probing; /* TCP_PMTU_BLACKHOLE */
+	uint32_t pmtu_age_s;                /* 600 */
 };
 
 /* The defaults in the comments above. */
@@ -82,16 +101,25 @@ struct conn;
 /* Gives back what tcp_tx_ref lent: every byte was acknowledged, or the connection is gone. */
 typedef void (*tcp_release_fn)(void *arg, uint64_t cookie);
 
+#define TCP_SEED_BYTES 32u
+
 struct tcp_env {
 	struct net *net;
 	struct counters *ctr;
 	tcp_release_fn release;
 	void *arg; /* for release */
+	/* TCP_SEED_BYTES that all keys come from, so that a run can be repeated; read by tcp_create
+	 * only. NULL: from the kernel's generator, which is what a product wants. */
+	const uint8_t *seed;
 };
 
 enum status tcp_create(struct tcp **out, const struct tcp_config *cfg, const struct tcp_env *env,
                        uint64_t now_ns);
 void tcp_destroy(struct tcp *tcp);
+/* Fresh random bytes for the keys that change with time; they are used from the next change on.
+ * Housekeeping calls this about once a minute. Without, keys change all the same, but each follows
+ * from the one before. */
+void tcp_reseed(struct tcp *tcp, const uint8_t seed[TCP_SEED_BYTES]);
 /* Has the memory of the next connections there before they come, lest the core stand still for a
  * page. For another thread (the only function here that is): called again every ten milliseconds or
  * so while the core runs, it keeps some 20,000 connections ahead. */
@@ -108,6 +136,8 @@ void tcp_input(struct tcp *tcp, struct pkt *pkt, uint64_t now_ns);
 /* The same for a burst of at most NIC_BURST, with the memory of all connections on its way before
  * the first is looked at. */
 void tcp_input_burst(struct tcp *tcp, struct pkt *pkts, unsigned n, uint64_t now_ns);
+/* ICMP errors that net_input put by: tcp_input_burst and tcp_timers do this as well. */
+void tcp_input_errors(struct tcp *tcp, uint64_t now_ns);
 /* Retransmission, persist, keepalive, delayed ACK, TIME-WAIT, user timers. */
 void tcp_timers(struct tcp *tcp, uint64_t now_ns);
 /* When tcp_timers has something to do next, at the earliest. */
@@ -221,7 +251,9 @@ struct tcp_usage {
 
 void tcp_usage(const struct tcp *tcp, struct tcp_usage *out);
 
-/* Active open (RFC 9293 3.5) along a path that the caller made; NULL when there is no room. */
+/* Active open (RFC 9293 3.5) along a path that the caller made; NULL when there is no room, or the
+ * 4-tuple is in use. local_port 0: one is chosen (RFC 6056). A 4-tuple in TIME-WAIT that the caller
+ * names is used again, with sequence numbers beyond its old ones. */
 struct conn *tcp_connect(struct tcp *tcp, const struct net_path *path, uint16_t local_port,
                          uint16_t remote_port, uint64_t now_ns);
 

@@ -66,6 +66,12 @@ void conn_established(struct tcp *tcp, struct conn *c)
 	}
 	c->state = TCP_ESTABLISHED;
 	c->flags &= ~CF_SYN_UNACKED;
+	/* RFC 6298 5.7: the first timeout was too short for this path, and nothing was measured. */
+	if (c->hs.syn_resent > 0 && c->srtt_us == 0)
+		c->rto_us = TCP_RTO_AFTER_SYN_LOSS_US;
+	/* RFC 5681 3.1, but for the first loss as of RFC 6928 2: a lost SYN tells of congestion. */
+	if (c->hs.syn_resent > 1)
+		c->cwnd_bytes = c->mss;
 	c->tries = 0;
 	c->rtx_ns = 0;
 	keepalive_start(tcp, c);
@@ -326,7 +332,7 @@ static enum counter_id text_input(struct tcp *tcp, struct conn *c, struct seg *s
 	return verdict;
 }
 
-static enum counter_id conn_input(struct tcp *tcp, struct conn *c, struct seg *s)
+enum counter_id conn_input(struct tcp *tcp, struct conn *c, struct seg *s)
 {
 	struct ack_result ack;
 	enum counter_id verdict;
@@ -373,8 +379,13 @@ static enum counter_id segment_input(struct tcp *tcp, struct seg *s, const struc
 {
 	struct conn *c = conn_lookup(tcp, key, hash);
 
-	if (!c)
+	if (!c) {
+		/* Fragments have no ports, so the port's RSS may have brought them to a core that
+		 * does not have the connection: a reset would end it. */
+		if (s->pkt->flags & PKT_RX_FRAGMENTS)
+			return CTR_drop_ip_fragment;
 		return listen_input(tcp, s, key);
+	}
 	if (likely(predicted(c, s)))
 		return predicted_input(tcp, c, s);
 	if (c->state == TCP_SYN_SENT)
@@ -433,4 +444,5 @@ void tcp_input_burst(struct tcp *tcp, struct pkt *pkts, unsigned n, uint64_t now
 		conn_prefetch(tcp, hashes[i]);
 	for (unsigned i = 0; i < n; i++)
 		packet_input(tcp, &pkts[i], &keys[i], hashes[i]);
+	tcp_input_errors(tcp, now_ns);
 }

@@ -86,28 +86,6 @@ bool limit_accepts(const struct tcp *tcp)
 	return tcp->rx_mem.level < MEM_OUT && !send_below(tcp, SEND_OUT);
 }
 
-void limit_orphan(struct tcp *tcp, struct conn *c)
-{
-	if (c->mem.orphan || !conn_synchronized(c))
-		return;
-	if (tcp->orphan_count >= tcp->cfg.max_orphans) {
-		counter_inc(tcp->ctr, CTR_shed_orphans);
-		conn_reset(tcp, pool_at(&tcp->conns, tcp->orphans.oldest));
-	}
-	c->mem.orphan = 1;
-	tcp->orphan_count++;
-	age_link(tcp, &tcp->orphans, c);
-}
-
-void limit_orphan_end(struct tcp *tcp, struct conn *c)
-{
-	if (!c->mem.orphan)
-		return;
-	c->mem.orphan = 0;
-	tcp->orphan_count--;
-	age_unlink(tcp, &tcp->orphans, c);
-}
-
 void limit_time_wait(struct tcp *tcp)
 {
 	if (tcp->time_wait_count >= tcp->cfg.max_time_waits &&

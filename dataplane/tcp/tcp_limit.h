@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * Who gets a connection, and who must let go of one when there are too many or too little memory:
- * limits by address, of orphans and of TIME-WAITs, and slow readers.
+ * limits by address and of TIME-WAITs, and slow readers. (Orphans: tcp_close.c.)
  *
  * Called by: tcp_listen.c (may it begin), tcp_in.c (it is established), tcp_close.c (it ends). Must
  * not decide for connections that an owner has in hand.
@@ -25,9 +25,6 @@ void limit_addr_give(struct tcp *tcp, struct conn *c);
 /* There is memory for what a new connection will want: else its SYN is dropped, and the peer tries
  * again. */
 bool limit_accepts(const struct tcp *tcp);
-/* The owner let go of it and the peer has not; the oldest such may be reset for it. */
-void limit_orphan(struct tcp *tcp, struct conn *c);
-void limit_orphan_end(struct tcp *tcp, struct conn *c);
 /* Before one more enters TIME-WAIT: the oldest may end for it (RFC 9293 3.6.1 lets a host cut it
  * short when it must). */
 void limit_time_wait(struct tcp *tcp);

@@ -88,7 +88,6 @@ struct conn_memory {
 	uint16_t tx_least;   /* bytes beyond tx_mark that are progress; 0: no mark */
 	uint8_t rx_more : 1; /* the owner read all of a piece, and there is another */
 	uint8_t counted : 1; /* for its address */
-	uint8_t orphan : 1;
 };
 
 /* Bytes of each part for so many blocks; window_bytes is the largest that a window can be. */

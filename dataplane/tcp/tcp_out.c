@@ -165,6 +165,8 @@ static bool output_new(struct tcp *tcp, struct conn *c)
 		c->flags |= CF_CWND_LIMITED;
 		return false;
 	}
+	if (o.len >= c->mss && unlikely(c->pmtu.busy))
+		o.len = pmtu_output(tcp, c, o.len);
 	if (o.len == unsent)
 		o.flags |= fin ? TH_PSH | TH_FIN : TH_PSH;
 	if (!segment_send(tcp, c, &o))

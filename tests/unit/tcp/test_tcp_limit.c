@@ -138,7 +138,7 @@ static void test_orphans(void **state)
 		close_own(w);
 	}
 	/* The third pushed the first out. */
-	assert_int_equal(count(w, CTR_shed_orphans), 1);
+	assert_int_equal(count(w, CTR_shed_orphan), 1);
 	assert_int_equal(w->tcp->orphan_count, 2);
 	assert_true(wire_take(w, &got));
 	assert_int_equal(got.flags, TH_RST | TH_ACK);
@@ -149,7 +149,7 @@ static void test_orphans(void **state)
 	assert_int_equal(w->tcp->time_wait_count, 1);
 	assert_true(open_one(w, &p[3], 1003));
 	close_own(w);
-	assert_int_equal(count(w, CTR_shed_orphans), 1);
+	assert_int_equal(count(w, CTR_shed_orphan), 1);
 	assert_int_equal(w->tcp->orphan_count, 2);
 	wire_close(w);
 	wire_open(w, &cfg, true);
@@ -201,7 +201,7 @@ static void test_full_of_orphans(void **state)
 	}
 	assert_int_equal(tcp_conn_room(w->tcp), 0);
 	assert_true(open_one(w, &p[16], 1016));
-	assert_int_equal(count(w, CTR_shed_orphans), 1);
+	assert_int_equal(count(w, CTR_shed_orphan), 1);
 	assert_int_equal(w->tcp->orphan_count, 15);
 	wire_close(w);
 }
