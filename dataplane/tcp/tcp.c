@@ -417,8 +417,10 @@ void tcp_rx_consume(struct tcp *tcp, struct conn *c, size_t n)
 		c->rx->off += bytes;
 		c->rx_len -= bytes;
 	}
-	if (!(c->flags & CF_IN_HAND))
+	if (!(c->flags & CF_IN_HAND)) {
+		rx_release_read(tcp, c);
 		conn_post(tcp, c, 0); /* the window may open */
+	}
 }
 
 bool tcp_rx_eof(const struct conn *c)
