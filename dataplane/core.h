@@ -159,6 +159,7 @@ struct core {
 	uint32_t queue;          /* of the port */
 	uint32_t announces_left;
 	uint64_t drain_deadline_ns;
+	uint32_t shed_cursor;
 	uint32_t drain_cursor;
 	uint32_t drain_seen; /* connections in this walk that are not in TIME-WAIT */
 	bool drain_told;     /* a whole walk has closed the idle ones */

@@ -358,6 +358,8 @@ struct tcp {
 	struct conn_ages half_opens; /* passive and in SYN-RECEIVED */
 	struct conn_ages time_waits;
 	uint32_t time_wait_count;
+	uint32_t relief_cursor;   /* of tcp_relieve */
+	uint32_t *addr_cells;     /* connections by address: tcp_limit.c */
 	struct conn_ages orphans; /* detached, not in TIME-WAIT */
 	uint32_t orphan_count;
 	uint32_t resets_s; /* of now_s; so many resets were sent in it */

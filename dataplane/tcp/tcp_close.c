@@ -3,6 +3,7 @@
  * The ends of a connection: FIN from either side or both at once, TIME-WAIT, resets, and what the
  * owner asks for. */
 #include "dataplane/tcp/conn.h"
+#include "dataplane/tcp/tcp_limit.h"
 
 bool conn_reportable(const struct conn *c)
 {
@@ -13,6 +14,7 @@ bool conn_reportable(const struct conn *c)
 static void conn_retire(struct tcp *tcp, struct conn *c)
 {
 	half_open_unlink(tcp, c);
+	limit_addr_give(tcp, c);
 	time_wait_unlink(tcp, c);
 	orphan_unlink(tcp, c);
 	timer_cancel(&tcp->wheel, &c->timer);
@@ -126,7 +128,8 @@ void time_wait_enter(struct tcp *tcp, struct conn *c)
 {
 	tx_release_all(tcp, c);
 	orphan_unlink(tcp, c);
-	if (tcp->time_wait_count >= tcp->cfg.max_time_wait)
+	limit_addr_give(tcp, c);
+	if (tcp->time_wait_count >= tcp->cfg.max_time_waits)
 		time_wait_give_up(tcp);
 	c->state = TCP_TIME_WAIT;
 	age_link(tcp, &tcp->time_waits, c);

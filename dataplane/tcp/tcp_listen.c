@@ -3,6 +3,7 @@
  * Segments that belong to no connection: SYNs become connections in SYN-RECEIVED, the rest is
  * answered with a reset. */
 #include "dataplane/tcp/conn.h"
+#include "dataplane/tcp/tcp_limit.h"
 #include "dataplane/tcp/tcp_window.h"
 
 bool bare_send(struct tcp *tcp, const struct bare_seg *b)
@@ -209,6 +210,10 @@ enum counter_id listen_again_input(struct tcp *tcp, struct seg *s, const struct 
 
 static enum counter_id syn_input(struct tcp *tcp, struct seg *s, const struct conn_key *key)
 {
+	if (unlikely(limit_addr_full(tcp, &key->remote)))
+		return CTR_drop_tcp_address;
+	if (unlikely(!limit_accepts(tcp)))
+		return CTR_drop_tcp_syn_full;
 	if (unlikely(cookie_wanted(tcp)))
 		return cookie_send(tcp, s, key);
 	return syn_keep(tcp, s, key, conn_isn(tcp, key));
