@@ -172,11 +172,16 @@ static void timed_out(struct tcp *tcp, struct conn *c)
 /* False when the connection is gone, as of the following. */
 static bool syn_timeout(struct tcp *tcp, struct conn *c)
 {
-	if (c->tries >= tcp->cfg.syn_retries) {
+	uint32_t most = tcp->cfg.syn_retries;
+
+	if (!(c->flags & CF_PASSIVE))
+		most = max_u32(most, TCP_SYN_RETRIES_ACTIVE);
+	if (c->tries >= most) {
 		timed_out(tcp, c);
 		return false;
 	}
 	c->tries++;
+	c->hs.syn_resent++;
 	c->flags &= ~CF_TIMING;
 	counter_inc(tcp->ctr, CTR_tcp_rexmit);
 	syn_send(tcp, c);
@@ -234,7 +239,8 @@ static bool rtx_timeout(struct tcp *tcp, struct conn *c)
 		return false;
 	}
 	c->tries++;
-	loss_timeout(tcp, c);
+	if (!pmtu_timeout(tcp, c))
+		loss_timeout(tcp, c);
 	rto_start(tcp, c);
 	conn_output(tcp, c);
 	return true;

@@ -358,6 +358,21 @@ static void test_window_opens(void **state)
 	}
 }
 
+/* Segments became larger than the window. */
+static void test_mss_raised(void **state)
+{
+	(void)state;
+	wire_open_large(false);
+	w->conn->cwnd_bytes = 100;
+	wire_write(w, text, sizeof(text));
+	assert_int_equal(taken(), 536);
+	w->conn->ssthresh_bytes = 100;
+	cc_mss_raised(w->conn);
+	assert_int_equal(w->conn->cwnd_bytes, 536);
+	assert_int_equal(w->conn->ssthresh_bytes, 2 * 536);
+	wire_close(w);
+}
+
 /* RFC 7661 4.4.3, found by the timers of a connection that is otherwise busy. */
 static void test_age_by_timer(void **state)
 {
@@ -382,6 +397,7 @@ int main(void)
 	        cmocka_unit_test(test_validation),   cmocka_unit_test(test_age),
 	        cmocka_unit_test(test_idle),         cmocka_unit_test(test_idle_answers),
 	        cmocka_unit_test(test_window_opens), cmocka_unit_test(test_age_by_timer),
+	        cmocka_unit_test(test_mss_raised),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
