@@ -95,11 +95,11 @@ struct config_tcp {
 	uint32_t time_wait_ms;          /* 60000 */
 	uint32_t syn_retries;           /* 5 */
 	enum config_cookies syn_cookies;
-	uint32_t syn_cookie_step_s; /* 60 */
-	uint32_t retries;           /* 12 */
-	uint32_t min_send_mss;          /* 64 */
-	enum config_pmtu pmtu_probing;  /* blackhole */
-	uint32_t pmtu_age_s;            /* 600 */
+	uint32_t syn_cookie_step_s;    /* 60 */
+	uint32_t retries;              /* 12 */
+	uint32_t min_send_mss;         /* 64 */
+	enum config_pmtu pmtu_probing; /* blackhole */
+	uint32_t pmtu_age_s;           /* 600 */
 };
 
 struct config_ip {
