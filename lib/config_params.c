@@ -25,6 +25,11 @@ static const struct param_name names_huge[] = {
         {"on", HUGE_ON},
         {"off", HUGE_OFF},
 };
+static const struct param_name names_syn_cookies[] = {
+        {"off", COOKIES_OFF},
+        {"on_pressure", COOKIES_ON_PRESSURE},
+        {"always", COOKIES_ALWAYS},
+};
 static const struct param_name names_congestion[] = {
         {"cubic", CONFIG_CONGESTION_CUBIC},
         {"newreno", CONFIG_CONGESTION_NEWRENO},
@@ -38,11 +43,6 @@ static const struct param_name names_ecn[] = {
         {"off", CONFIG_ECN_OFF},
         {"accept", CONFIG_ECN_ACCEPT},
         {"request", CONFIG_ECN_REQUEST},
-};
-static const struct param_name names_syn_cookies[] = {
-        {"off", COOKIES_OFF},
-        {"on_pressure", COOKIES_ON_PRESSURE},
-        {"always", COOKIES_ALWAYS},
 };
 static const struct param_name names_profile[] = {
         {"development", PROFILE_DEVELOPMENT},

@@ -16,12 +16,12 @@
 
 #include "dataplane/net/net.h"
 #include "dataplane/tcp/tcp.h"
-#include "dataplane/tcp/tcp_cc.h"
 #include "dataplane/tcp/tcp_cookie.h"
 #include "dataplane/tcp/tcp_handshake.h"
 #include "dataplane/tcp/tcp_ports.h"
 #include "dataplane/tcp/tcp_mem.h"
 #include "dataplane/tcp/tcp_pmtu.h"
+#include "dataplane/tcp/tcp_cc.h"
 #include "lib/pool.h"
 #include "lib/shm.h"
 #include "lib/timerwheel.h"
@@ -32,9 +32,9 @@ enum {
 	TCP_MAX_RESENT = 5,  /* runs of different age among what was sent again */
 	TCP_HDR_LEN = 20,
 	TCP_MAX_OPTS = 40,
-	TCP_TS_OPT_LEN = 12,      /* with its two NOPs */
-	TCP_MAX_WSCALE = 14,      /* RFC 7323 2.3 */
-	TCP_MIN_MSS = 64,         /* the least that we may be configured to offer */
+	TCP_TS_OPT_LEN = 12, /* with its two NOPs */
+	TCP_MAX_WSCALE = 14, /* RFC 7323 2.3 */
+	TCP_MIN_MSS = 64,    /* the least that we may be configured to offer */
 	TCP_DEFAULT_MSS_V4 = 536, /* RFC 9293 3.7.1 */
 	TCP_DEFAULT_MSS_V6 = 1220,
 	TCP_DUP_THRESH = 3, /* RFC 5681 3.2 */

@@ -33,9 +33,6 @@ void tcp_config_default(struct tcp_config *cfg)
 	        .time_wait_ms = 60000,
 	        .fin_wait_2_ms = 60000,
 	        .persist_max_ms = 60000,
-	        .congestion = TCP_CONGESTION_CUBIC,
-	        .pacing = TCP_PACING_INITIAL,
-	        .ecn = TCP_ECN_ACCEPT,
 	        .max_orphans = 16384,
 	        .syn_cookies = TCP_COOKIES_ON_PRESSURE,
 	        .syn_cookie_step_s = 60,
@@ -45,6 +42,9 @@ void tcp_config_default(struct tcp_config *cfg)
 	        .min_send_mss = 64,
 	        .pmtu_probing = TCP_PMTU_BLACKHOLE,
 	        .pmtu_age_s = 600,
+	        .congestion = TCP_CONGESTION_CUBIC,
+	        .pacing = TCP_PACING_INITIAL,
+	        .ecn = TCP_ECN_ACCEPT,
 	};
 }
 
@@ -75,9 +75,6 @@ static bool config_valid(const struct tcp_config *cfg)
 	                                   !in_range(cfg->keepalive_interval_ms, 1, day_ms) ||
 	                                   !in_range(cfg->keepalive_probes, 1, 255)))
 		return false;
-	if (cfg->congestion >= TCP_CONGESTION_COUNT || cfg->pacing >= TCP_PACING_COUNT ||
-	    cfg->ecn >= TCP_ECN_COUNT)
-		return false;
 	if (cfg->syn_cookies > TCP_COOKIES_ALWAYS || !in_range(cfg->syn_cookie_step_s, 10, 3600) ||
 	    !in_range(cfg->max_orphans, 1, 1 << 20) ||
 	    !in_range(cfg->max_resets_per_s, 1, 10000000) ||
@@ -85,6 +82,9 @@ static bool config_valid(const struct tcp_config *cfg)
 		return false;
 	if (!in_range(cfg->min_send_mss, 48, 1220) || !in_range(cfg->pmtu_age_s, 1, 86400) ||
 	    cfg->pmtu_probing > TCP_PMTU_ALWAYS)
+		return false;
+	if (cfg->congestion >= TCP_CONGESTION_COUNT || cfg->pacing >= TCP_PACING_COUNT ||
+	    cfg->ecn >= TCP_ECN_COUNT)
 		return false;
 	return in_range(cfg->time_wait_ms, 1, 600000) && in_range(cfg->fin_wait_2_ms, 1, 600000) &&
 	       in_range(cfg->persist_max_ms, cfg->min_rto_ms, 600000);

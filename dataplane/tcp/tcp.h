@@ -16,13 +16,6 @@
 #include "lib/status.h"
 #include "lib/timerwheel.h"
 
-/* Congestion control: RFC 9438, or RFC 5681 as it is. */
-enum tcp_congestion { TCP_CONGESTION_CUBIC, TCP_CONGESTION_NEWRENO, TCP_CONGESTION_COUNT };
-/* Which segments are spread over time: none, those of a first window above 10 segments and of a
- * restart after idle time, or all but what follows within 10 segments. */
-enum tcp_pacing { TCP_PACING_OFF, TCP_PACING_INITIAL, TCP_PACING_ON, TCP_PACING_COUNT };
-/* RFC 3168: never, when the peer asks, or asking for it as well. */
-enum tcp_ecn { TCP_ECN_OFF, TCP_ECN_ACCEPT, TCP_ECN_REQUEST, TCP_ECN_COUNT };
 /* When a SYN is answered without keeping anything (RFC 4987 3.6). */
 enum tcp_cookies {
 	TCP_COOKIES_OFF, /* never: the oldest handshake makes room */
@@ -33,6 +26,13 @@ enum tcp_cookies {
 /* What RFC 4821 is used for: nothing; to go down when full segments time out and to find the way
  * up again; or from the start, beginning at 1280 bytes. */
 enum tcp_pmtu_probing { TCP_PMTU_OFF, TCP_PMTU_BLACKHOLE, TCP_PMTU_ALWAYS };
+/* Congestion control: RFC 9438, or RFC 5681 as it is. */
+enum tcp_congestion { TCP_CONGESTION_CUBIC, TCP_CONGESTION_NEWRENO, TCP_CONGESTION_COUNT };
+/* Which segments are spread over time: none, those of a first window above 10 segments and of a
+ * restart after idle time, or all but what follows within 10 segments. */
+enum tcp_pacing { TCP_PACING_OFF, TCP_PACING_INITIAL, TCP_PACING_ON, TCP_PACING_COUNT };
+/* RFC 3168: never, when the peer asks, or asking for it as well. */
+enum tcp_ecn { TCP_ECN_OFF, TCP_ECN_ACCEPT, TCP_ECN_REQUEST, TCP_ECN_COUNT };
 
 struct tcp_config {
 	uint32_t max_conns;         /* connections in the table, 16 to 1,048,576 */
@@ -56,18 +56,18 @@ struct tcp_config {
 	uint32_t time_wait_ms;   /* 2 MSL: 60,000 as Linux */
 	uint32_t fin_wait_2_ms;  /* orphans: 60,000 */
 	uint32_t persist_max_ms; /* 60,000 */
-	enum tcp_congestion congestion;
-	enum tcp_pacing pacing; /* TCP_PACING_INITIAL */
-	enum tcp_ecn ecn;       /* TCP_ECN_ACCEPT */
 	enum tcp_cookies syn_cookies;
 	uint32_t syn_cookie_step_s; /* the key's change: 60; a cookie lasts for at most two */
 	uint32_t max_resets_per_s;  /* to segments of no connection: 10,000 */
 	uint16_t port_lo;           /* local ports of active opens: 1024 to 65535 */
 	uint16_t port_hi;
-	bool huge_pages;                    /* the connection table, when there are some */
-	uint32_t min_send_mss;              /* least segment we send, 48 to 1,220: 64 */
+	bool huge_pages;         /* the connection table, when there are some */
+	uint32_t min_send_mss;   /* least segment we send, 48 to 1,220: 64 */
 	enum tcp_pmtu_probing pmtu_probing; /* TCP_PMTU_BLACKHOLE */
 	uint32_t pmtu_age_s;                /* 600 */
+	enum tcp_congestion congestion;
+	enum tcp_pacing pacing; /* TCP_PACING_INITIAL */
+	enum tcp_ecn ecn;       /* TCP_ECN_ACCEPT */
 };
 
 /* The defaults in the comments above. */

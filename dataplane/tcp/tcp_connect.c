@@ -57,6 +57,7 @@ enum counter_id syn_sent_input(struct tcp *tcp, struct conn *c, struct seg *s)
 	conn_take_syn(tcp, c, s);
 	if (!ack_ok) {
 		/* Both opened at once. */
+		c->tries = 0;
 		c->state = TCP_SYN_RECEIVED;
 		syn_send(tcp, c);
 		rto_start(tcp, c);

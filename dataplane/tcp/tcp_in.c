@@ -290,8 +290,10 @@ static enum counter_id data_input(struct tcp *tcp, struct conn *c, struct seg *s
 {
 	uint32_t before = c->rcv_nxt;
 	bool gap = c->rx && c->rx->ooo_count > 0;
-	enum counter_id verdict = rx_take(tcp, c, s);
+	enum counter_id verdict;
 
+	old_note(tcp, c, s); /* RFC 2883 4.2: also when only a part comes again */
+	verdict = rx_take(tcp, c, s);
 	if (c->rcv_nxt != before) {
 		/* RFC 5681 4.2: a segment that fills a gap is acknowledged at once. */
 		if (gap) {
@@ -324,8 +326,11 @@ static enum counter_id text_input(struct tcp *tcp, struct conn *c, struct seg *s
 	if (s->len > 0)
 		verdict = data_input(tcp, c, s);
 	if (s->flags & TH_FIN && !(c->flags & CF_FIN_EARLY)) {
-		c->flags |= CF_FIN_EARLY | CF_ACK_NOW;
+		c->flags |= CF_FIN_EARLY;
 		c->rcv_fin = fin;
+		/* Data out of order was acknowledged above; RFC 5681 4.2: one ACK a segment. */
+		if (s->len == 0 || c->rcv_nxt == fin)
+			c->flags |= CF_ACK_NOW;
 	}
 	/* A FIN cannot be taken back, so the data in front of it must be safe: without a buffer the
 	 * peer sends both again. */
