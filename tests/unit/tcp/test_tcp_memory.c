@@ -243,6 +243,35 @@ static void test_ooo_given_up(void **state)
 	wire_close(w);
 }
 
+/* A reader that is always a little behind: the places go round and round. */
+static void test_ring(void **state)
+{
+	struct wire *w = &wire;
+	uint32_t read = 0;
+
+	(void)state;
+	wire_open(w, NULL, true);
+	wire_handshake(w, opts_sack, sizeof(opts_sack), 0u - 3000000);
+	w->no_read = true;
+	for (uint32_t i = 0; i < 4000; i++) {
+		wire_data(w, w->seq + 1300 * i, text + 1300 * (i % 90), 1300);
+		wire_drain(w);
+		while (tcp_rx_len(w->conn) > 10) {
+			struct span rx = tcp_rx(w->conn);
+			size_t n = min_size(rx.len, tcp_rx_len(w->conn) - 10);
+
+			for (size_t k = 0; k < n; k++)
+				assert_int_equal((uint8_t)rx.ptr[k],
+				                 text[(read + k) % (90 * 1300)]);
+			read += (uint32_t)n;
+			tcp_rx_consume(w->tcp, w->conn, n);
+		}
+		assert_in_range(blocks(w), 1, 2);
+	}
+	assert_int_equal(read, 4000 * 1300 - 10);
+	wire_close(w);
+}
+
 /* What the stream must be: of each byte, the first copy that was taken. */
 struct model {
 	uint8_t byte[1 << 20];
@@ -365,7 +394,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_sparse),          cmocka_unit_test(test_bounded_steps),
 	        cmocka_unit_test(test_levels),          cmocka_unit_test(test_ooo_given_up),
-	        cmocka_unit_test(test_first_copy_wins),
+	        cmocka_unit_test(test_first_copy_wins), cmocka_unit_test(test_ring),
 	};
 
 	return cmocka_run_group_tests(tests, text_fill, NULL);
