@@ -299,6 +299,8 @@ def parse_event(line, text):
         return Event(line, time, "send_raw", data=bytes.fromhex(body[6:].replace(" ", "")))
     if body.startswith("> raw "):
         return Event(line, time, "expect_raw", pattern=parse_bytes(body[6:]))
+    if body.startswith(">?"):
+        return Event(line, time, "allow", segment=parse_segment(body[2:]))
     if body.startswith(("<", ">")):
         return Event(line, time, "send" if body[0] == "<" else "expect",
                      segment=parse_segment(body[1:]))
