@@ -352,7 +352,7 @@ class Engine:
                 flow.ts_last = args[0]
                 if flow.ts_base is None:
                     flow.ts_base = args[0]
-                    wants = [] if s.options is ANY else [a for n, a in s.options if n == "TS"]
+                    wants = [] if s is None or s.options is ANY else [a for n, a in s.options if n == "TS"]
                     flow.ts_name = wants[0][0] if wants and wants[0][0] != "*" else 0
             if name == "FO":
                 flow.cookie = args[0]
@@ -449,6 +449,19 @@ class Engine:
     # --- the rest -----------------------------------------------------------------------------------
     def do_quiet(self, e):
         self.advance(self.window(e.time)[1])
+
+    def do_acks(self, e):
+        """Bare ACKs, as many as come until then; the last of them counts for ecr last."""
+        until = self.window(e.time)[1]
+        while self.sent_until(max(until, self.stack.now())):
+            at, data = self.take_frame()
+            p = self.read_frame(data)
+            text = self.describe(p)
+            self.note("> " + text)
+            flow = self.flow_of(p) if p["kind"] == "tcp" else None
+            if flow is None or p["flags"] != ACK or p["payload"]:
+                self.fail(f"unexpected at {at:.6f}, where only ACKs may come: > {text}")
+            self.learn(p, flow, None)
 
     def do_print(self, e):
         self.advance(self.window(e.time)[0])

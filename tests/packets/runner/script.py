@@ -307,8 +307,8 @@ def parse_event(line, text):
     if body.startswith(("assert", "counter")):
         fd, checks = parse_assert(body)
         return Event(line, time, "assert", fd=fd, checks=checks)
-    if body == "quiet":
-        return Event(line, time, "quiet")
+    if body in ("quiet", "acks"):
+        return Event(line, time, body)
     m = re.match(r"print\s*\((\d+)\)$", body)
     if m:
         return Event(line, time, "print", fd=int(m[1]))
