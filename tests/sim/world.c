@@ -9,7 +9,8 @@
 #include "lib/log.h"
 
 #define QUANTUM_NS  (20 * NS_PER_US)
-#define CHECK_NS    (20 * NS_PER_MS)
+#define CHECK_NS    (20 * NS_PER_MS) /* and no more often than so many steps */
+#define CHECK_STEPS 64u
 #define PROGRESS_NS NS_PER_S
 #define QUIET_NS    (1200 * NS_PER_S)
 
@@ -341,8 +342,9 @@ static void step(struct world *w)
 	if (unlikely(w->run->broken != BREAK_none))
 		break_step(w);
 	check_touched(w);
-	if (w->now_ns >= w->check_ns) {
+	if (w->now_ns >= w->check_ns && ++w->check_steps >= CHECK_STEPS) {
 		w->check_ns = w->now_ns + CHECK_NS;
+		w->check_steps = 0;
 		check_all(w);
 	}
 	if (w->now_ns >= w->progress_ns) {

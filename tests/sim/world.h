@@ -98,6 +98,7 @@ struct world {
 	uint32_t touched_count;
 	struct rng rng;
 	uint64_t check_ns;    /* everything is looked at then */
+	uint32_t check_steps;
 	uint64_t progress_ns; /* and whether it gets on */
 	uint64_t corrupted_in;
 	uint64_t caught_in;
