@@ -223,3 +223,22 @@ void peer_lie(struct peer_host *h, struct peer *p)
 	if (lies[lie] != NULL)
 		lies[lie](h, p);
 }
+
+void peer_flood(struct peer_host *h, struct rng *rng)
+{
+	struct peer_host other = *h;
+	struct plan plan = {.port = (uint16_t)(1024 + rng_below(rng, 60000)),
+	                    .v6 = rng_below(rng, 2)};
+	struct peer_seg s = {.flags = PF_SYN,
+	                     .wnd = 65535,
+	                     .seq = (uint32_t)rng_next(rng),
+	                     .opts = {2, 4, 5, 0xb4, 1, 3, 3, 7},
+	                     .opts_len = 8};
+
+	other.v4[1] = 99;
+	other.v4[2] = (uint8_t)rng_next(rng);
+	other.v4[3] = (uint8_t)(1 + rng_below(rng, 254));
+	other.v6[7] = 99;
+	other.v6[14] = (uint8_t)rng_next(rng);
+	peer_emit(&other, &plan, &s);
+}
