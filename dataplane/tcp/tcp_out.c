@@ -18,6 +18,7 @@ bool segment_send(struct tcp *tcp, struct conn *c, const struct seg_out *o)
 	uint32_t text = o->seq; /* number of the first byte of payload */
 	uint32_t hdr_len;
 	uint16_t wnd;
+	uint8_t flags;
 	uint8_t *h;
 
 	if (unlikely(!pkt)) {
@@ -34,13 +35,16 @@ bool segment_send(struct tcp *tcp, struct conn *c, const struct seg_out *o)
 		hdr_len += opt_write(tcp, c, h + TCP_HDR_LEN, o->len);
 		wnd = window_take(tcp, c);
 	}
+	flags = o->flags;
+	if (unlikely(c->flags & CF_ECN))
+		seg.ecn = ecn_output(c, o, &flags);
 	put_u16(h, c->lport);
 	put_u16(h + 2, c->rport);
 	put_u32(h + 4, o->seq);
 	/* Bytes that are only lent may still be lost for want of a buffer. */
 	put_u32(h + 8, o->flags & TH_ACK ? c->rcv_nxt - c->view_len : 0);
 	h[12] = (uint8_t)(hdr_len << 2);
-	h[13] = o->flags;
+	h[13] = flags;
 	put_u16(h + 14, wnd);
 	put_u32(h + 16, 0); /* checksum and urgent pointer */
 	if (o->len > 0) {
@@ -101,6 +105,7 @@ void syn_send(struct tcp *tcp, struct conn *c)
 		o.flags |= TH_ACK;
 	else
 		o.len = fast_open_syn_len(tcp, c);
+	o.flags |= ecn_syn_flags(tcp, c);
 	if (segment_send(tcp, c, &o))
 		c->snd_nxt += o.len;
 }
@@ -114,13 +119,16 @@ static void sent_new(struct tcp *tcp, struct conn *c, const struct seg_out *o)
 		c->flags |= CF_FIN_SENT;
 		c->state = c->state == TCP_CLOSE_WAIT ? TCP_LAST_ACK : TCP_FIN_WAIT_1;
 	}
+	if (c->rtx_ns == 0) {
+		if (unlikely(cc_is_large(c)))
+			cc_restart(tcp, c);
+		rto_start(tcp, c);
+	}
 	if (!(c->flags & CF_TIMING)) {
 		c->flags |= CF_TIMING;
 		c->rtt_seq = c->snd_nxt;
 		c->rtt_start_ns = tcp->now_ns;
 	}
-	if (c->rtx_ns == 0)
-		rto_start(tcp, c);
 }
 
 /* How many of unsent bytes the peer's window lets into the next segment; 0 also when it is too
@@ -138,38 +146,27 @@ static uint32_t window_allows(const struct conn *c, uint32_t unsent)
 	return len >= c->snd_wnd_max / 2 ? len : 0;
 }
 
-/* Something else than the congestion window limits us: it stops growing, and the time until it does
- * again does not count for CUBIC (RFC 9438 5.8). */
-static void cwnd_unused(struct conn *c)
-{
-	if (unlikely(c->flags & CF_CWND_LIMITED)) {
-		c->flags &= ~CF_CWND_LIMITED;
-		c->cubic.epoch_ns = 0;
-	}
-}
-
 /* One segment of data not sent before; false when there is nothing to send or no leave to. */
 static bool output_new(struct tcp *tcp, struct conn *c)
 {
 	uint32_t unsent = conn_tx_end(c) - c->snd_nxt;
 	bool fin = c->flags & CF_FIN_QUEUED && c->state != TCP_SYN_RECEIVED;
-	struct seg_out o = {.seq = c->snd_nxt, .flags = TH_ACK};
+	struct seg_out o = {.seq = c->snd_nxt, .flags = TH_ACK, .fresh = true};
 
-	if (c->flags & CF_FIN_SENT || (unsent == 0 && !fin)) {
-		cwnd_unused(c);
+	if (c->flags & CF_FIN_SENT || (unsent == 0 && !fin))
 		return false;
-	}
 	o.len = window_allows(c, unsent);
 	if (o.len == 0 && unsent > 0) {
-		cwnd_unused(c);
 		if (conn_flight(c) == 0 && c->rtx_ns == 0)
 			rto_start(tcp, c); /* persist */
 		return false;
 	}
 	if (loss_pipe(c) + o.len > c->cwnd_bytes && o.len > 0) {
-		c->flags |= CF_CWND_LIMITED;
+		cc_limited(tcp, c);
 		return false;
 	}
+	if (unlikely(c->flags & CF_PACED) && o.len > 0 && !pace_allows(tcp, c, o.len))
+		return false;
 	if (o.len >= c->mss && unlikely(c->pmtu.busy))
 		o.len = pmtu_output(tcp, c, o.len);
 	if (o.len == unsent)
