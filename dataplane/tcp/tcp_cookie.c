@@ -196,7 +196,10 @@ enum counter_id cookie_input(struct tcp *tcp, struct seg *s, const struct conn_k
 
 	if (!cookie_read(tcp, s, key, &syn)) {
 		counter_inc(tcp->ctr, CTR_tcp_cookie_failed);
-		reset_reply(tcp, s);
+		/* Data or a FIN may have overtaken the segment that completes the handshake: they
+		 * come again, and a reset would end what is about to begin. */
+		if (s->len == 0 && !(s->flags & TH_FIN))
+			reset_reply(tcp, s);
 		return CTR_drop_tcp_closed;
 	}
 	net_path_reply(s->pkt, &path);

@@ -237,6 +237,35 @@ static void test_first_segment(void **state)
 	}
 }
 
+/* A segment that overtakes the first cannot be checked; it must not end the connection. */
+static void test_overtaken(void **state)
+{
+	(void)state;
+	for (int fin = 0; fin < 2; fin++) {
+		struct wire_seg got;
+		struct wire_seg s;
+
+		open_always(&wire, fin);
+		got = synack_of(&wire, 0xfffffffa, NULL, 0);
+		s = answer_to(&got);
+		s.seq += 5;
+		s.flags |= fin ? TH_FIN : TH_PSH;
+		s.data = "world";
+		s.len = fin ? 0 : 5;
+		wire_send(&wire, &s);
+		assert_false(wire_take(&wire, &got));
+		assert_int_equal(count(&wire, CTR_tcp_cookie_failed), 1);
+		s.seq -= 5;
+		s.flags = TH_ACK | TH_PSH;
+		s.data = "hello";
+		s.len = 5;
+		wire_send(&wire, &s);
+		assert_int_equal(wire.opened, 1);
+		assert_int_equal(wire.rx_len, 5);
+		wire_close(&wire);
+	}
+}
+
 static void test_not_a_cookie(void **state)
 {
 	static const struct {
@@ -538,12 +567,19 @@ static void test_seeds(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_options),        cmocka_unit_test(test_ecn),
-	        cmocka_unit_test(test_timestamps),     cmocka_unit_test(test_first_segment),
-	        cmocka_unit_test(test_not_a_cookie),   cmocka_unit_test(test_other_address),
-	        cmocka_unit_test(test_lifetime),       cmocka_unit_test(test_only_under_pressure),
-	        cmocka_unit_test(test_on_pressure),    cmocka_unit_test(test_table_full),
-	        cmocka_unit_test(test_table_pressure), cmocka_unit_test(test_reset_rate),
+	        cmocka_unit_test(test_options),
+	        cmocka_unit_test(test_ecn),
+	        cmocka_unit_test(test_overtaken),
+	        cmocka_unit_test(test_timestamps),
+	        cmocka_unit_test(test_first_segment),
+	        cmocka_unit_test(test_not_a_cookie),
+	        cmocka_unit_test(test_other_address),
+	        cmocka_unit_test(test_lifetime),
+	        cmocka_unit_test(test_only_under_pressure),
+	        cmocka_unit_test(test_on_pressure),
+	        cmocka_unit_test(test_table_full),
+	        cmocka_unit_test(test_table_pressure),
+	        cmocka_unit_test(test_reset_rate),
 	        cmocka_unit_test(test_seeds),
 	};
 
