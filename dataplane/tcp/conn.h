@@ -60,6 +60,7 @@ enum tcp_hdr_flag {
 	TH_URG = 1 << 5,
 	TH_ECE = 1 << 6,
 	TH_CWR = 1 << 7,
+	TH_ECN_SETUP = TH_ECE | TH_CWR, /* of a SYN: RFC 3168 6.1.1 */
 };
 
 /* A received segment, its options parsed. */

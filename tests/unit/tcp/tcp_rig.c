@@ -270,7 +270,10 @@ static void host_open(struct host *host, struct rig *rig, uint32_t index)
 	        .on_tx = host_sent,
 	        .arg = host,
 	};
-	struct tcp_env env = {.ctr = &host->ctr, .release = host_release, .arg = host};
+	/* One seed, one run: keys as well. */
+	uint8_t seed[TCP_SEED_BYTES] = {(uint8_t)index, (uint8_t)rig->cfg.seed};
+	struct tcp_env env = {
+	        .ctr = &host->ctr, .release = host_release, .arg = host, .seed = seed};
 	static const struct ip_addr any;
 
 	*host = (struct host){.rig = rig, .index = index};
