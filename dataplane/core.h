@@ -54,6 +54,7 @@ struct core_config {
 	 * own, so that a run can be repeated. */
 	core_random_fn random;
 	void *random_arg;
+	const uint8_t *fast_open_seed; /* TCP_SEED_BYTES, the same for all cores; NULL: not */
 };
 
 /* Written by the housekeeping thread, read by the core, and the other way round; each field has one
@@ -158,6 +159,7 @@ struct core {
 	uint32_t queue;          /* of the port */
 	uint32_t announces_left;
 	uint64_t drain_deadline_ns;
+	uint32_t shed_cursor;
 	uint32_t drain_cursor;
 	uint32_t drain_seen; /* connections in this walk that are not in TIME-WAIT */
 	bool drain_told;     /* a whole walk has closed the idle ones */

@@ -87,6 +87,7 @@ struct dataplane {
 	int control_fd;
 	uint32_t cores;
 	uint64_t hash_seed;
+	uint8_t fast_open_seed[TCP_SEED_BYTES];
 	struct net_shared *net_shared; /* one a port */
 };
 
@@ -167,6 +168,7 @@ static enum status core_make(struct dataplane *d, uint32_t i, const struct snaps
 	        .down_blocks = m->down_blocks,
 	        .snapshot = snap,
 	        .hash_seed = d->hash_seed,
+	        .fast_open_seed = d->fast_open_seed,
 	        .now_ns = clock_mono_ns(),
 	        .wall_ns = clock_wall_ns(),
 	};
@@ -226,6 +228,7 @@ static enum status dataplane_start(struct dataplane *d, struct snapshot *snap)
 	for (uint32_t i = 0; i < d->cores; i++)
 		d->core_fds[i] = -1;
 	random_bytes(&d->hash_seed, sizeof(d->hash_seed));
+	random_bytes(d->fast_open_seed, sizeof(d->fast_open_seed));
 	st = channel_make(d);
 	for (uint32_t i = 0; i < d->cores && st == ST_OK; i++)
 		st = core_make(d, i, snap);

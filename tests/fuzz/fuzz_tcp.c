@@ -38,6 +38,7 @@ struct target {
 	uint32_t syn_seq;
 	uint32_t syn_ack;
 	uint32_t syn_ts;
+	uint8_t fo_cookie[FAST_OPEN_COOKIE];
 	uint8_t frames[MAX_SEGS][FRAME_BYTES];
 	struct pkt pkts[MAX_SEGS];
 };
@@ -154,7 +155,13 @@ static void open_active(struct target *t, uint8_t how)
 	struct net_path path = path_of_peer();
 	struct conn *c;
 
-	c = tcp_connect(t->tcp, &path, how & 1 ? LOCAL_PORT : 0, REMOTE_PORT, t->now_ns);
+	struct tcp_open open = {.path = &path,
+	                        .local_port = how & 1 ? LOCAL_PORT : 0,
+	                        .remote_port = REMOTE_PORT,
+	                        .data = "0123456789",
+	                        .len = how & 4 ? 10 : 0};
+
+	c = tcp_connect_fast(t->tcp, &open, t->now_ns);
 	if (c && how & 2)
 		tcp_set_owner(c, t);
 	if (c && how & 1)
@@ -177,6 +184,8 @@ static void link_take(struct target *t)
 		t->syn_seq = get_u32(h + 4);
 		t->syn_ack = get_u32(h + 8);
 		t->syn_ts = s.tsval;
+		if (s.fo_len == 2 + FAST_OPEN_COOKIE)
+			memcpy(t->fo_cookie, s.fo_cookie, FAST_OPEN_COOKIE);
 	}
 }
 
@@ -213,7 +222,10 @@ static void segment(struct target *t, struct input *in)
 	put_u16(h + 14, (uint16_t)take16(in));
 	for (uint32_t i = 0; i < opts; i++)
 		h[20 + i] = take(in);
-	/* An echo cannot be guessed. */
+	/* An echo cannot be guessed, nor can a fast open cookie. */
+	if (opts >= 12 && h[20] == FAST_OPEN_KIND && h[21] == 2 + FAST_OPEN_COOKIE)
+		for (uint32_t i = 0; i < FAST_OPEN_COOKIE; i++)
+			h[22 + i] ^= t->fo_cookie[i];
 	if (opts >= TCP_TS_OPT_LEN && h[20] == 1 && h[21] == 1 && h[22] == 8 && !c)
 		put_u32(h + 28, get_u32(h + 28) + t->syn_ts);
 	memset(h + 20 + opts, (int)len, len);
@@ -297,6 +309,7 @@ static void open_target(struct target *t)
 	cfg.max_conns = 16;
 	cfg.max_syn_backlog = 4;
 	cfg.max_orphans = 2;
+	cfg.fast_open = true;
 	cfg.syn_cookie_step_s = 10;
 	cfg.rx_bufs = 2;
 	cfg.rx_buf_bytes = 8192;
