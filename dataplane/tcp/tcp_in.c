@@ -3,6 +3,7 @@
  * Segments in, in the order of RFC 9293 3.10.7.4, with the checks of RFC 5961 and RFC 7323 at their
  * places. Each function returns the counter that the packet ends in. */
 #include "dataplane/tcp/conn.h"
+#include "dataplane/tcp/tcp_limit.h"
 
 static void key_read(const struct pkt *pkt, const uint8_t *h, struct conn_key *key)
 {
@@ -59,6 +60,7 @@ void conn_established(struct tcp *tcp, struct conn *c)
 {
 	if (c->state == TCP_SYN_RECEIVED && c->flags & CF_PASSIVE) {
 		half_open_unlink(tcp, c);
+		limit_addr_take(tcp, c);
 		counter_inc(tcp->ctr, CTR_tcp_accepted);
 	}
 	c->state = TCP_ESTABLISHED;
@@ -72,7 +74,8 @@ void conn_established(struct tcp *tcp, struct conn *c)
 	c->tries = 0;
 	c->rtx_ns = 0;
 	keepalive_start(tcp, c);
-	conn_post(tcp, c, TCP_EV_OPEN);
+	if (!(c->hs.fast_open & FO_TAKEN))
+		conn_post(tcp, c, TCP_EV_OPEN);
 }
 
 /* snd_una moves to s->ack; false when the connection is gone. */
@@ -256,13 +259,21 @@ static struct ack_result ack_input(struct tcp *tcp, struct conn *c, struct seg *
 	bool same_wnd;
 
 	if (c->state == TCP_SYN_RECEIVED) {
-		if (s->ack != c->snd_nxt) {
+		/* With fast open there may be more than the SYN. */
+		if (s->ack - c->snd_una - 1 >= conn_flight(c)) {
 			reset_reply(tcp, s);
 			return (struct ack_result){false, CTR_drop_tcp_window};
 		}
+		/* Others of its address were faster. */
+		if (unlikely(c->flags & CF_PASSIVE && limit_addr_full(tcp, &c->path.remote))) {
+			conn_reset(tcp, c);
+			return (struct ack_result){false, CTR_drop_tcp_address};
+		}
 		rtt_ack(tcp, c, s);
-		c->snd_una = s->ack;
+		c->snd_una++;
 		conn_established(tcp, c);
+		if (conn_flight(c) > 0)
+			rto_start(tcp, c);
 		c->snd_wl1 = s->seq - 1; /* the first scaled window counts */
 	}
 	/* RFC 5961 5.2: neither beyond what was sent nor older than any window. */

@@ -43,7 +43,8 @@ static inline uint16_t window_take(const struct tcp *tcp, struct conn *c)
 		c->rcv_adv = edge;
 	}
 	wnd = seq_lt(acked, c->rcv_adv) ? c->rcv_adv - acked : 0;
-	/* Rounding down would take back bytes that were offered. */
+	/* Rounding down would take back bytes that were offered; rounded up, the edge that the peer
+	 * sees wavers by less than a unit (RFC 7323 2.4), and rx_trim lets that much in. */
 	wnd = (wnd + (1u << c->rcv_wscale) - 1) >> c->rcv_wscale;
 	return (uint16_t)min_u32(wnd, 65535);
 }
