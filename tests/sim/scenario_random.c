@@ -104,6 +104,7 @@ static void web_random(struct rng *r, struct scenario *sc)
 	sc->client_slow = some(r, 200000);
 	sc->pipelined = rng_below(r, 1000001);
 	sc->scarce = rng_below(r, 4) == 0;
+	sc->liars = some(r, 300000);
 }
 
 void scenario_random(struct scenario *sc, uint64_t seed)
