@@ -94,6 +94,9 @@ static const char *timer_wrong(const struct world *w, const struct conn *c)
 		return "a timer behind its deadline";
 	if (c->state == TCP_TIME_WAIT)
 		return c->rtx_ns == 0 ? "TIME-WAIT without an end" : NULL;
+	/* The pace has the timer, but no deadline. */
+	if (c->flags & CF_PACED && timer_is_set(&c->timer))
+		return NULL;
 	if ((conn_flight(c) > 0 || c->tx_bytes > 0 || fin_due) && c->rtx_ns == 0 && c->ack_ns == 0)
 		return "something to send and no deadline";
 	if (!timer_is_set(&c->timer) && w->server.tcp->cfg.keepalive_idle_ms > 0 &&
