@@ -60,6 +60,7 @@ static void tcp_settings(const struct config *cfg, struct tcp_config *out)
 	out->max_syn_backlog = min_u32(lim->syn_backlog, lim->connections);
 	out->rx_bufs = lim->rx_buffers;
 	out->rx_buf_bytes = lim->rx_buffer_bytes;
+	out->loss_boards = lim->loss_boards;
 	/* A chunk holds several small answers; an answer in flight needs a few descriptors. */
 	out->tx_chunks = lim->connections / 2 + 4096;
 	out->tx_refs = (uint32_t)min_u64(lim->connections + 8ull * cfg->memory.down_blocks + 4096,

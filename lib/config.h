@@ -59,6 +59,7 @@ struct config_limits {
 	uint32_t window_bytes;        /* a request's body bytes in flight in the channel: 262144 */
 	uint32_t rx_buffer_bytes;     /* TCP receive buffer: 65536 */
 	uint32_t rx_buffers;          /* a core: 2048 */
+	uint32_t loss_boards;         /* a core: 1024 */
 	uint32_t tx_queue_bytes;      /* TCP send queue of a connection: 262144 */
 	uint32_t requests_per_connection; /* 0: no limit: 0 */
 };

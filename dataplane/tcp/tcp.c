@@ -20,6 +20,7 @@ void tcp_config_default(struct tcp_config *cfg)
 	        .rx_buf_bytes = 65536,
 	        .tx_chunks = 65536,
 	        .tx_refs = 131072,
+	        .loss_boards = 1024,
 	        .initial_window = 10,
 	        .min_rto_ms = 200,
 	        .max_rto_ms = 60000,
@@ -47,7 +48,8 @@ static bool config_valid(const struct tcp_config *cfg)
 	if (!in_range(cfg->max_conns, 16, 1 << 20) ||
 	    !in_range(cfg->max_syn_backlog, 1, cfg->max_conns) ||
 	    !in_range(cfg->rx_bufs, 1, 1 << 20) || !in_range(cfg->rx_buf_bytes, 4096, 1 << 20) ||
-	    !in_range(cfg->tx_chunks, 1, 1 << 24) || !in_range(cfg->tx_refs, 1, 1 << 24))
+	    !in_range(cfg->tx_chunks, 1, 1 << 24) || !in_range(cfg->tx_refs, 1, 1 << 24) ||
+	    !in_range(cfg->loss_boards, 0, 1 << 20))
 		return false;
 	if ((cfg->mss != 0 && !in_range(cfg->mss, TCP_MIN_MSS, 65495)) ||
 	    !in_range(cfg->initial_window, 1, 1024))
@@ -72,6 +74,7 @@ struct layout {
 	size_t refs;
 	size_t chunks;
 	size_t rx_bufs;
+	size_t loss_blocks;
 	size_t end;
 	size_t rx_buf_size;
 	uint32_t bucket_count;
@@ -97,6 +100,7 @@ static struct layout layout_of(const struct tcp_config *cfg)
 	l.refs = layout_add(&at, cfg->tx_refs * sizeof(struct tx_ref));
 	l.chunks = layout_add(&at, (size_t)cfg->tx_chunks * TCP_TX_CHUNK);
 	l.rx_bufs = layout_add(&at, cfg->rx_bufs * l.rx_buf_size);
+	l.loss_blocks = layout_add(&at, cfg->loss_boards * sizeof(struct loss_block));
 	l.end = at;
 	return l;
 }
@@ -135,6 +139,8 @@ enum status tcp_create(struct tcp **out, const struct tcp_config *cfg, const str
 	pool_init(&tcp->refs, base + l.refs, sizeof(struct tx_ref), cfg->tx_refs);
 	pool_init(&tcp->chunks, base + l.chunks, TCP_TX_CHUNK, cfg->tx_chunks);
 	pool_init(&tcp->rx_bufs, base + l.rx_bufs, l.rx_buf_size, cfg->rx_bufs);
+	pool_init(&tcp->loss_blocks, base + l.loss_blocks, sizeof(struct loss_block),
+	          cfg->loss_boards);
 	random_bytes(tcp->hash_key, sizeof(tcp->hash_key));
 	random_bytes(tcp->isn_key, sizeof(tcp->isn_key));
 	timerwheel_init(&tcp->wheel, WHEEL_TICK_NS, now_ns);
@@ -391,6 +397,7 @@ void tcp_usage(const struct tcp *tcp, struct tcp_usage *out)
 	        .rx_bufs = tcp->rx_bufs.in_use,
 	        .tx_chunks = tcp->chunks.in_use,
 	        .tx_refs = tcp->refs.in_use,
+	        .loss_boards = tcp->loss_blocks.in_use,
 	        .timers = tcp->wheel.armed,
 	};
 }

@@ -47,9 +47,9 @@ enum counter_id syn_sent_input(struct tcp *tcp, struct conn *c, struct seg *s)
 	if (!(s->flags & TH_SYN))
 		return CTR_drop_tcp_window;
 	conn_take_syn(tcp, c, s);
-	c->tries = 0;
 	if (!ack_ok) {
 		/* Both opened at once. */
+		c->tries = 0;
 		c->state = TCP_SYN_RECEIVED;
 		syn_send(tcp, c);
 		rto_start(tcp, c);

@@ -64,6 +64,9 @@ void conn_established(struct tcp *tcp, struct conn *c)
 	}
 	c->state = TCP_ESTABLISHED;
 	c->flags &= ~CF_SYN_UNACKED;
+	/* RFC 6298 5.7: the SYN was sent again, and nothing is known of the round trip. */
+	if (c->tries > 0 && c->srtt_us == 0)
+		c->rto_us = max_u32(c->rto_us, TCP_RTO_AFTER_SYN_MS * 1000);
 	c->tries = 0;
 	c->rtx_ns = 0;
 	keepalive_start(tcp, c);
@@ -78,9 +81,9 @@ static bool ack_advance(struct tcp *tcp, struct conn *c, const struct seg *s)
 	uint32_t acked = s->ack - c->snd_una;
 
 	rtt_ack(tcp, c, s);
-	if (unlikely(c->loss == LOSS_RECOVERY))
-		loss_spurious(c, s);
-	loss_ack(tcp, c, s->ack);
+	if (unlikely(c->loss != LOSS_NONE))
+		loss_spurious(tcp, c, s);
+	loss_ack(tcp, c, s);
 	c->snd_una = s->ack;
 	tx_acked(tcp, c, acked - (fin ? 1 : 0));
 	if (all)
@@ -113,7 +116,7 @@ static bool predicted(const struct conn *c, const struct seg *s)
 {
 	if (c->state != TCP_ESTABLISHED || (s->flags & ~TH_PSH) != TH_ACK || s->seq != c->rcv_nxt)
 		return false;
-	if (c->loss != LOSS_NONE || c->dupacks + c->sacked_count + s->sack_count > 0 || c->rx ||
+	if (c->loss != LOSS_NONE || c->dupacks + c->run_count + s->sack_count > 0 || c->rx ||
 	    c->flags & (CF_FIN_EARLY | CF_DETACHED | CF_ACK_NOW))
 		return false;
 	if (c->flags & CF_TS && (!s->has_ts || seq_lt(s->tsval, c->ts_recent)))
@@ -255,7 +258,8 @@ static struct ack_result ack_input(struct tcp *tcp, struct conn *c, struct seg *
 	}
 	una = c->snd_una;
 	same_wnd = c->snd_wnd == s->wnd << c->snd_wscale;
-	sack_news = c->flags & CF_SACK && s->sack_count > 0 && loss_sack_input(c, s);
+	loss_ack_begin(tcp, c);
+	sack_news = c->flags & CF_SACK && s->sack_count > 0 && loss_sack_input(tcp, c, s);
 	if (seq_lt(c->snd_una, s->ack)) {
 		if (!ack_advance(tcp, c, s))
 			return (struct ack_result){false, CTR_rx_tcp};
@@ -265,9 +269,11 @@ static struct ack_result ack_input(struct tcp *tcp, struct conn *c, struct seg *
 
 		if (c->flags & CF_SACK ? sack_news : dup)
 			loss_dupack(tcp, c);
+		if (unlikely(c->flags & CF_PROBED))
+			probe_acked(tcp, c, s);
 	}
-	if (c->flags & CF_SACK && (sack_news || (c->loss != LOSS_NONE && c->snd_una != una)))
-		loss_news(tcp, c);
+	if (c->run_count > 0 || c->loss != LOSS_NONE)
+		loss_decide(tcp, c, c->snd_una != una);
 	if (!seq_lt(s->ack, c->snd_una))
 		window_input(tcp, c, s);
 	return (struct ack_result){true, CTR_rx_tcp};

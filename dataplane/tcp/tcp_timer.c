@@ -10,7 +10,6 @@ enum {
 	CLOCK_GRANULARITY_US = 1000,
 	RTT_MAX_US = 120 * 1000 * 1000,
 	KARN_MAX_TRIES = 3,
-	PROBE_SLACK_US = 4000, /* the wheel's tick, and a peer that is late by as much */
 };
 
 void conn_arm(struct tcp *tcp, struct conn *c, uint64_t deadline_ns)
@@ -50,24 +49,22 @@ void rto_start(struct tcp *tcp, struct conn *c)
 	conn_arm(tcp, c, c->rtx_ns);
 }
 
-/* RFC 8985 7.2. A single segment may wait for the peer's delayed ACK, which is no sooner than our
- * timeout. */
+/* RFC 8985 7.2. */
 bool probe_wanted(const struct conn *c)
 {
-	return conn_flight(c) > c->mss && c->loss == LOSS_NONE && c->sacked_count == 0 &&
-	       c->srtt_us > 0 && c->tries == 0 && c->snd_wnd > 0 &&
-	       (c->flags & (CF_SACK | CF_PROBED)) == CF_SACK && conn_synchronized(c);
+	return conn_flight(c) > 0 && c->loss == LOSS_NONE && c->sacked_bytes == 0 &&
+	       c->tries == 0 && c->snd_wnd > 0 && (c->flags & (CF_SACK | CF_PROBED)) == CF_SACK &&
+	       conn_synchronized(c);
 }
 
 void rtx_start(struct tcp *tcp, struct conn *c)
 {
-	uint64_t us = 2ull * c->srtt_us + PROBE_SLACK_US;
-
 	rto_start(tcp, c);
-	if (!probe_wanted(c) || us >= c->rto_us)
+	if (!probe_wanted(c))
 		return;
 	c->flags |= CF_RTX_PROBE;
-	c->rtx_ns = tcp->now_ns + us * NS_PER_US;
+	/* The probe takes the timeout's place when that were sooner (RFC 8985 7.2). */
+	c->rtx_ns = min_u64(c->rtx_ns, tcp->now_ns + probe_us(c) * NS_PER_US);
 	conn_arm(tcp, c, c->rtx_ns);
 }
 
@@ -82,11 +79,18 @@ void reorder_start(struct tcp *tcp, struct conn *c, uint32_t us)
 	conn_arm(tcp, c, at);
 }
 
+static void rto_update(const struct tcp *tcp, struct conn *c)
+{
+	uint32_t rto = c->srtt_us + max_u32(CLOCK_GRANULARITY_US, 4 * c->rttvar_us);
+
+	rto = max_u32(rto, tcp->cfg.min_rto_ms * 1000);
+	c->rto_us = min_u32(rto, tcp->cfg.max_rto_ms * 1000);
+}
+
 /* RFC 6298 2.2, 2.3. */
 static void rtt_sample(const struct tcp *tcp, struct conn *c, uint64_t rtt)
 {
 	uint32_t us = rtt == 0 ? 1 : (uint32_t)min_u64(rtt, RTT_MAX_US);
-	uint32_t rto;
 
 	if (c->srtt_us == 0) {
 		c->srtt_us = us;
@@ -97,9 +101,7 @@ static void rtt_sample(const struct tcp *tcp, struct conn *c, uint64_t rtt)
 		c->rttvar_us = (uint32_t)((3ull * c->rttvar_us + diff) / 4);
 		c->srtt_us = max_u32((uint32_t)((7ull * c->srtt_us + us) / 8), 1);
 	}
-	rto = c->srtt_us + max_u32(CLOCK_GRANULARITY_US, 4 * c->rttvar_us);
-	rto = max_u32(rto, tcp->cfg.min_rto_ms * 1000);
-	c->rto_us = min_u32(rto, tcp->cfg.max_rto_ms * 1000);
+	rto_update(tcp, c);
 }
 
 /* True when a measurement ended. */
@@ -112,7 +114,9 @@ static bool rtt_measure(struct tcp *tcp, struct conn *c, const struct seg *s)
 		if (!seq_le(c->rtt_seq, s->ack))
 			return false;
 		c->flags &= ~CF_TIMING;
-		rtt_sample(tcp, c, (tcp->now_ns - c->rtt_start_ns) / NS_PER_US);
+		us = (tcp->now_ns - c->rtt_start_ns) / NS_PER_US;
+		rtt_sample(tcp, c, us);
+		rack_rtt(tcp, c, (uint32_t)min_u64(us, RTT_MAX_US));
 		return true;
 	}
 	/* After a retransmission only an echoed timestamp tells which copy arrived (RFC 7323 4).
@@ -135,6 +139,19 @@ void rtt_ack(struct tcp *tcp, struct conn *c, const struct seg *s)
 		c->tries = 0;
 	else if (c->tries > KARN_MAX_TRIES)
 		c->tries = KARN_MAX_TRIES;
+}
+
+void rtt_spurious(struct tcp *tcp, struct conn *c)
+{
+	uint32_t ticks = ts_clock(tcp) + c->ts_offset - c->ls.undo_ts;
+	/* The ACK took a timeout and what passed since. */
+	uint64_t us = (uint64_t)c->rto_us + ticks * 1049ull;
+	uint32_t sample = (uint32_t)min_u64(us, RTT_MAX_US);
+
+	c->srtt_us = max_u32(c->srtt_us, sample);
+	c->rttvar_us = max_u32(c->rttvar_us, sample / 2);
+	rto_update(tcp, c);
+	c->tries = 0;
 }
 
 static bool keepalive_wanted(const struct tcp *tcp, const struct conn *c)
@@ -202,13 +219,15 @@ static bool persist_timeout(struct tcp *tcp, struct conn *c)
 
 static void early_timeout(struct tcp *tcp, struct conn *c)
 {
-	bool probe = c->flags & CF_RTX_PROBE;
+	bool late = c->flags & CF_RTX_REORDER;
 
 	rto_start(tcp, c);
-	if (probe)
+	if (late) {
+		loss_ack_begin(tcp, c);
+		loss_decide(tcp, c, false);
+	} else {
 		tail_probe(tcp, c);
-	else
-		loss_news(tcp, c);
+	}
 	conn_output(tcp, c);
 }
 
@@ -225,7 +244,8 @@ static bool rtx_timeout(struct tcp *tcp, struct conn *c)
 		return persist_timeout(tcp, c);
 	if (conn_flight(c) == 0)
 		return true;
-	if (c->flags & CF_RTX_EARLY) {
+	/* A single segment waits for the timeout, unless that is long; a probe goes before it. */
+	if (c->flags & CF_RTX_EARLY || probe_wanted(c)) {
 		early_timeout(tcp, c);
 		return true;
 	}
