@@ -62,6 +62,7 @@ struct conn_loss {
 	uint32_t rack_clock; /* when the youngest segment that arrived was sent ... */
 	uint32_t rack_end;   /* ... its end ... */
 	uint32_t rack_ticks; /* ... and its round trip, in ticks of fine_clock */
+	uint32_t sent_clock; /* of what was sent last, with a time */
 	uint32_t fack;       /* highest number that arrived */
 	uint32_t min_rtt_us;
 	uint32_t min_rtt_s;   /* since when */
@@ -127,8 +128,12 @@ bool loss_sack_input(struct tcp *tcp, struct conn *c, const struct seg *s);
 
 /* tcp_rack.c: what is lost, by time (RFC 8985) */
 uint32_t clock_ticks(uint32_t us);
+/* Ticks since then; 0 when it is yet to come, see rack_stamp. */
+uint32_t clock_since(const struct tcp *tcp, uint32_t clock);
 /* When something was sent that arrived now and left no time of its own. */
 uint32_t rack_sent_about(const struct tcp *tcp, const struct conn *c);
+/* The time of what is sent now: that of the clock, or just behind what was sent before it. */
+uint32_t rack_stamp(const struct tcp *tcp, struct conn *c);
 /* The scoreboard gets its first run. */
 void rack_begin(const struct tcp *tcp, struct conn *c);
 /* [lo, hi) of this run arrived. */
@@ -138,7 +143,8 @@ void rack_delivered(struct tcp *tcp, struct conn *c, const struct loss_run *run,
 void rack_rtt(const struct tcp *tcp, struct conn *c, uint32_t us);
 /* Reordering window in microseconds (RFC 8985 6.2 step 4). */
 uint32_t rack_reorder_us(const struct conn *c);
-void rack_dsack(struct conn *c);
+/* ack: of the segment that brought the D-SACK. */
+void rack_dsack(struct conn *c, uint32_t ack);
 /* A recovery ended. */
 void rack_recovered(struct conn *c);
 /* RFC 8985 6.2 step 5; true when something was found to be lost. Sets the timer for the rest. */

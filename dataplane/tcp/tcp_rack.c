@@ -36,8 +36,23 @@ void rack_begin(const struct tcp *tcp, struct conn *c)
 	l->rack_ticks = clock_ticks(c->srtt_us);
 	l->rack_clock = fine_clock(tcp) - l->rack_ticks - 1;
 	l->rack_end = c->snd_una;
+	l->sent_clock = fine_clock(tcp) - 1;
 	l->fack = c->snd_una;
 	l->lost_lo = c->snd_nxt;
+}
+
+uint32_t rack_stamp(const struct tcp *tcp, struct conn *c)
+{
+	/* What goes out in one burst has one time; its order matters all the same. */
+	c->ls.sent_clock = seq_max(fine_clock(tcp), c->ls.sent_clock + 1);
+	return c->ls.sent_clock;
+}
+
+uint32_t clock_since(const struct tcp *tcp, uint32_t clock)
+{
+	uint32_t now = fine_clock(tcp);
+
+	return seq_lt(clock, now) ? now - clock : 0;
 }
 
 /* RFC 8985 6.2 step 2: the ACK may be for the copy before. */
@@ -56,11 +71,10 @@ void rack_delivered(struct tcp *tcp, struct conn *c, const struct loss_run *run,
                     const struct seg *s)
 {
 	struct conn_loss *l = &c->ls;
-	uint32_t now = fine_clock(tcp);
 	uint32_t sent = run->clock;
 
 	if (run->state == RUN_RESENT) {
-		if (is_ambiguous(tcp, c, now - sent, s))
+		if (is_ambiguous(tcp, c, clock_since(tcp, sent), s))
 			return;
 	} else if (run->again) {
 		return;
@@ -71,7 +85,7 @@ void rack_delivered(struct tcp *tcp, struct conn *c, const struct loss_run *run,
 		return;
 	l->rack_clock = sent;
 	l->rack_end = hi;
-	l->rack_ticks = now - sent;
+	l->rack_ticks = clock_since(tcp, sent);
 }
 
 void rack_rtt(const struct tcp *tcp, struct conn *c, uint32_t us)
@@ -112,12 +126,12 @@ uint32_t rack_reorder_us(const struct conn *c)
 	return (uint32_t)max_u64(min_u64(us, c->srtt_us), REORDER_MIN_US);
 }
 
-void rack_dsack(struct conn *c)
+void rack_dsack(struct conn *c, uint32_t ack)
 {
 	struct conn_loss *l = &c->ls;
 
 	/* Once a round trip. */
-	if (l->in_dsack_round && seq_lt(c->snd_una, l->dsack_round))
+	if (l->in_dsack_round && seq_lt(seq_max(ack, c->snd_una), l->dsack_round))
 		return;
 	l->in_dsack_round = true;
 	l->dsack_round = c->snd_nxt;
@@ -154,9 +168,7 @@ static bool sent_before(const struct conn_loss *l, const struct loss_run *run, u
 
 	if (older > (int32_t)slack)
 		return true;
-	if (older < 0 || !seq_lt(run->hi, l->rack_end))
-		return false;
-	return run->state != RUN_RESENT || older == 0;
+	return older >= 0 && run->state != RUN_RESENT && seq_lt(run->hi, l->rack_end);
 }
 
 bool rack_detect(struct tcp *tcp, struct conn *c)
@@ -164,14 +176,13 @@ bool rack_detect(struct tcp *tcp, struct conn *c)
 	const struct conn_loss *l = &c->ls;
 	struct loss_run *runs = board_runs(c);
 	uint32_t wait = l->rack_ticks + clock_ticks(rack_reorder_us(c));
-	uint32_t now = fine_clock(tcp);
 	uint32_t left = 0;
 	bool found = false;
 
 	for (uint32_t i = 0; i < c->run_count; i++) {
 		struct loss_run *run = &runs[i];
 		uint32_t slack = run_slack(c, run, board_lo(c, i));
-		uint32_t age = now - run->clock;
+		uint32_t age = clock_since(tcp, run->clock);
 
 		if (run->state == RUN_SACKED || run->state == RUN_LOST ||
 		    !sent_before(l, run, slack))

@@ -199,7 +199,7 @@ bool loss_next(const struct conn *c, struct seq_run *out)
 
 bool loss_rescue(const struct tcp *tcp, struct conn *c, struct seq_run *out)
 {
-	uint32_t wait = c->ls.rack_ticks + clock_ticks(rack_reorder_us(c)) + RESCUE_SLACK_TICKS;
+	uint32_t wait = clock_ticks(c->srtt_us + rack_reorder_us(c)) + RESCUE_SLACK_TICKS;
 	uint32_t i = c->run_count - 1;
 	const struct loss_run *last;
 
@@ -209,7 +209,7 @@ bool loss_rescue(const struct tcp *tcp, struct conn *c, struct seq_run *out)
 	if (last->hi != c->snd_nxt || (last->state != RUN_OLD && last->state != RUN_NEW))
 		return false;
 	/* Not while it may still be SACKed by itself. */
-	if (fine_clock(tcp) - last->clock < wait)
+	if (clock_since(tcp, last->clock) < wait)
 		return false;
 	*out = (struct seq_run){seq_max(board_lo(c, i), c->snd_nxt - c->mss), c->snd_nxt};
 	c->ls.rescued = true;
@@ -238,13 +238,13 @@ static void resent_coarsely(struct conn *c, const struct seq_run *run, uint32_t 
 
 void loss_resent(struct tcp *tcp, struct conn *c, const struct seq_run *run)
 {
-	uint32_t now = fine_clock(tcp);
-	struct loss_run resent = {.clock = now, .state = RUN_RESENT, .again = true};
+	struct loss_run resent = {.state = RUN_RESENT, .again = true};
 
 	if (c->run_count == 0)
 		rack_begin(tcp, c);
+	resent.clock = rack_stamp(tcp, c);
 	if (!board_paint(tcp, c, run, &resent))
-		resent_coarsely(c, run, now);
+		resent_coarsely(c, run, resent.clock);
 	else if (run->lo == c->ls.lost_lo)
 		c->ls.lost_lo = run->hi;
 	if (c->loss == LOSS_NONE)
@@ -262,7 +262,7 @@ void loss_resent(struct tcp *tcp, struct conn *c, const struct seq_run *run)
 void loss_sent_new(struct tcp *tcp, struct conn *c, uint32_t lo)
 {
 	struct seq_run run = {lo, c->snd_nxt};
-	struct loss_run fresh = {.clock = fine_clock(tcp), .state = RUN_NEW};
+	struct loss_run fresh = {.state = RUN_NEW};
 
 	if (c->loss == LOSS_RECOVERY)
 		prr_sent(c, run.hi - run.lo);
@@ -270,6 +270,7 @@ void loss_sent_new(struct tcp *tcp, struct conn *c, uint32_t lo)
 		return;
 	if (c->run_count == 0)
 		rack_begin(tcp, c);
+	fresh.clock = rack_stamp(tcp, c);
 	/* Without room it stays unknown, as outside of a recovery. */
 	board_paint(tcp, c, &run, &fresh);
 }

@@ -349,17 +349,19 @@ static void dsack_input(struct tcp *tcp, struct conn *c, uint32_t ack)
 		c->flags &= ~(CF_PROBED | CF_PROBED_NEW);
 		return;
 	}
-	rack_dsack(c);
+	rack_dsack(c, ack);
 	if (c->ls.undo_cwnd_bytes != 0 && c->ls.undo_count > 0 && --c->ls.undo_count == 0)
 		recovery_undo(tcp, c, seq_max(ack, c->snd_una));
 }
 
 /* The block as it is marked; false when it says nothing new. */
-static bool block_input(struct tcp *tcp, struct conn *c, const struct seg *s, struct seq_run run)
+static bool block_input(struct tcp *tcp, struct conn *c, const struct seg *s, struct seq_run run,
+                        bool newest)
 {
 	static const struct loss_run sacked = {.state = RUN_SACKED};
 	uint32_t before = tcp->ack.delivered;
 	uint32_t i = board_find(c, run.lo);
+	uint32_t n;
 
 	/* Only what is new in it, so that a growing block costs no room. */
 	if (i < c->run_count && board_runs(c)[i].state == RUN_SACKED)
@@ -373,8 +375,11 @@ static bool block_input(struct tcp *tcp, struct conn *c, const struct seg *s, st
 	if (tcp->ack.delivered == before)
 		return false;
 	if (!board_paint(tcp, c, &run, &sacked)) {
-		tcp->ack.delivered = before;
-		return false;
+		/* It cannot be kept, and would be counted again and again; but what made the peer
+		 * send this did arrive, or nothing would be sent any more for want of ACKs. */
+		n = tcp->ack.delivered - before;
+		tcp->ack.delivered = before + (newest ? min_u32(n, c->mss) : 0);
+		return newest;
 	}
 	tcp->ack.sacked += tcp->ack.delivered - before;
 	return true;
@@ -395,7 +400,7 @@ bool loss_sack_input(struct tcp *tcp, struct conn *c, const struct seg *s)
 		/* Old, or it would touch what this ACK or one before it says is missing. */
 		if (seq_le(run.lo, c->snd_una) || seq_le(run.lo, s->ack))
 			continue;
-		news |= block_input(tcp, c, s, run);
+		news |= block_input(tcp, c, s, run, i == 0);
 	}
 	return news;
 }

@@ -108,6 +108,7 @@ static void rtt_sample(const struct tcp *tcp, struct conn *c, uint64_t rtt)
 static bool rtt_measure(struct tcp *tcp, struct conn *c, const struct seg *s)
 {
 	uint32_t ticks;
+	uint32_t limit;
 	uint64_t us;
 
 	if (c->flags & CF_TIMING) {
@@ -124,7 +125,8 @@ static bool rtt_measure(struct tcp *tcp, struct conn *c, const struct seg *s)
 	 * between. */
 	ticks = ts_clock(tcp) + c->ts_offset - s->tsecr;
 	us = ticks * 1049ull; /* 2^20 ns */
-	if (!(c->flags & CF_TS) || !s->has_ts || s->tsecr == 0 || us >= c->rto_us)
+	limit = c->rto_us != 0 ? c->rto_us : RTO_INITIAL_MS * 1000;
+	if (!(c->flags & CF_TS) || !s->has_ts || s->tsecr == 0 || us >= limit)
 		return false;
 	rtt_sample(tcp, c, us);
 	return true;
