@@ -47,6 +47,9 @@ void prr_update(const struct tcp *tcp, struct conn *c)
 			may += c->mss;
 		may = min_u64(may, c->ssthresh_bytes - pipe);
 	}
+	/* The clock found a loss: something goes in its place, or nothing might come back. */
+	if (delivered == 0 && pipe < c->ssthresh_bytes)
+		may = max_u64(may, c->mss);
 	/* The recovery begins with a retransmission, whatever the count. */
 	if (l->prr_out == 0)
 		may = max_u64(may, c->mss);

@@ -171,24 +171,50 @@ static bool sent_before(const struct conn_loss *l, const struct loss_run *run, u
 	return older >= 0 && run->state != RUN_RESENT && seq_lt(run->hi, l->rack_end);
 }
 
+/* What was sent again and is not answered after a round trip and its variance, while ACKs of about
+ * the same age come, is lost again. RFC 8985 waits for something sent later to arrive; where
+ * nothing can be sent, that is the timeout. Each such loss takes an ACK, so silence still backs off
+ * (RFC 6298, RFC 8961 4). */
+static uint32_t resent_wait(const struct conn *c)
+{
+	uint32_t slack_us = max_u32(4 * c->rttvar_us, c->srtt_us / 2);
+
+	slack_us = max_u32(slack_us, 2 * max_u32(rack_reorder_us(c), REORDER_MIN_US));
+	return clock_ticks(c->srtt_us + slack_us);
+}
+
+/* How long to wait until a run is lost: 0 when it is now, UINT32_MAX when time does not tell. */
+static uint32_t run_left(const struct tcp *tcp, const struct conn *c, const struct loss_run *run,
+                         uint32_t lo)
+{
+	uint32_t slack = run_slack(c, run, lo);
+	uint32_t age = clock_since(tcp, run->clock);
+	uint32_t wait;
+
+	if (run->state == RUN_SACKED || run->state == RUN_LOST)
+		return UINT32_MAX;
+	if (sent_before(&c->ls, run, slack))
+		wait = c->ls.rack_ticks + clock_ticks(rack_reorder_us(c)) + slack;
+	else if (run->state == RUN_RESENT && c->srtt_us > 0 &&
+	         age >= clock_ticks(c->srtt_us - c->srtt_us / 4))
+		wait = resent_wait(c) + slack;
+	else
+		return UINT32_MAX;
+	return wait - min_u32(age, wait);
+}
+
 bool rack_detect(struct tcp *tcp, struct conn *c)
 {
-	const struct conn_loss *l = &c->ls;
 	struct loss_run *runs = board_runs(c);
-	uint32_t wait = l->rack_ticks + clock_ticks(rack_reorder_us(c));
 	uint32_t left = 0;
 	bool found = false;
 
 	for (uint32_t i = 0; i < c->run_count; i++) {
 		struct loss_run *run = &runs[i];
-		uint32_t slack = run_slack(c, run, board_lo(c, i));
-		uint32_t age = clock_since(tcp, run->clock);
+		uint32_t wait = run_left(tcp, c, run, board_lo(c, i));
 
-		if (run->state == RUN_SACKED || run->state == RUN_LOST ||
-		    !sent_before(l, run, slack))
-			continue;
-		if (age < wait + slack) {
-			left = max_u32(left, wait + slack - age);
+		if (wait > 0) {
+			left = wait == UINT32_MAX ? left : max_u32(left, wait);
 			continue;
 		}
 		run->again |= run->state == RUN_RESENT;
