@@ -487,6 +487,8 @@ void conn_arm(struct tcp *tcp, struct conn *c, uint64_t deadline_ns);
 void rto_start(struct tcp *tcp, struct conn *c);
 /* The same, or the probe's when one is wanted. */
 void rtx_start(struct tcp *tcp, struct conn *c);
+/* New data was sent: the deadline becomes the probe's if that is sooner and one is wanted. */
+void probe_hasten(struct tcp *tcp, struct conn *c);
 /* A tail loss probe may be sent when nothing is heard. */
 bool probe_wanted(const struct conn *c);
 /* Has CF_RTX_REORDER in so many microseconds, if nothing else is due before. */

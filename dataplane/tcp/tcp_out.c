@@ -48,10 +48,11 @@ static bool window_update_due(const struct tcp *tcp, const struct conn *c)
 	uint32_t edge = c->rcv_nxt + window_free(tcp, c);
 	uint32_t step = min_u32(2u * c->mss, tcp->cfg.rx_buf_bytes / 2);
 
-	/* In order arrivals are acknowledged anyway; this is for a window that was nearly closed.
-	 */
+	/* In order arrivals are acknowledged anyway; this is for a window that was nearly closed,
+	 * or that a peer sees too small in a recovery: what came out of order was acknowledged at
+	 * once, before the data in front of it was read. */
 	if (c->rcv_adv - c->rcv_nxt >= tcp->cfg.rx_buf_bytes / 2 && c->ack_segs == 0 &&
-	    seq_lt(c->rcv_nxt, c->rcv_adv))
+	    seq_lt(c->rcv_nxt, c->rcv_adv) && !(c->rx && c->rx->ooo_count > 0))
 		return false;
 	return (int32_t)(edge - c->rcv_adv) >= (int32_t)step;
 }
@@ -296,14 +297,15 @@ static void output_ack(struct tcp *tcp, struct conn *c)
 
 void conn_output(struct tcp *tcp, struct conn *c)
 {
+	uint32_t before = c->snd_nxt;
+
 	if (c->state < TCP_ESTABLISHED)
 		return;
 	if (c->state != TCP_TIME_WAIT)
 		while (output_one(tcp, c))
 			;
-	if (c->rtx_ns != 0 && !(c->flags & CF_RTX_EARLY) &&
-	    (conn_flight(c) > c->mss || c->rto_us > TCP_LONG_RTO_US) && probe_wanted(c))
-		rtx_start(tcp, c);
+	if (c->snd_nxt != before && (conn_flight(c) > c->mss || c->rto_us > TCP_LONG_RTO_US))
+		probe_hasten(tcp, c);
 	output_ack(tcp, c);
 }
 

@@ -60,12 +60,18 @@ bool probe_wanted(const struct conn *c)
 void rtx_start(struct tcp *tcp, struct conn *c)
 {
 	rto_start(tcp, c);
-	if (!probe_wanted(c))
+	probe_hasten(tcp, c);
+}
+
+void probe_hasten(struct tcp *tcp, struct conn *c)
+{
+	uint64_t at = tcp->now_ns + probe_us(c) * NS_PER_US;
+
+	if (c->flags & CF_RTX_REORDER || c->rtx_ns <= at || !probe_wanted(c))
 		return;
 	c->flags |= CF_RTX_PROBE;
-	/* The probe takes the timeout's place when that were sooner (RFC 8985 7.2). */
-	c->rtx_ns = min_u64(c->rtx_ns, tcp->now_ns + probe_us(c) * NS_PER_US);
-	conn_arm(tcp, c, c->rtx_ns);
+	c->rtx_ns = at;
+	conn_arm(tcp, c, at);
 }
 
 void reorder_start(struct tcp *tcp, struct conn *c, uint32_t us)
@@ -246,7 +252,7 @@ static bool rtx_timeout(struct tcp *tcp, struct conn *c)
 		return persist_timeout(tcp, c);
 	if (conn_flight(c) == 0)
 		return true;
-	/* A single segment waits for the timeout, unless that is long; a probe goes before it. */
+	/* RFC 8985 7.2: where the timeout were sooner than the probe, the probe takes its place. */
 	if (c->flags & CF_RTX_EARLY || probe_wanted(c)) {
 		early_timeout(tcp, c);
 		return true;
