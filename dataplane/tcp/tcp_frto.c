@@ -23,10 +23,18 @@ static void resend_all(struct tcp *tcp, struct conn *c)
 void loss_window_opened(struct tcp *tcp, struct conn *c)
 {
 	c->tries = 0;
+	if (cc_is_large(c))
+		cc_restart(tcp, c);
 	if (conn_flight(c) == 0) {
 		c->rtx_ns = 0;
 		return;
 	}
+	resend_all(tcp, c);
+	rto_start(tcp, c);
+}
+
+void loss_mtu_shrunk(struct tcp *tcp, struct conn *c)
+{
 	resend_all(tcp, c);
 	rto_start(tcp, c);
 }
@@ -41,7 +49,7 @@ void loss_timeout(struct tcp *tcp, struct conn *c)
 	counter_inc(tcp->ctr, CTR_tcp_rto);
 	/* A peer may drop what it only SACKed (RFC 2018 8): it did when the hole seems filled, and
 	 * a second timeout without progress does not trust it either. */
-	if (c->tries > 1 || (c->run_count > 0 && board_runs(c)[0].state == RUN_SACKED))
+	if (c->tries > 1 || (c->ls.run_count > 0 && board_runs(c)[0].state == RUN_SACKED))
 		board_distrust(c);
 	/* RFC 5681 3.1: the threshold falls once, whatever is lost again. */
 	if (c->loss != LOSS_RTO)

@@ -34,7 +34,7 @@ static bool seg_read(const struct pkt *pkt, struct seg *s)
 	        .seq = get_u32(h + 4),
 	        .ack = get_u32(h + 8),
 	        .wnd = get_u16(h + 14),
-	        .flags = h[13] & (TH_FIN | TH_SYN | TH_RST | TH_PSH | TH_ACK | TH_URG),
+	        .flags = h[13],
 	};
 	return hdr_len == TCP_HDR_LEN || opt_parse(s, h + TCP_HDR_LEN, hdr_len - TCP_HDR_LEN);
 }
@@ -64,9 +64,12 @@ void conn_established(struct tcp *tcp, struct conn *c)
 	}
 	c->state = TCP_ESTABLISHED;
 	c->flags &= ~CF_SYN_UNACKED;
-	/* RFC 6298 5.7: the SYN was sent again, and nothing is known of the round trip. */
-	if (c->tries > 0 && c->srtt_us == 0)
-		c->rto_us = max_u32(c->rto_us, TCP_RTO_AFTER_SYN_MS * 1000);
+	/* RFC 6298 5.7: the first timeout was too short for this path, and nothing was measured. */
+	if (c->hs.syn_resent > 0 && c->srtt_us == 0)
+		c->rto_us = TCP_RTO_AFTER_SYN_LOSS_US;
+	/* RFC 5681 3.1, but for the first loss as of RFC 6928 2: a lost SYN tells of congestion. */
+	if (c->hs.syn_resent > 1)
+		c->cwnd_bytes = c->mss;
 	c->tries = 0;
 	c->rtx_ns = 0;
 	keepalive_start(tcp, c);
@@ -80,6 +83,8 @@ static bool ack_advance(struct tcp *tcp, struct conn *c, const struct seg *s)
 	bool fin = all && c->flags & CF_FIN_SENT;
 	uint32_t acked = s->ack - c->snd_una;
 
+	if (unlikely(c->flags & CF_CWND_LIMITED))
+		hystart_sample(tcp, c, s);
 	rtt_ack(tcp, c, s);
 	if (unlikely(c->loss != LOSS_NONE))
 		loss_spurious(tcp, c, s);
@@ -90,7 +95,7 @@ static bool ack_advance(struct tcp *tcp, struct conn *c, const struct seg *s)
 		c->rtx_ns = 0;
 	else
 		rtx_start(tcp, c); /* RFC 6298 5.3 */
-	if (c->linger_ns)
+	if (unlikely(c->flags & CF_DETACHED) && c->linger_ns)
 		linger_start(tcp, c);
 	return !fin || fin_acked(tcp, c);
 }
@@ -116,8 +121,10 @@ static bool predicted(const struct conn *c, const struct seg *s)
 {
 	if (c->state != TCP_ESTABLISHED || (s->flags & ~TH_PSH) != TH_ACK || s->seq != c->rcv_nxt)
 		return false;
-	if (c->loss != LOSS_NONE || c->dupacks + c->run_count + s->sack_count > 0 || c->rx ||
-	    c->flags & (CF_FIN_EARLY | CF_DETACHED | CF_ACK_NOW))
+	if (c->loss != LOSS_NONE || c->dupacks + c->has_runs + s->sack_count > 0 || c->rx)
+		return false;
+	if (c->flags & (CF_FIN_EARLY | CF_DETACHED | CF_ACK_NOW | CF_ECN) &&
+	    (c->flags & (CF_FIN_EARLY | CF_DETACHED | CF_ACK_NOW) || ecn_is_marked(s)))
 		return false;
 	if (c->flags & CF_TS && (!s->has_ts || seq_lt(s->tsval, c->ts_recent)))
 		return false;
@@ -179,6 +186,7 @@ static bool syn_again(struct tcp *tcp, struct conn *c, struct seg *s)
 		return false;
 	if (!(s->flags & TH_ACK)) {
 		path_follow(c, s->pkt);
+		ecn_syn_again(c, s);
 		syn_send(tcp, c);
 		return true;
 	}
@@ -260,6 +268,8 @@ static struct ack_result ack_input(struct tcp *tcp, struct conn *c, struct seg *
 	same_wnd = c->snd_wnd == s->wnd << c->snd_wscale;
 	loss_ack_begin(tcp, c);
 	sack_news = c->flags & CF_SACK && s->sack_count > 0 && loss_sack_input(tcp, c, s);
+	if (unlikely(s->flags & TH_ECE) && c->flags & CF_ECN && seq_le(c->snd_una, s->ack))
+		ecn_ack_input(tcp, c, s);
 	if (seq_lt(c->snd_una, s->ack)) {
 		if (!ack_advance(tcp, c, s))
 			return (struct ack_result){false, CTR_rx_tcp};
@@ -272,7 +282,7 @@ static struct ack_result ack_input(struct tcp *tcp, struct conn *c, struct seg *
 		if (unlikely(c->flags & CF_PROBED))
 			probe_acked(tcp, c, s);
 	}
-	if (c->run_count > 0 || c->loss != LOSS_NONE)
+	if (c->has_runs || c->loss != LOSS_NONE)
 		loss_decide(tcp, c, c->snd_una != una);
 	if (!seq_lt(s->ack, c->snd_una))
 		window_input(tcp, c, s);
@@ -283,8 +293,10 @@ static enum counter_id data_input(struct tcp *tcp, struct conn *c, struct seg *s
 {
 	uint32_t before = c->rcv_nxt;
 	bool gap = c->rx && c->rx->ooo_count > 0;
-	enum counter_id verdict = rx_take(tcp, c, s);
+	enum counter_id verdict;
 
+	old_note(tcp, c, s); /* RFC 2883 4.2: also when only a part comes again */
+	verdict = rx_take(tcp, c, s);
 	if (c->rcv_nxt != before) {
 		/* RFC 5681 4.2: a segment that fills a gap is acknowledged at once. */
 		if (gap) {
@@ -312,11 +324,16 @@ static enum counter_id text_input(struct tcp *tcp, struct conn *c, struct seg *s
 			c->flags |= CF_ACK_NOW;
 		return verdict;
 	}
+	if (s->len > 0 && c->flags & CF_ECN)
+		ecn_data_input(tcp, c, s);
 	if (s->len > 0)
 		verdict = data_input(tcp, c, s);
 	if (s->flags & TH_FIN && !(c->flags & CF_FIN_EARLY)) {
-		c->flags |= CF_FIN_EARLY | CF_ACK_NOW;
+		c->flags |= CF_FIN_EARLY;
 		c->rcv_fin = fin;
+		/* Data out of order was acknowledged above; RFC 5681 4.2: one ACK a segment. */
+		if (s->len == 0 || c->rcv_nxt == fin)
+			c->flags |= CF_ACK_NOW;
 	}
 	/* A FIN cannot be taken back, so the data in front of it must be safe: without a buffer the
 	 * peer sends both again. */
@@ -325,7 +342,7 @@ static enum counter_id text_input(struct tcp *tcp, struct conn *c, struct seg *s
 	return verdict;
 }
 
-static enum counter_id conn_input(struct tcp *tcp, struct conn *c, struct seg *s)
+enum counter_id conn_input(struct tcp *tcp, struct conn *c, struct seg *s)
 {
 	struct ack_result ack;
 	enum counter_id verdict;
@@ -372,8 +389,13 @@ static enum counter_id segment_input(struct tcp *tcp, struct seg *s, const struc
 {
 	struct conn *c = conn_lookup(tcp, key, hash);
 
-	if (!c)
+	if (!c) {
+		/* Fragments have no ports, so the port's RSS may have brought them to a core that
+		 * does not have the connection: a reset would end it. */
+		if (s->pkt->flags & PKT_RX_FRAGMENTS)
+			return CTR_drop_ip_fragment;
 		return listen_input(tcp, s, key);
+	}
 	if (likely(predicted(c, s)))
 		return predicted_input(tcp, c, s);
 	if (c->state == TCP_SYN_SENT)
@@ -406,13 +428,13 @@ void tcp_input(struct tcp *tcp, struct pkt *pkt, uint64_t now_ns)
 /* The first connection of the bucket is nearly always the one. */
 static void conn_prefetch(const struct tcp *tcp, uint32_t hash)
 {
-	uint32_t at = tcp->buckets[hash & tcp->bucket_mask];
+	uint32_t at = tcp->buckets[conn_bucket(tcp, hash)];
 	const char *c;
 
 	if (at == 0)
 		return;
 	c = pool_at(&tcp->conns, at - 1);
-	for (uint32_t line = 0; line < 5; line++)
+	for (uint32_t line = 0; line < CONN_HOT_LINES; line++)
 		__builtin_prefetch(c + line * CACHE_LINE, 1);
 }
 
@@ -426,10 +448,11 @@ void tcp_input_burst(struct tcp *tcp, struct pkt *pkts, unsigned n, uint64_t now
 	for (unsigned i = 0; i < n; i++) {
 		key_read(&pkts[i], pkts[i].data + pkts[i].l4_off, &keys[i]);
 		hashes[i] = conn_hash(tcp, &keys[i]);
-		__builtin_prefetch(&tcp->buckets[hashes[i] & tcp->bucket_mask]);
+		__builtin_prefetch(&tcp->buckets[conn_bucket(tcp, hashes[i])]);
 	}
 	for (unsigned i = 0; i < n; i++)
 		conn_prefetch(tcp, hashes[i]);
 	for (unsigned i = 0; i < n; i++)
 		packet_input(tcp, &pkts[i], &keys[i], hashes[i]);
+	tcp_input_errors(tcp, now_ns);
 }

@@ -56,8 +56,9 @@ enum frto_state {
 
 struct conn_loss {
 	struct loss_block *block; /* NULL: the runs are in few */
-	uint32_t lost_bytes;      /* in RUN_LOST */
-	uint32_t lost_lo;         /* no RUN_LOST begins below it */
+	uint32_t run_count;
+	uint32_t lost_bytes; /* in RUN_LOST */
+	uint32_t lost_lo;    /* no RUN_LOST begins below it */
 	/* RFC 8985 5.2 */
 	uint32_t rack_clock; /* when the youngest segment that arrived was sent ... */
 	uint32_t rack_end;   /* ... its end ... */
@@ -82,6 +83,7 @@ struct conn_loss {
 	uint8_t frto; /* enum frto_state */
 	bool in_dsack_round;
 	bool rescued; /* RFC 6675 NextSeg (4): once a recovery */
+	bool steady;  /* a probe of the path's MTU was lost: no congestion, the window stays */
 	struct loss_run few[LOSS_RUNS];
 };
 
@@ -102,8 +104,10 @@ struct loss_run *board_runs(struct conn *c);
 uint32_t board_lo(const struct conn *c, uint32_t i);
 /* Behind the last run; snd_una when there is none. */
 uint32_t board_top(const struct conn *c);
-/* The run that holds seq; c->run_count when none does. */
+/* The run that holds seq; c->ls.run_count when none does. */
 uint32_t board_find(const struct conn *c, uint32_t seq);
+/* Nothing is missing but what lies below end. */
+bool board_complete(const struct conn *c, uint32_t end);
 /* Puts [span] into a state, with the time of now or older as that state has it. What was unknown in
  * front of it becomes RUN_OLD as of old_clock. False, and nothing done, when there is no room. */
 bool board_paint(struct tcp *tcp, struct conn *c, const struct seq_run *span,
@@ -166,6 +170,9 @@ void prr_sent(struct conn *c, uint32_t bytes);
 void loss_timeout(struct tcp *tcp, struct conn *c);
 /* The peer's closed window opens: what was sent into it was thrown away. */
 void loss_window_opened(struct tcp *tcp, struct conn *c);
+/* Segments became smaller: all in flight is sent again at once, in new pieces. No sign of
+ * congestion, so the window stays (RFC 1191 6.1). */
+void loss_mtu_shrunk(struct tcp *tcp, struct conn *c);
 /* After the scoreboard took an ACK in LOSS_RTO; duplicate: it did not move snd_una. */
 void frto_ack(struct tcp *tcp, struct conn *c, bool duplicate);
 /* Only new data may be sent now. */

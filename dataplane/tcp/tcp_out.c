@@ -3,59 +3,7 @@
  * Segments out: what to send, how much, and the header in front of it. Nagle's algorithm is off: an
  * answer is written in as few pieces as its owner can, so waiting would only cost time. */
 #include "dataplane/tcp/conn.h"
-
-/* RFC 9293 3.8.6.2.2: the right edge moves by a segment or by half of the buffer, or not at all. */
-static uint32_t window_step_min(const struct tcp *tcp, const struct conn *c)
-{
-	return min_u32(c->mss, tcp->cfg.rx_buf_bytes / 2);
-}
-
-/* What may be offered at most now, in steps of the scale. */
-static uint32_t window_free(const struct tcp *tcp, const struct conn *c)
-{
-	uint32_t free_bytes = tcp->cfg.rx_buf_bytes - conn_rx_len(c);
-
-	free_bytes = min_u32(free_bytes, 65535u << c->rcv_wscale);
-	return free_bytes >> c->rcv_wscale << c->rcv_wscale;
-}
-
-/* Moves the right edge, never back (RFC 9293 3.8.6.2.1), and returns the header's field. */
-static uint16_t window_take(const struct tcp *tcp, struct conn *c)
-{
-	uint32_t edge = c->rcv_nxt + window_free(tcp, c);
-	uint32_t wnd;
-
-	if ((int32_t)(edge - c->rcv_adv) >= (int32_t)window_step_min(tcp, c))
-		c->rcv_adv = edge;
-	wnd = seq_lt(c->rcv_nxt, c->rcv_adv) ? c->rcv_adv - c->rcv_nxt : 0;
-	/* Rounding down would take back bytes that were offered. */
-	wnd = (wnd + (1u << c->rcv_wscale) - 1) >> c->rcv_wscale;
-	return (uint16_t)min_u32(wnd, 65535);
-}
-
-/* RFC 7323 2.2: the window of a SYN is never scaled. */
-static uint16_t window_take_syn(const struct tcp *tcp, struct conn *c)
-{
-	uint32_t wnd = min_u32(tcp->cfg.rx_buf_bytes, 65535);
-
-	c->rcv_adv = c->rcv_nxt + wnd;
-	return (uint16_t)wnd;
-}
-
-/* The owner read so much that the peer should hear of it: two segments or half of the buffer. */
-static bool window_update_due(const struct tcp *tcp, const struct conn *c)
-{
-	uint32_t edge = c->rcv_nxt + window_free(tcp, c);
-	uint32_t step = min_u32(2u * c->mss, tcp->cfg.rx_buf_bytes / 2);
-
-	/* In order arrivals are acknowledged anyway; this is for a window that was nearly closed,
-	 * or that a peer sees too small in a recovery: what came out of order was acknowledged at
-	 * once, before the data in front of it was read. */
-	if (c->rcv_adv - c->rcv_nxt >= tcp->cfg.rx_buf_bytes / 2 && c->ack_segs == 0 &&
-	    seq_lt(c->rcv_nxt, c->rcv_adv) && !(c->rx && c->rx->ooo_count > 0))
-		return false;
-	return (int32_t)(edge - c->rcv_adv) >= (int32_t)step;
-}
+#include "dataplane/tcp/tcp_window.h"
 
 static void output_retry(struct tcp *tcp, struct conn *c)
 {
@@ -69,6 +17,7 @@ bool segment_send(struct tcp *tcp, struct conn *c, const struct seg_out *o)
 	struct pkt *pkt = net_alloc(tcp->net, &c->path);
 	uint32_t hdr_len;
 	uint16_t wnd;
+	uint8_t flags;
 	uint8_t *h;
 
 	if (unlikely(!pkt)) {
@@ -84,13 +33,16 @@ bool segment_send(struct tcp *tcp, struct conn *c, const struct seg_out *o)
 		hdr_len += opt_write(tcp, c, h + TCP_HDR_LEN, o->len);
 		wnd = window_take(tcp, c);
 	}
+	flags = o->flags;
+	if (unlikely(c->flags & CF_ECN))
+		seg.ecn = ecn_output(c, o, &flags);
 	put_u16(h, c->lport);
 	put_u16(h + 2, c->rport);
 	put_u32(h + 4, o->seq);
 	/* Bytes that are only lent may still be lost for want of a buffer. */
 	put_u32(h + 8, o->flags & TH_ACK ? c->rcv_nxt - c->view_len : 0);
 	h[12] = (uint8_t)(hdr_len << 2);
-	h[13] = o->flags;
+	h[13] = flags;
 	put_u16(h + 14, wnd);
 	put_u32(h + 16, 0); /* checksum and urgent pointer */
 	if (o->len > 0) {
@@ -149,6 +101,7 @@ void syn_send(struct tcp *tcp, struct conn *c)
 
 	if (c->state == TCP_SYN_RECEIVED)
 		o.flags |= TH_ACK;
+	o.flags |= ecn_syn_flags(tcp, c);
 	segment_send(tcp, c, &o);
 }
 
@@ -161,13 +114,16 @@ static void sent_new(struct tcp *tcp, struct conn *c, const struct seg_out *o)
 		c->flags |= CF_FIN_SENT;
 		c->state = c->state == TCP_CLOSE_WAIT ? TCP_LAST_ACK : TCP_FIN_WAIT_1;
 	}
+	if (c->rtx_ns == 0) {
+		if (unlikely(cc_is_large(c)))
+			cc_restart(tcp, c);
+		rto_start(tcp, c);
+	}
 	if (!(c->flags & CF_TIMING)) {
 		c->flags |= CF_TIMING;
 		c->rtt_seq = c->snd_nxt;
 		c->rtt_start_ns = tcp->now_ns;
 	}
-	if (c->rtx_ns == 0)
-		rto_start(tcp, c);
 }
 
 /* How many of unsent bytes the peer's window lets into the next segment; 0 also when it is too
@@ -185,38 +141,29 @@ static uint32_t window_allows(const struct conn *c, uint32_t unsent)
 	return len >= c->snd_wnd_max / 2 ? len : 0;
 }
 
-/* Something else than the congestion window limits us: it stops growing, and the time until it does
- * again does not count for CUBIC (RFC 9438 5.8). */
-static void cwnd_unused(struct conn *c)
-{
-	if (unlikely(c->flags & CF_CWND_LIMITED)) {
-		c->flags &= ~CF_CWND_LIMITED;
-		c->cubic.epoch_ns = 0;
-	}
-}
-
 /* One segment of data not sent before; false when there is nothing to send or no leave to. */
 static bool output_new(struct tcp *tcp, struct conn *c)
 {
 	uint32_t unsent = conn_tx_end(c) - c->snd_nxt;
 	bool fin = c->flags & CF_FIN_QUEUED;
-	struct seg_out o = {.seq = c->snd_nxt, .flags = TH_ACK};
+	struct seg_out o = {.seq = c->snd_nxt, .flags = TH_ACK, .fresh = true};
 
-	if (c->flags & CF_FIN_SENT || (unsent == 0 && !fin)) {
-		cwnd_unused(c);
+	if (c->flags & CF_FIN_SENT || (unsent == 0 && !fin))
 		return false;
-	}
 	o.len = window_allows(c, unsent);
 	if (o.len == 0 && unsent > 0) {
-		cwnd_unused(c);
 		if (conn_flight(c) == 0 && c->rtx_ns == 0)
 			rto_start(tcp, c); /* persist */
 		return false;
 	}
 	if (loss_pipe(c) + o.len > c->cwnd_bytes && o.len > 0) {
-		c->flags |= CF_CWND_LIMITED;
+		cc_limited(tcp, c);
 		return false;
 	}
+	if (unlikely(c->flags & CF_PACED) && o.len > 0 && !pace_allows(tcp, c, o.len))
+		return false;
+	if (o.len >= c->mss && unlikely(c->pmtu.busy))
+		o.len = pmtu_output(tcp, c, o.len);
 	if (o.len == unsent)
 		o.flags |= fin ? TH_PSH | TH_FIN : TH_PSH;
 	if (!segment_send(tcp, c, &o))

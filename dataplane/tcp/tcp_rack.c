@@ -108,7 +108,7 @@ static bool many_sacked(const struct conn *c)
 
 	if (c->dupacks >= TCP_DUP_THRESH || c->sacked_bytes > (TCP_DUP_THRESH - 1u) * c->mss)
 		return true;
-	for (uint32_t i = 0; i < c->run_count; i++)
+	for (uint32_t i = 0; i < c->ls.run_count; i++)
 		n += runs[i].state == RUN_SACKED;
 	return n >= TCP_DUP_THRESH;
 }
@@ -209,7 +209,7 @@ bool rack_detect(struct tcp *tcp, struct conn *c)
 	uint32_t left = 0;
 	bool found = false;
 
-	for (uint32_t i = 0; i < c->run_count; i++) {
+	for (uint32_t i = 0; i < c->ls.run_count; i++) {
 		struct loss_run *run = &runs[i];
 		uint32_t wait = run_left(tcp, c, run, board_lo(c, i));
 

@@ -38,6 +38,7 @@ void recovery_undo(struct tcp *tcp, struct conn *c, uint32_t ack)
 		c->cwnd_bytes = max_u32(c->cwnd_bytes, l->undo_cwnd_bytes);
 	c->ssthresh_bytes = max_u32(c->ssthresh_bytes, l->undo_ssthresh_bytes);
 	l->undo_cwnd_bytes = 0;
+	cc_undo(c);
 	/* More patience is in order: it was late, not lost. */
 	if (c->loss != LOSS_RTO)
 		c->flags |= CF_REORDERED;
@@ -61,7 +62,7 @@ static void first_lost(struct tcp *tcp, struct conn *c)
 	struct seq_run first = {c->snd_una, seq_min(c->snd_una + c->mss, c->snd_nxt)};
 	struct loss_run lost = {.clock = fine_clock(tcp), .state = RUN_LOST};
 
-	if (c->run_count == 0)
+	if (c->ls.run_count == 0)
 		rack_begin(tcp, c);
 	board_paint(tcp, c, &first, &lost);
 }
@@ -70,11 +71,14 @@ static void recovery_enter(struct tcp *tcp, struct conn *c)
 {
 	struct conn_loss *l = &c->ls;
 
+	/* RFC 4821 7.6.1: a probe that is lost alone was too large; that is no congestion. */
+	l->steady = unlikely(c->pmtu.probe > 0) && pmtu_probe_lost(tcp, c);
 	counter_inc(tcp->ctr, CTR_tcp_rexmit_fast);
 	l->undo_cwnd_bytes = c->cwnd_bytes;
 	l->undo_ssthresh_bytes = c->ssthresh_bytes;
 	l->undo_count = 0;
-	cc_loss(c);
+	if (!l->steady)
+		cc_loss(c);
 	c->loss = LOSS_RECOVERY;
 	c->recover = c->snd_nxt;
 	c->flags &= ~(CF_PROBED | CF_PROBED_NEW);
@@ -91,7 +95,7 @@ static void recovery_enter(struct tcp *tcp, struct conn *c)
 
 void loss_ack_begin(struct tcp *tcp, const struct conn *c)
 {
-	tcp->ack = (struct loss_ack){.fack = c->run_count > 0 ? c->ls.fack : c->snd_una};
+	tcp->ack = (struct loss_ack){.fack = c->ls.run_count > 0 ? c->ls.fack : c->snd_una};
 }
 
 void loss_dupack(struct tcp *tcp, struct conn *c)
@@ -114,7 +118,7 @@ static void recovery_exit(struct conn *c, uint32_t ack)
 {
 	/* RFC 9937 5: the window is the threshold. Without SACK there may be next to nothing in
 	 * flight, and a burst would follow (RFC 6582 3.2 step 3). */
-	if (c->loss == LOSS_RECOVERY) {
+	if (c->loss == LOSS_RECOVERY && !c->ls.steady) {
 		c->cwnd_bytes = c->ssthresh_bytes;
 		if (!(c->flags & CF_SACK))
 			c->cwnd_bytes =
@@ -138,7 +142,7 @@ void loss_ack(struct tcp *tcp, struct conn *c, const struct seg *s)
 
 	if (unlikely(c->flags & CF_PROBED))
 		probe_acked(tcp, c, s);
-	if (likely(c->run_count == 0 && c->loss == LOSS_NONE)) {
+	if (likely(!c->has_runs && c->loss == LOSS_NONE)) {
 		/* Keeps recover near, so that it never seems ahead after 2^31 bytes. */
 		if (seq_lt(c->recover, c->snd_una))
 			c->recover = c->snd_una - 1;
@@ -175,11 +179,11 @@ void loss_decide(struct tcp *tcp, struct conn *c, bool moved)
 	/* RFC 6582 3.2 step 3: a partial ACK; the segment behind it is lost too. */
 	if (!sack && moved && c->loss == LOSS_RECOVERY)
 		first_lost(tcp, c);
-	if (sack && c->run_count > 0)
+	if (sack && c->ls.run_count > 0)
 		rack_detect(tcp, c);
 	if (c->loss == LOSS_NONE && c->ls.lost_bytes > 0)
 		recovery_enter(tcp, c);
-	if (c->loss == LOSS_RECOVERY && (tcp->ack.delivered > 0 || tcp->ack.lost))
+	if (c->loss == LOSS_RECOVERY && !c->ls.steady && (tcp->ack.delivered > 0 || tcp->ack.lost))
 		prr_update(tcp, c);
 }
 
@@ -189,7 +193,8 @@ bool loss_next(const struct conn *c, struct seq_run *out)
 
 	if (c->ls.lost_bytes == 0)
 		return false;
-	for (uint32_t i = board_find(c, seq_max(c->ls.lost_lo, c->snd_una)); i < c->run_count; i++)
+	for (uint32_t i = board_find(c, seq_max(c->ls.lost_lo, c->snd_una)); i < c->ls.run_count;
+	     i++)
 		if (runs[i].state == RUN_LOST) {
 			*out = (struct seq_run){board_lo(c, i), runs[i].hi};
 			return true;
@@ -200,10 +205,10 @@ bool loss_next(const struct conn *c, struct seq_run *out)
 bool loss_rescue(const struct tcp *tcp, struct conn *c, struct seq_run *out)
 {
 	uint32_t wait = clock_ticks(c->srtt_us + rack_reorder_us(c)) + RESCUE_SLACK_TICKS;
-	uint32_t i = c->run_count - 1;
+	uint32_t i = c->ls.run_count - 1;
 	const struct loss_run *last;
 
-	if (c->loss != LOSS_RECOVERY || c->ls.rescued || c->run_count == 0)
+	if (c->loss != LOSS_RECOVERY || c->ls.rescued || c->ls.run_count == 0)
 		return false;
 	last = &board_runs(c)[i];
 	if (last->hi != c->snd_nxt || (last->state != RUN_OLD && last->state != RUN_NEW))
@@ -223,7 +228,7 @@ static void resent_coarsely(struct conn *c, const struct seq_run *run, uint32_t 
 	struct loss_run *runs = board_runs(c);
 	uint32_t i = board_find(c, run->lo);
 
-	if (i >= c->run_count)
+	if (i >= c->ls.run_count)
 		return;
 	if (i > 0 && runs[i - 1].state == RUN_RESENT && board_lo(c, i) == run->lo) {
 		runs[i - 1].hi = run->hi;
@@ -240,7 +245,7 @@ void loss_resent(struct tcp *tcp, struct conn *c, const struct seq_run *run)
 {
 	struct loss_run resent = {.state = RUN_RESENT, .again = true};
 
-	if (c->run_count == 0)
+	if (c->ls.run_count == 0)
 		rack_begin(tcp, c);
 	resent.clock = rack_stamp(tcp, c);
 	if (!board_paint(tcp, c, run, &resent))
@@ -268,7 +273,7 @@ void loss_sent_new(struct tcp *tcp, struct conn *c, uint32_t lo)
 		prr_sent(c, run.hi - run.lo);
 	if (!(c->flags & CF_SACK) || run.lo == run.hi)
 		return;
-	if (c->run_count == 0)
+	if (c->ls.run_count == 0)
 		rack_begin(tcp, c);
 	fresh.clock = rack_stamp(tcp, c);
 	/* Without room it stays unknown, as outside of a recovery. */

@@ -21,14 +21,14 @@ uint32_t board_lo(const struct conn *c, uint32_t i)
 
 uint32_t board_top(const struct conn *c)
 {
-	return board_lo(c, c->run_count);
+	return board_lo(c, c->ls.run_count);
 }
 
 uint32_t board_find(const struct conn *c, uint32_t seq)
 {
 	const struct loss_run *runs = runs_of(c);
 	uint32_t lo = 0;
-	uint32_t hi = c->run_count;
+	uint32_t hi = c->ls.run_count;
 
 	while (lo < hi) {
 		uint32_t mid = (lo + hi) / 2;
@@ -41,17 +41,23 @@ uint32_t board_find(const struct conn *c, uint32_t seq)
 	return lo;
 }
 
+static void count_set(struct conn *c, uint32_t n)
+{
+	c->ls.run_count = n;
+	c->has_runs = n > 0;
+}
+
 /* Room for n more runs. */
 static bool board_room(struct tcp *tcp, struct conn *c, uint32_t n)
 {
 	struct loss_block *block;
 
-	if (c->run_count + n <= (c->ls.block ? LOSS_BLOCK_RUNS : LOSS_RUNS))
+	if (c->ls.run_count + n <= (c->ls.block ? LOSS_BLOCK_RUNS : LOSS_RUNS))
 		return true;
 	if (!c->ls.block) {
 		block = pool_get(&tcp->loss_blocks);
 		if (block) {
-			memcpy(block->runs, c->ls.few, c->run_count * sizeof(block->runs[0]));
+			memcpy(block->runs, c->ls.few, c->ls.run_count * sizeof(block->runs[0]));
 			c->ls.block = block;
 			return true;
 		}
@@ -65,7 +71,7 @@ void board_release(struct tcp *tcp, struct conn *c)
 	if (c->ls.block)
 		pool_put(&tcp->loss_blocks, c->ls.block);
 	c->ls.block = NULL;
-	c->run_count = 0;
+	count_set(c, 0);
 	c->sacked_bytes = 0;
 	c->ls.lost_bytes = 0;
 }
@@ -74,8 +80,8 @@ static void run_remove(struct conn *c, uint32_t i, uint32_t n)
 {
 	struct loss_run *runs = board_runs(c);
 
-	memmove(&runs[i], &runs[i + n], (c->run_count - i - n) * sizeof(runs[0]));
-	c->run_count -= n;
+	memmove(&runs[i], &runs[i + n], (c->ls.run_count - i - n) * sizeof(runs[0]));
+	count_set(c, c->ls.run_count - n);
 }
 
 /* Makes seq, within run i, a border; there is room. */
@@ -83,9 +89,9 @@ static void run_split(struct conn *c, uint32_t i, uint32_t seq)
 {
 	struct loss_run *runs = board_runs(c);
 
-	memmove(&runs[i + 1], &runs[i], (c->run_count - i) * sizeof(runs[0]));
+	memmove(&runs[i + 1], &runs[i], (c->ls.run_count - i) * sizeof(runs[0]));
 	runs[i].hi = seq;
-	c->run_count++;
+	count_set(c, c->ls.run_count + 1);
 }
 
 static bool run_joins(const struct conn *c, const struct loss_run *a, const struct loss_run *b)
@@ -110,7 +116,7 @@ static void run_join(struct conn *c, uint32_t i)
 {
 	struct loss_run *runs = board_runs(c);
 
-	if (i == 0 || i >= c->run_count || !run_joins(c, &runs[i - 1], &runs[i]))
+	if (i == 0 || i >= c->ls.run_count || !run_joins(c, &runs[i - 1], &runs[i]))
 		return;
 	runs[i - 1].hi = runs[i].hi;
 	run_remove(c, i, 1);
@@ -125,16 +131,23 @@ static void bytes_count(struct conn *c, uint8_t state, uint32_t n)
 		c->ls.lost_bytes += n;
 }
 
+/* Sent once, behind all others; there is room. */
+static void run_add(struct conn *c, uint32_t hi, uint32_t clock)
+{
+	board_runs(c)[c->ls.run_count] =
+	        (struct loss_run){.hi = hi, .clock = clock, .state = RUN_OLD};
+	count_set(c, c->ls.run_count + 1);
+}
+
 void board_cover(struct tcp *tcp, struct conn *c, uint32_t clock)
 {
 	uint32_t top = board_top(c);
 
 	if (!seq_lt(top, c->snd_nxt) || !board_room(tcp, c, 1))
 		return;
-	if (c->run_count == 0)
+	if (c->ls.run_count == 0)
 		rack_begin(tcp, c);
-	board_runs(c)[c->run_count++] =
-	        (struct loss_run){.hi = c->snd_nxt, .clock = clock, .state = RUN_OLD};
+	run_add(c, c->snd_nxt, clock);
 }
 
 bool board_paint(struct tcp *tcp, struct conn *c, const struct seq_run *span,
@@ -148,16 +161,15 @@ bool board_paint(struct tcp *tcp, struct conn *c, const struct seq_run *span,
 
 	need += seq_lt(top, span->lo); /* the gap in front of it */
 	need += seq_lt(top, span->hi);
-	need += first < c->run_count && board_lo(c, first) != span->lo;
-	need += last < c->run_count && runs_of(c)[last].hi != span->hi;
+	need += first < c->ls.run_count && board_lo(c, first) != span->lo;
+	need += last < c->ls.run_count && runs_of(c)[last].hi != span->hi;
 	if (need > 0 && !board_room(tcp, c, need))
 		return false;
 	runs = board_runs(c);
 	if (seq_lt(top, span->lo))
-		runs[c->run_count++] = (struct loss_run){
-		        .hi = span->lo, .clock = rack_sent_about(tcp, c), .state = RUN_OLD};
+		run_add(c, span->lo, rack_sent_about(tcp, c));
 	if (seq_lt(top, span->hi))
-		runs[c->run_count++] = (struct loss_run){.hi = span->hi, .state = RUN_OLD};
+		run_add(c, span->hi, 0);
 	first = board_find(c, span->lo);
 	if (board_lo(c, first) != span->lo)
 		run_split(c, first++, span->lo);
@@ -186,7 +198,7 @@ void board_tidy(struct conn *c)
 	c->sacked_bytes = 0;
 	c->ls.lost_bytes = 0;
 	c->ls.lost_lo = c->snd_nxt;
-	for (uint32_t i = 0; i < c->run_count; i++) {
+	for (uint32_t i = 0; i < c->ls.run_count; i++) {
 		struct loss_run run = runs[i];
 
 		bytes_count(c, run.state, run.hi - lo);
@@ -198,7 +210,7 @@ void board_tidy(struct conn *c)
 		else
 			runs[n++] = run;
 	}
-	c->run_count = n;
+	count_set(c, n);
 }
 
 void board_lose_all(struct tcp *tcp, struct conn *c)
@@ -212,10 +224,10 @@ void board_lose_all(struct tcp *tcp, struct conn *c)
 		all.hi = c->snd_nxt;
 		all.again = true;
 		board_runs(c)[0] = all;
-		c->run_count = 1;
+		count_set(c, 1);
 	}
 	runs = board_runs(c);
-	for (uint32_t i = 0; i < c->run_count; i++) {
+	for (uint32_t i = 0; i < c->ls.run_count; i++) {
 		if (runs[i].state == RUN_SACKED)
 			continue;
 		runs[i].again |= runs[i].state == RUN_RESENT;
@@ -228,7 +240,7 @@ void board_unlose(const struct tcp *tcp, struct conn *c)
 {
 	struct loss_run *runs = board_runs(c);
 
-	for (uint32_t i = 0; i < c->run_count; i++) {
+	for (uint32_t i = 0; i < c->ls.run_count; i++) {
 		if (runs[i].state != RUN_LOST)
 			continue;
 		runs[i].state = RUN_OLD;
@@ -241,7 +253,7 @@ void board_distrust(struct conn *c)
 {
 	struct loss_run *runs = board_runs(c);
 
-	for (uint32_t i = 0; i < c->run_count; i++) {
+	for (uint32_t i = 0; i < c->ls.run_count; i++) {
 		if (runs[i].state != RUN_SACKED)
 			continue;
 		runs[i].state = RUN_OLD;
@@ -258,7 +270,7 @@ static void piece_arrived(struct tcp *tcp, struct conn *c, uint32_t i, struct se
 	static const struct loss_run unknown = {.state = RUN_OLD};
 	struct loss_run run = unknown;
 
-	if (i < c->run_count)
+	if (i < c->ls.run_count)
 		run = board_runs(c)[i];
 	else
 		run.clock = fine_clock(tcp);
@@ -284,7 +296,7 @@ static void span_arrived(struct tcp *tcp, struct conn *c, struct seq_run span, c
 	while (seq_lt(span.lo, span.hi)) {
 		struct seq_run piece = span;
 
-		if (i < c->run_count)
+		if (i < c->ls.run_count)
 			piece.hi = seq_min(span.hi, board_runs(c)[i].hi);
 		piece_arrived(tcp, c, i, piece, s);
 		span.lo = piece.hi;
@@ -299,7 +311,7 @@ void board_trim(struct tcp *tcp, struct conn *c, const struct seg *s)
 	uint32_t n = 0;
 
 	span_arrived(tcp, c, (struct seq_run){lo, s->ack}, s);
-	while (n < c->run_count && seq_lt(lo, s->ack)) {
+	while (n < c->ls.run_count && seq_lt(lo, s->ack)) {
 		uint32_t hi = seq_min(runs[n].hi, s->ack);
 
 		bytes_count(c, runs[n].state, 0 - (hi - lo));
@@ -308,8 +320,16 @@ void board_trim(struct tcp *tcp, struct conn *c, const struct seg *s)
 	}
 	run_remove(c, 0, n);
 	c->ls.lost_lo = seq_max(c->ls.lost_lo, s->ack);
-	if (c->run_count == 0)
+	if (c->ls.run_count == 0)
 		board_release(tcp, c);
+}
+
+bool board_complete(const struct conn *c, uint32_t end)
+{
+	for (uint32_t i = 0; i < c->ls.run_count; i++)
+		if (runs_of(c)[i].state != RUN_SACKED && seq_lt(end, runs_of(c)[i].hi))
+			return false;
+	return true;
 }
 
 uint32_t loss_pipe(const struct conn *c)
@@ -317,7 +337,7 @@ uint32_t loss_pipe(const struct conn *c)
 	uint32_t out = c->snd_nxt - c->snd_una;
 	uint32_t gone;
 
-	if (likely(c->run_count == 0 && c->dupacks == 0))
+	if (likely(c->dupacks + c->has_runs == 0))
 		return out;
 	gone = c->sacked_bytes + c->ls.lost_bytes;
 	if (!(c->flags & CF_SACK)) {
@@ -364,11 +384,11 @@ static bool block_input(struct tcp *tcp, struct conn *c, const struct seg *s, st
 	uint32_t n;
 
 	/* Only what is new in it, so that a growing block costs no room. */
-	if (i < c->run_count && board_runs(c)[i].state == RUN_SACKED)
+	if (i < c->ls.run_count && board_runs(c)[i].state == RUN_SACKED)
 		run.lo = board_runs(c)[i].hi;
 	if (seq_le(run.hi, run.lo))
 		return false;
-	if (c->run_count == 0)
+	if (c->ls.run_count == 0)
 		rack_begin(tcp, c);
 	/* Its pieces tell of their times; then they are one. */
 	span_arrived(tcp, c, run, s);

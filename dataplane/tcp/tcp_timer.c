@@ -52,9 +52,9 @@ void rto_start(struct tcp *tcp, struct conn *c)
 /* RFC 8985 7.2. */
 bool probe_wanted(const struct conn *c)
 {
-	return conn_flight(c) > 0 && c->loss == LOSS_NONE && c->sacked_bytes == 0 &&
-	       c->tries == 0 && c->snd_wnd > 0 && (c->flags & (CF_SACK | CF_PROBED)) == CF_SACK &&
-	       conn_synchronized(c);
+	return conn_flight(c) > 0 && c->loss == LOSS_NONE &&
+	       (!c->has_runs || c->sacked_bytes == 0) && c->tries == 0 && c->snd_wnd > 0 &&
+	       (c->flags & (CF_SACK | CF_PROBED)) == CF_SACK && conn_synchronized(c);
 }
 
 void rtx_start(struct tcp *tcp, struct conn *c)
@@ -123,7 +123,9 @@ static bool rtt_measure(struct tcp *tcp, struct conn *c, const struct seg *s)
 		c->flags &= ~CF_TIMING;
 		us = (tcp->now_ns - c->rtt_start_ns) / NS_PER_US;
 		rtt_sample(tcp, c, us);
-		rack_rtt(tcp, c, (uint32_t)min_u64(us, RTT_MAX_US));
+		/* A connection of short exchanges does without, and without its memory. */
+		if (unlikely(c->flags & CF_CWND_LIMITED))
+			rack_rtt(tcp, c, (uint32_t)min_u64(us, RTT_MAX_US));
 		return true;
 	}
 	/* After a retransmission only an echoed timestamp tells which copy arrived (RFC 7323 4).
@@ -197,11 +199,16 @@ static void timed_out(struct tcp *tcp, struct conn *c)
 /* False when the connection is gone, as of the following. */
 static bool syn_timeout(struct tcp *tcp, struct conn *c)
 {
-	if (c->tries >= tcp->cfg.syn_retries) {
+	uint32_t most = tcp->cfg.syn_retries;
+
+	if (!(c->flags & CF_PASSIVE))
+		most = max_u32(most, TCP_SYN_RETRIES_ACTIVE);
+	if (c->tries >= most) {
 		timed_out(tcp, c);
 		return false;
 	}
 	c->tries++;
+	c->hs.syn_resent++;
 	c->flags &= ~CF_TIMING;
 	counter_inc(tcp->ctr, CTR_tcp_rexmit);
 	syn_send(tcp, c);
@@ -262,7 +269,8 @@ static bool rtx_timeout(struct tcp *tcp, struct conn *c)
 		return false;
 	}
 	c->tries++;
-	loss_timeout(tcp, c);
+	if (!pmtu_timeout(tcp, c))
+		loss_timeout(tcp, c);
 	rto_start(tcp, c);
 	conn_output(tcp, c);
 	return true;
@@ -318,7 +326,10 @@ void conn_timer(void *arg, struct timer *timer, uint64_t now_ns)
 		if (c->ack_segs > 0)
 			c->flags |= CF_ACK_NOW;
 		conn_output(tcp, c);
+	} else if (c->flags & CF_PACED) {
+		conn_output(tcp, c); /* what waits for its time, or sets the timer for it again */
 	}
+	cc_age(tcp, c);
 	if (c->flags & CF_WANT_ROOM && c->tx_bytes <= c->room_low) {
 		c->flags &= ~CF_WANT_ROOM;
 		conn_post(tcp, c, TCP_EV_ROOM);

@@ -168,8 +168,8 @@ void lr_check(struct conn *c)
 	uint32_t sacked = 0;
 	uint32_t lost = 0;
 
-	assert_true(c->run_count <= (c->ls.block ? LOSS_BLOCK_RUNS : LOSS_RUNS));
-	for (uint32_t i = 0; i < c->run_count; i++) {
+	assert_true(c->ls.run_count <= (c->ls.block ? LOSS_BLOCK_RUNS : LOSS_RUNS));
+	for (uint32_t i = 0; i < c->ls.run_count; i++) {
 		assert_true(seq_lt(lo, runs[i].hi));
 		assert_true(seq_le(runs[i].hi, c->snd_nxt));
 		if (runs[i].state == RUN_SACKED)
@@ -185,7 +185,7 @@ void lr_check(struct conn *c)
 	assert_int_equal(sacked, c->sacked_bytes);
 	assert_int_equal(lost, c->ls.lost_bytes);
 	assert_true(loss_pipe(c) <= conn_flight(c));
-	assert_true(c->run_count == 0 || conn_flight(c) > 0);
+	assert_true(c->ls.run_count == 0 || conn_flight(c) > 0);
 	assert_true(c->loss != LOSS_NONE || lost == 0);
 }
 
@@ -198,7 +198,7 @@ const char *lr_board(const struct loss_rig *r, uint32_t from, uint32_t to)
 	for (uint32_t i = from; i < to && n < sizeof(out) - 1; i++) {
 		uint32_t at = board_find(c, r->w.ack + i * r->mss);
 
-		out[n++] = at < c->run_count ? "ONLRS"[board_runs(c)[at].state] : '.';
+		out[n++] = at < c->ls.run_count ? "ONLRS"[board_runs(c)[at].state] : '.';
 	}
 	out[n] = 0;
 	return out;

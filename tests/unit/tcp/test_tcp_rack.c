@@ -194,7 +194,7 @@ static void test_many_holes(void **state)
 				assert_true(ms <= cases[i].trips_scarce * LR_TRIP_MS + 5);
 			}
 			lr_ack(r, 600, 0, NULL);
-			assert_int_equal(r->w.conn->run_count, 0);
+			assert_int_equal(r->w.conn->ls.run_count, 0);
 			assert_null(r->w.conn->ls.block);
 			lr_close(r);
 		}
@@ -423,7 +423,7 @@ static void test_lies(void **state)
 			lr_ack(r, 3, 4, (struct lr_run[]){lies[k], {9, 12}, lies[i], {7, 13}});
 			lr_ack(r, 2, 1, &lies[i]);
 			lr_ack(r, 20, 1, &lies[k]);
-			assert_int_equal(r->w.conn->run_count, 0);
+			assert_int_equal(r->w.conn->ls.run_count, 0);
 			assert_int_equal(r->w.conn->sacked_bytes, 0);
 			lr_close(r);
 		}

@@ -169,6 +169,7 @@ static void test_syn_backlog(void **state)
 	(void)state;
 	tcp_config_small(&cfg);
 	cfg.max_syn_backlog = 4;
+	cfg.syn_cookies = TCP_COOKIES_OFF;
 	wire_open(w, &cfg, false);
 	for (uint32_t i = 0; i < 10; i++) {
 		syn.sport = (uint16_t)(5000 + i);
@@ -412,7 +413,7 @@ static void test_config_limits(void **state)
 
 	(void)state;
 	wire_open(&wire, NULL, false);
-	env = (struct tcp_env){wire.net, &wire.ctr, wire.tcp->env.release, &wire};
+	env = wire.tcp->env;
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		tcp_config_small(&cfg);
 		assert_int_equal(tcp_create(&tcp, &cfg, &env, 0), ST_OK);

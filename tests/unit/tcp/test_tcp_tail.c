@@ -238,7 +238,7 @@ static void test_retransmission_is_lost(void **state)
 	ack_with(w, 10, 0, NULL);
 	assert_int_equal(w->conn->loss, LOSS_NONE);
 	assert_int_equal(timeouts(w), 0);
-	assert_int_equal(w->conn->run_count, 0);
+	assert_int_equal(w->conn->ls.run_count, 0);
 	wire_close(w);
 }
 
