@@ -248,6 +248,8 @@ static void early_timeout(struct tcp *tcp, struct conn *c)
 
 static bool rtx_timeout(struct tcp *tcp, struct conn *c)
 {
+	bool mtu_probe = c->pmtu.probe > 0;
+
 	c->rtx_ns = 0;
 	if (c->state == TCP_TIME_WAIT) {
 		conn_finish(tcp, c); /* the owner may not have read everything yet */
@@ -271,6 +273,8 @@ static bool rtx_timeout(struct tcp *tcp, struct conn *c)
 	c->tries++;
 	if (!pmtu_timeout(tcp, c))
 		loss_timeout(tcp, c);
+	if (mtu_probe)
+		c->ls.frto = FRTO_NONE; /* it was too large: there is nothing to find out */
 	rto_start(tcp, c);
 	conn_output(tcp, c);
 	return true;

@@ -38,6 +38,7 @@ void lr_open(struct loss_rig *r, const struct loss_rig_opts *o)
 	tcp_config_small(&cfg);
 	cfg.tx_chunks = 4096;
 	cfg.tx_refs = 8192;
+	cfg.pmtu_probing = TCP_PMTU_OFF; /* a second timeout would make the segments smaller */
 	if (o->boards != 0)
 		cfg.loss_boards = o->boards == UINT32_MAX ? 0 : o->boards;
 	wire_open(w, &cfg, o->v6);
