@@ -114,7 +114,6 @@ static void rtt_sample(const struct tcp *tcp, struct conn *c, uint64_t rtt)
 static bool rtt_measure(struct tcp *tcp, struct conn *c, const struct seg *s)
 {
 	uint32_t ticks;
-	uint32_t limit;
 	uint64_t us;
 
 	if (c->flags & CF_TIMING) {
@@ -133,8 +132,7 @@ static bool rtt_measure(struct tcp *tcp, struct conn *c, const struct seg *s)
 	 * between. */
 	ticks = ts_clock(tcp) + c->ts_offset - s->tsecr;
 	us = ticks * 1049ull; /* 2^20 ns */
-	limit = c->rto_us != 0 ? c->rto_us : RTO_INITIAL_MS * 1000;
-	if (!(c->flags & CF_TS) || !s->has_ts || s->tsecr == 0 || us >= limit)
+	if (!(c->flags & CF_TS) || !s->has_ts || s->tsecr == 0 || us >= c->rto_us)
 		return false;
 	rtt_sample(tcp, c, us);
 	return true;
@@ -261,8 +259,10 @@ static bool rtx_timeout(struct tcp *tcp, struct conn *c)
 		return persist_timeout(tcp, c);
 	if (conn_flight(c) == 0)
 		return true;
-	/* RFC 8985 7.2: where the timeout were sooner than the probe, the probe takes its place. */
-	if (c->flags & CF_RTX_EARLY || probe_wanted(c)) {
+	/* RFC 8985 7.2: where the timeout were sooner than the probe, the probe takes its place. Not
+	 * for a single segment: its peer may delay the ACK for as long, and only a timeout backs off
+	 * until that is known (RFC 6298 5.5). */
+	if (c->flags & CF_RTX_EARLY || (conn_flight(c) > c->mss && probe_wanted(c))) {
 		early_timeout(tcp, c);
 		return true;
 	}

@@ -352,7 +352,8 @@ static void test_probe_time(void **state)
 	        {4, 1000, false, 2 * LR_TRIP_MS + 4, true},
 	        {2, 1000, false, 2 * LR_TRIP_MS + 4, true},
 	        {1, 1000, false, 2 * LR_TRIP_MS + 204, true},
-	        {1, 210, false, 210, true},
+	        {1, 210, false, 210, false}, /* the timeout is sooner */
+	        {2, 42, false, 42, true},    /* and here the probe takes its place */
 	        {4, 210, true, 210, false},
 	};
 
