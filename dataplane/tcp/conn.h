@@ -15,8 +15,10 @@
 #define DATAPLANE_TCP_CONN_H
 
 #include "dataplane/net/net.h"
+#include "dataplane/tcp/seq.h"
 #include "dataplane/tcp/tcp.h"
 #include "dataplane/tcp/tcp_cookie.h"
+#include "dataplane/tcp/tcp_fastopen.h"
 #include "dataplane/tcp/tcp_handshake.h"
 #include "dataplane/tcp/tcp_ports.h"
 #include "dataplane/tcp/tcp_mem.h"
@@ -60,55 +62,6 @@ enum tcp_hdr_flag {
 	TH_CWR = 1 << 7,
 };
 
-/* Sequence numbers compare modulo 2^32 (RFC 9293 3.4). */
-static inline bool seq_lt(uint32_t a, uint32_t b)
-{
-	return (int32_t)(a - b) < 0;
-}
-
-static inline bool seq_le(uint32_t a, uint32_t b)
-{
-	return (int32_t)(a - b) <= 0;
-}
-
-static inline uint32_t seq_max(uint32_t a, uint32_t b)
-{
-	return seq_lt(a, b) ? b : a;
-}
-
-static inline uint32_t seq_min(uint32_t a, uint32_t b)
-{
-	return seq_lt(a, b) ? a : b;
-}
-
-static inline uint16_t get_u16(const uint8_t *p)
-{
-	uint16_t v;
-
-	memcpy(&v, p, 2);
-	return __builtin_bswap16(v);
-}
-
-static inline uint32_t get_u32(const uint8_t *p)
-{
-	uint32_t v;
-
-	memcpy(&v, p, 4);
-	return __builtin_bswap32(v);
-}
-
-static inline void put_u16(uint8_t *p, uint16_t v)
-{
-	v = __builtin_bswap16(v);
-	memcpy(p, &v, 2);
-}
-
-static inline void put_u32(uint8_t *p, uint32_t v)
-{
-	v = __builtin_bswap32(v);
-	memcpy(p, &v, 4);
-}
-
 /* A received segment, its options parsed. */
 struct seg {
 	const struct pkt *pkt;
@@ -119,9 +72,13 @@ struct seg {
 	uint32_t wnd; /* as in the header, not scaled */
 	uint32_t tsval;
 	uint32_t tsecr;
-	const uint8_t *sack; /* blocks of 8 bytes in the header */
+	union {
+		const uint8_t *sack;      /* blocks of 8 bytes in the header */
+		const uint8_t *fo_cookie; /* SYN only */
+	};
 	uint8_t sack_count;
-	uint8_t flags; /* enum tcp_hdr_flag */
+	uint8_t fo_len; /* length of the fast open option, 0: none */
+	uint8_t flags;  /* enum tcp_hdr_flag */
 	bool has_ts;
 	bool sack_ok; /* SYN only, as are the following */
 	bool has_wscale;
@@ -333,12 +290,13 @@ struct tcp {
 	uint32_t half_open;
 	struct conn_ages half_opens; /* passive and in SYN-RECEIVED */
 	struct conn_ages time_waits;
+	uint32_t time_wait_count;
+	uint32_t relief_cursor;   /* of tcp_relieve */
+	uint32_t *addr_cells;     /* connections by address: tcp_limit.c */
 	struct conn_ages orphans; /* detached, not in TIME-WAIT */
 	uint32_t orphan_count;
 	uint32_t resets_s; /* of now_s; so many resets were sent in it */
 	uint32_t resets;
-	struct cookie_keys cookies;
-	struct port_picker ports;
 	struct pmtu_cache pmtu_cache;
 	/* tcp_tx_reserve until tcp_tx_commit */
 	struct conn *reserved_by;
@@ -347,6 +305,9 @@ struct tcp {
 	void *user_arg;
 	uint32_t listener_count;
 	struct tcp_listener listeners[TCP_MAX_LISTENERS];
+	struct cookie_keys cookies;
+	struct port_picker ports;
+	struct fast_open fast_open;
 	size_t conns_touched; /* by tcp_touch_ahead; bytes */
 	size_t buckets_touched;
 	struct shm mem;
@@ -443,27 +404,18 @@ uint32_t conn_ts_offset(const struct tcp *tcp, const struct conn_key *key);
 /* tcp.c: the ready list */
 void conn_post(struct tcp *tcp, struct conn *c, uint32_t events);
 
-/* tcp_listen.c: segments without a connection */
-enum counter_id listen_input(struct tcp *tcp, struct seg *s, const struct conn_key *key);
-/* Sends what RFC 9293 3.10.7.1 asks for in answer to a segment that nobody wants, at a bounded
- * rate. */
-void reset_reply(struct tcp *tcp, const struct seg *s);
-/* The numbers a new connection begins with. */
-void conn_begin(struct tcp *tcp, struct conn *c, const struct conn_key *key, uint32_t iss);
-/* The connection's parameters from the options of the peer's SYN. */
-void conn_take_syn(struct tcp *tcp, struct conn *c, const struct seg *s);
-uint16_t conn_own_mss(const struct tcp *tcp, const struct net_path *path);
-
 /* tcp_connect.c */
 enum counter_id syn_sent_input(struct tcp *tcp, struct conn *c, struct seg *s);
 
 /* tcp_in.c */
+/* The peer's frames may begin to come another way; answers follow them. */
+void path_follow(struct conn *c, const struct pkt *pkt);
 void conn_established(struct tcp *tcp, struct conn *c);
 
 /* tcp_opt.c */
 bool opt_parse(struct seg *s, const uint8_t *opt, uint32_t len);
 /* Options of an outgoing segment; returns their length, a multiple of 4. */
-uint32_t opt_write_syn(const struct tcp *tcp, const struct conn *c, uint8_t *out);
+uint32_t opt_write_syn(struct tcp *tcp, const struct conn *c, uint8_t *out);
 /* len: payload bytes; SACK blocks take what they leave of the MSS. */
 uint32_t opt_write(const struct tcp *tcp, const struct conn *c, uint8_t *out, uint32_t len);
 /* RFC 7323 5.3: true when the segment is an old duplicate. */

@@ -11,6 +11,7 @@
 #ifndef DATAPLANE_TCP_TCP_MEM_H
 #define DATAPLANE_TCP_TCP_MEM_H
 
+#include "dataplane/tcp/seq.h"
 #include "lib/base.h"
 #include "lib/pool.h"
 
@@ -30,12 +31,6 @@ enum mem_level {
 	MEM_NO_OOO,     /* below an eighth: out-of-order data that needs a block is dropped */
 	MEM_OUT,        /* none: a connection gives up its own out-of-order data for what comes in
 	                   order; without any, that is dropped and comes again */
-};
-
-/* [lo, hi) of sequence numbers */
-struct seq_run {
-	uint32_t lo;
-	uint32_t hi;
 };
 
 /* What a receive buffer takes when its own places do not suffice. */
@@ -77,11 +72,17 @@ struct rx_mem {
 	uint8_t level; /* enum mem_level, as of the last block that came or went */
 };
 
-/* Of a connection: the round trip in which its reading is measured. */
+/* Of a connection: what its memory is measured by. */
 struct conn_memory {
-	uint32_t rx_mark;  /* what the owner had read when it began, as a sequence number */
+	/* The round trip in which the owner's reading is measured: tcp_window.c */
+	uint32_t rx_mark;  /* what it had read when that began, as a sequence number */
 	uint32_t rx_clock; /* when, on fine_clock */
-	uint8_t rx_more;   /* the owner read all of a piece, and there is another */
+	/* How long the peer's reading stands still: tcp_limit.c, only while memory is short */
+	uint32_t tx_mark;    /* snd_una at the last progress */
+	uint32_t tx_clock;   /* when, on ts_clock */
+	uint16_t tx_least;   /* bytes beyond tx_mark that are progress; 0: no mark */
+	uint8_t rx_more : 1; /* the owner read all of a piece, and there is another */
+	uint8_t counted : 1; /* for its address */
 };
 
 /* Bytes of each part for so many blocks; window_bytes is the largest that a window can be. */
