@@ -59,6 +59,7 @@ void wire_close(struct wire *w)
 	assert_int_equal(use.rx_bufs, 0);
 	assert_int_equal(use.tx_chunks, 0);
 	assert_int_equal(use.tx_refs, 0);
+	assert_int_equal(use.loss_boards, 0);
 	assert_int_equal(use.timers, 0);
 	assert_int_equal(w->lent, w->released);
 	assert_int_equal(w->tcp->half_open, 0);
