@@ -74,16 +74,23 @@ struct config_timeouts {
 };
 
 struct config_tcp {
-	uint32_t initial_window;        /* segments: 10 */
-	uint32_t min_rto_ms;            /* 200 */
-	uint32_t max_rto_ms;            /* 60000 */
-	uint32_t delayed_ack_ms;        /* 40 */
-	uint32_t keepalive_idle_ms;     /* 60000 */
-	uint32_t keepalive_interval_ms; /* 10000 */
-	uint32_t keepalive_probes;      /* 6 */
-	uint32_t time_wait_ms;          /* 60000 */
-	uint32_t syn_retries;           /* 5 */
-	uint32_t retries;               /* 12 */
+	uint32_t initial_window;            /* segments: 10 */
+	uint32_t min_rto_ms;                /* 200 */
+	uint32_t max_rto_ms;                /* 60000 */
+	uint32_t delayed_ack_ms;            /* 40 */
+	uint32_t keepalive_idle_ms;         /* 60000 */
+	uint32_t keepalive_interval_ms;     /* 10000 */
+	uint32_t keepalive_probes;          /* 6 */
+	uint32_t time_wait_ms;              /* 60000 */
+	uint32_t syn_retries;               /* 5 */
+	uint32_t retries;                   /* 12 */
+	uint32_t fin_wait_2_ms;             /* 60000 */
+	uint32_t persist_max_ms;            /* 60000 */
+	uint32_t persist_limit_ms;          /* 300000; 0: none */
+	uint32_t user_timeout_ms;           /* 0: retries says */
+	uint32_t user_timeout_max_ms;       /* 0: peers have no say */
+	uint32_t user_timeout_advertise_ms; /* 0: none */
+	uint32_t timestamps_required;       /* 1 */
 };
 
 enum config_profile { PROFILE_DEVELOPMENT, PROFILE_STAGING, PROFILE_PRODUCTION };

@@ -16,6 +16,7 @@
 
 #include "dataplane/net/net.h"
 #include "dataplane/tcp/tcp.h"
+#include "dataplane/tcp/tcp_uto.h"
 #include "lib/pool.h"
 #include "lib/shm.h"
 #include "lib/timerwheel.h"
@@ -116,10 +117,12 @@ struct seg {
 	uint8_t sack_count;
 	uint8_t flags; /* enum tcp_hdr_flag */
 	bool has_ts;
+	bool syn_wnd; /* of a SYN: wnd is not scaled (RFC 7323 2.2) */
 	bool sack_ok; /* SYN only, as are the following */
 	bool has_wscale;
 	uint8_t wscale;
 	uint16_t mss; /* 0: none */
+	uint16_t uto; /* RFC 5482, 0: none */
 };
 
 /* What finds a connection. The first 32 bytes are laid out as in struct net_path. */
@@ -309,10 +312,11 @@ struct conn {
 	uint32_t watch_clock; /* ... this, on fine_clock */
 	struct resent_run resent[TCP_MAX_RESENT];
 	struct seq_run sacked[TCP_MAX_SACKED]; /* ascending */
+	struct conn_uto uto;
 } ALIGNED(CACHE_LINE);
 
 static_assert(TCP_MAX_RESENT <= 8, "a bit each in relost");
-static_assert(sizeof(struct conn) <= 512, "a connection at rest is small");
+static_assert(sizeof(struct conn) <= 768, "a connection at rest is small");
 
 /* Connections of one kind, oldest first; indexes, TCP_NONE: none. */
 struct conn_ages {
@@ -338,6 +342,8 @@ struct tcp {
 	struct seq_run dup;
 	bool csum_offload;
 	bool stopped; /* tcp_stop_listening was called */
+	bool isn_floor_set;
+	uint32_t isn_floor; /* the next connection begins at or behind it (RFC 9293 3.6.1) */
 	uint64_t hash_key[5];
 	uint64_t isn_key[2];
 	struct pool conns;
@@ -439,6 +445,10 @@ enum counter_id syn_sent_input(struct tcp *tcp, struct conn *c, struct seg *s);
 
 /* tcp_in.c */
 void conn_established(struct tcp *tcp, struct conn *c);
+/* RFC 9293 3.10.7.4, first: some of it lies in the window. */
+bool seg_acceptable(const struct conn *c, const struct seg *s);
+/* Text and FIN of the SYN that completed an active open. */
+enum counter_id syn_text_input(struct tcp *tcp, struct conn *c, struct seg *s);
 
 /* tcp_opt.c */
 bool opt_parse(struct seg *s, const uint8_t *opt, uint32_t len);
@@ -446,6 +456,8 @@ bool opt_parse(struct seg *s, const uint8_t *opt, uint32_t len);
 uint32_t opt_write_syn(const struct tcp *tcp, const struct conn *c, uint8_t *out);
 /* len: payload bytes; SACK blocks take what they leave of the MSS. */
 uint32_t opt_write(const struct tcp *tcp, const struct conn *c, uint8_t *out, uint32_t len);
+/* RFC 7323 3.2: true when the segment should have a timestamp and has none. */
+bool opt_ts_missing(const struct tcp *tcp, const struct conn *c, const struct seg *s);
 /* RFC 7323 5.3: true when the segment is an old duplicate. */
 bool opt_paws_reject(const struct tcp *tcp, const struct conn *c, const struct seg *s);
 void opt_ts_update(const struct tcp *tcp, struct conn *c, const struct seg *s);
@@ -483,7 +495,8 @@ bool segment_send(struct tcp *tcp, struct conn *c, const struct seg_out *o);
 /* Sends what congestion and window allow, or a bare ACK when one is due. */
 void conn_output(struct tcp *tcp, struct conn *c);
 void ack_send(struct tcp *tcp, struct conn *c);
-/* One octet beyond the closed window (RFC 9293 3.8.6.1). */
+/* One octet beyond the closed window (RFC 9293 3.8.6.1); what fits one that is merely small
+ * (3.8.6.2.1, the override timeout). */
 void window_probe(struct tcp *tcp, struct conn *c);
 /* RFC 8985 7.3: a new segment, else the last one again. */
 void tail_probe(struct tcp *tcp, struct conn *c);
@@ -547,6 +560,8 @@ void conn_reset(struct tcp *tcp, struct conn *c);
 void time_wait_enter(struct tcp *tcp, struct conn *c);
 void time_wait_unlink(struct tcp *tcp, struct conn *c);
 void half_open_unlink(struct tcp *tcp, struct conn *c); /* no longer half-open, or not at all */
+/* Forgets it, for a new connection of the same 4-tuple that is begun next. */
+void time_wait_reuse(struct tcp *tcp, struct conn *c);
 enum counter_id time_wait_input(struct tcp *tcp, struct conn *c, struct seg *s);
 /* Our FIN was acknowledged; false when the connection is gone. */
 bool fin_acked(struct tcp *tcp, struct conn *c);

@@ -32,6 +32,8 @@ void tcp_config_default(struct tcp_config *cfg)
 	        .time_wait_ms = 60000,
 	        .fin_wait_2_ms = 60000,
 	        .persist_max_ms = 60000,
+	        .persist_limit_ms = 300000,
+	        .timestamps_required = 1,
 	};
 }
 
@@ -60,6 +62,12 @@ static bool config_valid(const struct tcp_config *cfg)
 	if (cfg->keepalive_idle_ms > 0 && (!in_range(cfg->keepalive_idle_ms, 1, day_ms) ||
 	                                   !in_range(cfg->keepalive_interval_ms, 1, day_ms) ||
 	                                   !in_range(cfg->keepalive_probes, 1, 255)))
+		return false;
+	if (!in_range(cfg->persist_limit_ms, 0, day_ms) ||
+	    !in_range(cfg->user_timeout_ms, 0, day_ms) ||
+	    !in_range(cfg->user_timeout_max_ms, 0, day_ms) ||
+	    !in_range(cfg->user_timeout_advertise_ms, 0, day_ms) ||
+	    !in_range(cfg->timestamps_required, 0, 1))
 		return false;
 	return in_range(cfg->time_wait_ms, 1, 600000) && in_range(cfg->fin_wait_2_ms, 1, 600000) &&
 	       in_range(cfg->persist_max_ms, cfg->min_rto_ms, 600000);

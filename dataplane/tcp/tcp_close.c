@@ -57,7 +57,8 @@ void conn_finish(struct tcp *tcp, struct conn *c)
 
 void conn_reset(struct tcp *tcp, struct conn *c)
 {
-	/* RFC 9293 3.10.5: in SYN-SENT, CLOSING and after nothing is sent. */
+	/* RFC 9293 3.10.5, and also in CLOSING and LAST-ACK: the peer may lack data, and would wait
+	 * for it. */
 	if (c->state == TCP_SYN_RECEIVED || c->state == TCP_ESTABLISHED ||
 	    c->state == TCP_FIN_WAIT_1 || c->state == TCP_FIN_WAIT_2 ||
 	    c->state == TCP_CLOSE_WAIT || c->state == TCP_LAST_ACK || c->state == TCP_CLOSING)
@@ -93,31 +94,62 @@ void time_wait_enter(struct tcp *tcp, struct conn *c)
 	conn_post(tcp, c, conn_rx_len(c) > 0 ? TCP_EV_EOF : TCP_EV_EOF | TCP_EV_CLOSED);
 }
 
+void time_wait_reuse(struct tcp *tcp, struct conn *c)
+{
+	/* RFC 9293 3.6.1 (MAY-2): the new numbers lie behind all of the old, also when those ran
+	 * ahead of the clock that numbers begin with. */
+	tcp->isn_floor = c->snd_nxt + 65536;
+	tcp->isn_floor_set = true;
+	conn_die(tcp, c);
+}
+
+/* RFC 6191 2: does this SYN begin a new connection? The last number seen is that of the FIN. */
+static bool syn_is_newer(const struct conn *c, const struct seg *s)
+{
+	bool higher = seq_le(c->rcv_nxt, s->seq);
+
+	if (!s->has_ts)
+		return higher;
+	if (!(c->flags & CF_TS))
+		return true;
+	return seq_lt(c->ts_recent, s->tsval) || (s->tsval == c->ts_recent && higher);
+}
+
+static enum counter_id time_wait_syn(struct tcp *tcp, struct conn *c, struct seg *s)
+{
+	struct conn_key key = {c->path.local, c->path.remote, c->lport, c->rport};
+	enum counter_id verdict;
+
+	if (!syn_is_newer(c, s)) {
+		/* RFC 6191 2 drops it; RFC 9293 3.10.7.4 is for those without timestamps. */
+		if (!s->has_ts)
+			ack_challenge(tcp, c);
+		return CTR_drop_tcp_window;
+	}
+	time_wait_reuse(tcp, c);
+	verdict = listen_input(tcp, s, &key);
+	tcp->isn_floor_set = false;
+	return verdict;
+}
+
 enum counter_id time_wait_input(struct tcp *tcp, struct conn *c, struct seg *s)
 {
 	if (s->flags & TH_RST)
-		return CTR_drop_tcp_window; /* RFC 1337: no assassination */
-	if (s->flags & TH_SYN && !(s->flags & TH_ACK)) {
-		bool newer = seq_lt(c->rcv_nxt, s->seq);
-
-		/* RFC 6191 2: a later timestamp shows a new connection; without, RFC 9293 3.6.1. */
-		if (c->flags & CF_TS && s->has_ts && s->tsval != c->ts_recent)
-			newer = seq_lt(c->ts_recent, s->tsval);
-		if (newer) {
-			struct conn_key key = {c->path.local, c->path.remote, c->lport, c->rport};
-
-			conn_die(tcp, c);
-			return listen_input(tcp, s, &key);
-		}
-	}
+		return CTR_drop_tcp_window; /* RFC 1337 3 (F1): no assassination */
+	if ((s->flags & (TH_SYN | TH_ACK)) == TH_SYN)
+		return time_wait_syn(tcp, c, s);
+	if (opt_ts_missing(tcp, c, s))
+		return CTR_drop_tcp_no_ts;
 	if (opt_paws_reject(tcp, c, s)) {
 		ack_challenge(tcp, c);
 		return CTR_drop_tcp_paws;
 	}
-	/* A FIN sent again: our last ACK was lost (RFC 9293 3.10.7.4, eighth). */
-	if (s->flags & TH_FIN)
+	/* The FIN sent again: our last ACK was lost (RFC 9293 3.10.7.4, fifth and eighth). No other
+	 * FIN may prolong this state. */
+	if (s->flags & TH_FIN && s->seq + s->len + 1 == c->rcv_nxt)
 		time_wait_start(tcp, c);
-	if (s->flags & (TH_FIN | TH_SYN) || s->len > 0)
+	if (s->flags & (TH_FIN | TH_SYN) || s->len > 0 || !seg_acceptable(c, s) ||
+	    (s->flags & TH_ACK && seq_lt(c->snd_nxt, s->ack)))
 		ack_challenge(tcp, c);
 	return CTR_rx_tcp;
 }

@@ -12,7 +12,7 @@ struct conn *tcp_connect(struct tcp *tcp, const struct net_path *path, uint16_t 
 	tcp->now_ns = now_ns;
 	c = conn_lookup(tcp, &key, conn_hash(tcp, &key));
 	if (c && c->state == TCP_TIME_WAIT)
-		conn_die(tcp, c);
+		time_wait_reuse(tcp, c);
 	else if (c)
 		return NULL;
 	c = conn_new(tcp, path, &key);
@@ -47,9 +47,11 @@ enum counter_id syn_sent_input(struct tcp *tcp, struct conn *c, struct seg *s)
 	if (!(s->flags & TH_SYN))
 		return CTR_drop_tcp_window;
 	conn_take_syn(tcp, c, s);
+	c->rcv_adv = c->rcv_nxt + min_u32(tcp->cfg.rx_buf_bytes, 65535); /* as our SYN said */
 	c->tries = 0;
 	if (!ack_ok) {
-		/* Both opened at once. */
+		/* Both opened at once. Text and FIN of this SYN are not acknowledged, so they come
+		 * again. */
 		c->state = TCP_SYN_RECEIVED;
 		syn_send(tcp, c);
 		rto_start(tcp, c);
@@ -59,8 +61,6 @@ enum counter_id syn_sent_input(struct tcp *tcp, struct conn *c, struct seg *s)
 	c->snd_una = s->ack;
 	c->snd_wl2 = s->ack;
 	conn_established(tcp, c);
-	/* Data of a SYN is left for the peer to send again. */
 	c->flags |= CF_ACK_NOW;
-	conn_output(tcp, c);
-	return CTR_rx_tcp;
+	return syn_text_input(tcp, c, s);
 }

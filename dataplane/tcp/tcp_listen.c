@@ -66,6 +66,9 @@ uint16_t conn_own_mss(const struct tcp *tcp, const struct net_path *path)
 void conn_begin(struct tcp *tcp, struct conn *c, const struct conn_key *key)
 {
 	c->iss = conn_isn(tcp, key);
+	if (unlikely(tcp->isn_floor_set) && seq_lt(c->iss, tcp->isn_floor))
+		c->iss = tcp->isn_floor;
+	tcp->isn_floor_set = false;
 	c->snd_una = c->iss;
 	c->snd_nxt = c->iss + 1;
 	c->recover = c->iss;
@@ -103,6 +106,8 @@ void conn_take_syn(struct tcp *tcp, struct conn *c, const struct seg *s)
 		c->rcv_wscale = tcp->rcv_wscale;
 	}
 	c->mss = (uint16_t)mss;
+	if (s->uto)
+		uto_input(tcp, c, s->uto);
 	/* RFC 7323 2.2: the window of a SYN is not scaled. */
 	c->snd_wnd = s->wnd;
 	c->snd_wnd_max = s->wnd;
@@ -150,8 +155,11 @@ enum counter_id listen_input(struct tcp *tcp, struct seg *s, const struct conn_k
 {
 	if (s->flags & TH_RST)
 		return CTR_drop_tcp_closed;
-	if ((s->flags & (TH_SYN | TH_ACK | TH_FIN)) == TH_SYN && listening(tcp, key))
-		return syn_input(tcp, s, key);
+	/* RFC 9293 3.10.7.2: in LISTEN an ACK is reset, a SYN begins, all else is dropped. So is a
+	 * SYN with FIN, which only those send who want past a filter. */
+	if (!(s->flags & TH_ACK) && listening(tcp, key))
+		return (s->flags & (TH_SYN | TH_FIN)) == TH_SYN ? syn_input(tcp, s, key)
+		                                                : CTR_drop_tcp_flags;
 	reset_reply(tcp, s);
 	if (tcp->stopped && s->flags & TH_SYN)
 		return CTR_drop_tcp_syn_full;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * TCP options: MSS (RFC 9293 3.2), window scale and timestamps (RFC 7323), SACK (RFC 2018). */
+ * TCP options: MSS (RFC 9293 3.2), window scale and timestamps (RFC 7323), SACK (RFC 2018), user
+ * timeout (RFC 5482). */
 #include "dataplane/tcp/conn.h"
 
 enum opt_kind {
@@ -50,6 +51,10 @@ static void opt_take(struct seg *s, const uint8_t *opt, uint32_t len)
 			s->tsval = get_u32(opt + 2);
 			s->tsecr = get_u32(opt + 6);
 		}
+		break;
+	case UTO_OPT_KIND:
+		if (len == UTO_OPT_LEN)
+			s->uto = get_u16(opt + 2);
 		break;
 	default:
 		break; /* RFC 9293 3.1: unknown options are ignored */
@@ -128,6 +133,8 @@ uint32_t opt_write_syn(const struct tcp *tcp, const struct conn *c, uint8_t *out
 		out[n + 3] = tcp->rcv_wscale;
 		n += 4;
 	}
+	if (n + UTO_OPT_LEN <= TCP_MAX_OPTS)
+		n += uto_write(tcp, out + n);
 	return n;
 }
 
@@ -157,6 +164,13 @@ uint32_t opt_write(const struct tcp *tcp, const struct conn *c, uint8_t *out, ui
 		put_u32(out + n + 4, runs[i].hi);
 	}
 	return n;
+}
+
+bool opt_ts_missing(const struct tcp *tcp, const struct conn *c, const struct seg *s)
+{
+	/* A SYN may come from a peer that lost all and needs a challenge ACK (RFC 5961 4.2). */
+	return c->flags & CF_TS && !s->has_ts && !(s->flags & (TH_RST | TH_SYN)) &&
+	       tcp->cfg.timestamps_required;
 }
 
 bool opt_paws_reject(const struct tcp *tcp, const struct conn *c, const struct seg *s)

@@ -116,6 +116,10 @@ void ack_send(struct tcp *tcp, struct conn *c)
 {
 	struct seg_out o = {.seq = c->snd_nxt, .flags = TH_ACK};
 
+	/* RFC 9293 A.2: what we sent beyond a window that shrank or is shut makes snd_nxt
+	 * unacceptable to the peer, and it would not read this ACK. */
+	if (unlikely(seq_lt(c->snd_una + c->snd_wnd, o.seq)) && conn_synchronized(c))
+		o.seq = c->snd_una + c->snd_wnd;
 	c->flags |= CF_ACK_NOW; /* stays set when there is no packet buffer */
 	segment_send(tcp, c, &o);
 }
@@ -231,6 +235,10 @@ static bool output_again(struct tcp *tcp, struct conn *c, const struct seq_run *
 	struct seq_run sent = {.lo = run->lo};
 
 	o.len = min_u32(seq_min(run->hi, end) - run->lo, c->mss);
+	/* RFC 9293 3.8.6 (SHLD-16): what a window that shrank still takes. */
+	if (unlikely(seq_lt(c->snd_una + c->snd_wnd, o.seq + o.len)) &&
+	    seq_lt(o.seq, c->snd_una + c->snd_wnd))
+		o.len = c->snd_una + c->snd_wnd - o.seq;
 	if (o.seq + o.len == end) {
 		o.flags |= TH_PSH;
 		if (c->flags & CF_FIN_SENT && seq_lt(end, run->hi))
@@ -315,10 +323,25 @@ void tail_probe(struct tcp *tcp, struct conn *c)
 	c->flags |= CF_PROBED;
 }
 
+/* The window is too small to be worth a segment, and stays so. */
+static void window_override(struct tcp *tcp, struct conn *c)
+{
+	uint32_t unsent = conn_tx_end(c) - c->snd_nxt;
+	struct seg_out o = {.seq = c->snd_nxt, .flags = TH_ACK | TH_PSH};
+
+	o.len = min_u32(min_u32(unsent, c->snd_wnd), c->mss);
+	if (segment_send(tcp, c, &o))
+		sent_new(tcp, c, &o);
+}
+
 void window_probe(struct tcp *tcp, struct conn *c)
 {
 	struct seg_out o = {.seq = c->snd_una, .len = 1, .flags = TH_ACK};
 
+	if (c->snd_wnd > 0) {
+		window_override(tcp, c);
+		return;
+	}
 	counter_inc(tcp->ctr, CTR_tcp_persist);
 	if (c->tx_bytes == 0) {
 		/* Only our FIN is outstanding. */
