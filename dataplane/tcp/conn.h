@@ -408,6 +408,12 @@ static inline uint32_t conn_tx_end(const struct conn *c)
 	return c->snd_una + c->tx_bytes + (c->flags & CF_SYN_UNACKED ? 1 : 0);
 }
 
+/* RFC 5961 5.2: neither beyond what was sent nor older than any window. */
+static inline bool ack_in_range(const struct conn *c, const struct seg *s)
+{
+	return !seq_lt(c->snd_nxt, s->ack) && !seq_lt(s->ack, c->snd_una - c->snd_wnd_max);
+}
+
 static inline struct tx_ref *tx_ref_at(const struct tcp *tcp, uint32_t index)
 {
 	return pool_at(&tcp->refs, index);

@@ -106,7 +106,7 @@ void time_wait_reuse(struct tcp *tcp, struct conn *c)
 /* RFC 6191 2: does this SYN begin a new connection? The last number seen is that of the FIN. */
 static bool syn_is_newer(const struct conn *c, const struct seg *s)
 {
-	bool higher = seq_le(c->rcv_nxt, s->seq);
+	bool higher = seq_lt(c->rcv_nxt - 1, s->seq);
 
 	if (!s->has_ts)
 		return higher;
@@ -120,6 +120,8 @@ static enum counter_id time_wait_syn(struct tcp *tcp, struct conn *c, struct seg
 	struct conn_key key = {c->path.local, c->path.remote, c->lport, c->rport};
 	enum counter_id verdict;
 
+	if (s->flags & TH_FIN)
+		return CTR_drop_tcp_flags; /* as in LISTEN */
 	if (!syn_is_newer(c, s)) {
 		/* RFC 6191 2 drops it; RFC 9293 3.10.7.4 is for those without timestamps. */
 		if (!s->has_ts)
@@ -144,13 +146,15 @@ enum counter_id time_wait_input(struct tcp *tcp, struct conn *c, struct seg *s)
 		ack_challenge(tcp, c);
 		return CTR_drop_tcp_paws;
 	}
-	/* The FIN sent again: our last ACK was lost (RFC 9293 3.10.7.4, fifth and eighth). No other
-	 * FIN may prolong this state. */
-	if (s->flags & TH_FIN && s->seq + s->len + 1 == c->rcv_nxt)
-		time_wait_start(tcp, c);
-	if (s->flags & (TH_FIN | TH_SYN) || s->len > 0 || !seg_acceptable(c, s) ||
-	    (s->flags & TH_ACK && seq_lt(c->snd_nxt, s->ack)))
+	if (!seg_acceptable(c, s) || s->flags & TH_SYN) {
+		/* The FIN sent again: our last ACK was lost (RFC 9293 3.10.7.4, fifth and eighth).
+		 * No other may prolong this state. */
+		if (s->flags & TH_FIN && s->seq + s->len + 1 == c->rcv_nxt)
+			time_wait_start(tcp, c);
 		ack_challenge(tcp, c);
+	} else if (s->flags & TH_ACK && (s->flags & TH_FIN || !ack_in_range(c, s))) {
+		ack_challenge(tcp, c);
+	}
 	return CTR_rx_tcp;
 }
 

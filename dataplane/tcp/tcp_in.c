@@ -231,6 +231,8 @@ static enum counter_id unacceptable_input(struct tcp *tcp, struct conn *c, const
 static enum counter_id rst_input(struct tcp *tcp, struct conn *c, const struct seg *s)
 {
 	/* RFC 5961 3.2: only an exact hit resets; others in the window are asked to prove it. */
+	if (seq_lt(s->seq, c->rcv_nxt))
+		return CTR_drop_tcp_window;
 	if (s->seq != c->rcv_nxt) {
 		ack_challenge(tcp, c);
 		return CTR_drop_tcp_window;
@@ -262,8 +264,7 @@ static struct ack_result ack_input(struct tcp *tcp, struct conn *c, struct seg *
 		conn_established(tcp, c);
 		c->snd_wl1 = s->seq - 1; /* the first scaled window counts */
 	}
-	/* RFC 5961 5.2: neither beyond what was sent nor older than any window. */
-	if (seq_lt(c->snd_nxt, s->ack) || seq_lt(s->ack, c->snd_una - c->snd_wnd_max)) {
+	if (!ack_in_range(c, s)) {
 		ack_challenge(tcp, c);
 		return (struct ack_result){false, CTR_drop_tcp_window};
 	}
@@ -300,7 +301,7 @@ static enum counter_id data_input(struct tcp *tcp, struct conn *c, struct seg *s
 			c->quick = TCP_LOSS_QUICK_ACKS;
 		}
 		data_taken(tcp, c);
-	} else if (verdict != CTR_drop_tcp_nobuf || s->seq != c->rcv_nxt) {
+	} else if (s->len > 0 && (verdict != CTR_drop_tcp_nobuf || s->seq != c->rcv_nxt)) {
 		ack_send(tcp, c); /* so is one out of order; the peer counts these */
 	}
 	return verdict;
@@ -317,14 +318,16 @@ static enum counter_id text_input(struct tcp *tcp, struct conn *c, struct seg *s
 		/* RFC 9293 3.10.7.4, seventh: nothing can follow the peer's FIN, such text is
 		 * ignored. */
 		if (s->flags & TH_FIN)
-			c->flags |= CF_ACK_NOW;
+			ack_challenge(tcp, c);
 		return verdict;
 	}
 	if (s->len > 0)
 		verdict = data_input(tcp, c, s);
 	if (s->flags & TH_FIN && !(c->flags & CF_FIN_EARLY)) {
-		c->flags |= CF_FIN_EARLY | CF_ACK_NOW;
+		c->flags |= CF_FIN_EARLY;
 		c->rcv_fin = fin;
+		if (s->len == 0) /* text has its ACK already (MUST-58) */
+			c->flags |= CF_ACK_NOW;
 	}
 	/* A FIN cannot be taken back, so the data in front of it must be safe: without a buffer the
 	 * peer sends both again. */

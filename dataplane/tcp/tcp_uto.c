@@ -91,13 +91,16 @@ static bool send_memory_short(const struct tcp *tcp)
 bool uto_shut_expired(const struct tcp *tcp, struct conn *c)
 {
 	uint32_t limit = tcp->cfg.persist_limit_ms;
-	uint32_t edge = c->snd_una + c->snd_wnd;
+	uint32_t moved = c->snd_una + c->snd_wnd - c->uto.mark;
 	struct conn_uto *u = &c->uto;
 
-	if (!u->shut || edge - u->mark >= c->mss) {
+	/* Back by less than a segment is no progress either; by more it is an old mark. */
+	if (u->shut && moved > UINT32_MAX - c->mss) {
+		u->mark += moved;
+	} else if (!u->shut || moved >= c->mss) {
 		u->shut = 1;
 		u->stuck = 0;
-		u->mark = edge;
+		u->mark += moved;
 		u->since = ts_clock(tcp);
 	}
 	if (limit == 0)
