@@ -183,6 +183,8 @@ bool fin_input(struct tcp *tcp, struct conn *c)
 	c->rcv_nxt++;
 	c->flags |= CF_FIN_RCVD | CF_ACK_NOW;
 	c->flags &= ~CF_FIN_EARLY;
+	if (c->rx)
+		c->rx->ooo_count = 0; /* what a broken peer sent from behind its FIN */
 	if (conn_reportable(c) || !(c->flags & CF_KNOWN))
 		conn_post(tcp, c, TCP_EV_EOF);
 	switch (c->state) {

@@ -112,6 +112,11 @@ bool segment_send(struct tcp *tcp, struct conn *c, const struct seg_out *o)
 	return true;
 }
 
+static bool output_waits(const struct conn *c)
+{
+	return c->tx_bytes > 0 || (c->flags & (CF_FIN_QUEUED | CF_FIN_SENT)) == CF_FIN_QUEUED;
+}
+
 void ack_send(struct tcp *tcp, struct conn *c)
 {
 	struct seg_out o = {.seq = c->snd_nxt, .flags = TH_ACK};
@@ -121,7 +126,9 @@ void ack_send(struct tcp *tcp, struct conn *c)
 	if (unlikely(seq_lt(c->snd_una + c->snd_wnd, o.seq)) && conn_synchronized(c))
 		o.seq = c->snd_una + c->snd_wnd;
 	c->flags |= CF_ACK_NOW; /* stays set when there is no packet buffer */
-	segment_send(tcp, c, &o);
+	/* An ACK ends what ack_ns is for, but not that data waits for a packet buffer. */
+	if (segment_send(tcp, c, &o) && unlikely(c->rtx_ns == 0) && output_waits(c))
+		output_retry(tcp, c);
 }
 
 /* RFC 5961 7: bounded, or the answers themselves could be used for an attack. */
