@@ -57,7 +57,7 @@ struct target {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static uint8_t take(struct input *in)
+UNTRACED static uint8_t take(struct input *in)
 {
 	if (in->left == 0)
 		return 0;
@@ -65,7 +65,7 @@ static uint8_t take(struct input *in)
 	return *in->p++;
 }
 
-static uint32_t take16(struct input *in)
+UNTRACED static uint32_t take16(struct input *in)
 {
 	uint32_t hi = take(in);
 
@@ -79,7 +79,7 @@ static void release(void *arg, uint64_t cookie)
 	t->released += cookie;
 }
 
-static void must_at(bool ok, const char *what, int line)
+UNTRACED static void must_at(bool ok, const char *what, int line)
 {
 	if (ok)
 		return;
@@ -254,7 +254,7 @@ static void reset_target(struct target *t)
 	t->released = 0;
 }
 
-static void check_runs(const struct conn *c)
+UNTRACED static void check_runs(const struct conn *c)
 {
 	uint32_t at = c->snd_una;
 	uint32_t sacked = 0;
@@ -274,7 +274,7 @@ static void check_runs(const struct conn *c)
 	}
 }
 
-static void check_numbers(const struct target *t, const struct conn *c, struct shadow *old)
+UNTRACED static void check_numbers(const struct target *t, const struct conn *c, struct shadow *old)
 {
 	uint32_t edge = c->snd_una + c->snd_wnd;
 	uint32_t flight = conn_flight(c);
@@ -297,7 +297,7 @@ static void check_numbers(const struct target *t, const struct conn *c, struct s
 }
 
 /* A timer brings every live connection on, unless its owner has the next word. */
-static void check_timer(const struct target *t, const struct conn *c)
+UNTRACED static void check_timer(const struct target *t, const struct conn *c)
 {
 	if (c->flags & (CF_READY | CF_IN_HAND))
 		return;
@@ -307,7 +307,7 @@ static void check_timer(const struct target *t, const struct conn *c)
 		must(c->rtx_ns != 0 || c->ack_ns != 0);
 }
 
-static void check(struct target *t)
+UNTRACED static void check(struct target *t)
 {
 	uint32_t half_open = 0;
 
