@@ -113,7 +113,8 @@ static void window_input(struct tcp *tcp, struct conn *c, const struct seg *s)
 		return;
 	c->snd_wl1 = s->seq;
 	c->snd_wl2 = s->ack;
-	if (unlikely(c->snd_wnd == 0 && wnd > 0))
+	/* In TIME-WAIT, which this segment may have begun, the timer is for that. */
+	if (unlikely(c->snd_wnd == 0 && wnd > 0) && c->state != TCP_TIME_WAIT)
 		loss_window_opened(tcp, c);
 	c->snd_wnd = wnd;
 	c->snd_wnd_max = max_u32(c->snd_wnd_max, wnd);

@@ -242,7 +242,7 @@ static bool rtx_timeout(struct tcp *tcp, struct conn *c)
 		early_timeout(tcp, c);
 		return true;
 	}
-	if (uto_expired(tcp, c)) {
+	if (uto_expired(tcp, c, rto_ns(tcp, c))) {
 		if (c->tries < tcp->cfg.retries)
 			counter_inc(tcp->ctr, CTR_tcp_user_timeout);
 		timed_out(tcp, c);

@@ -50,7 +50,7 @@ static uint32_t timeout_ms(const struct tcp *tcp, const struct conn *c)
 	return c->uto.timeout_ms ? c->uto.timeout_ms : tcp->cfg.user_timeout_ms;
 }
 
-bool uto_expired(const struct tcp *tcp, struct conn *c)
+bool uto_expired(const struct tcp *tcp, struct conn *c, uint64_t waited_ns)
 {
 	uint32_t limit = timeout_ms(tcp, c);
 	struct conn_uto *u = &c->uto;
@@ -58,13 +58,11 @@ bool uto_expired(const struct tcp *tcp, struct conn *c)
 	if (limit == 0)
 		return c->tries >= tcp->cfg.retries;
 	if (!u->stuck || u->mark != c->snd_una) {
-		/* The first timeout since there was progress: what is in flight was sent, or sent
-		 * again, one timeout ago. */
+		/* The first timeout since there was progress, when its timer was set. */
 		u->shut = 0;
 		u->stuck = 1;
 		u->mark = c->snd_una;
-		u->since =
-		        (ts_clock(tcp) - (uint32_t)((uint64_t)c->rto_us * NS_PER_US / TICK_NS)) | 1;
+		u->since = ts_clock(tcp) - (uint32_t)(waited_ns / TICK_NS);
 	}
 	return clock_ms(ts_clock(tcp) - u->since) >= limit;
 }
@@ -74,7 +72,7 @@ uint64_t uto_clip_ns(const struct tcp *tcp, const struct conn *c, uint64_t ns)
 	uint32_t limit = timeout_ms(tcp, c);
 	uint32_t age;
 
-	if (limit == 0 || c->tries == 0 || !c->uto.stuck)
+	if (limit == 0 || c->tries == 0 || !c->uto.stuck || c->uto.mark != c->snd_una)
 		return ns;
 	age = clock_ms(ts_clock(tcp) - c->uto.since);
 	if (age >= limit)
@@ -84,8 +82,8 @@ uint64_t uto_clip_ns(const struct tcp *tcp, const struct conn *c, uint64_t ns)
 
 static bool send_memory_short(const struct tcp *tcp)
 {
-	return pool_available(&tcp->chunks) < tcp->chunks.count / UTO_PRESSURE_SHARE ||
-	       pool_available(&tcp->refs) < tcp->refs.count / UTO_PRESSURE_SHARE;
+	return pool_available(&tcp->chunks) <= tcp->chunks.count / UTO_PRESSURE_SHARE ||
+	       pool_available(&tcp->refs) <= tcp->refs.count / UTO_PRESSURE_SHARE;
 }
 
 bool uto_shut_expired(const struct tcp *tcp, struct conn *c)

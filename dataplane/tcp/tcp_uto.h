@@ -37,9 +37,9 @@ struct conn_uto {
 void uto_input(const struct tcp *tcp, struct conn *c, uint16_t option);
 /* Writes our option for a SYN and returns its length, 0 when none is configured. */
 uint32_t uto_write(const struct tcp *tcp, uint8_t *out);
-/* A retransmission timer fired: true when the user timeout, or without one the number of timeouts
- * in a row, says that this connection is dead. */
-bool uto_expired(const struct tcp *tcp, struct conn *c);
+/* A retransmission timer fired, set so long ago: true when the user timeout, or without one the
+ * number of timeouts in a row, says that this connection is dead. */
+bool uto_expired(const struct tcp *tcp, struct conn *c, uint64_t waited_ns);
 /* A persist timer fired: true when the peer's right edge did not move by a segment for longer than
  * persist_limit_ms, or a tenth of that when send memory is short. */
 bool uto_shut_expired(const struct tcp *tcp, struct conn *c);
