@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "lib/doorbell.h"
+#include "lib/hash.h"
 #include "lib/log.h"
 
 /* An idle core spins this long before it first sleeps, so that a busy one never does. */
@@ -54,6 +55,16 @@ static void tcp_settings(const struct config *cfg, struct tcp_config *out)
 {
 	const struct config_limits *lim = &cfg->limits;
 	const struct config_tcp *t = &cfg->tcp;
+	static const enum tcp_cookies cookies[] = {
+	        [COOKIES_OFF] = TCP_COOKIES_OFF,
+	        [COOKIES_ON_PRESSURE] = TCP_COOKIES_ON_PRESSURE,
+	        [COOKIES_ALWAYS] = TCP_COOKIES_ALWAYS,
+	};
+	static const enum tcp_pmtu_probing pmtu[] = {
+	        [CONFIG_PMTU_OFF] = TCP_PMTU_OFF,
+	        [CONFIG_PMTU_BLACKHOLE] = TCP_PMTU_BLACKHOLE,
+	        [CONFIG_PMTU_ALWAYS] = TCP_PMTU_ALWAYS,
+	};
 
 	tcp_config_default(out);
 	out->max_conns = lim->connections;
@@ -81,29 +92,57 @@ static void tcp_settings(const struct config *cfg, struct tcp_config *out)
 	out->user_timeout_max_ms = t->user_timeout_max_ms;
 	out->user_timeout_advertise_ms = t->user_timeout_advertise_ms;
 	out->timestamps_required = t->timestamps_required;
+	out->huge_pages = cfg->memory.huge_pages == HUGE_ON;
+	out->max_orphans = lim->orphans;
+	out->max_resets_per_s = lim->resets_per_s;
+	out->syn_cookies = cookies[t->syn_cookies];
+	out->syn_cookie_step_s = t->syn_cookie_step_s;
+	out->min_send_mss = t->min_send_mss;
+	out->pmtu_probing = pmtu[t->pmtu_probing];
+	out->pmtu_age_s = t->pmtu_age_s;
+}
+
+static void kernel_random(void *arg, void *out, size_t len)
+{
+	(void)arg;
+	random_bytes(out, len);
 }
 
 static enum status core_layers(struct core *core, const struct core_config *cfg)
 {
 	struct ip_addr addrs[NET_MAX_ADDRS];
+	struct net_config net;
 	struct tcp_config tcfg;
 	struct tcp_env env;
+	uint8_t seed[TCP_SEED_BYTES];
 	enum status st;
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < cfg->listener_count && n < NET_MAX_ADDRS; i++)
 		addrs[n++] = cfg->listeners[i].addr;
-	st = net_create(&core->net, cfg->nic, core->ctr, addrs, n);
+	net_config_default(&net);
+	net.nic = cfg->nic;
+	net.ctr = core->ctr;
+	net.addrs = addrs;
+	net.addr_count = n;
+	net.fragments = cfg->config->ip.fragments;
+	net.dad_transmits = cfg->config->ip.dad_transmits;
+	net.icmp_per_s = cfg->config->ip.icmp_per_s;
+	net.now_ns = cfg->now_ns;
+	st = net_open(&core->net, &net);
 	if (st != ST_OK)
 		return st;
 	tcp_settings(cfg->config, &tcfg);
+	core->random(core->random_arg, seed, sizeof(seed));
 	env = (struct tcp_env){
 	        .net = core->net,
 	        .ctr = core->ctr,
 	        .release = req_release,
 	        .arg = core,
+	        .seed = seed,
 	};
 	st = tcp_create(&core->tcp, &tcfg, &env, cfg->now_ns);
+	explicit_bzero(seed, sizeof(seed));
 	if (st != ST_OK)
 		return st;
 	tcp_set_user_timer_fn(core->tcp, req_timeout, core);
@@ -143,6 +182,9 @@ enum status core_create(struct core **out, const struct core_config *cfg,
 	core->nic = cfg->nic;
 	core->snap = cfg->snapshot;
 	core->shared = shared;
+	core->random = cfg->random ? cfg->random : kernel_random;
+	core->random_arg = cfg->random_arg;
+	core->next_reseed_ns = cfg->now_ns;
 	core->index = cfg->index;
 	core->cpu = cfg->cpu;
 	core->hash_seed = cfg->hash_seed;

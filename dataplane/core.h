@@ -25,6 +25,9 @@ struct core_listener {
 	uint16_t port;
 };
 
+/* Fills out[0, len) with bytes that nobody can guess. */
+typedef void (*core_random_fn)(void *arg, void *out, size_t len);
+
 /* What core_create needs. The memory behind the pointers outlives the core. */
 struct core_config {
 	uint32_t index; /* 0 to cores - 1: the channel's region and the NIC's queue */
@@ -44,6 +47,10 @@ struct core_config {
 	uint64_t hash_seed; /* of cache keys, the same for all cores */
 	uint64_t now_ns;
 	uint64_t wall_ns;
+	/* Where the keys of TCP come from; NULL: the kernel's generator. A simulation gives its
+	 * own, so that a run can be repeated. */
+	core_random_fn random;
+	void *random_arg;
 };
 
 /* Written by the housekeeping thread, read by the core, and the other way round; each field has one
@@ -140,6 +147,9 @@ struct core {
 
 	/* Housekeeping */
 	uint64_t next_housekeep_ns;
+	uint64_t next_reseed_ns;
+	core_random_fn random;
+	void *random_arg;
 	uint64_t announce_at_ns;
 	uint32_t announces_left;
 	uint64_t drain_deadline_ns;

@@ -7,6 +7,7 @@
 #include "lib/log.h"
 
 #define DRAIN_WALK 256u
+#define RESEED_NS  (60 * NS_PER_S)
 
 static void snapshot_take(struct core *core)
 {
@@ -105,6 +106,16 @@ static void drain_step(struct core *core)
 		__atomic_store_n(&core->shared->drained, 1, __ATOMIC_RELEASE);
 }
 
+static void tcp_keys_refresh(struct core *core)
+{
+	uint8_t seed[TCP_SEED_BYTES];
+
+	core->random(core->random_arg, seed, sizeof(seed));
+	tcp_reseed(core->tcp, seed);
+	explicit_bzero(seed, sizeof(seed));
+	core->next_reseed_ns = core->now_ns + RESEED_NS;
+}
+
 void core_housekeep(struct core *core)
 {
 	uint32_t drain_ms = __atomic_load_n(&core->shared->drain_ms, __ATOMIC_ACQUIRE);
@@ -120,6 +131,9 @@ void core_housekeep(struct core *core)
 		core->announce_at_ns = core->now_ns + 2 * NS_PER_S;
 		net_announce(core->net);
 	}
+	if (core->now_ns >= core->next_reseed_ns)
+		tcp_keys_refresh(core);
+	net_tick(core->net, core->now_ns);
 	hot_set_wall(core->hot, core->wall_ms);
 	counter_set(core->ctr, CTR_tcp_conns, tcp_conn_count(core->tcp));
 }

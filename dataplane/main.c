@@ -250,6 +250,12 @@ static void drain_begin(struct dataplane *d)
 		                 __ATOMIC_RELEASE);
 }
 
+static void touch_ahead(struct dataplane *d)
+{
+	for (uint32_t i = 0; i < d->cores; i++)
+		tcp_touch_ahead(d->workers[i].core->tcp);
+}
+
 /* Until a signal says stop and the drain is over. */
 static void dataplane_run(struct dataplane *d, int sig_fd)
 {
@@ -264,6 +270,7 @@ static void dataplane_run(struct dataplane *d, int sig_fd)
 		n += attach_poll_fds(d->attach, fds + 1);
 		poll(fds, n, attach_busy(d->attach) ? STEP_BUSY_MS : STEP_MS);
 		attach_step(d->attach);
+		touch_ahead(d);
 		if (read(sig_fd, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
 			if (drain_until_ns != 0)
 				return;

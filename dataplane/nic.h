@@ -23,6 +23,7 @@ enum pkt_flag {
 	                               pseudo-header's sum, not inverted (with PKT_TX_TSO
 	                               without the length) */
 	PKT_TX_TSO = 1 << 5, /* the port shall cut the payload into segments of tso_mss bytes */
+	PKT_RX_FRAGMENTS = 1 << 6, /* set by net_input: it came in fragments */
 };
 
 struct pkt {

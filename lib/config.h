@@ -16,6 +16,8 @@
 enum config_port_type { PORT_AF_XDP, PORT_MEMIF, PORT_AF_PACKET, PORT_TAP, PORT_PCI };
 enum config_idle { IDLE_BUSY, IDLE_ADAPTIVE };
 enum config_cache_mode { CONFIG_CACHE_OFF, CONFIG_CACHE_ORIGIN, CONFIG_CACHE_TTL };
+enum config_cookies { COOKIES_OFF, COOKIES_ON_PRESSURE, COOKIES_ALWAYS };
+enum config_pmtu { CONFIG_PMTU_OFF, CONFIG_PMTU_BLACKHOLE, CONFIG_PMTU_ALWAYS };
 enum config_huge { HUGE_AUTO, HUGE_ON, HUGE_OFF };
 
 struct config_listener {
@@ -49,6 +51,8 @@ struct config_memory {
 struct config_limits {
 	uint32_t connections;         /* a core: 65536 */
 	uint32_t syn_backlog;         /* a core: 4096 */
+	uint32_t orphans;             /* a core: 16384 */
+	uint32_t resets_per_s;        /* a core: 10000 */
 	uint32_t requests;            /* requests in progress, a core: 16384 */
 	uint32_t head_bytes;          /* 8192; at most up_block_bytes - 4096 */
 	uint32_t target_bytes;        /* 4096 */
@@ -74,15 +78,17 @@ struct config_timeouts {
 };
 
 struct config_tcp {
-	uint32_t initial_window;            /* segments: 10 */
-	uint32_t min_rto_ms;                /* 200 */
-	uint32_t max_rto_ms;                /* 60000 */
-	uint32_t delayed_ack_ms;            /* 40 */
-	uint32_t keepalive_idle_ms;         /* 60000 */
-	uint32_t keepalive_interval_ms;     /* 10000 */
-	uint32_t keepalive_probes;          /* 6 */
-	uint32_t time_wait_ms;              /* 60000 */
-	uint32_t syn_retries;               /* 5 */
+	uint32_t initial_window;        /* segments: 10 */
+	uint32_t min_rto_ms;            /* 200 */
+	uint32_t max_rto_ms;            /* 60000 */
+	uint32_t delayed_ack_ms;        /* 40 */
+	uint32_t keepalive_idle_ms;     /* 60000 */
+	uint32_t keepalive_interval_ms; /* 10000 */
+	uint32_t keepalive_probes;      /* 6 */
+	uint32_t time_wait_ms;          /* 60000 */
+	uint32_t syn_retries;           /* 5 */
+	enum config_cookies syn_cookies;
+	uint32_t syn_cookie_step_s;         /* 60 */
 	uint32_t retries;                   /* 12 */
 	uint32_t fin_wait_2_ms;             /* 60000 */
 	uint32_t persist_max_ms;            /* 60000 */
@@ -91,6 +97,15 @@ struct config_tcp {
 	uint32_t user_timeout_max_ms;       /* 0: peers have no say */
 	uint32_t user_timeout_advertise_ms; /* 0: none */
 	uint32_t timestamps_required;       /* 1 */
+	uint32_t min_send_mss;              /* 64 */
+	enum config_pmtu pmtu_probing;      /* blackhole */
+	uint32_t pmtu_age_s;                /* 600 */
+};
+
+struct config_ip {
+	uint32_t fragments;     /* datagrams in reassembly, a core: 64 */
+	uint32_t dad_transmits; /* 1 */
+	uint32_t icmp_per_s;    /* a core: 1000 */
 };
 
 enum config_profile { PROFILE_DEVELOPMENT, PROFILE_STAGING, PROFILE_PRODUCTION };
@@ -147,6 +162,7 @@ struct config {
 	struct config_limits limits;
 	struct config_timeouts timeouts;
 	struct config_tcp tcp;
+	struct config_ip ip;
 	struct config_upstream *upstreams;
 	unsigned upstreams_count;
 	struct config_route *routes;

@@ -25,6 +25,11 @@ static const struct param_name names_huge[] = {
         {"on", HUGE_ON},
         {"off", HUGE_OFF},
 };
+static const struct param_name names_syn_cookies[] = {
+        {"off", COOKIES_OFF},
+        {"on_pressure", COOKIES_ON_PRESSURE},
+        {"always", COOKIES_ALWAYS},
+};
 static const struct param_name names_profile[] = {
         {"development", PROFILE_DEVELOPMENT},
         {"staging", PROFILE_STAGING},
@@ -35,6 +40,11 @@ static const struct param_name names_cache_mode[] = {
         {"origin", CONFIG_CACHE_ORIGIN},
         {"ttl", CONFIG_CACHE_TTL},
 };
+static const struct param_name names_pmtu[] = {
+        {"off", CONFIG_PMTU_OFF},
+        {"blackhole", CONFIG_PMTU_BLACKHOLE},
+        {"always", CONFIG_PMTU_ALWAYS},
+};
 
 #define STRUCT_top      struct config
 #define STRUCT_listener struct config_listener
@@ -43,6 +53,7 @@ static const struct param_name names_cache_mode[] = {
 #define STRUCT_limits   struct config_limits
 #define STRUCT_timeouts struct config_timeouts
 #define STRUCT_tcp      struct config_tcp
+#define STRUCT_ip       struct config_ip
 #define STRUCT_upstream struct config_upstream
 #define STRUCT_route    struct config_route
 #define STRUCT_cache    struct config_cache

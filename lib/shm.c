@@ -72,6 +72,17 @@ enum status shm_anon(struct shm *out, size_t size, bool want_huge)
 	return st;
 }
 
+enum status shm_steady(struct shm *out, size_t size, bool want_huge)
+{
+	if (want_huge && anon_try(out, size, true) == ST_OK)
+		return ST_OK;
+	enum status st = anon_try(out, size, false);
+	/* A kernel without transparent huge pages refuses, and does as asked. */
+	if (st == ST_OK)
+		(void)madvise(out->base, out->size, MADV_NOHUGEPAGE);
+	return st;
+}
+
 static enum status create_try(struct shm *out, const char *name, size_t size, bool huge)
 {
 	const unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING | (huge ? MFD_HUGETLB : 0);
@@ -146,4 +157,12 @@ void shm_close(struct shm *shm)
 	if (shm->fd >= 0)
 		close(shm->fd);
 	*shm = (struct shm){.fd = -1};
+}
+
+void shm_touch(void *from, size_t bytes)
+{
+	uintptr_t page = page_bytes(false);
+	uintptr_t begin = (uintptr_t)from & ~(page - 1);
+
+	(void)madvise((void *)begin, (uintptr_t)from + bytes - begin, MADV_POPULATE_WRITE);
 }

@@ -2,11 +2,16 @@
  *
  * Level 0 has one slot a tick; a slot of level n covers 256^n ticks and is spread over the levels
  * below when its first tick comes. A timer's slot follows from the distance of its tick to now_tick
- * alone, so a level never holds two rounds at once. */
+ * alone, so a level never holds two rounds at once.
+ *
+ * A million timers may share a slot (the idle times of a million connections do). So what spreads
+ * and what is due stand in lists of their own, and a call with a budget does a part of either: half
+ * of the budget at most goes to spreading, lest what is due wait for it. */
 #include "lib/timerwheel.h"
 
-#define SLOT_MASK  (TIMERWHEEL_SLOTS - 1)
-#define SPAN_TICKS (1ull << (TIMERWHEEL_LEVELS * TIMERWHEEL_SLOT_BITS))
+#define SLOT_MASK     (TIMERWHEEL_SLOTS - 1)
+#define SPREAD_A_CALL 384u /* with a budget: some 40 us when each is a cache miss or two */
+#define SPAN_TICKS    (1ull << (TIMERWHEEL_LEVELS * TIMERWHEEL_SLOT_BITS))
 
 static void list_push(struct timer **head, struct timer *t)
 {
@@ -31,6 +36,20 @@ static void list_move(struct timer **to, struct timer **from)
 	*from = NULL;
 	if (*to != NULL)
 		(*to)->prev_next = to;
+}
+
+struct firing {
+	uint64_t now_ns;
+	uint32_t fired;
+	uint32_t moved;
+	uint32_t budget; /* 0: no limit */
+	timer_fn fn;
+	void *arg;
+};
+
+static bool budget_left(const struct firing *f)
+{
+	return f->budget == 0 || f->fired < f->budget;
 }
 
 /* The first tick at whose start the deadline has come. */
@@ -78,27 +97,52 @@ void timer_cancel(struct timerwheel *w, struct timer *t)
 	w->armed--;
 }
 
-/* now_tick is the first of a slot on every level up to the highest whose bits below are zero. */
-static void cascade(struct timerwheel *w)
+/* Makes tick the present one. It is the first of a slot on every level up to the highest whose bits
+ * below are zero; what is in these slots spreads. False, and nothing changes, while a level still
+ * spreads its slot before. */
+static bool tick_begin(struct timerwheel *w, uint64_t tick)
+{
+	uint32_t levels = 1;
+
+	while (levels < TIMERWHEEL_LEVELS &&
+	       (tick & ((1ull << (levels * TIMERWHEEL_SLOT_BITS)) - 1)) == 0)
+		if (w->spreading[levels++] != NULL)
+			return false;
+	w->now_tick = tick;
+	w->floor_tick = tick;
+	for (uint32_t level = 1; level < levels; level++)
+		list_move(&w->spreading[level],
+		          &w->slots[level][(tick >> (level * TIMERWHEEL_SLOT_BITS)) & SLOT_MASK]);
+	return true;
+}
+
+static void spread(struct timerwheel *w, struct firing *f)
 {
 	for (uint32_t level = 1; level < TIMERWHEEL_LEVELS; level++) {
-		uint32_t shift = level * TIMERWHEEL_SLOT_BITS;
-		if ((w->now_tick & ((1ull << shift) - 1)) != 0)
-			return;
-		struct timer *list;
-		list_move(&list, &w->slots[level][(w->now_tick >> shift) & SLOT_MASK]);
-		while (list != NULL) {
-			struct timer *t = list;
+		struct timer **list = &w->spreading[level];
+
+		while (*list != NULL && (f->budget == 0 || f->moved < SPREAD_A_CALL)) {
+			struct timer *t = *list;
 			list_remove(t);
 			place(w, t);
+			f->moved++;
 		}
 	}
+}
+
+static bool is_busy(const struct timerwheel *w)
+{
+	bool busy = w->due != NULL;
+
+	for (uint32_t level = 1; level < TIMERWHEEL_LEVELS; level++)
+		busy |= w->spreading[level] != NULL;
+	return busy;
 }
 
 /* The first tick from now_tick on at which a slot fires or spreads; UINT64_MAX: none. Slots of the
  * higher levels begin at multiples of their width, so that what a lower level has before the next
  * multiple is first of all. */
-UNTRACED static uint64_t next_busy_tick(const struct timerwheel *w)
+static uint64_t next_slot_tick(const struct timerwheel *w)
 {
 	uint64_t first = UINT64_MAX;
 
@@ -122,39 +166,29 @@ UNTRACED static uint64_t next_busy_tick(const struct timerwheel *w)
 	return first;
 }
 
-struct firing {
-	uint64_t now_ns;
-	uint32_t fired;
-	uint32_t budget; /* 0: no limit */
-	timer_fn fn;
-	void *arg;
-};
-
-/* Fires the slot of now_tick; false when the budget ends before the slot does. */
-static bool fire_slot(struct timerwheel *w, struct firing *f)
+/* False when the budget ends before the list does. */
+static bool fire_due(struct timerwheel *w, struct firing *f)
 {
-	struct timer **slot = &w->slots[0][w->now_tick & SLOT_MASK];
-	struct timer *list, *last = NULL;
-
-	/* Off the wheel, so that a timer which its callback sets to the past waits for the next
-	 * time. */
-	list_move(&list, slot);
-	while (list != NULL && (f->budget == 0 || f->fired < f->budget)) {
-		struct timer *t = list;
+	while (w->due != NULL && budget_left(f)) {
+		struct timer *t = w->due;
 		list_remove(t);
 		w->armed--;
 		f->fired++;
 		f->fn(f->arg, t, f->now_ns);
 	}
-	if (list == NULL)
-		return true;
-	for (last = list; last->next != NULL; last = last->next)
-		;
-	last->next = *slot;
-	if (last->next != NULL)
-		last->next->prev_next = &last->next;
-	list_move(slot, &list);
-	return false;
+	return w->due == NULL;
+}
+
+static bool fire(struct timerwheel *w, struct firing *f)
+{
+	struct timer **slot = &w->slots[0][w->now_tick & SLOT_MASK];
+
+	if (!fire_due(w, f))
+		return false;
+	/* Off its slot, so that a timer which its callback sets to the past waits for the next
+	 * time. */
+	list_move(&w->due, slot);
+	return fire_due(w, f);
 }
 
 uint32_t timerwheel_advance(struct timerwheel *w, uint64_t now_ns, uint32_t budget, timer_fn fn,
@@ -167,21 +201,21 @@ uint32_t timerwheel_advance(struct timerwheel *w, uint64_t now_ns, uint32_t budg
 	if (now_ns >= (w->now_tick + 1) * w->tick_ns)
 		target = now_ns / w->tick_ns;
 	for (;;) {
+		spread(w, &f);
 		w->floor_tick = target;
-		bool done = w->slots[0][w->now_tick & SLOT_MASK] == NULL || fire_slot(w, &f);
+		bool done = fire(w, &f);
 		w->floor_tick = w->now_tick;
 		if (!done || w->now_tick == target)
 			break;
-		w->now_tick = min_u64(next_busy_tick(w), target);
-		w->floor_tick = w->now_tick;
-		cascade(w);
+		if (!tick_begin(w, min_u64(next_slot_tick(w), target)))
+			break;
 	}
 	return f.fired;
 }
 
 uint64_t timerwheel_next_ns(const struct timerwheel *w)
 {
-	uint64_t tick = next_busy_tick(w);
+	uint64_t tick = is_busy(w) ? w->now_tick : next_slot_tick(w);
 
 	return tick > UINT64_MAX / w->tick_ns ? UINT64_MAX : tick * w->tick_ns;
 }

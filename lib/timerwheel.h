@@ -14,9 +14,9 @@
 #define TIMERWHEEL_SLOTS     (1u << TIMERWHEEL_SLOT_BITS)
 
 struct timer {
-	struct timer *next;
 	struct timer **prev_next; /* NULL when the timer is not set */
 	uint64_t deadline_ns;
+	struct timer *next; /* not needed to see that a timer need not be moved */
 };
 
 struct timerwheel {
@@ -24,6 +24,9 @@ struct timerwheel {
 	uint64_t now_tick;   /* every timer of an earlier tick has fired */
 	uint64_t floor_tick; /* where a timer goes whose deadline has passed */
 	uint32_t armed;      /* timers set */
+	struct timer *due;   /* of now_tick, not fired yet */
+	/* Of each higher level, the slot whose first tick has come: to be placed on lower ones. */
+	struct timer *spreading[TIMERWHEEL_LEVELS];
 	struct timer *slots[TIMERWHEEL_LEVELS][TIMERWHEEL_SLOTS];
 };
 
@@ -35,8 +38,10 @@ void timerwheel_init(struct timerwheel *w, uint64_t tick_ns, uint64_t now_ns);
 void timer_set(struct timerwheel *w, struct timer *t, uint64_t deadline_ns);
 void timer_cancel(struct timerwheel *w, struct timer *t);
 /* Fires what is due, at most budget timers (0: no limit), oldest tick first; returns how many
- * fired. fn may set and cancel any timer; one that it sets to the past over and over does not hold
- * it up. */
+ * fired. With a budget the work beside that is bounded too: where more than a few hundred timers
+ * come nearer at once, that takes several calls, and the first of those may fire late and out of
+ * order by as much. fn may set and cancel any
+ * timer; one that it sets to the past over and over does not hold it up. */
 uint32_t timerwheel_advance(struct timerwheel *w, uint64_t now_ns, uint32_t budget, timer_fn fn,
                             void *arg);
 /* No timer fires before this time; UINT64_MAX when none is set. Advancing at this time fires one,

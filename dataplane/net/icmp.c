@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * ICMP and ICMPv6: echo requests are answered at a bounded rate, neighbor discovery goes to ndp.c,
- * everything else needs no answer. */
+ * errors to icmp_error.c; everything else needs no answer. */
 #include "dataplane/net/net_int.h"
 
-/* A bucket of NET_ICMP_PER_S tokens, kept as the time at which it would be full again: each reply
- * moves that time on, and it never lies further ahead than the bucket takes to fill. */
 static bool echo_allowed(struct net *net, uint64_t now_ns)
 {
-	uint64_t full_at_ns = max_u64(net->icmp_ns, now_ns) + NS_PER_S / NET_ICMP_PER_S;
+	return bucket_take(&net->echo, net->icmp_per_s, now_ns);
+}
 
-	if (full_at_ns > now_ns + NS_PER_S)
-		return false;
-	net->icmp_ns = full_at_ns;
-	return true;
+/* What came in fragments may be longer than what goes out in one piece; we send no fragments. */
+static bool reply_fits(const struct net *net, const struct pkt *pkt)
+{
+	return pkt->len - pkt->l3_off <= net->caps.mtu;
 }
 
 static void frame_turn(const struct net *net, struct pkt *pkt)
@@ -53,10 +52,15 @@ enum counter_id icmp_input(struct net *net, struct pkt *pkt, uint64_t now_ns)
 	uint32_t len = pkt->len - pkt->l4_off;
 	struct wire_ipv4 *ip;
 
-	/* RFC 1122 3.2.2.6: a host answers echo requests. */
-	if (len < ICMP_HDR_LEN || icmp->type != ICMP_ECHO_REQUEST || icmp->code != 0)
+	if (len < ICMP_HDR_LEN || csum_fold(csum_add(0, icmp, len)) != 0)
 		return CTR_drop_icmp;
-	if (csum_fold(csum_add(0, icmp, len)) != 0 || !echo_allowed(net, now_ns))
+	/* RFC 6633 5: source quench is ignored; so are redirects, since there are no routes. */
+	if (icmp->type == ICMP_UNREACHABLE || icmp->type == ICMP_TIME_EXCEEDED ||
+	    icmp->type == ICMP_PARAM_PROBLEM)
+		return icmp_error_input(net, pkt, now_ns);
+	/* RFC 1122 3.2.2.6: a host answers echo requests. */
+	if (icmp->type != ICMP_ECHO_REQUEST || icmp->code != 0 || !reply_fits(net, pkt) ||
+	    !echo_allowed(net, now_ns))
 		return CTR_drop_icmp;
 	icmp->type = ICMP_ECHO_REPLY;
 	csum_put(icmp->csum, 0);
@@ -84,7 +88,8 @@ static enum counter_id echo_v6(struct net *net, struct pkt *pkt, uint64_t now_ns
 
 	/* Extension headers would have to go from the reply; no sender of echo requests uses them.
 	 */
-	if (icmp->code != 0 || ip->next != PROTO_ICMPV6 || !echo_allowed(net, now_ns))
+	if (icmp->code != 0 || ip->next != PROTO_ICMPV6 || !reply_fits(net, pkt) ||
+	    !echo_allowed(net, now_ns))
 		return CTR_drop_icmp;
 	icmp->type = ICMPV6_ECHO_REPLY;
 	ip->ver_class_flow = be32_make(6u << 28);
@@ -114,6 +119,8 @@ enum counter_id icmpv6_input(struct net *net, struct pkt *pkt, uint64_t now_ns)
 		return ndp_input(net, pkt);
 	if (discovery)
 		return CTR_drop_ndp;
+	if (icmp->type < ICMPV6_INFORMATION)
+		return icmpv6_error_input(net, pkt, now_ns);
 	if (icmp->type == ICMPV6_ECHO_REQUEST)
 		return echo_v6(net, pkt, now_ns);
 	return CTR_drop_icmp;

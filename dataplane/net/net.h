@@ -42,17 +42,41 @@ struct net_path {
 	uint16_t vlan; /* 0: untagged; else the tag's TCI */
 };
 
-#define NET_MAX_ADDRS 64u
+#define NET_MAX_ADDRS     64u
+#define NET_MAX_FRAGMENTS 256u
 
 struct net;
 
-/* addrs: the listeners' addresses, which this core answers for (at most NET_MAX_ADDRS). */
+/* What net_open needs; net_config_default fills in what the comments say. */
+struct net_config {
+	struct nic *nic;
+	struct counters *ctr;
+	const struct ip_addr *addrs; /* the listeners' addresses, which this core answers for */
+	uint32_t addr_count;         /* at most NET_MAX_ADDRS */
+	uint32_t fragments;          /* datagrams in reassembly, at most NET_MAX_FRAGMENTS: 64 */
+	uint32_t dad_transmits;      /* RFC 4862 5.1; 0: addresses are used at once: 0 */
+	uint32_t icmp_per_s;         /* echo replies, errors sent and errors heeded, each: 1,000 */
+	/* Bit i: another host on the link has addrs[i]. Shared by the nets of all cores, since only
+	 * one of them receives the proof. NULL: this one's own. */
+	uint64_t *conflicts;
+	uint64_t now_ns;
+};
+
+void net_config_default(struct net_config *cfg);
+enum status net_open(struct net **out, const struct net_config *cfg);
+/* The same with defaults. */
 enum status net_create(struct net **out, struct nic *nic, struct counters *ctr,
                        const struct ip_addr *addrs, uint32_t addr_count);
 void net_destroy(struct net *net);
 const struct nic_caps *net_caps(const struct net *net);
 /* IP bytes a frame on the way of this path. */
 uint16_t net_mtu(const struct net *net);
+
+/* Timers: duplicate address detection, reassembly, defence of addresses. Call it once a millisecond
+ * or so. */
+void net_tick(struct net *net, uint64_t now_ns);
+/* Addresses that are not used because another host has them, as bits. */
+uint64_t net_conflicts(const struct net *net);
 
 /* Tells the link about our addresses: gratuitous ARP (RFC 5227 3) and unsolicited neighbor
  * advertisements (RFC 4861 7.2.6). Called at start and again a few times a second apart. */
@@ -64,6 +88,29 @@ void net_announce(struct net *net);
  * (nic_pkt_free). Counts rx_bursts, rx_packets and rx_bytes; tcp_input counts where each of those
  * returned ended. */
 unsigned net_input(struct net *net, struct pkt *pkts, unsigned n, uint64_t now_ns);
+
+/* An ICMP error about a TCP segment that was sent from one of our addresses, as the router or host
+ * quoted it. Whether there ever was such a segment, TCP must tell (RFC 5927 4.1). */
+enum net_error_kind {
+	NET_ERROR_TOO_BIG, /* RFC 1191 4, RFC 4443 3.2 */
+	NET_ERROR_SOFT,    /* RFC 1122 4.2.3.9: may go away by itself */
+	NET_ERROR_HARD,    /* nobody at the other end speaks TCP, or on that port */
+};
+
+struct net_error {
+	struct ip_addr local;
+	struct ip_addr remote;
+	uint16_t local_port; /* host order, as all that follows */
+	uint16_t remote_port;
+	uint32_t seq;
+	uint32_t mtu;        /* of NET_ERROR_TOO_BIG, 0: the router did not say */
+	uint16_t quoted_len; /* bytes of the IP packet that the error is about */
+	uint8_t kind;        /* enum net_error_kind */
+};
+
+/* The next error of those that came since; false when there is none. net_input holds at most 32 and
+ * does not count their packets: whoever takes an error counts it (rx_icmp or a drop). */
+bool net_error_take(struct net *net, struct net_error *out);
 
 /* The way back to the sender of a received TCP segment. */
 void net_path_reply(const struct pkt *pkt, struct net_path *out);

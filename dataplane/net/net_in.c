@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Sorting what the NIC gives: Ethernet, VLAN tag, IPv4, IPv6, and the checks that every TCP segment
- * passes before a connection sees it. Each packet leaves with the name of exactly one counter;
- * CTR_rx_tcp stands for "on to tcp_input", which counts those. */
+ * Sorting what the NIC gives: Ethernet, VLAN tag, IPv4, and the checks that every TCP segment
+ * passes before a connection sees it; IPv6 is in ip6_in.c. Each packet leaves with the name of
+ * exactly one counter; CTR_rx_tcp stands for "on to tcp_input", which counts those. */
 #include "dataplane/net/net_int.h"
 
+enum {
+	OPT_LOOSE_ROUTE = 131,
+	OPT_STRICT_ROUTE = 137,
+};
+
 /* RFC 9293 3.1: header length, checksum over pseudo-header, header and data. */
-static enum counter_id check_tcp(const struct net *net, struct pkt *pkt, const uint8_t *addrs,
-                                 size_t addrs_len)
+enum counter_id net_tcp_check(const struct net *net, struct pkt *pkt, const uint8_t *addrs,
+                              size_t addrs_len)
 {
 	const struct wire_tcp *tcp = (const void *)(pkt->data + pkt->l4_off);
 	uint32_t len = pkt->len - pkt->l4_off;
@@ -38,6 +43,27 @@ static bool v4_source_ok(const struct net *net, const uint8_t src[4])
 	return src[0] != 0 && src[0] != 127 && src[0] < 224 && !net_has_v4(net, src);
 }
 
+/* RFC 791 3.1. Options ask nothing of a host but to be skipped; a source route could turn the
+ * answer to somebody else's way, so that the packet is dropped (RFC 7126 4.3, 4.4). */
+static bool v4_options_ok(const uint8_t *opt, uint32_t hdr_len)
+{
+	uint32_t len = hdr_len - IPV4_HDR_LEN;
+	uint32_t at = 0;
+
+	while (at < len && opt[at] != 0) {
+		if (opt[at] == 1) { /* no operation */
+			at++;
+			continue;
+		}
+		if (opt[at] == OPT_LOOSE_ROUTE || opt[at] == OPT_STRICT_ROUTE)
+			return false;
+		if (at + 1 >= len || opt[at + 1] < 2)
+			return false;
+		at += opt[at + 1];
+	}
+	return at <= len;
+}
+
 static enum counter_id v4_header(const struct net *net, struct pkt *pkt, uint32_t *hdr_len_out)
 {
 	const struct wire_ipv4 *ip = (const void *)(pkt->data + pkt->l3_off);
@@ -65,9 +91,40 @@ static enum counter_id v4_header(const struct net *net, struct pkt *pkt, uint32_
 		return CTR_drop_not_ours;
 	if (unlikely(!v4_source_ok(net, ip->src)))
 		return CTR_drop_ip_options;
-	if (unlikely((be16_get(ip->frag) & 0x3fff) != 0)) /* more fragments, or an offset */
-		return CTR_drop_ip_fragment;
+	if (unlikely(hdr_len > IPV4_HDR_LEN) && !v4_options_ok((const uint8_t *)(ip + 1), hdr_len))
+		return CTR_drop_ip_header;
 	return CTR_rx_tcp;
+}
+
+/* RFC 791 3.2. Of protocols that nobody here speaks, fragments are not kept. */
+static enum counter_id v4_fragment(struct net *net, struct pkt *pkt, uint64_t now_ns)
+{
+	const struct wire_ipv4 *ip = (const void *)(pkt->data + pkt->l3_off);
+	uint32_t frag = be16_get(ip->frag);
+	struct frag_in in = {
+	        .src = ip->src,
+	        .dst = ip->dst,
+	        .id = be16_get(ip->id),
+	        .off = (frag & 0x1fff) * 8,
+	        .proto = ip->proto,
+	        .ecn = ip->tos & 3,
+	        .more = (frag & 0x2000) != 0,
+	};
+
+	if (ip->proto != PROTO_TCP && ip->proto != PROTO_ICMP)
+		return CTR_drop_ip_fragment;
+	return frag_input(net, pkt, &in, now_ns);
+}
+
+/* RFC 1122 3.2.2.1: protocol unreachable, and for UDP port unreachable. */
+static void v4_refuse(struct net *net, const struct pkt *pkt, uint8_t proto, uint64_t now_ns)
+{
+	struct icmp_out out = {
+	        .type = ICMP_UNREACHABLE,
+	        .code = proto == PROTO_UDP ? 3 : 2,
+	};
+
+	icmp_answer(net, pkt, &out, now_ns);
 }
 
 static enum counter_id v4_input(struct net *net, struct pkt *pkt, uint64_t now_ns)
@@ -80,125 +137,16 @@ static enum counter_id v4_input(struct net *net, struct pkt *pkt, uint64_t now_n
 		return verdict;
 	pkt->ip_version = 4;
 	pkt->l4_off = (uint16_t)(pkt->l3_off + hdr_len);
+	if (unlikely((be16_get(ip->frag) & 0x3fff) != 0)) /* more fragments, or an offset */
+		verdict = v4_fragment(net, pkt, now_ns);
+	if (unlikely(verdict != CTR_rx_tcp))
+		return verdict;
 	if (likely(ip->proto == PROTO_TCP))
-		return check_tcp(net, pkt, ip->src, 8);
+		return net_tcp_check(net, pkt, ip->src, 8);
 	if (ip->proto == PROTO_ICMP)
 		return icmp_input(net, pkt, now_ns);
+	v4_refuse(net, pkt, ip->proto, now_ns);
 	return CTR_drop_ip_proto;
-}
-
-/* A source that an answer may go to: no multicast, no loopback, none of ours, and no IPv4-mapped
- * address, which never is on the wire (RFC 4038 4.2) and would pass for an IPv4 peer in every
- * table. The unspecified address may ask for duplicates only (RFC 4861 4.3). */
-static bool v6_source_ok(const struct net *net, const uint8_t src[16], bool may_be_unspecified)
-{
-	static const uint8_t loopback[16] = {[15] = 1};
-	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-
-	if (unlikely(v6_is_unspecified(src)))
-		return may_be_unspecified;
-	return src[0] != 0xff && memcmp(src, loopback, 16) != 0 && memcmp(src, mapped, 12) != 0 &&
-	       !net_has_v6(net, src);
-}
-
-/* RFC 8200 4.2: an unknown option whose type begins with 00 is skipped; the others ask to discard.
- */
-static bool v6_options_ok(const uint8_t *opt, uint32_t len)
-{
-	uint32_t at = 2;
-
-	while (at < len) {
-		if (opt[at] == 0) { /* Pad1 */
-			at++;
-			continue;
-		}
-		if ((opt[at] & 0xc0) != 0 || at + 2 > len)
-			return false;
-		at += 2 + (uint32_t)opt[at + 1];
-	}
-	return at == len;
-}
-
-/* Skips hop-by-hop and destination options; sets l4_off and *proto. */
-static enum counter_id v6_skip_options(struct pkt *pkt, uint8_t *proto)
-{
-	uint32_t at = pkt->l3_off + IPV6_HDR_LEN;
-	uint8_t next = *proto;
-
-	for (unsigned i = 0; next == PROTO_HOP_OPTS || next == PROTO_DEST_OPTS; i++) {
-		const uint8_t *opt = pkt->data + at;
-		uint32_t len;
-
-		/* RFC 8200 4.1: hop-by-hop options come first or not at all. */
-		if (i == NET_V6_EXT_HEADERS || (next == PROTO_HOP_OPTS && i > 0))
-			return CTR_drop_ip_proto;
-		if (pkt->len - at < 8)
-			return CTR_drop_ip_header;
-		len = 8 + (uint32_t)opt[1] * 8;
-		if (pkt->len - at < len)
-			return CTR_drop_ip_header;
-		if (!v6_options_ok(opt, len))
-			return CTR_drop_ip_proto;
-		next = opt[0];
-		at += len;
-	}
-	*proto = next;
-	pkt->l4_off = (uint16_t)at;
-	return CTR_rx_tcp;
-}
-
-static enum counter_id v6_header(const struct net *net, struct pkt *pkt, bool *multicast_out)
-{
-	const struct wire_ipv6 *ip = (const void *)(pkt->data + pkt->l3_off);
-	uint32_t room = pkt->len - pkt->l3_off;
-	uint32_t len;
-
-	if (unlikely(room < IPV6_HDR_LEN))
-		return CTR_drop_runt;
-	len = be16_get(ip->payload_len);
-	if (unlikely(ip->ver_class_flow.b[0] >> 4 != 6))
-		return CTR_drop_ip_header;
-	if (unlikely(len > room - IPV6_HDR_LEN))
-		return CTR_drop_runt;
-	pkt->len = pkt->l3_off + IPV6_HDR_LEN + len;
-	*multicast_out = net_has_solicited_node(net, ip->dst);
-	if (unlikely(!*multicast_out && !net_has_v6(net, ip->dst)))
-		return CTR_drop_not_ours;
-	if (unlikely(memcmp(pkt->data, net->caps.mac, 6) != 0 &&
-	             !(*multicast_out && mac_is_group(pkt->data))))
-		return CTR_drop_not_ours;
-	return CTR_rx_tcp;
-}
-
-static enum counter_id v6_input(struct net *net, struct pkt *pkt, uint64_t now_ns)
-{
-	const struct wire_ipv6 *ip = (const void *)(pkt->data + pkt->l3_off);
-	bool multicast = false;
-	enum counter_id verdict = v6_header(net, pkt, &multicast);
-	uint8_t proto;
-	bool solicit;
-
-	if (unlikely(verdict != CTR_rx_tcp))
-		return verdict;
-	proto = ip->next;
-	if (likely(proto == PROTO_TCP))
-		pkt->l4_off = (uint16_t)(pkt->l3_off + IPV6_HDR_LEN);
-	else
-		verdict = v6_skip_options(pkt, &proto);
-	if (unlikely(verdict != CTR_rx_tcp))
-		return verdict;
-	solicit = proto == PROTO_ICMPV6 && pkt->len > pkt->l4_off &&
-	          pkt->data[pkt->l4_off] == ICMPV6_NEIGHBOR_SOLICIT;
-	if (unlikely(!v6_source_ok(net, ip->src, solicit)))
-		return CTR_drop_ip_options;
-	if (unlikely(multicast && !solicit))
-		return CTR_drop_not_ours;
-	pkt->ip_version = 6;
-	if (likely(proto == PROTO_TCP))
-		return check_tcp(net, pkt, ip->src, 32);
-	if (proto == PROTO_ICMPV6)
-		return icmpv6_input(net, pkt, now_ns);
-	return proto == PROTO_FRAGMENT ? CTR_drop_ip_fragment : CTR_drop_ip_proto;
 }
 
 static enum counter_id sort_packet(struct net *net, struct pkt *pkt, uint64_t now_ns)
@@ -222,7 +170,7 @@ static enum counter_id sort_packet(struct net *net, struct pkt *pkt, uint64_t no
 	if (likely(type == ETHERTYPE_V4))
 		return v4_input(net, pkt, now_ns);
 	if (type == ETHERTYPE_V6)
-		return v6_input(net, pkt, now_ns);
+		return ip6_input(net, pkt, now_ns);
 	if (type == ETHERTYPE_ARPV4)
 		return arp_input(net, pkt);
 	return CTR_drop_ethertype;
@@ -247,7 +195,8 @@ static unsigned sort_burst(struct net *net, struct pkt *pkts, unsigned n, uint64
 			up++;
 			continue;
 		}
-		counter_inc(net->ctr, verdict);
+		if (verdict != NET_UNCOUNTED)
+			counter_inc(net->ctr, verdict);
 		if (pkts[i].data != NULL)
 			net->dead[dead++] = pkts[i];
 	}
@@ -270,6 +219,13 @@ unsigned net_input(struct net *net, struct pkt *pkts, unsigned n, uint64_t now_n
 	return up;
 }
 
+/* IEEE 802.1Q 6.9, 9.6: VLAN 0 only brings a priority, and is answered untagged; that a frame could
+ * be dropped first (DEI) says nothing about the answer. */
+static uint16_t vlan_answer(uint32_t tci)
+{
+	return (tci & 0xfff) == 0 ? 0 : (uint16_t)(tci & ~0x1000u);
+}
+
 void net_path_reply(const struct pkt *pkt, struct net_path *out)
 {
 	const struct wire_eth *eth = (const void *)pkt->data;
@@ -278,7 +234,8 @@ void net_path_reply(const struct pkt *pkt, struct net_path *out)
 	memcpy(out->remote_mac, eth->src, 6);
 	out->vlan = 0;
 	if (pkt->l3_off != ETH_HDR_LEN)
-		out->vlan = be16_get(((const struct wire_vlan *)(const void *)(eth + 1))->tci);
+		out->vlan = vlan_answer(
+		        be16_get(((const struct wire_vlan *)(const void *)(eth + 1))->tci));
 	if (pkt->ip_version == 4) {
 		const struct wire_ipv4 *v4 = (const void *)ip;
 		static const struct ip_addr mapped = {{[10] = 0xff, [11] = 0xff}};

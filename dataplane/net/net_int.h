@@ -5,15 +5,36 @@
 #define DATAPLANE_NET_NET_INT_H
 
 #include "dataplane/net/csum.h"
+#include "dataplane/net/frag.h"
 #include "dataplane/net/net.h"
 #include "dataplane/net/wire.h"
 
 enum {
 	NET_TX_QUEUE = 64,      /* packets that wait for net_flush */
-	NET_ICMP_PER_S = 1000,  /* echo replies a second, and as many at once */
+	NET_ERRORS = 32,        /* ICMP errors that wait for TCP */
 	NET_V6_EXT_HEADERS = 4, /* extension headers that are skipped in one packet */
 	NET_TTL = 64,
 };
+
+/* Verdict of a packet that is counted later, or by somebody else. */
+#define NET_UNCOUNTED CTR_COUNT
+
+/* Tokens, as many a second as icmp_per_s and as many at once, kept as the time at which all are
+ * there again: each that is taken moves that time on, and it never lies further ahead than a
+ * second. */
+struct net_bucket {
+	uint64_t full_ns;
+};
+
+static inline bool bucket_take(struct net_bucket *b, uint32_t per_s, uint64_t now_ns)
+{
+	uint64_t full_ns = max_u64(b->full_ns, now_ns) + NS_PER_S / per_s;
+
+	if (full_ns > now_ns + NS_PER_S)
+		return false;
+	b->full_ns = full_ns;
+	return true;
+}
 
 struct net {
 	struct nic *nic;
@@ -24,7 +45,13 @@ struct net {
 	uint16_t ip_id;
 	uint32_t v4_count;
 	uint32_t v6_count;
-	uint64_t icmp_ns; /* when the echo budget is full again */
+	uint32_t icmp_per_s;
+	struct net_bucket echo; /* echo requests that are answered */
+	struct net_bucket heed; /* errors that TCP hears of */
+	struct net_bucket tell; /* errors that we send */
+	uint32_t error_count;
+	struct net_error errors[NET_ERRORS];
+	struct frag_table *frags;
 	uint8_t v4[NET_MAX_ADDRS][4];
 	uint8_t v6[NET_MAX_ADDRS][16];
 	struct pkt tx[NET_TX_QUEUE];
@@ -38,6 +65,9 @@ struct net {
 enum counter_id arp_input(struct net *net, struct pkt *pkt);
 enum counter_id icmp_input(struct net *net, struct pkt *pkt, uint64_t now_ns);
 enum counter_id icmpv6_input(struct net *net, struct pkt *pkt, uint64_t now_ns);
+/* icmp_error.c: an error that somebody sent to us. */
+enum counter_id icmp_error_input(struct net *net, const struct pkt *pkt, uint64_t now_ns);
+enum counter_id icmpv6_error_input(struct net *net, const struct pkt *pkt, uint64_t now_ns);
 enum counter_id ndp_input(struct net *net, struct pkt *pkt);
 
 /* Frame of an unsolicited announcement of our address i, written at pkt->data. */
@@ -45,6 +75,37 @@ void arp_announce(const struct net *net, struct pkt *pkt, uint32_t i);
 void ndp_announce(const struct net *net, struct pkt *pkt, uint32_t i);
 
 void net_reply(struct net *net, struct pkt *pkt);
+
+/* An ICMP error to be sent: head is the IP header without options that it quotes, payload what lies
+ * behind that. */
+struct icmp_out {
+	const struct net_path *path;
+	const uint8_t *head;
+	const uint8_t *payload;
+	uint32_t payload_len; /* cut to what an error may quote */
+	uint32_t pointer;     /* ICMPv6: the second word */
+	bool v6;
+	uint8_t type;
+	uint8_t code;
+};
+
+/* Sends it if the rate allows, and counts it. */
+void icmp_send(struct net *net, const struct icmp_out *out, uint64_t now_ns);
+/* The same about a received packet whose offsets are set: only type, code and pointer of out are
+ * read. The packet is unicast, and its source may be answered. */
+void icmp_answer(struct net *net, const struct pkt *pkt, struct icmp_out *out, uint64_t now_ns);
+
+/* Writes the link's header for type; returns its length. */
+uint16_t net_eth_write(const struct net *net, const struct net_path *path, uint8_t *frame,
+                       uint16_t type);
+/* Queues what net_alloc gave, complete and with its length set. */
+void net_staged_send(struct net *net);
+
+/* net_in.c: RFC 9293 3.1, of what lies at l4_off. */
+enum counter_id net_tcp_check(const struct net *net, struct pkt *pkt, const uint8_t *addrs,
+                              size_t addrs_len);
+/* ip6_in.c */
+enum counter_id ip6_input(struct net *net, struct pkt *pkt, uint64_t now_ns);
 
 /* The partial sum of the pseudo-header: RFC 9293 3.1 for IPv4, RFC 8200 8.1 for IPv6. addrs is
  * where source and destination lie in the IP header, next to each other. */
@@ -93,6 +154,13 @@ static inline bool net_has_solicited_node(const struct net *net, const uint8_t a
 			return true;
 	}
 	return false;
+}
+
+static inline bool v6_is_all_nodes(const struct net *net, const uint8_t addr[16])
+{
+	static const uint8_t all_nodes[16] = {0xff, 2, [15] = 1};
+
+	return net->v6_count > 0 && memcmp(addr, all_nodes, 16) == 0;
 }
 
 static inline bool v6_is_unspecified(const uint8_t addr[16])

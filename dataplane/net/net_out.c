@@ -13,33 +13,68 @@ static bool addr_usable(const struct ip_addr *a)
 	return !v6_is_unspecified(a->b) && a->b[0] != 0xff;
 }
 
+void net_config_default(struct net_config *cfg)
+{
+	*cfg = (struct net_config){.fragments = 64, .icmp_per_s = 1000};
+}
+
 enum status net_create(struct net **out, struct nic *nic, struct counters *ctr,
                        const struct ip_addr *addrs, uint32_t addr_count)
+{
+	struct net_config cfg;
+
+	net_config_default(&cfg);
+	cfg.nic = nic;
+	cfg.ctr = ctr;
+	cfg.addrs = addrs;
+	cfg.addr_count = addr_count;
+	return net_open(out, &cfg);
+}
+
+enum status net_open(struct net **out, const struct net_config *cfg)
 {
 	size_t size = align_up(sizeof(struct net), CACHE_LINE);
 	struct net *net;
 
-	if (addr_count > NET_MAX_ADDRS)
+	if (cfg->addr_count > NET_MAX_ADDRS)
 		return ST_TOOBIG;
-	for (uint32_t i = 0; i < addr_count; i++) {
-		if (!addr_usable(&addrs[i]))
+	if (cfg->icmp_per_s == 0 || cfg->fragments > NET_MAX_FRAGMENTS)
+		return ST_INVALID;
+	for (uint32_t i = 0; i < cfg->addr_count; i++) {
+		if (!addr_usable(&cfg->addrs[i]))
 			return ST_INVALID;
 	}
 	net = aligned_alloc(CACHE_LINE, size);
 	if (net == NULL)
 		return ST_NOMEM;
 	memset(net, 0, size);
-	net->nic = nic;
-	net->ctr = ctr;
-	net->caps = *nic_caps(nic);
-	for (uint32_t i = 0; i < addr_count; i++) {
-		if (ip_addr_is_v4(&addrs[i]))
-			memcpy(net->v4[net->v4_count++], &addrs[i].b[12], 4);
+	net->nic = cfg->nic;
+	net->ctr = cfg->ctr;
+	net->caps = *nic_caps(cfg->nic);
+	net->icmp_per_s = cfg->icmp_per_s;
+	for (uint32_t i = 0; i < cfg->addr_count; i++) {
+		if (ip_addr_is_v4(&cfg->addrs[i]))
+			memcpy(net->v4[net->v4_count++], &cfg->addrs[i].b[12], 4);
 		else
-			memcpy(net->v6[net->v6_count++], addrs[i].b, 16);
+			memcpy(net->v6[net->v6_count++], cfg->addrs[i].b, 16);
+	}
+	if (frag_create(&net->frags, cfg->fragments, net->caps.mtu) != ST_OK) {
+		free(net);
+		return ST_NOMEM;
 	}
 	*out = net;
 	return ST_OK;
+}
+
+void net_tick(struct net *net, uint64_t now_ns)
+{
+	frag_tick(net, now_ns);
+}
+
+uint64_t net_conflicts(const struct net *net)
+{
+	(void)net;
+	return 0;
 }
 
 void net_destroy(struct net *net)
@@ -47,6 +82,7 @@ void net_destroy(struct net *net)
 	if (net == NULL)
 		return;
 	nic_pkt_free(net->nic, net->tx, net->tx_count + net->staged);
+	frag_destroy(net->frags);
 	free(net);
 }
 
@@ -97,8 +133,8 @@ void net_unsend(struct net *net, struct pkt *pkt)
 	nic_pkt_free(net->nic, pkt, 1);
 }
 
-static uint16_t eth_write(const struct net *net, const struct net_path *path, uint8_t *frame,
-                          uint16_t type)
+uint16_t net_eth_write(const struct net *net, const struct net_path *path, uint8_t *frame,
+                       uint16_t type)
 {
 	struct wire_eth *eth = (void *)frame;
 	struct wire_vlan *vlan = (void *)(eth + 1);
@@ -113,6 +149,13 @@ static uint16_t eth_write(const struct net *net, const struct net_path *path, ui
 	vlan->tci = be16_make(path->vlan);
 	vlan->type = be16_make(type);
 	return ETH_HDR_LEN + VLAN_TAG_LEN;
+}
+
+void net_staged_send(struct net *net)
+{
+	assert(net->staged);
+	net->staged = false;
+	net->tx_count++;
 }
 
 /* Returns where the addresses for the pseudo-header lie. */
@@ -183,7 +226,7 @@ void net_send(struct net *net, const struct net_path *path, struct pkt *pkt,
 
 	assert(net->staged && pkt == &net->tx[net->tx_count]);
 	pkt->flags = 0;
-	pkt->l3_off = eth_write(net, path, pkt->data, v4 ? ETHERTYPE_V4 : ETHERTYPE_V6);
+	pkt->l3_off = net_eth_write(net, path, pkt->data, v4 ? ETHERTYPE_V4 : ETHERTYPE_V6);
 	pkt->ip_version = v4 ? 4 : 6;
 	pkt->l4_off = (uint16_t)(pkt->l3_off + (v4 ? IPV4_HDR_LEN : IPV6_HDR_LEN));
 	pkt->payload_off = (uint16_t)(pkt->l4_off + seg->tcp_hdr_len);

@@ -46,7 +46,15 @@ enum req_next http_read(struct core *core, struct req *req)
 		return tcp_rx_eof(req->conn) ? REQ_CLOSE : REQ_MORE;
 	if (unlikely(must_read_first(core, req)))
 		return REQ_MORE;
-	switch (http_parse_request(&req->parser, in.ptr, in.len, &limits, core->http, &status)) {
+	enum http_parse found =
+	        http_parse_request(&req->parser, in.ptr, in.len, &limits, core->http, &status);
+	/* TCP keeps what must wait in pieces. */
+	if (unlikely(found == HTTP_PARSE_PARTIAL && in.len < tcp_rx_len(req->conn))) {
+		in = tcp_rx_whole(core->tcp, req->conn, lim->head_bytes);
+		found = http_parse_request(&req->parser, in.ptr, in.len, &limits, core->http,
+		                           &status);
+	}
+	switch (found) {
 	case HTTP_PARSE_PARTIAL:
 		if (req->fin)
 			return REQ_CLOSE; /* the rest will never come (RFC 9112 8) */

@@ -17,20 +17,24 @@
 #include "dataplane/net/net.h"
 #include "dataplane/tcp/tcp.h"
 #include "dataplane/tcp/tcp_uto.h"
+#include "dataplane/tcp/tcp_cookie.h"
+#include "dataplane/tcp/tcp_handshake.h"
+#include "dataplane/tcp/tcp_ports.h"
+#include "dataplane/tcp/tcp_mem.h"
+#include "dataplane/tcp/tcp_pmtu.h"
 #include "lib/pool.h"
 #include "lib/shm.h"
 #include "lib/timerwheel.h"
 
 enum {
 	TCP_MAX_LISTENERS = 64,
-	TCP_MAX_OOO = 32,    /* runs of out-of-order data kept for a connection */
 	TCP_MAX_SACKED = 10, /* runs the peer reported that the scoreboard remembers */
 	TCP_MAX_RESENT = 5,  /* runs of different age among what was sent again */
 	TCP_HDR_LEN = 20,
 	TCP_MAX_OPTS = 40,
-	TCP_TS_OPT_LEN = 12, /* with its two NOPs */
-	TCP_MAX_WSCALE = 14, /* RFC 7323 2.3 */
-	TCP_MIN_MSS = 64,    /* a smaller offer is raised to this, lest headers be all we send */
+	TCP_TS_OPT_LEN = 12,      /* with its two NOPs */
+	TCP_MAX_WSCALE = 14,      /* RFC 7323 2.3 */
+	TCP_MIN_MSS = 64,         /* the least that we may be configured to offer */
 	TCP_DEFAULT_MSS_V4 = 536, /* RFC 9293 3.7.1 */
 	TCP_DEFAULT_MSS_V6 = 1220,
 	TCP_DUP_THRESH = 3, /* RFC 5681 3.2 */
@@ -136,25 +140,6 @@ struct conn_key {
 static_assert(offsetof(struct net_path, local) == 0 && offsetof(struct net_path, remote) == 16,
               "conn_key and net_path begin alike");
 
-/* [lo, hi) */
-struct seq_run {
-	uint32_t lo;
-	uint32_t hi;
-};
-
-/* A receive buffer. Bytes in order lie at [off, off + conn.rx_len); the runs of out-of-order data
- * lie behind them, each at its final place. */
-struct rx_buf {
-	uint32_t off;
-	uint32_t stamp; /* counts arrivals, so that the freshest run is reported first */
-	uint32_t ooo_count;
-	struct {
-		struct seq_run run;
-		uint32_t stamp;
-	} ooo[TCP_MAX_OOO]; /* ascending, neither touching nor overlapping */
-	uint8_t data[] ALIGNED(CACHE_LINE);
-};
-
 /* A piece of the send queue. */
 struct tx_ref {
 	const uint8_t *data;
@@ -223,8 +208,13 @@ struct cubic {
 	uint64_t epoch_ns;    /* 0: begins with the next ACK */
 };
 
+/* The members are in the order in which they are needed. The four lines in front are all that a hit
+ * touches: a request in order that acknowledges the answer before it, and the answer
+ * (tests/unit/tcp/test_tcp_table.c traps on any other). tcp_input_burst has them on their way
+ * before the first segment is looked at. */
 struct conn {
-	/* Lookup. The pool keeps its free list in the first 8 bytes. */
+	/* First line: which connection, and is there anything unusual about it? The pool keeps its
+	 * free list in the first 8 bytes. */
 	uint32_t hash;
 	uint32_t hash_next; /* index + 1, 0: end of the bucket's chain */
 	uint32_t flags;     /* enum conn_flag */
@@ -233,10 +223,13 @@ struct conn {
 	uint16_t mss;       /* payload bytes a segment, timestamps taken off */
 	uint16_t lport;
 	uint16_t rport;
-	uint32_t events; /* enum tcp_event, not yet returned */
+	uint8_t events; /* enum tcp_event, not yet returned */
+	uint8_t sacked_count;
+	uint8_t tries;  /* timeouts in a row */
+	uint8_t probes; /* keep-alive probes in a row */
 	struct net_path path;
 
-	/* Every segment */
+	/* Second line: sequence numbers */
 	uint32_t snd_una;
 	uint32_t snd_nxt; /* never goes back: retransmission has rxt_nxt */
 	uint32_t snd_wnd; /* bytes from snd_una */
@@ -245,62 +238,62 @@ struct conn {
 	uint32_t snd_wnd_max;
 	uint32_t rcv_nxt;
 	uint32_t rcv_adv;  /* right edge of the window we advertised */
+	uint32_t rx_wnd;   /* what it may be at most now: tcp_window.c */
 	uint32_t last_ack; /* rcv_nxt as last sent */
 	uint32_t ts_recent;
+	uint32_t ts_recent_s; /* when it was set */
 	uint32_t ts_offset;
 	uint32_t cwnd_bytes;
+	uint32_t dupacks;
+	uint32_t recover; /* snd_nxt when the loss was noticed */
+
+	/* Third line: the queues */
 	uint32_t tx_bytes;    /* queued and not acknowledged */
 	uint32_t tx_head;     /* descriptors, TX_REF_NONE: empty */
 	uint32_t tx_head_off; /* acknowledged bytes of the head */
+	uint32_t tx_tail;
+	uint32_t tx_cur; /* where snd_nxt is in the queue */
+	uint32_t tx_cur_off;
 	uint8_t snd_wscale;
 	uint8_t rcv_wscale;
 	uint8_t ack_segs; /* data segments since our last ACK */
 	uint8_t quick;    /* quick ACKs left */
-
-	uint32_t tx_tail;
-	uint32_t tx_cur; /* where snd_nxt is in the queue */
-	uint32_t tx_cur_off;
-	uint32_t rx_len;     /* in-order bytes in rx */
+	uint32_t view_len;
 	const uint8_t *view; /* in-order bytes in the packet; then rx is NULL */
 	struct rx_buf *rx;
-	uint32_t view_len;
-	uint32_t rtt_seq; /* an ACK at or behind this ends the measurement */
 	struct conn *ready_next;
-	uint64_t last_rx_ns;
-	uint64_t rtx_ns; /* retransmission, persist, or the end of TIME-WAIT; 0: none */
-
-	struct timer timer; /* at or before the earliest of the deadlines */
-	uint64_t ack_ns;    /* delayed ACK, or output again; 0: none */
-	uint64_t user_ns;
-	uint64_t linger_ns; /* detached: give up then */
 	void *owner;
 
-	/* Round trips and loss */
+	/* Fourth line: time */
+	uint64_t last_rx_ns;
+	uint64_t rtx_ns; /* retransmission, persist, or the end of TIME-WAIT; 0: none */
+	uint64_t ack_ns; /* delayed ACK, or output again; 0: none */
 	uint64_t rtt_start_ns;
+	uint32_t rtt_seq; /* an ACK at or behind this ends the measurement */
 	uint32_t srtt_us; /* 0: not measured */
 	uint32_t rttvar_us;
 	uint32_t rto_us;
+	struct timer timer; /* at or before the earliest of the deadlines; its last word is cold */
+
+	/* Cold */
+	uint64_t user_ns;
+	uint64_t linger_ns; /* detached: give up then */
+	uint32_t rx_len;    /* in-order bytes in rx */
 	uint32_t ssthresh_bytes;
-	uint32_t recover;   /* snd_nxt when the loss was noticed */
 	uint32_t rxt_nxt;   /* below it, what was lost has been sent again */
 	uint32_t lost_edge; /* what is not SACKed below it is lost */
 	uint32_t sacked_bytes;
-	uint32_t dupacks;
-	uint8_t sacked_count;
-	uint8_t tries;      /* timeouts in a row */
-	uint8_t probes;     /* keep-alive probes in a row */
-	uint8_t challenges; /* in the second challenge_s */
 	uint32_t challenge_s;
-	uint32_t ts_recent_s; /* when ts_recent was set */
 	uint32_t rcv_fin;
 	uint32_t room_low;
 	uint32_t retransmits;
 	uint32_t iss;
 	uint32_t irs;
-	uint32_t age_prev; /* half-open or in TIME-WAIT: that list; indexes, TCP_NONE: none */
+	uint32_t age_prev; /* half-open, orphan or in TIME-WAIT: that list; indexes */
 	uint32_t age_next;
 	uint64_t opened_ns;
 	struct cubic cubic;
+	uint8_t challenges;       /* in the second challenge_s */
 	uint8_t resent_count;     /* runs below rxt_nxt; what was sent again is all in them */
 	uint8_t relost;           /* one bit a run: it was lost again */
 	uint8_t reorder_steps;    /* RFC 8985 6.2 step 4: how patient we became */
@@ -310,11 +303,20 @@ struct conn {
 	uint32_t undo_ts;     /* our timestamp when it first sent something again */
 	uint32_t watch_edge;  /* a hole below it is lost if it is still one some time after ... */
 	uint32_t watch_clock; /* ... this, on fine_clock */
+	struct conn_pmtu pmtu;
 	struct resent_run resent[TCP_MAX_RESENT];
+	struct conn_handshake hs;
 	struct seq_run sacked[TCP_MAX_SACKED]; /* ascending */
 	struct conn_uto uto;
+	struct conn_memory mem;
 } ALIGNED(CACHE_LINE);
 
+#define CONN_HOT_LINES 4u
+
+static_assert(offsetof(struct conn, path) == 24 && sizeof(struct net_path) == 40, "first line");
+static_assert(offsetof(struct conn, tx_bytes) == 2 * CACHE_LINE, "second line");
+static_assert(offsetof(struct conn, last_rx_ns) == 3 * CACHE_LINE, "third line");
+static_assert(offsetof(struct conn, timer.next) == CONN_HOT_LINES * CACHE_LINE, "fourth line");
 static_assert(TCP_MAX_RESENT <= 8, "a bit each in relost");
 static_assert(sizeof(struct conn) <= 768, "a connection at rest is small");
 
@@ -335,27 +337,36 @@ struct tcp {
 	struct counters *ctr;
 	struct conn *ready_head;
 	struct conn *ready_tail;
-	uint32_t *buckets; /* connection index + 1 */
-	uint32_t bucket_mask;
+	uint32_t *buckets;    /* connection index + 1 */
+	uint32_t bucket_mask; /* covers bucket_count, but not twice */
+	uint32_t bucket_count;
+	uint32_t bucket_max;
 	/* What was received twice, for the next ACK of this connection (RFC 2883); NULL: nothing */
 	const struct conn *dup_conn;
 	struct seq_run dup;
 	bool csum_offload;
 	bool stopped; /* tcp_stop_listening was called */
-	bool isn_floor_set;
-	uint32_t isn_floor; /* the next connection begins at or behind it (RFC 9293 3.6.1) */
 	uint64_t hash_key[5];
 	uint64_t isn_key[2];
 	struct pool conns;
 	struct pool refs;
 	struct pool chunks;
-	struct pool rx_bufs;
+	struct rx_mem rx_mem;
+	char *rx_whole; /* where tcp_rx_whole joins pieces: rx_buf_bytes */
 	struct tcp_config cfg;
 	struct tcp_env env;
 	uint8_t rcv_wscale;
+	uint32_t rx_wnd_max;
 	uint32_t half_open;
 	struct conn_ages half_opens; /* passive and in SYN-RECEIVED */
 	struct conn_ages time_waits;
+	struct conn_ages orphans; /* detached, not in TIME-WAIT */
+	uint32_t orphan_count;
+	uint32_t resets_s; /* of now_s; so many resets were sent in it */
+	uint32_t resets;
+	struct cookie_keys cookies;
+	struct port_picker ports;
+	struct pmtu_cache pmtu_cache;
 	/* tcp_tx_reserve until tcp_tx_commit */
 	struct conn *reserved_by;
 	uint8_t *reserved_chunk; /* a new one, NULL: the tail of the last */
@@ -363,7 +374,10 @@ struct tcp {
 	void *user_arg;
 	uint32_t listener_count;
 	struct tcp_listener listeners[TCP_MAX_LISTENERS];
+	size_t conns_touched; /* by tcp_touch_ahead; bytes */
+	size_t buckets_touched;
 	struct shm mem;
+	struct shm bulk; /* bytes on their way: chunks and received data */
 	struct timerwheel wheel;
 };
 
@@ -387,7 +401,7 @@ static inline uint32_t now_s(const struct tcp *tcp)
 
 static inline uint32_t conn_rx_len(const struct conn *c)
 {
-	return c->rx_len + c->view_len;
+	return c->rx ? c->rx_len : c->view_len;
 }
 
 /* Sends and receives data: the handshake is over and nothing but FIN can come after. */
@@ -420,16 +434,30 @@ static inline struct tx_ref *tx_ref_at(const struct tcp *tcp, uint32_t index)
 }
 
 /* conn_table.c */
+enum {
+	CONN_BUCKETS_EACH = 2,
+	CONN_BUCKETS_MIN = 1024, /* a page of them */
+};
+
+/* Buckets from bucket_count on do not exist yet: what belongs there is where it was. */
+static inline uint32_t conn_bucket(const struct tcp *tcp, uint32_t hash)
+{
+	uint32_t b = hash & tcp->bucket_mask;
+
+	return b < tcp->bucket_count ? b : b & (tcp->bucket_mask >> 1);
+}
+
 uint32_t conn_hash(const struct tcp *tcp, const struct conn_key *key);
 struct conn *conn_lookup(const struct tcp *tcp, const struct conn_key *key, uint32_t hash);
 struct conn *conn_new(struct tcp *tcp, const struct net_path *path, const struct conn_key *key);
 void age_link(struct tcp *tcp, struct conn_ages *list, struct conn *c);
 void age_unlink(struct tcp *tcp, struct conn_ages *list, struct conn *c);
-/* False when there is none, or its owner must hear of its end first. */
-bool give_up_oldest(struct tcp *tcp, const struct conn_ages *list);
+/* False when there is none, or the owners of the oldest must hear of their end first. */
+bool give_up_oldest(struct tcp *tcp, struct conn_ages *list);
 void conn_unhash(struct tcp *tcp, struct conn *c);
 void conn_free(struct tcp *tcp, struct conn *c);
 uint32_t conn_index(const struct tcp *tcp, const struct conn *c);
+/* RFC 6528 3. */
 uint32_t conn_isn(const struct tcp *tcp, const struct conn_key *key);
 uint32_t conn_ts_offset(const struct tcp *tcp, const struct conn_key *key);
 
@@ -438,10 +466,11 @@ void conn_post(struct tcp *tcp, struct conn *c, uint32_t events);
 
 /* tcp_listen.c: segments without a connection */
 enum counter_id listen_input(struct tcp *tcp, struct seg *s, const struct conn_key *key);
-/* Sends what RFC 9293 3.10.7.1 asks for in answer to a segment that nobody wants. */
+/* Sends what RFC 9293 3.10.7.1 asks for in answer to a segment that nobody wants, at a bounded
+ * rate. */
 void reset_reply(struct tcp *tcp, const struct seg *s);
-/* RFC 6528 aside, the numbers a new connection begins with. */
-void conn_begin(struct tcp *tcp, struct conn *c, const struct conn_key *key);
+/* The numbers a new connection begins with. */
+void conn_begin(struct tcp *tcp, struct conn *c, const struct conn_key *key, uint32_t iss);
 /* The connection's parameters from the options of the peer's SYN. */
 void conn_take_syn(struct tcp *tcp, struct conn *c, const struct seg *s);
 uint16_t conn_own_mss(const struct tcp *tcp, const struct net_path *path);
@@ -474,7 +503,12 @@ enum counter_id rx_take(struct tcp *tcp, struct conn *c, struct seg *s);
 /* Copies what the owner left in the packet; false when there is no buffer, and then it stays. */
 bool rx_keep(struct tcp *tcp, struct conn *c);
 void rx_release(struct tcp *tcp, struct conn *c);
-void rx_release_if_empty(struct tcp *tcp, struct conn *c);
+/* Forgets what is held out of order. */
+void rx_drop_ooo(struct tcp *tcp, struct conn *c);
+/* Gives back the memory of what was read. */
+void rx_release_read(struct tcp *tcp, struct conn *c);
+/* The first unread bytes in the buffer, as many as lie in one piece. */
+struct span rx_piece(const struct conn *c);
 /* The next ACK tells the peer that these bytes came twice (RFC 2883). */
 static inline void dup_note(struct tcp *tcp, const struct conn *c, struct seq_run run)
 {
@@ -527,6 +561,9 @@ void loss_ack(struct tcp *tcp, struct conn *c, uint32_t ack);
 void loss_timeout(struct tcp *tcp, struct conn *c);
 /* The peer's closed window opens: what was sent into it was thrown away. */
 void loss_window_opened(struct tcp *tcp, struct conn *c);
+/* Segments became smaller: all in flight is sent again at once, in new pieces. No sign of
+ * congestion, so the window stays (RFC 1191 6.1). */
+void loss_mtu_shrunk(struct tcp *tcp, struct conn *c);
 /* The next run to send again; false when there is none. */
 bool loss_next(const struct conn *c, struct seq_run *out);
 /* It was, up to the sequence number hi. */
@@ -566,8 +603,6 @@ void conn_reset(struct tcp *tcp, struct conn *c);
 void time_wait_enter(struct tcp *tcp, struct conn *c);
 void time_wait_unlink(struct tcp *tcp, struct conn *c);
 void half_open_unlink(struct tcp *tcp, struct conn *c); /* no longer half-open, or not at all */
-/* Forgets it, for a new connection of the same 4-tuple that is begun next. */
-void time_wait_reuse(struct tcp *tcp, struct conn *c);
 enum counter_id time_wait_input(struct tcp *tcp, struct conn *c, struct seg *s);
 /* Our FIN was acknowledged; false when the connection is gone. */
 bool fin_acked(struct tcp *tcp, struct conn *c);

@@ -1,6 +1,16 @@
-/* SPDX-License-Identifier: BSD-2-Clause */
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The connection table: linear hashing (Litwin, 1980). The bucket array is reserved in full and
+ * used from its beginning; an insert splits two buckets at most, so the table grows with the
+ * connections, page by page, and never stops to be rebuilt. It does not shrink: an empty bucket
+ * costs nothing but its four bytes. */
 #include "dataplane/tcp/conn.h"
 #include "lib/hash.h"
+
+enum {
+	GIVE_UP_LOOKS = 8, /* connections whose owners still have them are passed over */
+};
+#define TOUCH_AHEAD_BYTES ((size_t)16 << 20)
 
 static uint64_t load_u64(const uint8_t *p)
 {
@@ -37,7 +47,7 @@ uint32_t conn_index(const struct tcp *tcp, const struct conn *c)
 
 struct conn *conn_lookup(const struct tcp *tcp, const struct conn_key *key, uint32_t hash)
 {
-	uint32_t at = tcp->buckets[hash & tcp->bucket_mask];
+	uint32_t at = tcp->buckets[conn_bucket(tcp, hash)];
 
 	while (at != 0) {
 		struct conn *c = pool_at(&tcp->conns, at - 1);
@@ -75,17 +85,53 @@ void age_unlink(struct tcp *tcp, struct conn_ages *list, struct conn *c)
 		((struct conn *)pool_at(&tcp->conns, c->age_next))->age_prev = c->age_prev;
 }
 
-bool give_up_oldest(struct tcp *tcp, const struct conn_ages *list)
+bool give_up_oldest(struct tcp *tcp, struct conn_ages *list)
 {
-	struct conn *oldest;
+	for (uint32_t i = 0; i < GIVE_UP_LOOKS && list->oldest != TCP_NONE; i++) {
+		struct conn *oldest = pool_at(&tcp->conns, list->oldest);
 
-	if (list->oldest == TCP_NONE)
-		return false;
-	oldest = pool_at(&tcp->conns, list->oldest);
-	if (conn_reportable(oldest))
-		return false;
-	conn_die(tcp, oldest);
-	return true;
+		if (!conn_reportable(oldest)) {
+			conn_die(tcp, oldest);
+			return true;
+		}
+		/* It must not hide the others. */
+		age_unlink(tcp, list, oldest);
+		age_link(tcp, list, oldest);
+	}
+	return false;
+}
+
+/* Adds a bucket; the chain that it halves is a connection or two long. */
+static void bucket_split(struct tcp *tcp)
+{
+	uint32_t fresh = tcp->bucket_count;
+	uint32_t *link;
+
+	if (fresh > tcp->bucket_mask)
+		tcp->bucket_mask = 2 * tcp->bucket_mask + 1;
+	link = &tcp->buckets[fresh & (tcp->bucket_mask >> 1)];
+	tcp->bucket_count++;
+	while (*link != 0) {
+		struct conn *c = pool_at(&tcp->conns, *link - 1);
+		uint32_t at = *link;
+
+		if ((c->hash & tcp->bucket_mask) != fresh) {
+			link = &c->hash_next;
+			continue;
+		}
+		*link = c->hash_next;
+		c->hash_next = tcp->buckets[fresh];
+		tcp->buckets[fresh] = at;
+	}
+}
+
+/* Two buckets a connection, so that most chains are of one. */
+static void table_grow(struct tcp *tcp)
+{
+	for (uint32_t i = 0; i < CONN_BUCKETS_EACH; i++)
+		if (tcp->bucket_count < tcp->bucket_max &&
+		    tcp->bucket_count < CONN_BUCKETS_EACH * tcp->conns.in_use)
+			bucket_split(tcp);
 }
 
 struct conn *conn_new(struct tcp *tcp, const struct net_path *path, const struct conn_key *key)
@@ -94,13 +140,16 @@ struct conn *conn_new(struct tcp *tcp, const struct net_path *path, const struct
 	struct conn *c = pool_get(&tcp->conns);
 
 	/* A full table gives up its oldest TIME-WAIT first, which only guards against old segments,
-	 * then its oldest handshake: one that a flood began has no end to come. */
+	 * then its oldest handshake: one that a flood began has no end to come; then the connection
+	 * that has been without an owner for longest. */
 	if (!c && give_up_oldest(tcp, &tcp->time_waits))
 		c = pool_get(&tcp->conns);
 	if (!c && give_up_oldest(tcp, &tcp->half_opens)) {
 		counter_inc(tcp->ctr, CTR_shed_syn);
 		c = pool_get(&tcp->conns);
 	}
+	if (!c && orphan_give_up(tcp))
+		c = pool_get(&tcp->conns);
 	if (!c)
 		return NULL;
 	memset(c, 0, sizeof(*c));
@@ -114,9 +163,11 @@ struct conn *conn_new(struct tcp *tcp, const struct net_path *path, const struct
 	c->tx_cur = TX_REF_NONE;
 	c->age_prev = TCP_NONE;
 	c->age_next = TCP_NONE;
+	c->rx_wnd = tcp->cfg.rx_buf_bytes;
 	c->opened_ns = tcp->now_ns;
 	c->last_rx_ns = tcp->now_ns;
-	bucket = &tcp->buckets[c->hash & tcp->bucket_mask];
+	table_grow(tcp);
+	bucket = &tcp->buckets[conn_bucket(tcp, c->hash)];
 	c->hash_next = *bucket;
 	*bucket = conn_index(tcp, c) + 1;
 	counter_set(tcp->ctr, CTR_tcp_conns, tcp->conns.in_use);
@@ -125,7 +176,7 @@ struct conn *conn_new(struct tcp *tcp, const struct net_path *path, const struct
 
 void conn_unhash(struct tcp *tcp, struct conn *c)
 {
-	uint32_t *link = &tcp->buckets[c->hash & tcp->bucket_mask];
+	uint32_t *link = &tcp->buckets[conn_bucket(tcp, c->hash)];
 	uint32_t self = conn_index(tcp, c) + 1;
 
 	if (!(c->flags & CF_HASHED))
@@ -165,4 +216,27 @@ uint32_t conn_isn(const struct tcp *tcp, const struct conn_key *key)
 uint32_t conn_ts_offset(const struct tcp *tcp, const struct conn_key *key)
 {
 	return (uint32_t)(siphash24(key, sizeof(*key), tcp->isn_key) >> 32);
+}
+
+static void touch_to(void *base, size_t *done, size_t until)
+{
+	if (until <= *done)
+		return;
+	shm_touch((char *)base + *done, until - *done);
+	*done = until;
+}
+
+void tcp_touch_ahead(struct tcp *tcp)
+{
+	size_t each = tcp->conns.size;
+	size_t used = each * __atomic_load_n(&tcp->conns.fresh, __ATOMIC_RELAXED);
+	size_t until = min_size(used + TOUCH_AHEAD_BYTES, each * tcp->conns.count);
+	size_t buckets = (until / each + 1) * CONN_BUCKETS_EACH;
+
+	/* Half of it at a time: a call that does nothing costs nothing. */
+	if (until < each * tcp->conns.count && until - tcp->conns_touched < TOUCH_AHEAD_BYTES / 2)
+		return;
+	touch_to(tcp->conns.base, &tcp->conns_touched, until);
+	touch_to(tcp->buckets, &tcp->buckets_touched,
+	         min_size(buckets, tcp->bucket_max) * sizeof(uint32_t));
 }

@@ -16,18 +16,31 @@
 #include "lib/status.h"
 #include "lib/timerwheel.h"
 
+/* When a SYN is answered without keeping anything (RFC 4987 3.6). */
+enum tcp_cookies {
+	TCP_COOKIES_OFF, /* never: the oldest handshake makes room */
+	TCP_COOKIES_ON_PRESSURE,
+	TCP_COOKIES_ALWAYS,
+};
+
+/* What RFC 4821 is used for: nothing; to go down when full segments time out and to find the way
+ * up again; or from the start, beginning at 1280 bytes. */
+enum tcp_pmtu_probing { TCP_PMTU_OFF, TCP_PMTU_BLACKHOLE, TCP_PMTU_ALWAYS };
+
 struct tcp_config {
 	uint32_t max_conns;         /* connections in the table, 16 to 1,048,576 */
 	uint32_t max_syn_backlog;   /* connections in SYN-RECEIVED */
-	uint32_t rx_bufs;           /* receive buffers for data that could not be used at once */
-	uint32_t rx_buf_bytes;      /* size of each, 4 KiB to 1 MiB, and the largest window */
+	uint32_t rx_bufs;           /* receive memory, in units of rx_buf_bytes */
+	uint32_t rx_buf_bytes;      /* a connection's first window, 4 KiB to 1 MiB */
+	uint32_t rx_window_bytes;   /* the largest that it may become: 4 MiB */
 	uint32_t tx_chunks;         /* chunks of TCP_TX_CHUNK bytes for copied data */
 	uint32_t tx_refs;           /* descriptors of queued data */
 	uint32_t mss;               /* 0: from the MTU */
 	uint32_t initial_window;    /* segments, RFC 6928: 10 */
 	uint32_t min_rto_ms;        /* 200 */
 	uint32_t max_rto_ms;        /* 60,000 */
-	uint32_t syn_retries;       /* SYN-ACK retransmissions: 5 */
+	uint32_t max_orphans;       /* closed by their owner, and data or FIN not acknowledged */
+	uint32_t syn_retries;       /* SYN-ACK retransmissions: 5; of SYNs at least 7 */
 	uint32_t retries;           /* data retransmissions before giving up: 12 */
 	uint32_t delayed_ack_ms;    /* 40; 0: none */
 	uint32_t keepalive_idle_ms; /* 60,000; 0: off */
@@ -41,6 +54,15 @@ struct tcp_config {
 	uint32_t user_timeout_max_ms;       /* that a peer may ask for (RFC 5482); 0: it may not */
 	uint32_t user_timeout_advertise_ms; /* told to peers (RFC 5482); 0: nothing is */
 	uint32_t timestamps_required; /* 1: once agreed, drop segments without (RFC 7323 3.2) */
+	enum tcp_cookies syn_cookies;
+	uint32_t syn_cookie_step_s; /* the key's change: 60; a cookie lasts for at most two */
+	uint32_t max_resets_per_s;  /* to segments of no connection: 10,000 */
+	uint16_t port_lo;           /* local ports of active opens: 1024 to 65535 */
+	uint16_t port_hi;
+	bool huge_pages;                    /* the connection table, when there are some */
+	uint32_t min_send_mss;              /* least segment we send, 48 to 1,220: 64 */
+	enum tcp_pmtu_probing pmtu_probing; /* TCP_PMTU_BLACKHOLE */
+	uint32_t pmtu_age_s;                /* 600 */
 };
 
 /* The defaults in the comments above. */
@@ -82,16 +104,29 @@ struct conn;
 /* Gives back what tcp_tx_ref lent: every byte was acknowledged, or the connection is gone. */
 typedef void (*tcp_release_fn)(void *arg, uint64_t cookie);
 
+#define TCP_SEED_BYTES 32u
+
 struct tcp_env {
 	struct net *net;
 	struct counters *ctr;
 	tcp_release_fn release;
 	void *arg; /* for release */
+	/* TCP_SEED_BYTES that all keys come from, so that a run can be repeated; read by tcp_create
+	 * only. NULL: from the kernel's generator, which is what a product wants. */
+	const uint8_t *seed;
 };
 
 enum status tcp_create(struct tcp **out, const struct tcp_config *cfg, const struct tcp_env *env,
                        uint64_t now_ns);
 void tcp_destroy(struct tcp *tcp);
+/* Fresh random bytes for the keys that change with time; they are used from the next change on.
+ * Housekeeping calls this about once a minute. Without, keys change all the same, but each follows
+ * from the one before. */
+void tcp_reseed(struct tcp *tcp, const uint8_t seed[TCP_SEED_BYTES]);
+/* Has the memory of the next connections there before they come, lest the core stand still for a
+ * page. For another thread (the only function here that is): called again every ten milliseconds or
+ * so while the core runs, it keeps some 20,000 connections ahead. */
+void tcp_touch_ahead(struct tcp *tcp);
 
 /* Accept connections to this address (all-zero: any of the net's) and port. */
 enum status tcp_listen(struct tcp *tcp, const struct ip_addr *addr, uint16_t port);
@@ -104,6 +139,8 @@ void tcp_input(struct tcp *tcp, struct pkt *pkt, uint64_t now_ns);
 /* The same for a burst of at most NIC_BURST, with the memory of all connections on its way before
  * the first is looked at. */
 void tcp_input_burst(struct tcp *tcp, struct pkt *pkts, unsigned n, uint64_t now_ns);
+/* ICMP errors that net_input put by: tcp_input_burst and tcp_timers do this as well. */
+void tcp_input_errors(struct tcp *tcp, uint64_t now_ns);
 /* Retransmission, persist, keepalive, delayed ACK, TIME-WAIT, user timers. */
 void tcp_timers(struct tcp *tcp, uint64_t now_ns);
 /* When tcp_timers has something to do next, at the earliest. */
@@ -117,9 +154,17 @@ void tcp_ready_done(struct tcp *tcp, struct conn *conn, uint64_t now_ns);
 /* Puts the connection on the ready list with these events or none, e.g. when an answer came. */
 void tcp_wake(struct tcp *tcp, struct conn *conn, uint32_t events);
 
-/* Bytes received in order and not consumed, in one piece. Valid until consumed or tcp_ready_done.
- */
+/* The first of the bytes received in order and not consumed, as many as lie in one piece: all of
+ * them while they are still in their packet, else up to the end of a block. Valid until
+ * tcp_ready_done. An owner that consumes a whole piece finds the next by calling again, or is given
+ * TCP_EV_DATA again when it does not. */
 struct span tcp_rx(const struct conn *conn);
+/* All of the bytes received in order and not consumed. */
+size_t tcp_rx_len(const struct conn *conn);
+/* The first of them in one piece, all or most, and at most tcp_config.rx_buf_bytes; copied when
+ * they lie in several. Valid until the next such call for any connection, or tcp_ready_done. */
+struct span tcp_rx_whole(struct tcp *tcp, const struct conn *conn, size_t most);
+/* n: at most tcp_rx_len. */
 void tcp_rx_consume(struct tcp *tcp, struct conn *conn, size_t n);
 /* All of the peer's data was consumed and its FIN has come. */
 bool tcp_rx_eof(const struct conn *conn);
@@ -192,7 +237,8 @@ struct conn *tcp_conn_walk(struct tcp *tcp, uint32_t *cursor);
 /* What is taken from the pools now, for reports and for tests that look for leaks. */
 struct tcp_usage {
 	uint32_t conns;
-	uint32_t rx_bufs;
+	uint32_t rx_bufs;   /* connections that hold received data */
+	uint32_t rx_blocks; /* of TCP_RX_BLOCK bytes, in them */
 	uint32_t tx_chunks;
 	uint32_t tx_refs;
 	uint32_t timers;
@@ -200,7 +246,9 @@ struct tcp_usage {
 
 void tcp_usage(const struct tcp *tcp, struct tcp_usage *out);
 
-/* Active open (RFC 9293 3.5) along a path that the caller made; NULL when there is no room. */
+/* Active open (RFC 9293 3.5) along a path that the caller made; NULL when there is no room, or the
+ * 4-tuple is in use. local_port 0: one is chosen (RFC 6056). A 4-tuple in TIME-WAIT that the caller
+ * names is used again, with sequence numbers beyond its old ones. */
 struct conn *tcp_connect(struct tcp *tcp, const struct net_path *path, uint16_t local_port,
                          uint16_t remote_port, uint64_t now_ns);
 

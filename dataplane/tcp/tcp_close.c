@@ -14,6 +14,7 @@ static void conn_retire(struct tcp *tcp, struct conn *c)
 {
 	half_open_unlink(tcp, c);
 	time_wait_unlink(tcp, c);
+	orphan_unlink(tcp, c);
 	timer_cancel(&tcp->wheel, &c->timer);
 	conn_unhash(tcp, c);
 	tx_release_all(tcp, c);
@@ -57,8 +58,8 @@ void conn_finish(struct tcp *tcp, struct conn *c)
 
 void conn_reset(struct tcp *tcp, struct conn *c)
 {
-	/* RFC 9293 3.10.5, and also in CLOSING and LAST-ACK: the peer may lack data, and would wait
-	 * for it. */
+	/* RFC 9293 3.10.5: in SYN-SENT and TIME-WAIT nothing is sent. In CLOSING and LAST-ACK it
+	 * need not be, but bytes before our FIN may be lost with us, and the peer should know. */
 	if (c->state == TCP_SYN_RECEIVED || c->state == TCP_ESTABLISHED ||
 	    c->state == TCP_FIN_WAIT_1 || c->state == TCP_FIN_WAIT_2 ||
 	    c->state == TCP_CLOSE_WAIT || c->state == TCP_LAST_ACK || c->state == TCP_CLOSING)
@@ -72,6 +73,37 @@ void time_wait_unlink(struct tcp *tcp, struct conn *c)
 		age_unlink(tcp, &tcp->time_waits, c);
 }
 
+void orphan_unlink(struct tcp *tcp, struct conn *c)
+{
+	if (!c->hs.orphan)
+		return;
+	c->hs.orphan = false;
+	age_unlink(tcp, &tcp->orphans, c);
+	tcp->orphan_count--;
+}
+
+bool orphan_give_up(struct tcp *tcp)
+{
+	if (tcp->orphans.oldest == TCP_NONE)
+		return false;
+	counter_inc(tcp->ctr, CTR_shed_orphan);
+	conn_reset(tcp, pool_at(&tcp->conns, tcp->orphans.oldest));
+	return true;
+}
+
+/* A bound on those that nobody but the stack waits for: peers that never acknowledge the end would
+ * fill the table. */
+static void orphan_link(struct tcp *tcp, struct conn *c)
+{
+	if (c->hs.orphan)
+		return;
+	if (tcp->orphan_count >= tcp->cfg.max_orphans)
+		orphan_give_up(tcp);
+	c->hs.orphan = true;
+	age_link(tcp, &tcp->orphans, c);
+	tcp->orphan_count++;
+}
+
 static void time_wait_start(struct tcp *tcp, struct conn *c)
 {
 	c->rtx_ns = tcp->now_ns + tcp->cfg.time_wait_ms * NS_PER_MS;
@@ -83,6 +115,7 @@ static void time_wait_start(struct tcp *tcp, struct conn *c)
 void time_wait_enter(struct tcp *tcp, struct conn *c)
 {
 	tx_release_all(tcp, c);
+	orphan_unlink(tcp, c);
 	c->state = TCP_TIME_WAIT;
 	age_link(tcp, &tcp->time_waits, c);
 	time_wait_start(tcp, c);
@@ -94,51 +127,39 @@ void time_wait_enter(struct tcp *tcp, struct conn *c)
 	conn_post(tcp, c, conn_rx_len(c) > 0 ? TCP_EV_EOF : TCP_EV_EOF | TCP_EV_CLOSED);
 }
 
-void time_wait_reuse(struct tcp *tcp, struct conn *c)
+/* RFC 6191 2: a later timestamp shows a new connection, as does the first one on a 4-tuple that had
+ * none; else its sequence number must be beyond all of the old one's, of which the last was that of
+ * the FIN (RFC 9293 3.6.1, MAY-2). */
+static bool syn_newer(const struct conn *c, const struct seg *s)
 {
-	/* RFC 9293 3.6.1 (MAY-2): the new numbers lie behind all of the old, also when those ran
-	 * ahead of the clock that numbers begin with. */
-	tcp->isn_floor = c->snd_nxt + 65536;
-	tcp->isn_floor_set = true;
-	conn_die(tcp, c);
-}
-
-/* RFC 6191 2: does this SYN begin a new connection? The last number seen is that of the FIN. */
-static bool syn_is_newer(const struct conn *c, const struct seg *s)
-{
-	bool higher = seq_lt(c->rcv_nxt - 1, s->seq);
-
-	if (!s->has_ts)
-		return higher;
-	if (!(c->flags & CF_TS))
+	if (s->has_ts && !(c->flags & CF_TS))
 		return true;
-	return seq_lt(c->ts_recent, s->tsval) || (s->tsval == c->ts_recent && higher);
+	if (s->has_ts && s->tsval != c->ts_recent)
+		return seq_lt(c->ts_recent, s->tsval);
+	return seq_lt(c->rcv_nxt - 1, s->seq);
 }
 
 static enum counter_id time_wait_syn(struct tcp *tcp, struct conn *c, struct seg *s)
 {
 	struct conn_key key = {c->path.local, c->path.remote, c->lport, c->rport};
-	enum counter_id verdict;
+	uint32_t after = c->snd_nxt;
+	bool newer = syn_newer(c, s);
 
-	if (s->flags & TH_FIN)
-		return CTR_drop_tcp_flags; /* as in LISTEN */
-	if (!syn_is_newer(c, s)) {
-		/* RFC 6191 2 drops it; RFC 9293 3.10.7.4 is for those without timestamps. */
-		if (!s->has_ts)
-			ack_challenge(tcp, c);
-		return CTR_drop_tcp_window;
+	if (newer && listening(tcp, &key)) {
+		conn_finish(tcp, c); /* the owner may not have read everything yet */
+		return listen_again_input(tcp, s, &key, after);
 	}
-	time_wait_reuse(tcp, c);
-	verdict = listen_input(tcp, s, &key);
-	tcp->isn_floor_set = false;
-	return verdict;
+	/* RFC 6191 2 drops an old timestamp silently; for the rest, RFC 9293 3.10.7.4. */
+	if (newer || !s->has_ts)
+		ack_challenge(tcp, c);
+	return CTR_drop_tcp_window;
 }
 
 enum counter_id time_wait_input(struct tcp *tcp, struct conn *c, struct seg *s)
 {
 	if (s->flags & TH_RST)
 		return CTR_drop_tcp_window; /* RFC 1337 3 (F1): no assassination */
-	if ((s->flags & (TH_SYN | TH_ACK)) == TH_SYN)
+	if ((s->flags & (TH_SYN | TH_ACK | TH_FIN)) == TH_SYN)
 		return time_wait_syn(tcp, c, s);
 	if (opt_ts_missing(tcp, c, s))
 		return CTR_drop_tcp_no_ts;
@@ -146,15 +167,14 @@ enum counter_id time_wait_input(struct tcp *tcp, struct conn *c, struct seg *s)
 		ack_challenge(tcp, c);
 		return CTR_drop_tcp_paws;
 	}
-	if (!seg_acceptable(c, s) || s->flags & TH_SYN) {
-		/* The FIN sent again: our last ACK was lost (RFC 9293 3.10.7.4, fifth and eighth).
-		 * No other may prolong this state. */
-		if (s->flags & TH_FIN && s->seq + s->len + 1 == c->rcv_nxt)
-			time_wait_start(tcp, c);
-		ack_challenge(tcp, c);
-	} else if (s->flags & TH_ACK && (s->flags & TH_FIN || !ack_in_range(c, s))) {
-		ack_challenge(tcp, c);
-	}
+	/* Our last ACK was lost (RFC 9293 3.10.7.4, eighth). Other FINs may be an attack that keeps
+	 * the 4-tuple for ever. */
+	if (s->flags & TH_FIN && s->seq + s->len + 1 == c->rcv_nxt)
+		time_wait_start(tcp, c);
+	if (!seg_acceptable(c, s) || s->flags & TH_SYN)
+		ack_challenge(tcp, c); /* first and fourth */
+	else if (s->flags & TH_ACK && (s->flags & TH_FIN || !ack_in_range(c, s)))
+		ack_challenge(tcp, c); /* fifth and eighth */
 	return CTR_rx_tcp;
 }
 
@@ -183,8 +203,7 @@ bool fin_input(struct tcp *tcp, struct conn *c)
 	c->rcv_nxt++;
 	c->flags |= CF_FIN_RCVD | CF_ACK_NOW;
 	c->flags &= ~CF_FIN_EARLY;
-	if (c->rx)
-		c->rx->ooo_count = 0; /* what a broken peer sent from behind its FIN */
+	rx_drop_ooo(tcp, c); /* what a broken peer sent from behind its FIN */
 	if (conn_reportable(c) || !(c->flags & CF_KNOWN))
 		conn_post(tcp, c, TCP_EV_EOF);
 	switch (c->state) {
@@ -229,6 +248,8 @@ void tcp_close(struct tcp *tcp, struct conn *c, uint64_t now_ns)
 	}
 	if (c->state == TCP_TIME_WAIT)
 		return;
+	if (c->state != TCP_SYN_RECEIVED)
+		orphan_link(tcp, c);
 	linger_start(tcp, c);
 	if (!(c->flags & CF_IN_HAND))
 		conn_output(tcp, c);

@@ -8,20 +8,28 @@ struct conn *tcp_connect(struct tcp *tcp, const struct net_path *path, uint16_t 
 {
 	struct conn_key key = {path->local, path->remote, local_port, remote_port};
 	struct conn *c;
+	uint32_t iss;
 
 	tcp->now_ns = now_ns;
-	c = conn_lookup(tcp, &key, conn_hash(tcp, &key));
-	if (c && c->state == TCP_TIME_WAIT)
-		time_wait_reuse(tcp, c);
-	else if (c)
+	if (local_port == 0)
+		key.lport = port_pick(tcp, path, remote_port);
+	if (key.lport == 0)
 		return NULL;
+	iss = conn_isn(tcp, &key);
+	c = conn_lookup(tcp, &key, conn_hash(tcp, &key));
+	if (c && c->state != TCP_TIME_WAIT)
+		return NULL;
+	if (c) {
+		iss = conn_isn_after(tcp, &key, c->snd_nxt);
+		conn_finish(tcp, c);
+	}
 	c = conn_new(tcp, path, &key);
 	if (!c)
 		return NULL;
 	c->state = TCP_SYN_SENT;
 	c->mss = TCP_DEFAULT_MSS_V4;
 	c->flags |= CF_KNOWN | CF_TS | CF_SACK | CF_WSCALE;
-	conn_begin(tcp, c, &key);
+	conn_begin(tcp, c, &key, iss);
 	syn_send(tcp, c);
 	rto_start(tcp, c);
 	counter_inc(tcp->ctr, CTR_tcp_opened);
@@ -48,7 +56,6 @@ enum counter_id syn_sent_input(struct tcp *tcp, struct conn *c, struct seg *s)
 		return CTR_drop_tcp_window;
 	conn_take_syn(tcp, c, s);
 	c->rcv_adv = c->rcv_nxt + min_u32(tcp->cfg.rx_buf_bytes, 65535); /* as our SYN said */
-	c->tries = 0;
 	if (!ack_ok) {
 		/* Both opened at once. Text and FIN of this SYN are not acknowledged, so they come
 		 * again. */

@@ -76,6 +76,12 @@ void conn_established(struct tcp *tcp, struct conn *c)
 	}
 	c->state = TCP_ESTABLISHED;
 	c->flags &= ~CF_SYN_UNACKED;
+	/* RFC 6298 5.7: the first timeout was too short for this path, and nothing was measured. */
+	if (c->hs.syn_resent > 0 && c->srtt_us == 0)
+		c->rto_us = TCP_RTO_AFTER_SYN_LOSS_US;
+	/* RFC 5681 3.1, but for the first loss as of RFC 6928 2: a lost SYN tells of congestion. */
+	if (c->hs.syn_resent > 1)
+		c->cwnd_bytes = c->mss;
 	c->tries = 0;
 	c->rtx_ns = 0;
 	keepalive_start(tcp, c);
@@ -99,7 +105,7 @@ static bool ack_advance(struct tcp *tcp, struct conn *c, const struct seg *s)
 		c->rtx_ns = 0;
 	else
 		rtx_start(tcp, c); /* RFC 6298 5.3 */
-	if (c->linger_ns)
+	if (unlikely(c->flags & CF_DETACHED) && c->linger_ns)
 		linger_start(tcp, c);
 	return !fin || fin_acked(tcp, c);
 }
@@ -337,7 +343,7 @@ static enum counter_id text_input(struct tcp *tcp, struct conn *c, struct seg *s
 	return verdict;
 }
 
-static enum counter_id conn_input(struct tcp *tcp, struct conn *c, struct seg *s)
+enum counter_id conn_input(struct tcp *tcp, struct conn *c, struct seg *s)
 {
 	struct ack_result ack;
 	enum counter_id verdict;
@@ -408,8 +414,13 @@ static enum counter_id segment_input(struct tcp *tcp, struct seg *s, const struc
 {
 	struct conn *c = conn_lookup(tcp, key, hash);
 
-	if (!c)
+	if (!c) {
+		/* Fragments have no ports, so the port's RSS may have brought them to a core that
+		 * does not have the connection: a reset would end it. */
+		if (s->pkt->flags & PKT_RX_FRAGMENTS)
+			return CTR_drop_ip_fragment;
 		return listen_input(tcp, s, key);
+	}
 	if (likely(predicted(c, s)))
 		return predicted_input(tcp, c, s);
 	if (c->state == TCP_SYN_SENT)
@@ -442,13 +453,13 @@ void tcp_input(struct tcp *tcp, struct pkt *pkt, uint64_t now_ns)
 /* The first connection of the bucket is nearly always the one. */
 static void conn_prefetch(const struct tcp *tcp, uint32_t hash)
 {
-	uint32_t at = tcp->buckets[hash & tcp->bucket_mask];
+	uint32_t at = tcp->buckets[conn_bucket(tcp, hash)];
 	const char *c;
 
 	if (at == 0)
 		return;
 	c = pool_at(&tcp->conns, at - 1);
-	for (uint32_t line = 0; line < 5; line++)
+	for (uint32_t line = 0; line < CONN_HOT_LINES; line++)
 		__builtin_prefetch(c + line * CACHE_LINE, 1);
 }
 
@@ -462,10 +473,11 @@ void tcp_input_burst(struct tcp *tcp, struct pkt *pkts, unsigned n, uint64_t now
 	for (unsigned i = 0; i < n; i++) {
 		key_read(&pkts[i], pkts[i].data + pkts[i].l4_off, &keys[i]);
 		hashes[i] = conn_hash(tcp, &keys[i]);
-		__builtin_prefetch(&tcp->buckets[hashes[i] & tcp->bucket_mask]);
+		__builtin_prefetch(&tcp->buckets[conn_bucket(tcp, hashes[i])]);
 	}
 	for (unsigned i = 0; i < n; i++)
 		conn_prefetch(tcp, hashes[i]);
 	for (unsigned i = 0; i < n; i++)
 		packet_input(tcp, &pkts[i], &keys[i], hashes[i]);
+	tcp_input_errors(tcp, now_ns);
 }

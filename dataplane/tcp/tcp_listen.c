@@ -3,46 +3,70 @@
  * Segments that belong to no connection: SYNs become connections in SYN-RECEIVED, the rest is
  * answered with a reset. */
 #include "dataplane/tcp/conn.h"
+#include "dataplane/tcp/tcp_window.h"
 
-static void reset_write(struct tcp *tcp, const struct seg *s, const struct net_path *path)
+bool bare_send(struct tcp *tcp, const struct bare_seg *b)
 {
-	const uint8_t *in = s->pkt->data + s->pkt->l4_off;
-	struct pkt *pkt = net_alloc(tcp->net, path);
-	struct net_seg seg = {.tcp_hdr_len = TCP_HDR_LEN, .tcp_len = TCP_HDR_LEN};
-	uint32_t ack = s->seq + s->len;
+	struct pkt *pkt = net_alloc(tcp->net, b->path);
+	uint32_t hdr_len = TCP_HDR_LEN + b->opts_len;
+	struct net_seg seg = {.tcp_hdr_len = hdr_len, .tcp_len = hdr_len};
 	uint8_t *h;
 
 	if (!pkt)
-		return;
-	ack += (s->flags & TH_SYN ? 1 : 0) + (s->flags & TH_FIN ? 1 : 0);
-	h = pkt->data + net_headroom(path);
-	memset(h, 0, TCP_HDR_LEN);
-	memcpy(h, in + 2, 2);
-	memcpy(h + 2, in, 2);
-	if (s->flags & TH_ACK) {
-		put_u32(h + 4, s->ack);
-		h[13] = TH_RST;
-	} else {
-		put_u32(h + 8, ack);
-		h[13] = TH_RST | TH_ACK;
-	}
-	h[12] = TCP_HDR_LEN << 2;
+		return false;
+	h = pkt->data + net_headroom(b->path);
+	put_u16(h, b->key->lport);
+	put_u16(h + 2, b->key->rport);
+	put_u32(h + 4, b->seq);
+	put_u32(h + 8, b->ack);
+	h[12] = (uint8_t)(hdr_len << 2);
+	h[13] = b->flags;
+	put_u16(h + 14, b->wnd);
+	put_u32(h + 16, 0); /* checksum and urgent pointer */
+	if (b->opts_len > 0)
+		memcpy(h + TCP_HDR_LEN, b->opts, b->opts_len);
 	seg.have_sum = !tcp->csum_offload;
-	net_send(tcp->net, path, pkt, &seg);
-	counter_inc(tcp->ctr, CTR_tcp_rst_out);
+	net_send(tcp->net, b->path, pkt, &seg);
+	return true;
+}
+
+/* Forged segments must not make us a source of many resets. */
+static bool reset_allowed(struct tcp *tcp)
+{
+	if (tcp->resets_s != now_s(tcp)) {
+		tcp->resets_s = now_s(tcp);
+		tcp->resets = 0;
+	}
+	if (tcp->resets >= tcp->cfg.max_resets_per_s) {
+		counter_inc(tcp->ctr, CTR_shed_rst);
+		return false;
+	}
+	tcp->resets++;
+	return true;
 }
 
 void reset_reply(struct tcp *tcp, const struct seg *s)
 {
+	const uint8_t *in = s->pkt->data + s->pkt->l4_off;
+	struct conn_key ports = {.lport = get_u16(in + 2), .rport = get_u16(in)};
 	struct net_path path;
+	struct bare_seg out = {.key = &ports, .path = &path, .flags = TH_RST};
 
-	if (s->flags & TH_RST)
+	if (s->flags & TH_RST || !reset_allowed(tcp))
 		return;
 	net_path_reply(s->pkt, &path);
-	reset_write(tcp, s, &path);
+	if (s->flags & TH_ACK) {
+		out.seq = s->ack;
+	} else {
+		out.flags |= TH_ACK;
+		out.ack =
+		        s->seq + s->len + (s->flags & TH_SYN ? 1 : 0) + (s->flags & TH_FIN ? 1 : 0);
+	}
+	if (bare_send(tcp, &out))
+		counter_inc(tcp->ctr, CTR_tcp_rst_out);
 }
 
-static bool listening(const struct tcp *tcp, const struct conn_key *key)
+bool listening(const struct tcp *tcp, const struct conn_key *key)
 {
 	static const struct ip_addr any;
 
@@ -63,12 +87,18 @@ uint16_t conn_own_mss(const struct tcp *tcp, const struct net_path *path)
 	return (uint16_t)(tcp->cfg.mss ? min_u32(tcp->cfg.mss, mss) : mss);
 }
 
-void conn_begin(struct tcp *tcp, struct conn *c, const struct conn_key *key)
+uint32_t conn_isn_after(const struct tcp *tcp, const struct conn_key *key, uint32_t after)
 {
-	c->iss = conn_isn(tcp, key);
-	if (unlikely(tcp->isn_floor_set) && seq_lt(c->iss, tcp->isn_floor))
-		c->iss = tcp->isn_floor;
-	tcp->isn_floor_set = false;
+	uint32_t isn = conn_isn(tcp, key);
+
+	/* More was sent than the clock has counted since: still beyond it, and by so much that what
+	 * is in flight of the old connection lies outside of the new one's first window. */
+	return seq_lt(after, isn) ? isn : after + 65536 + 1;
+}
+
+void conn_begin(struct tcp *tcp, struct conn *c, const struct conn_key *key, uint32_t iss)
+{
+	c->iss = iss;
 	c->snd_una = c->iss;
 	c->snd_nxt = c->iss + 1;
 	c->recover = c->iss;
@@ -86,11 +116,12 @@ void conn_take_syn(struct tcp *tcp, struct conn *c, const struct seg *s)
 
 	if (mss == 0)
 		mss = v4 ? TCP_DEFAULT_MSS_V4 : TCP_DEFAULT_MSS_V6;
-	mss = min_u32(max_u32(mss, TCP_MIN_MSS), conn_own_mss(tcp, &c->path));
+	mss = min_u32(max_u32(mss, tcp->cfg.min_send_mss), conn_own_mss(tcp, &c->path));
 	c->irs = s->seq;
 	c->rcv_nxt = s->seq + 1;
 	c->rcv_adv = c->rcv_nxt;
 	c->last_ack = c->rcv_nxt;
+	window_begin(tcp, c);
 	c->flags &= ~(CF_TS | CF_SACK | CF_WSCALE);
 	if (s->has_ts) {
 		c->flags |= CF_TS;
@@ -106,6 +137,7 @@ void conn_take_syn(struct tcp *tcp, struct conn *c, const struct seg *s)
 		c->rcv_wscale = tcp->rcv_wscale;
 	}
 	c->mss = (uint16_t)mss;
+	pmtu_begin(tcp, c);
 	if (s->uto)
 		uto_input(tcp, c, s->uto);
 	/* RFC 7323 2.2: the window of a SYN is not scaled. */
@@ -124,7 +156,22 @@ void half_open_unlink(struct tcp *tcp, struct conn *c)
 	tcp->half_open--;
 }
 
-static enum counter_id syn_input(struct tcp *tcp, struct seg *s, const struct conn_key *key)
+struct conn *half_open_new(struct tcp *tcp, const struct net_path *path, const struct conn_key *key)
+{
+	struct conn *c = conn_new(tcp, path, key);
+
+	if (!c)
+		return NULL;
+	tcp->half_open++;
+	age_link(tcp, &tcp->half_opens, c);
+	c->state = TCP_SYN_RECEIVED;
+	c->flags |= CF_PASSIVE;
+	return c;
+}
+
+/* Data that comes with a SYN is not acknowledged, so the peer sends it again. */
+static enum counter_id syn_keep(struct tcp *tcp, struct seg *s, const struct conn_key *key,
+                                uint32_t iss)
 {
 	struct net_path path;
 	struct conn *c;
@@ -137,29 +184,45 @@ static enum counter_id syn_input(struct tcp *tcp, struct seg *s, const struct co
 		counter_inc(tcp->ctr, CTR_shed_syn);
 	}
 	net_path_reply(s->pkt, &path);
-	c = conn_new(tcp, &path, key);
+	c = half_open_new(tcp, &path, key);
 	if (!c)
 		return CTR_drop_tcp_syn_full;
-	tcp->half_open++;
-	age_link(tcp, &tcp->half_opens, c);
-	c->state = TCP_SYN_RECEIVED;
-	c->flags |= CF_PASSIVE;
-	conn_begin(tcp, c, key);
+	conn_begin(tcp, c, key, iss);
 	conn_take_syn(tcp, c, s);
 	syn_send(tcp, c);
 	rto_start(tcp, c);
 	return CTR_rx_tcp;
 }
 
+enum counter_id listen_again_input(struct tcp *tcp, struct seg *s, const struct conn_key *key,
+                                   uint32_t after)
+{
+	return syn_keep(tcp, s, key, conn_isn_after(tcp, key, after));
+}
+
+static enum counter_id syn_input(struct tcp *tcp, struct seg *s, const struct conn_key *key)
+{
+	if (unlikely(cookie_wanted(tcp)))
+		return cookie_send(tcp, s, key);
+	return syn_keep(tcp, s, key, conn_isn(tcp, key));
+}
+
 enum counter_id listen_input(struct tcp *tcp, struct seg *s, const struct conn_key *key)
 {
+	uint8_t kind = s->flags & (TH_SYN | TH_ACK);
+
 	if (s->flags & TH_RST)
 		return CTR_drop_tcp_closed;
-	/* RFC 9293 3.10.7.2: in LISTEN an ACK is reset, a SYN begins, all else is dropped. So is a
-	 * SYN with FIN, which only those send who want past a filter. */
-	if (!(s->flags & TH_ACK) && listening(tcp, key))
-		return (s->flags & (TH_SYN | TH_FIN)) == TH_SYN ? syn_input(tcp, s, key)
-		                                                : CTR_drop_tcp_flags;
+	if (listening(tcp, key)) {
+		/* SYN with FIN is nothing that a stack in use sends (RFC 9293 would have us take
+		 * it and forget the FIN): answered with a reset, below. */
+		if (kind == TH_SYN && !(s->flags & TH_FIN))
+			return syn_input(tcp, s, key);
+		if (kind == TH_ACK && cookie_expected(&tcp->cookies, tcp->now_ns))
+			return cookie_input(tcp, s, key);
+		if (kind == 0) /* RFC 9293 3.10.7.2, fourth: dropped without an answer */
+			return CTR_drop_tcp_closed;
+	}
 	reset_reply(tcp, s);
 	if (tcp->stopped && s->flags & TH_SYN)
 		return CTR_drop_tcp_syn_full;

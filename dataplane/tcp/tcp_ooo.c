@@ -6,20 +6,28 @@
  */
 #include "dataplane/tcp/conn.h"
 
+/* Position of a sequence number at or behind rcv_nxt. */
+static uint32_t rx_place(const struct conn *c, uint32_t seq)
+{
+	return c->rx->off + c->rx_len + (seq - c->rcv_nxt);
+}
+
 static bool rx_hold(struct tcp *tcp, struct conn *c)
 {
 	struct rx_buf *rx;
 
 	if (c->rx)
 		return true;
-	rx = pool_get(&tcp->rx_bufs);
+	rx = rx_buf_get(&tcp->rx_mem);
 	if (!rx)
 		return false;
-	rx->off = 0;
-	rx->stamp = 0;
-	rx->ooo_count = 0;
-	if (c->view_len > 0)
-		memcpy(rx->data, c->view, c->view_len);
+	if (c->view_len > 0) {
+		if (!rx_buf_reserve(&tcp->rx_mem, rx, 0, c->view_len)) {
+			rx_buf_put(&tcp->rx_mem, rx);
+			return false;
+		}
+		rx_buf_write(rx, 0, c->view, c->view_len);
+	}
 	c->rx = rx;
 	c->rx_len = c->view_len;
 	c->view_len = 0;
@@ -34,35 +42,29 @@ bool rx_keep(struct tcp *tcp, struct conn *c)
 void rx_release(struct tcp *tcp, struct conn *c)
 {
 	if (c->rx)
-		pool_put(&tcp->rx_bufs, c->rx);
+		rx_buf_put(&tcp->rx_mem, c->rx);
 	c->rx = NULL;
 	c->rx_len = 0;
 	c->view_len = 0;
 }
 
-void rx_release_if_empty(struct tcp *tcp, struct conn *c)
+void rx_release_read(struct tcp *tcp, struct conn *c)
 {
-	if (c->rx && c->rx_len == 0 && c->rx->ooo_count == 0)
+	if (!c->rx)
+		return;
+	if (c->rx_len == 0 && c->rx->ooo_count == 0)
 		rx_release(tcp, c);
+	else
+		rx_buf_slide(&tcp->rx_mem, c->rx);
 }
 
-/* The place of a sequence number at or behind rcv_nxt; moves all to the front when len bytes do not
- * fit behind it. */
-static uint8_t *rx_place(const struct tcp *tcp, struct conn *c, uint32_t seq, uint32_t len)
+struct span rx_piece(const struct conn *c)
 {
-	struct rx_buf *rx = c->rx;
-	uint32_t at = c->rx_len + (seq - c->rcv_nxt);
+	uint32_t room = TCP_RX_BLOCK - c->rx->off % TCP_RX_BLOCK;
 
-	if (rx->off + at + len > tcp->cfg.rx_buf_bytes) {
-		uint32_t used = c->rx_len;
-
-		if (rx->ooo_count > 0)
-			used += rx->ooo[rx->ooo_count - 1].run.hi - c->rcv_nxt;
-		memmove(rx->data, rx->data + rx->off, used);
-		rx->off = 0;
-	}
-	assert(rx->off + at + len <= tcp->cfg.rx_buf_bytes);
-	return rx->data + rx->off + at;
+	if (c->rx_len == 0)
+		return (struct span){0};
+	return span_of(rx_buf_at(c->rx, c->rx->off), min_u32(c->rx_len, room));
 }
 
 static void ooo_remove(struct rx_buf *rx, uint32_t i, uint32_t n)
@@ -71,21 +73,61 @@ static void ooo_remove(struct rx_buf *rx, uint32_t i, uint32_t n)
 	rx->ooo_count -= n;
 }
 
-/* Writes [lo, hi) where nothing lies yet; runs from first on may overlap it. */
-static void ooo_write(const struct tcp *tcp, struct conn *c, const struct seg *s, uint32_t first)
+/* The first run that ends at or behind seq. */
+static uint32_t ooo_find(const struct rx_buf *rx, uint32_t seq)
+{
+	uint32_t lo = 0;
+	uint32_t hi = rx->ooo_count;
+
+	while (lo < hi) {
+		uint32_t mid = (lo + hi) / 2;
+
+		if (seq_lt(rx->ooo[mid].hi, seq))
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+/* Run i is the freshest now. */
+static void fresh_note(struct rx_buf *rx, uint32_t i)
+{
+	const struct seq_run *run = &rx->ooo[i];
+	uint32_t kept[TCP_MAX_FRESH];
+	uint32_t n = 0;
+
+	kept[n++] = run->lo;
+	for (uint32_t j = 0; j < rx->fresh_count && n < TCP_MAX_FRESH; j++)
+		if (rx->fresh[j] - run->lo >= run->hi - run->lo)
+			kept[n++] = rx->fresh[j];
+	memcpy(rx->fresh, kept, n * sizeof(kept[0]));
+	rx->fresh_count = n;
+}
+
+/* Writes [lo, hi) where nothing lies yet; runs from first on may overlap it. Each run that it meets
+ * becomes part of its own, so that no run is met twice. */
+static void ooo_write(struct conn *c, const struct seg *s, uint32_t first)
 {
 	struct rx_buf *rx = c->rx;
 	uint32_t end = s->seq + s->len;
 	uint32_t at = s->seq;
 
 	for (uint32_t i = first; seq_lt(at, end); i++) {
-		bool more = i < rx->ooo_count && seq_lt(rx->ooo[i].run.lo, end);
-		uint32_t stop = more ? rx->ooo[i].run.lo : end;
+		bool more = i < rx->ooo_count && seq_lt(rx->ooo[i].lo, end);
+		uint32_t stop = more ? rx->ooo[i].lo : end;
 
 		if (seq_lt(at, stop))
-			memcpy(rx_place(tcp, c, at, stop - at), s->data + (at - s->seq), stop - at);
-		at = more ? seq_max(at, rx->ooo[i].run.hi) : end;
+			rx_buf_write(rx, rx_place(c, at), s->data + (at - s->seq), stop - at);
+		at = more ? seq_max(at, rx->ooo[i].hi) : end;
 	}
+}
+
+/* Blocks for data ahead of rcv_nxt: the first thing that is not given any more. */
+static bool ooo_reserve(struct tcp *tcp, struct conn *c, const struct seg *s)
+{
+	return tcp->rx_mem.level < MEM_NO_OOO && rx_hold(tcp, c) &&
+	       rx_buf_reserve(&tcp->rx_mem, c->rx, rx_place(c, s->seq), s->len);
 }
 
 /* Data ahead of rcv_nxt. */
@@ -94,69 +136,97 @@ static enum counter_id ooo_take(struct tcp *tcp, struct conn *c, const struct se
 	struct rx_buf *rx;
 	uint32_t lo = s->seq;
 	uint32_t hi = s->seq + s->len;
-	uint32_t i = 0;
+	uint32_t i;
 	uint32_t n;
 
-	if (!rx_hold(tcp, c))
+	if (!ooo_reserve(tcp, c, s)) {
+		rx_release_read(tcp, c);
 		return CTR_drop_tcp_nobuf;
+	}
 	rx = c->rx;
-	while (i < rx->ooo_count && seq_lt(rx->ooo[i].run.hi, lo))
-		i++;
-	for (n = i; n < rx->ooo_count && seq_le(rx->ooo[n].run.lo, hi);)
+	i = ooo_find(rx, lo);
+	for (n = i; n < rx->ooo_count && seq_le(rx->ooo[n].lo, hi);)
 		n++;
-	if (n == i && rx->ooo_count == TCP_MAX_OOO)
+	if (n == i && !rx_buf_ooo_room(&tcp->rx_mem, rx))
 		return CTR_drop_tcp_ooo;
-	if (n > i && seq_le(rx->ooo[i].run.lo, lo) && seq_le(hi, rx->ooo[i].run.hi))
+	if (n > i && seq_le(rx->ooo[i].lo, lo) && seq_le(hi, rx->ooo[i].hi))
 		dup_note(tcp, c, (struct seq_run){lo, hi});
-	ooo_write(tcp, c, s, i);
+	ooo_write(c, s, i);
 	if (n == i) {
 		memmove(&rx->ooo[i + 1], &rx->ooo[i], (rx->ooo_count - i) * sizeof(rx->ooo[0]));
 		rx->ooo_count++;
 	} else {
-		lo = seq_min(lo, rx->ooo[i].run.lo);
-		hi = seq_max(hi, rx->ooo[n - 1].run.hi);
+		lo = seq_min(lo, rx->ooo[i].lo);
+		hi = seq_max(hi, rx->ooo[n - 1].hi);
 		ooo_remove(rx, i, n - i - 1);
 	}
-	rx->ooo[i].run = (struct seq_run){lo, hi};
-	rx->ooo[i].stamp = ++rx->stamp;
+	rx->ooo[i] = (struct seq_run){lo, hi};
+	fresh_note(rx, i);
 	counter_inc(tcp->ctr, CTR_tcp_ooo_in);
 	return CTR_rx_tcp;
 }
 
+void rx_drop_ooo(struct tcp *tcp, struct conn *c)
+{
+	if (!c->rx)
+		return;
+	c->rx->ooo_count = 0;
+	c->rx->fresh_count = 0;
+	rx_buf_cut(&tcp->rx_mem, c->rx, c->rx->off + c->rx_len);
+}
+
+/* Blocks for data at rcv_nxt. When there are none, what this connection holds out of order makes
+ * room: RFC 2018 8 allows a receiver without memory to forget what it reported. */
+static bool in_order_reserve(struct tcp *tcp, struct conn *c, uint32_t len)
+{
+	struct rx_buf *rx = c->rx;
+	uint32_t end = rx->off + c->rx_len;
+
+	if (rx_buf_reserve(&tcp->rx_mem, rx, end, len))
+		return true;
+	if (rx->ooo_count > 0)
+		counter_inc(tcp->ctr, CTR_shed_rx_ooo);
+	rx_drop_ooo(tcp, c);
+	return rx_buf_reserve(&tcp->rx_mem, rx, end, len);
+}
+
 /* Data at rcv_nxt into the buffer, and what it makes contiguous with it. */
-static void rx_append(const struct tcp *tcp, struct conn *c, const struct seg *s)
+static void rx_append(struct conn *c, const struct seg *s)
 {
 	struct rx_buf *rx = c->rx;
 	const uint8_t *data = s->data;
 	uint32_t len = s->len;
+	uint32_t gone = 0;
 
 	while (len > 0) {
 		uint32_t n = len;
 		uint32_t skip;
 
-		if (rx->ooo_count > 0)
-			n = min_u32(n, rx->ooo[0].run.lo - c->rcv_nxt);
-		memcpy(rx_place(tcp, c, c->rcv_nxt, n), data, n);
+		if (gone < rx->ooo_count)
+			n = min_u32(n, rx->ooo[gone].lo - c->rcv_nxt);
+		rx_buf_write(rx, rx_place(c, c->rcv_nxt), data, n);
 		c->rcv_nxt += n;
 		c->rx_len += n;
 		data += n;
 		len -= n;
-		if (rx->ooo_count == 0 || rx->ooo[0].run.lo != c->rcv_nxt)
+		if (gone == rx->ooo_count || rx->ooo[gone].lo != c->rcv_nxt)
 			continue;
-		skip = rx->ooo[0].run.hi - c->rcv_nxt;
+		skip = rx->ooo[gone].hi - c->rcv_nxt;
 		c->rcv_nxt += skip;
 		c->rx_len += skip;
 		data += min_u32(len, skip);
 		len -= min_u32(len, skip);
-		ooo_remove(rx, 0, 1);
+		gone++;
 	}
+	if (gone > 0)
+		ooo_remove(rx, 0, gone);
 }
 
-/* Cuts off what was received before and what is outside the window and the buffer. */
-static void rx_trim(const struct tcp *tcp, const struct conn *c, struct seg *s)
+/* Cuts off what was received before and what is outside the window that was offered. */
+static void rx_trim(const struct conn *c, struct seg *s)
 {
-	uint32_t room = tcp->cfg.rx_buf_bytes - conn_rx_len(c);
-	uint32_t end = c->rcv_nxt + room;
+	/* The field in the header is rounded up to the window's scale. */
+	uint32_t end = seq_max(c->rcv_adv, c->rcv_nxt) + (1u << c->rcv_wscale) - 1;
 
 	if (seq_lt(s->seq, c->rcv_nxt)) {
 		uint32_t old = min_u32(c->rcv_nxt - s->seq, s->len);
@@ -177,7 +247,7 @@ enum counter_id rx_take(struct tcp *tcp, struct conn *c, struct seg *s)
 {
 	if (s->len == 0)
 		return CTR_rx_tcp;
-	rx_trim(tcp, c, s);
+	rx_trim(c, s);
 	if (s->len == 0) {
 		counter_inc(tcp->ctr, CTR_tcp_dup_in);
 		c->flags |= CF_ACK_NOW;
@@ -197,32 +267,29 @@ enum counter_id rx_take(struct tcp *tcp, struct conn *c, struct seg *s)
 		c->rcv_nxt += s->len;
 		return CTR_rx_tcp;
 	}
-	if (!rx_hold(tcp, c))
+	if (!rx_hold(tcp, c) || !in_order_reserve(tcp, c, s->len))
 		return CTR_drop_tcp_nobuf;
-	rx_append(tcp, c, s);
+	rx_append(c, s);
 	return CTR_rx_tcp;
 }
 
 /* RFC 2018 4: the first block holds the segment that caused this ACK, the others follow by age. */
 uint32_t rx_sack_blocks(const struct conn *c, struct seq_run *out, uint32_t max)
 {
-	uint32_t below = UINT32_MAX;
+	const struct rx_buf *rx = c->rx;
 	uint32_t n = 0;
 
-	while (n < max && n < c->rx->ooo_count) {
-		uint32_t best = 0;
-		uint32_t best_stamp = 0;
+	for (uint32_t j = 0; j < rx->fresh_count && n < max; j++) {
+		uint32_t i = ooo_find(rx, rx->fresh[j] + 1);
+		bool said = false;
 
-		for (uint32_t i = 0; i < c->rx->ooo_count; i++) {
-			uint32_t stamp = c->rx->ooo[i].stamp;
-
-			if (stamp < below && stamp > best_stamp) {
-				best = i;
-				best_stamp = stamp;
-			}
-		}
-		out[n++] = c->rx->ooo[best].run;
-		below = best_stamp;
+		/* It may have become data in order since, or one with a fresher. */
+		if (i == rx->ooo_count || seq_lt(rx->fresh[j], rx->ooo[i].lo))
+			continue;
+		for (uint32_t k = 0; k < n; k++)
+			said |= out[k].lo == rx->ooo[i].lo;
+		if (!said)
+			out[n++] = rx->ooo[i];
 	}
 	return n;
 }

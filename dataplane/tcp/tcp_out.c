@@ -3,58 +3,7 @@
  * Segments out: what to send, how much, and the header in front of it. Nagle's algorithm is off: an
  * answer is written in as few pieces as its owner can, so waiting would only cost time. */
 #include "dataplane/tcp/conn.h"
-
-/* RFC 9293 3.8.6.2.2: the right edge moves by a segment or by half of the buffer, or not at all. */
-static uint32_t window_step_min(const struct tcp *tcp, const struct conn *c)
-{
-	return min_u32(c->mss, tcp->cfg.rx_buf_bytes / 2);
-}
-
-/* What may be offered at most now, in steps of the scale. */
-static uint32_t window_free(const struct tcp *tcp, const struct conn *c)
-{
-	uint32_t free_bytes = tcp->cfg.rx_buf_bytes - conn_rx_len(c);
-
-	free_bytes = min_u32(free_bytes, 65535u << c->rcv_wscale);
-	return free_bytes >> c->rcv_wscale << c->rcv_wscale;
-}
-
-/* Moves the right edge, never back (RFC 9293 3.8.6.2.1), and returns the header's field. */
-static uint16_t window_take(const struct tcp *tcp, struct conn *c)
-{
-	uint32_t edge = c->rcv_nxt + window_free(tcp, c);
-	uint32_t wnd;
-
-	if ((int32_t)(edge - c->rcv_adv) >= (int32_t)window_step_min(tcp, c))
-		c->rcv_adv = edge;
-	wnd = seq_lt(c->rcv_nxt, c->rcv_adv) ? c->rcv_adv - c->rcv_nxt : 0;
-	/* Rounding down would take back bytes that were offered. */
-	wnd = (wnd + (1u << c->rcv_wscale) - 1) >> c->rcv_wscale;
-	return (uint16_t)min_u32(wnd, 65535);
-}
-
-/* RFC 7323 2.2: the window of a SYN is never scaled. */
-static uint16_t window_take_syn(const struct tcp *tcp, struct conn *c)
-{
-	uint32_t wnd = min_u32(tcp->cfg.rx_buf_bytes, 65535);
-
-	c->rcv_adv = c->rcv_nxt + wnd;
-	return (uint16_t)wnd;
-}
-
-/* The owner read so much that the peer should hear of it: two segments or half of the buffer. */
-static bool window_update_due(const struct tcp *tcp, const struct conn *c)
-{
-	uint32_t edge = c->rcv_nxt + window_free(tcp, c);
-	uint32_t step = min_u32(2u * c->mss, tcp->cfg.rx_buf_bytes / 2);
-
-	/* In order arrivals are acknowledged anyway; this is for a window that was nearly closed.
-	 */
-	if (c->rcv_adv - c->rcv_nxt >= tcp->cfg.rx_buf_bytes / 2 && c->ack_segs == 0 &&
-	    seq_lt(c->rcv_nxt, c->rcv_adv))
-		return false;
-	return (int32_t)(edge - c->rcv_adv) >= (int32_t)step;
-}
+#include "dataplane/tcp/tcp_window.h"
 
 static void output_retry(struct tcp *tcp, struct conn *c)
 {
@@ -227,6 +176,8 @@ static bool output_new(struct tcp *tcp, struct conn *c)
 		c->flags |= CF_CWND_LIMITED;
 		return false;
 	}
+	if (o.len >= c->mss && unlikely(c->pmtu.busy))
+		o.len = pmtu_output(tcp, c, o.len);
 	if (o.len == unsent)
 		o.flags |= fin ? TH_PSH | TH_FIN : TH_PSH;
 	if (!segment_send(tcp, c, &o))

@@ -86,7 +86,9 @@ uint32_t loss_pipe(const struct conn *c)
 	uint32_t gone;
 	uint32_t lo;
 
-	if (likely(c->loss == LOSS_NONE && c->dupacks == 0))
+	if (likely(c->loss == LOSS_NONE && c->dupacks + c->sacked_count == 0))
+		return out;
+	if (c->loss == LOSS_NONE && c->dupacks == 0)
 		return out - c->sacked_bytes;
 	/* Without SACK each duplicate ACK says that one segment arrived. */
 	gone = c->flags & CF_SACK ? c->sacked_bytes : c->dupacks * c->mss;
@@ -269,11 +271,15 @@ static uint32_t first_edge(const struct conn *c, uint32_t una)
 
 static void recovery_enter(struct tcp *tcp, struct conn *c, uint32_t edge)
 {
+	/* RFC 4821 7.6.1: a probe that is lost alone was too large; that is no congestion. */
+	bool probe = unlikely(c->pmtu.probe > 0) && pmtu_probe_lost(tcp, c);
+
 	counter_inc(tcp->ctr, CTR_tcp_rexmit_fast);
 	c->undo_cwnd_bytes = c->cwnd_bytes;
 	c->undo_ssthresh_bytes = c->ssthresh_bytes;
 	c->undo_count = 0;
-	cc_loss(c);
+	if (!probe)
+		cc_loss(c);
 	c->loss = LOSS_RECOVERY;
 	c->recover = c->snd_nxt;
 	c->rxt_nxt = c->snd_una;
@@ -478,6 +484,12 @@ void loss_window_opened(struct tcp *tcp, struct conn *c)
 		c->rtx_ns = 0;
 		return;
 	}
+	resend_all(c);
+	rto_start(tcp, c);
+}
+
+void loss_mtu_shrunk(struct tcp *tcp, struct conn *c)
+{
 	resend_all(c);
 	rto_start(tcp, c);
 }

@@ -173,15 +173,16 @@ static void timed_out(struct tcp *tcp, struct conn *c)
 /* False when the connection is gone, as of the following. */
 static bool syn_timeout(struct tcp *tcp, struct conn *c)
 {
-	/* RFC 9293 3.8.3 (MUST-23): an active open tries for three minutes. A passive one holds
-	 * memory for a stranger, and gives up sooner (RFC 4987 3.3). */
-	if (c->tries >= tcp->cfg.syn_retries &&
-	    (c->flags & CF_PASSIVE ||
-	     tcp->now_ns - c->opened_ns >= TCP_ACTIVE_SYN_MS * NS_PER_MS)) {
+	uint32_t most = tcp->cfg.syn_retries;
+
+	if (!(c->flags & CF_PASSIVE))
+		most = max_u32(most, TCP_SYN_RETRIES_ACTIVE);
+	if (c->tries >= most) {
 		timed_out(tcp, c);
 		return false;
 	}
 	c->tries++;
+	c->hs.syn_resent++;
 	c->flags &= ~CF_TIMING;
 	counter_inc(tcp->ctr, CTR_tcp_rexmit);
 	syn_send(tcp, c);
@@ -250,7 +251,8 @@ static bool rtx_timeout(struct tcp *tcp, struct conn *c)
 	}
 	if (c->tries < UINT8_MAX)
 		c->tries++;
-	loss_timeout(tcp, c);
+	if (!pmtu_timeout(tcp, c))
+		loss_timeout(tcp, c);
 	rto_start(tcp, c);
 	conn_output(tcp, c);
 	return true;

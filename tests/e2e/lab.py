@@ -175,6 +175,14 @@ class Lab:
             raise
         return self
 
+    def start_net(self):
+        """The namespaces alone, without Sluice."""
+        try:
+            self._net()
+        except BaseException:
+            self.stop()
+            raise
+
     def _net(self):
         for ns in (self.srv, self.cli):
             self.sh("ip", "netns", "add", ns)

@@ -107,7 +107,7 @@ class Admin(unittest.TestCase):
         def adds_up():
             t = self.lab.ctl_json("stats")["total"]
             ends = sum(v for k, v in t.items() if k.startswith("drop_")
-                       or k in ("rx_tcp", "rx_arp", "rx_ndp", "rx_icmp"))
+                       or k in ("rx_tcp", "rx_arp", "rx_ndp", "rx_icmp", "rx_fragment"))
             return t["rx_packets"] == ends and ends > 50
         wait_until(adds_up, 3, "rx_packets is the sum of its ends")
 

@@ -268,7 +268,7 @@ for i in range(6000):
         def adds_up():
             t = self.lab.ctl_json("stats")["total"]
             ends = sum(v for k, v in t.items() if k.startswith("drop_")
-                       or k in ("rx_tcp", "rx_arp", "rx_ndp", "rx_icmp"))
+                       or k in ("rx_tcp", "rx_arp", "rx_ndp", "rx_icmp", "rx_fragment"))
             return t["rx_packets"] == ends
         wait_until(adds_up, 5, "every packet ended in one counter")
 

@@ -19,7 +19,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static uint64_t packets_ended(const struct counters *c)
 {
-	uint64_t ended = c->v[CTR_rx_tcp] + c->v[CTR_rx_arp] + c->v[CTR_rx_ndp] + c->v[CTR_rx_icmp];
+	uint64_t ended = c->v[CTR_rx_tcp] + c->v[CTR_rx_arp] + c->v[CTR_rx_ndp] + c->v[CTR_rx_icmp] +
+	                 c->v[CTR_rx_fragment];
 
 #define COUNTER(id, metric, labels, help)
 #define DROP(id, reason, help) ended += c->v[CTR_##id];

@@ -2,7 +2,8 @@
  *
  * Segments from fuzzed bytes against a stack that listens and has an established connection, mixed
  * with what an owner does and with time. Numbers in the input are relative to what the stack
- * expects, so that the fuzzer gets past the window checks. After each step the invariants of every
+ * expects, or to its last SYN-ACK where it keeps no connection, so that the fuzzer gets past the
+ * window checks and the cookies. After each step the invariants of every
  * connection are checked; at the end all is ended, and nothing may be held.
  *
  * The stack is made once. When nothing is held, all that is left of a run is in struct tcp, and a
@@ -51,6 +52,10 @@ struct target {
 	uint64_t released;
 	uint32_t segs;
 	volatile char sink; /* every lent byte is read */
+	/* the last SYN-ACK that was sent */
+	uint32_t syn_seq;
+	uint32_t syn_ack;
+	uint32_t syn_ts;
 	uint8_t frames[MAX_SEGS][FRAME_BYTES];
 	struct pkt pkts[MAX_SEGS];
 };
@@ -158,6 +163,45 @@ static void ready(struct target *t, struct input *in)
 	net_flush(t->net);
 }
 
+static struct net_path path_of_peer(void)
+{
+	struct net_path path = {.remote_mac = {2, 0, 0, 0, 0, 9}};
+
+	must(ip_addr_parse("10.0.0.1", &path.local) && ip_addr_parse("10.0.0.2", &path.remote));
+	return path;
+}
+
+static void open_active(struct target *t, uint8_t how)
+{
+	struct net_path path = path_of_peer();
+	struct conn *c;
+
+	c = tcp_connect(t->tcp, &path, how & 1 ? LOCAL_PORT : 0, REMOTE_PORT, t->now_ns);
+	if (c && how & 2)
+		tcp_set_owner(c, t);
+	if (c && how & 1)
+		t->conn = c;
+}
+
+/* The link takes what is queued; else packet buffers run out. */
+static void link_take(struct target *t)
+{
+	uint8_t frame[FRAME_BYTES];
+	uint32_t len;
+
+	while ((len = nic_sim_take(t->nic, frame, sizeof(frame))) > 0) {
+		const uint8_t *h = frame + HDR_OFF;
+		struct seg s = {.flags = TH_SYN};
+
+		if (len < HDR_OFF + 20 || (h[13] & (TH_SYN | TH_ACK)) != (TH_SYN | TH_ACK))
+			continue;
+		must(opt_parse(&s, h + 20, (h[12] >> 4) * 4u - 20));
+		t->syn_seq = get_u32(h + 4);
+		t->syn_ack = get_u32(h + 8);
+		t->syn_ts = s.tsval;
+	}
+}
+
 static void segment(struct target *t, struct input *in)
 {
 	uint8_t *f = t->frames[t->segs];
@@ -179,6 +223,9 @@ static void segment(struct target *t, struct input *in)
 	if (c) {
 		seq += c->rcv_nxt;
 		ack += c->snd_nxt;
+	} else {
+		seq += t->syn_ack;
+		ack += t->syn_seq + 1;
 	}
 	put_u16(h, REMOTE_PORT);
 	put_u16(h + 2, LOCAL_PORT);
@@ -188,6 +235,9 @@ static void segment(struct target *t, struct input *in)
 	put_u16(h + 14, (uint16_t)take16(in));
 	for (uint32_t i = 0; i < opts; i++)
 		h[20 + i] = take(in);
+	/* An echo cannot be guessed. */
+	if (opts >= TCP_TS_OPT_LEN && h[20] == 1 && h[21] == 1 && h[22] == 8 && !c)
+		put_u32(h + 28, get_u32(h + 28) + t->syn_ts);
 	memset(h + 20 + opts, (int)len, len);
 	*pkt = (struct pkt){.data = f,
 	                    .len = HDR_OFF + 20 + opts + len,
@@ -213,13 +263,17 @@ static void open_target(struct target *t)
 {
 	struct nic_sim_config nic = {.buffers = 32, .rx_queue = 2, .tx_queue = 16};
 	struct tcp_config cfg;
-	struct tcp_env env = {.ctr = &t->ctr, .release = release, .arg = t};
+	/* The same input does the same each time. */
+	static const uint8_t seed[TCP_SEED_BYTES] = {0x5a};
+	struct tcp_env env = {.ctr = &t->ctr, .release = release, .arg = t, .seed = seed};
 	struct ip_addr addr;
 
 	t->now_ns = NS_PER_S;
 	tcp_config_default(&cfg);
 	cfg.max_conns = MAX_CONNS;
 	cfg.max_syn_backlog = 4;
+	cfg.max_orphans = 2;
+	cfg.syn_cookie_step_s = 10;
 	cfg.rx_bufs = 2;
 	cfg.rx_buf_bytes = 8192;
 	cfg.tx_chunks = 16;
@@ -231,9 +285,6 @@ static void open_target(struct target *t)
 	must(net_create(&t->net, t->nic, &t->ctr, &addr, 1) == ST_OK);
 	env.net = t->net;
 	must(tcp_create(&t->tcp, &cfg, &env, t->now_ns) == ST_OK);
-	/* The same input does the same each time. */
-	memset(t->tcp->hash_key, 0x5a, sizeof(t->tcp->hash_key));
-	memset(t->tcp->isn_key, 0xa5, sizeof(t->tcp->isn_key));
 	must(tcp_listen(t->tcp, &addr, LOCAL_PORT) == ST_OK);
 	tcp_set_user_timer_fn(t->tcp, user_timer, t);
 	t->fresh = *t->tcp;
@@ -358,7 +409,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct target target;
 	struct target *t = &target;
 	struct input in = {data, size};
-	uint8_t sink[FRAME_BYTES];
 
 	if (!t->tcp)
 		open_target(t);
@@ -376,13 +426,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			ready(t, &in);
 			break;
 		case 2:
-			/* The link takes what is queued; else packet buffers run out. */
-			while (nic_sim_take(t->nic, sink, sizeof(sink)) > 0)
-				;
+			link_take(t);
 			break;
 		case 3:
 			if (t->conn)
 				owner_act(t, t->conn, take(&in));
+			else if (op & 8)
+				open_active(t, op >> 4);
+			else
+				t->tcp->cfg.syn_cookies = (op >> 4) % 3;
 			break;
 		default:
 			segment(t, &in);

@@ -65,7 +65,11 @@ static struct o_verdict listen_state(const struct o_tcb *t, const struct o_seg *
 	if (!(s->flags & O_SYN))
 		return nothing(t, "9293 3.10.7.2 fourth: dropped");
 	if (s->flags & O_FIN)
-		return nothing(t, "on purpose, not 9293 3.10.7.2 third: SYN with FIN is dropped");
+		return (struct o_verdict){
+		        .reply = O_SEND_RST_ACK,
+		        .ack = s->seq + seg_len(s),
+		        .state = t->state,
+		        .rule = "on purpose, not 9293 3.10.7.2 third: SYN with FIN is reset"};
 	return (struct o_verdict){
 	        .reply = O_SEND_SYN_ACK,
 	        .ack = s->seq + 1, /* its text is sent again by the peer */
@@ -125,8 +129,6 @@ static struct o_verdict time_wait_syn(const struct o_tcb *t, const struct o_seg 
 	bool higher = less(t->rcv_nxt - 1, s->seq);
 	bool honor = higher;
 
-	if (s->flags & O_FIN)
-		return nothing(t, "on purpose: SYN with FIN is dropped, as in LISTEN");
 	if (s->ts && t->ts)
 		honor = less(t->ts_recent, s->tsval) || (t->ts_recent == s->tsval && higher);
 	else if (s->ts)
@@ -266,7 +268,7 @@ struct o_verdict oracle(const struct o_tcb *t, const struct o_seg *seg)
 		return syn_sent(t, &s);
 	if (t->state == O_TIME_WAIT && s.flags & O_RST)
 		return nothing(t, "1337 3 (F1), not 9293: a RST is ignored");
-	if (t->state == O_TIME_WAIT && (s.flags & (O_SYN | O_ACK)) == O_SYN)
+	if (t->state == O_TIME_WAIT && (s.flags & (O_SYN | O_ACK | O_FIN)) == O_SYN)
 		return time_wait_syn(t, &s);
 	if (t->ts && !s.ts && !(s.flags & (O_RST | O_SYN)))
 		return nothing(t, "7323 3.2: no timestamp, dropped silently");

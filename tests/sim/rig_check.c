@@ -62,7 +62,8 @@ const char *rig_counters_wrong(const struct rig *rig)
 {
 	const struct counters *c = rig->core->ctr;
 	uint64_t sum = counter_read(c, CTR_rx_tcp) + counter_read(c, CTR_rx_arp) +
-	               counter_read(c, CTR_rx_ndp) + counter_read(c, CTR_rx_icmp);
+	               counter_read(c, CTR_rx_ndp) + counter_read(c, CTR_rx_icmp) +
+	               counter_read(c, CTR_rx_fragment);
 	uint64_t ended = counter_read(c, CTR_miss_answered) + counter_read(c, CTR_miss_failed) +
 	                 counter_read(c, CTR_miss_cancelled);
 

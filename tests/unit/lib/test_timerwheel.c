@@ -336,6 +336,58 @@ static void time_that_stands_or_goes_back(void **state)
 	assert_int_equal(w.armed, 0);
 }
 
+static void on_late(void *arg, struct timer *timer, uint64_t now_ns)
+{
+	uint64_t *latest_ns = arg;
+
+	assert_true(timer->deadline_ns <= now_ns);
+	*latest_ns = max_u64(*latest_ns, now_ns - timer->deadline_ns);
+}
+
+/* How many are linked elsewhere than the last time. */
+static uint32_t moved(const struct timer *timers, struct timer ***before, uint32_t n)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		count += timers[i].prev_next != before[i];
+		before[i] = timers[i].prev_next;
+	}
+	return count;
+}
+
+/* So many in one slot that no call may move or fire them all: each does a little, and what is late
+ * is late by no more than the calls take. */
+static void a_crowd(void **state)
+{
+	enum { CROWD = 20000, A_CALL = 64 };
+	struct timer *timers = calloc(CROWD, sizeof(struct timer));
+	struct timer ***before = calloc(CROWD, sizeof(before[0]));
+	struct timerwheel w;
+	uint64_t latest_ns = 0;
+	uint32_t fired = 0;
+	uint64_t now_ns = 0;
+
+	(void)state;
+	assert_true(timers != NULL && before != NULL);
+	timerwheel_init(&w, TICK_NS, 0);
+	for (uint32_t i = 0; i < CROWD; i++)
+		timer_set(&w, &timers[i], (70000 + i / 10) * TICK_NS);
+	moved(timers, before, CROWD);
+	while (w.armed > 0) {
+		now_ns = max_u64(now_ns + TICK_NS / 20, timerwheel_next_ns(&w));
+		uint32_t n = timerwheel_advance(&w, now_ns, A_CALL, on_late, &latest_ns);
+		assert_true(n <= A_CALL);
+		fired += n;
+		/* Each one taken off moves its neighbours' links too. */
+		assert_true(moved(timers, before, CROWD) <= 4 * (A_CALL + 400));
+	}
+	assert_int_equal(fired, CROWD);
+	assert_true(latest_ns <= 5 * TICK_NS);
+	free(before);
+	free(timers);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -345,6 +397,7 @@ int main(void)
 	        cmocka_unit_test(a_sleeper_gets_there),
 	        cmocka_unit_test(set_to_the_past_by_its_callback),
 	        cmocka_unit_test(time_that_stands_or_goes_back),
+	        cmocka_unit_test(a_crowd),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

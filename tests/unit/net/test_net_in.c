@@ -39,7 +39,8 @@ static void rig_down(struct rig *r)
 /* RFC-level identity of the counters: what came in ended in exactly one place. */
 static void check_identity(const struct counters *c)
 {
-	uint64_t ended = c->v[CTR_rx_tcp] + c->v[CTR_rx_arp] + c->v[CTR_rx_ndp] + c->v[CTR_rx_icmp];
+	uint64_t ended = c->v[CTR_rx_tcp] + c->v[CTR_rx_arp] + c->v[CTR_rx_ndp] + c->v[CTR_rx_icmp] +
+	                 c->v[CTR_rx_fragment];
 
 #define COUNTER(id, metric, labels, help)
 #define DROP(id, reason, help) ended += c->v[CTR_##id];
@@ -210,7 +211,7 @@ static const struct row rows[] = {
         {"6 fragment", TCP6, L3, 6, "\x2c", 1, false, CTR_drop_ip_fragment},
         {"6 udp", TCP6, L3, 6, "\x11", 1, false, CTR_drop_ip_proto},
         {"6 no next header", TCP6, L3, 6, "\x3b", 1, false, CTR_drop_ip_proto},
-        {"6 routing header", TCP6, L3, 6, "\x2b", 1, false, CTR_drop_ip_proto},
+        {"6 routing header too long", TCP6, L3, 6, "\x2b", 1, false, CTR_drop_ip_header},
 
         {"tcp offset 4", TCP4, L4, 12, "\x40", 1, true, CTR_drop_tcp_header},
         {"tcp offset over segment", TCP4, L4, 12, "\x80", 1, true, CTR_drop_tcp_header},

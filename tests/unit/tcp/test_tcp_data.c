@@ -161,9 +161,10 @@ static void test_ooo_bound(void **state)
 		wire_data(w, w->seq + 20 * i, text + 20 * i, 10);
 	assert_int_equal(w->conn->rx->ooo_count, TCP_MAX_OOO);
 	assert_int_equal(counter_read(&w->ctr, CTR_drop_tcp_ooo), 5);
+	/* It reaches the run that begins where it ends. */
 	wire_data(w, w->seq, text, 1000);
-	assert_int_equal(w->rx_len, 1000);
-	assert_memory_equal(w->rx, text, 1000);
+	assert_int_equal(w->rx_len, 1010);
+	assert_memory_equal(w->rx, text, 1010);
 	wire_close(w);
 }
 

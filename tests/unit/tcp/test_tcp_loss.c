@@ -213,14 +213,15 @@ static void test_no_rx_buf(void **state)
 	struct wire *w = &wire;
 	struct tcp_config cfg;
 	struct wire_seg got;
-	void *held;
+	struct rx_buf *held;
 
 	(void)state;
 	tcp_config_small(&cfg);
 	cfg.rx_bufs = 1;
 	wire_open(w, &cfg, false);
 	wire_handshake(w, opts_sack, sizeof(opts_sack), 5);
-	held = pool_get(&w->tcp->rx_bufs);
+	held = rx_buf_get(&w->tcp->rx_mem);
+	assert_true(rx_buf_reserve(&w->tcp->rx_mem, held, 0, cfg.rx_buf_bytes));
 	w->no_read = true;
 	wire_data(w, w->seq, text, 100);
 	assert_int_equal(counter_read(&w->ctr, CTR_shed_rx_buf), 1);
@@ -232,7 +233,7 @@ static void test_no_rx_buf(void **state)
 	w->no_read = false;
 	wire_data(w, w->seq, text, 100);
 	assert_int_equal(w->rx_len, 100);
-	pool_put(&w->tcp->rx_bufs, held);
+	rx_buf_put(&w->tcp->rx_mem, held);
 	wire_data(w, w->seq + 200, text + 200, 100);
 	wire_data(w, w->seq + 100, text + 100, 100);
 	assert_int_equal(w->rx_len, 300);
