@@ -51,6 +51,10 @@ static void core_carve(struct core *core, struct carve *c, const struct core_con
 	core->key_buf = carve_take(c, CACHE_KEY_MAX);
 }
 
+static_assert((int)CONFIG_PACING_ON == (int)TCP_PACING_ON &&
+                      (int)CONFIG_ECN_REQUEST == (int)TCP_ECN_REQUEST,
+              "the names of the configuration mean the same to TCP");
+
 static void tcp_settings(const struct config *cfg, struct tcp_config *out)
 {
 	const struct config_limits *lim = &cfg->limits;
@@ -76,6 +80,11 @@ static void tcp_settings(const struct config *cfg, struct tcp_config *out)
 	out->tx_refs = (uint32_t)min_u64(lim->connections + 8ull * cfg->memory.down_blocks + 4096,
 	                                 1u << 24);
 	out->initial_window = t->initial_window;
+	out->congestion = t->congestion_control == CONFIG_CONGESTION_NEWRENO
+	                          ? TCP_CONGESTION_NEWRENO
+	                          : TCP_CONGESTION_CUBIC;
+	out->pacing = (enum tcp_pacing)t->pacing;
+	out->ecn = (enum tcp_ecn)t->ecn;
 	out->min_rto_ms = t->min_rto_ms;
 	out->max_rto_ms = t->max_rto_ms;
 	out->delayed_ack_ms = t->delayed_ack_ms;

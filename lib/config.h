@@ -77,8 +77,15 @@ struct config_timeouts {
 	uint32_t drain_ms;      /* 30000 */
 };
 
+enum config_congestion { CONFIG_CONGESTION_CUBIC, CONFIG_CONGESTION_NEWRENO };
+enum config_pacing { CONFIG_PACING_OFF, CONFIG_PACING_INITIAL, CONFIG_PACING_ON };
+enum config_ecn { CONFIG_ECN_OFF, CONFIG_ECN_ACCEPT, CONFIG_ECN_REQUEST };
+
 struct config_tcp {
-	uint32_t initial_window;        /* segments: 10 */
+	uint32_t initial_window; /* segments: 10 */
+	enum config_congestion congestion_control;
+	enum config_pacing pacing;      /* CONFIG_PACING_INITIAL */
+	enum config_ecn ecn;            /* CONFIG_ECN_ACCEPT */
 	uint32_t min_rto_ms;            /* 200 */
 	uint32_t max_rto_ms;            /* 60000 */
 	uint32_t delayed_ack_ms;        /* 40 */

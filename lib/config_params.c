@@ -30,6 +30,20 @@ static const struct param_name names_syn_cookies[] = {
         {"on_pressure", COOKIES_ON_PRESSURE},
         {"always", COOKIES_ALWAYS},
 };
+static const struct param_name names_congestion[] = {
+        {"cubic", CONFIG_CONGESTION_CUBIC},
+        {"newreno", CONFIG_CONGESTION_NEWRENO},
+};
+static const struct param_name names_pacing[] = {
+        {"off", CONFIG_PACING_OFF},
+        {"initial", CONFIG_PACING_INITIAL},
+        {"on", CONFIG_PACING_ON},
+};
+static const struct param_name names_ecn[] = {
+        {"off", CONFIG_ECN_OFF},
+        {"accept", CONFIG_ECN_ACCEPT},
+        {"request", CONFIG_ECN_REQUEST},
+};
 static const struct param_name names_profile[] = {
         {"development", PROFILE_DEVELOPMENT},
         {"staging", PROFILE_STAGING},

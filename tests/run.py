@@ -92,6 +92,18 @@ class Runner:
                                      "--print-errorlogs", "--suite", suite, name], timeout=600,
                      env=env)
 
+    def packets(self, folder, prefix):
+        """The packet scripts, each folder of them a test, after the runner's own check."""
+        here = os.path.join(ROOT, "tests", "packets")
+        self.run(prefix + "runner", ["/usr/bin/python3", os.path.join(here, "check_runner.py"),
+                                     "--build", folder])
+        self.run(prefix + "so", ["/usr/bin/python3", os.path.join(here, "check_so.py"), "--build",
+                                 folder])
+        for path in sorted(glob.glob(os.path.join(here, "scripts", "*", ""))):
+            self.run(prefix + os.path.basename(os.path.dirname(path)),
+                     ["/usr/bin/python3", os.path.join(here, "pktscript"), "--quiet", "--build",
+                      folder, path])
+
     def fuzz(self):
         for exe in sorted(glob.glob(f"{CLANG_FUZZ}/tests/fuzz/fuzz_*")):
             if os.path.isdir(exe) or not os.access(exe, os.X_OK):
@@ -138,6 +150,7 @@ def all_tests(r):
     r.build("build-gcc", RELEASE)
     r.meson_tests(RELEASE, "", "unit")
     r.meson_tests(RELEASE, "", "sim")
+    r.packets(RELEASE, "packets-")
     if r.args.quick:
         r.skip("build-asan, build-fuzz", "--quick")
     else:
@@ -145,6 +158,7 @@ def all_tests(r):
                    "-Dsanitize=address,undefined"):
             r.meson_tests(GCC_ASAN, "asan-", "unit")
             r.meson_tests(GCC_ASAN, "asan-", "sim", env={"SLUICE_SIM_SHORT": "1"})
+            r.packets(GCC_ASAN, "asan-packets-")
         if r.build("build-clang-fuzz", CLANG_FUZZ, "-Db_lto=false", "-Dbuildtype=debugoptimized",
                    "-Dsanitize=address,undefined", "-Dfuzz=true", "-Db_lundef=false",
                    env={"CC": "clang-14"}):

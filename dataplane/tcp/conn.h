@@ -23,6 +23,7 @@
 #include "dataplane/tcp/tcp_ports.h"
 #include "dataplane/tcp/tcp_mem.h"
 #include "dataplane/tcp/tcp_pmtu.h"
+#include "dataplane/tcp/tcp_cc.h"
 #include "lib/pool.h"
 #include "lib/shm.h"
 #include "lib/timerwheel.h"
@@ -57,6 +58,8 @@ enum tcp_hdr_flag {
 	TH_PSH = 1 << 3,
 	TH_ACK = 1 << 4,
 	TH_URG = 1 << 5,
+	TH_ECE = 1 << 6,
+	TH_CWR = 1 << 7,
 };
 
 /* A received segment, its options parsed. */
@@ -122,7 +125,7 @@ enum conn_flag {
 	CF_TOLD = 1 << 12,      /* TCP_EV_CLOSED was returned */
 	CF_TIMING = 1 << 13,    /* rtt_seq and rtt_start_ns are valid */
 	CF_WANT_ROOM = 1 << 14,
-	CF_CWND_LIMITED = 1 << 15, /* the last output stopped at the congestion window */
+	CF_CWND_LIMITED = 1 << 15, /* the congestion window is tested and may grow: tcp_cc.h */
 	CF_SYN_UNACKED = 1 << 16,
 	CF_PASSIVE = 1 << 17,
 	CF_FORCE = 1 << 18,  /* retransmit one segment whatever the pipe */
@@ -137,6 +140,8 @@ enum conn_flag {
 	CF_RTX_EARLY = CF_RTX_PROBE | CF_RTX_REORDER,
 	CF_REORDERED = 1 << 26, /* the path was seen to reorder: only time tells a loss */
 	CF_WATCHED = 1 << 27,   /* watch_edge and watch_clock are valid */
+	CF_PACED = 1 << 28,     /* new data leaves no faster than tcp_pace.c says */
+	CF_ECN = 1 << 29,       /* negotiated (RFC 3168) */
 };
 
 enum loss_state {
@@ -149,15 +154,6 @@ enum loss_state {
 struct resent_run {
 	uint32_t hi;
 	uint32_t clock; /* of fine_clock, when the last of it was sent */
-};
-
-/* RFC 9438. */
-struct cubic {
-	uint32_t w_max_bytes;
-	uint32_t w_est_bytes; /* what Reno would have */
-	uint32_t k_ms;        /* from the epoch to the plateau */
-	uint32_t carry;       /* acknowledged bytes not yet turned into growth */
-	uint64_t epoch_ns;    /* 0: begins with the next ACK */
 };
 
 /* The members are in the order in which they are needed. The four lines in front are all that a hit
@@ -244,7 +240,7 @@ struct conn {
 	uint32_t age_prev; /* half-open, orphan or in TIME-WAIT: that list; indexes */
 	uint32_t age_next;
 	uint64_t opened_ns;
-	struct cubic cubic;
+	struct conn_cc cc;
 	uint8_t challenges;       /* in the second challenge_s */
 	uint8_t resent_count;     /* runs below rxt_nxt; what was sent again is all in them */
 	uint8_t relost;           /* one bit a run: it was lost again */
@@ -380,6 +376,18 @@ static inline bool ack_in_range(const struct conn *c, const struct seg *s)
 	return !seq_lt(c->snd_nxt, s->ack) && !seq_lt(s->ack, c->snd_una - c->snd_wnd_max);
 }
 
+/* More than what may leave at once: idle time counts, and pacing may. */
+static inline bool cc_is_large(const struct conn *c)
+{
+	return c->cwnd_bytes > CC_BURST_SEGS * (uint32_t)c->mss;
+}
+
+static inline void cc_ack(struct tcp *tcp, struct conn *c, uint32_t acked_bytes)
+{
+	if (unlikely(c->flags & CF_CWND_LIMITED || c->loss != LOSS_NONE))
+		cc_grow(tcp, c, acked_bytes);
+}
+
 static inline struct tx_ref *tx_ref_at(const struct tcp *tcp, uint32_t index)
 {
 	return pool_at(&tcp->refs, index);
@@ -481,6 +489,7 @@ struct seg_out {
 	uint32_t seq;
 	uint32_t len;
 	uint8_t flags;
+	bool fresh; /* data never sent before, and no probe (RFC 3168 6.1.5, 6.1.6) */
 };
 /* False when there is no packet buffer. */
 bool segment_send(struct tcp *tcp, struct conn *c, const struct seg_out *o);
@@ -520,12 +529,6 @@ void loss_mtu_shrunk(struct tcp *tcp, struct conn *c);
 bool loss_next(const struct conn *c, struct seq_run *out);
 /* It was, up to the sequence number hi. */
 void loss_resent(const struct tcp *tcp, struct conn *c, const struct seq_run *run);
-
-/* tcp_cubic.c */
-void cc_init(const struct tcp *tcp, struct conn *c);
-void cc_ack(const struct tcp *tcp, struct conn *c, uint32_t acked_bytes);
-void cc_loss(struct conn *c);
-void cc_timeout(struct conn *c);
 
 /* tcp_timer.c */
 void conn_arm(struct tcp *tcp, struct conn *c, uint64_t deadline_ns);

@@ -44,6 +44,9 @@ void tcp_config_default(struct tcp_config *cfg)
 	        .min_send_mss = 64,
 	        .pmtu_probing = TCP_PMTU_BLACKHOLE,
 	        .pmtu_age_s = 600,
+	        .congestion = TCP_CONGESTION_CUBIC,
+	        .pacing = TCP_PACING_INITIAL,
+	        .ecn = TCP_ECN_ACCEPT,
 	};
 }
 
@@ -87,6 +90,9 @@ static bool config_valid(const struct tcp_config *cfg)
 		return false;
 	if (!in_range(cfg->min_send_mss, 48, 1220) || !in_range(cfg->pmtu_age_s, 1, 86400) ||
 	    cfg->pmtu_probing > TCP_PMTU_ALWAYS)
+		return false;
+	if (cfg->congestion >= TCP_CONGESTION_COUNT || cfg->pacing >= TCP_PACING_COUNT ||
+	    cfg->ecn >= TCP_ECN_COUNT)
 		return false;
 	return in_range(cfg->time_wait_ms, 1, 600000) && in_range(cfg->fin_wait_2_ms, 1, 600000) &&
 	       in_range(cfg->persist_max_ms, cfg->min_rto_ms, 600000);
@@ -462,6 +468,9 @@ void tcp_conn_info(const struct conn *c, struct tcp_info *out)
 	        .srtt_us = c->srtt_us,
 	        .rto_ms = c->rto_us / 1000,
 	        .cwnd_bytes = c->cwnd_bytes,
+	        .ssthresh_bytes = c->ssthresh_bytes,
+	        .congestion = cc_name(c),
+	        .ecn = c->flags & CF_ECN,
 	        .snd_queued_bytes = c->tx_bytes,
 	        .rcv_queued_bytes = conn_rx_len(c),
 	        .retransmits = c->retransmits,

@@ -26,6 +26,13 @@ enum tcp_cookies {
 /* What RFC 4821 is used for: nothing; to go down when full segments time out and to find the way
  * up again; or from the start, beginning at 1280 bytes. */
 enum tcp_pmtu_probing { TCP_PMTU_OFF, TCP_PMTU_BLACKHOLE, TCP_PMTU_ALWAYS };
+/* Congestion control: RFC 9438, or RFC 5681 as it is. */
+enum tcp_congestion { TCP_CONGESTION_CUBIC, TCP_CONGESTION_NEWRENO, TCP_CONGESTION_COUNT };
+/* Which segments are spread over time: none, those of a first window above 10 segments and of a
+ * restart after idle time, or all but what follows within 10 segments. */
+enum tcp_pacing { TCP_PACING_OFF, TCP_PACING_INITIAL, TCP_PACING_ON, TCP_PACING_COUNT };
+/* RFC 3168: never, when the peer asks, or asking for it as well. */
+enum tcp_ecn { TCP_ECN_OFF, TCP_ECN_ACCEPT, TCP_ECN_REQUEST, TCP_ECN_COUNT };
 
 struct tcp_config {
 	uint32_t max_conns;         /* connections in the table, 16 to 1,048,576 */
@@ -63,6 +70,9 @@ struct tcp_config {
 	uint32_t min_send_mss;              /* least segment we send, 48 to 1,220: 64 */
 	enum tcp_pmtu_probing pmtu_probing; /* TCP_PMTU_BLACKHOLE */
 	uint32_t pmtu_age_s;                /* 600 */
+	enum tcp_congestion congestion;
+	enum tcp_pacing pacing; /* TCP_PACING_INITIAL */
+	enum tcp_ecn ecn;       /* TCP_ECN_ACCEPT */
 };
 
 /* The defaults in the comments above. */
@@ -220,6 +230,9 @@ struct tcp_info {
 	uint32_t srtt_us;
 	uint32_t rto_ms;
 	uint32_t cwnd_bytes;
+	uint32_t ssthresh_bytes; /* 2^30: no loss yet */
+	const char *congestion;  /* name of the algorithm, static */
+	bool ecn;                /* negotiated */
 	uint32_t snd_queued_bytes;
 	uint32_t rcv_queued_bytes;
 	uint32_t retransmits;

@@ -59,6 +59,7 @@ enum counter_id syn_sent_input(struct tcp *tcp, struct conn *c, struct seg *s)
 	if (!ack_ok) {
 		/* Both opened at once. Text and FIN of this SYN are not acknowledged, so they come
 		 * again. */
+		c->tries = 0;
 		c->state = TCP_SYN_RECEIVED;
 		syn_send(tcp, c);
 		rto_start(tcp, c);

@@ -34,7 +34,7 @@ static bool seg_read(const struct pkt *pkt, struct seg *s)
 	        .seq = get_u32(h + 4),
 	        .ack = get_u32(h + 8),
 	        .wnd = get_u16(h + 14),
-	        .flags = h[13] & (TH_FIN | TH_SYN | TH_RST | TH_PSH | TH_ACK | TH_URG),
+	        .flags = h[13],
 	};
 	return hdr_len == TCP_HDR_LEN || opt_parse(s, h + TCP_HDR_LEN, hdr_len - TCP_HDR_LEN);
 }
@@ -95,6 +95,8 @@ static bool ack_advance(struct tcp *tcp, struct conn *c, const struct seg *s)
 	bool fin = all && c->flags & CF_FIN_SENT;
 	uint32_t acked = s->ack - c->snd_una;
 
+	if (unlikely(c->flags & CF_CWND_LIMITED))
+		hystart_sample(tcp, c, s);
 	rtt_ack(tcp, c, s);
 	if (unlikely(c->loss == LOSS_RECOVERY))
 		loss_spurious(c, s);
@@ -133,7 +135,10 @@ static bool predicted(const struct conn *c, const struct seg *s)
 	if (c->state != TCP_ESTABLISHED || (s->flags & ~TH_PSH) != TH_ACK || s->seq != c->rcv_nxt)
 		return false;
 	if (c->loss != LOSS_NONE || c->dupacks + c->sacked_count + s->sack_count + s->uto > 0 ||
-	    c->rx || c->flags & (CF_FIN_EARLY | CF_DETACHED | CF_ACK_NOW))
+	    c->rx)
+		return false;
+	if (c->flags & (CF_FIN_EARLY | CF_DETACHED | CF_ACK_NOW | CF_ECN) &&
+	    (c->flags & (CF_FIN_EARLY | CF_DETACHED | CF_ACK_NOW) || ecn_is_marked(s)))
 		return false;
 	if (c->flags & CF_TS && (!s->has_ts || seq_lt(s->tsval, c->ts_recent)))
 		return false;
@@ -194,6 +199,7 @@ static bool syn_again(struct tcp *tcp, struct conn *c, struct seg *s)
 		return false;
 	if (!(s->flags & TH_ACK)) {
 		path_follow(c, s->pkt);
+		ecn_syn_again(c, s);
 		syn_send(tcp, c);
 		return true;
 	}
@@ -278,6 +284,8 @@ static struct ack_result ack_input(struct tcp *tcp, struct conn *c, struct seg *
 	una = c->snd_una;
 	same_wnd = c->snd_wnd == seg_window(c, s);
 	sack_news = c->flags & CF_SACK && s->sack_count > 0 && loss_sack_input(c, s);
+	if (unlikely(s->flags & TH_ECE) && c->flags & CF_ECN && seq_le(c->snd_una, s->ack))
+		ecn_ack_input(tcp, c, s);
 	if (seq_lt(c->snd_una, s->ack)) {
 		if (!ack_advance(tcp, c, s))
 			return (struct ack_result){false, CTR_rx_tcp};
@@ -299,8 +307,10 @@ static enum counter_id data_input(struct tcp *tcp, struct conn *c, struct seg *s
 {
 	uint32_t before = c->rcv_nxt;
 	bool gap = c->rx && c->rx->ooo_count > 0;
-	enum counter_id verdict = rx_take(tcp, c, s);
+	enum counter_id verdict;
 
+	old_note(tcp, c, s); /* RFC 2883 4.2: also when only a part comes again */
+	verdict = rx_take(tcp, c, s);
 	if (c->rcv_nxt != before) {
 		/* RFC 5681 4.2: a segment that fills a gap is acknowledged at once. */
 		if (gap) {
@@ -328,12 +338,15 @@ static enum counter_id text_input(struct tcp *tcp, struct conn *c, struct seg *s
 			ack_challenge(tcp, c);
 		return verdict;
 	}
+	if (s->len > 0 && c->flags & CF_ECN)
+		ecn_data_input(tcp, c, s);
 	if (s->len > 0)
 		verdict = data_input(tcp, c, s);
 	if (s->flags & TH_FIN && !(c->flags & CF_FIN_EARLY)) {
 		c->flags |= CF_FIN_EARLY;
 		c->rcv_fin = fin;
-		if (s->len == 0) /* text has its ACK already (MUST-58) */
+		/* Data out of order was acknowledged above; RFC 5681 4.2: one ACK a segment. */
+		if (s->len == 0 || c->rcv_nxt == fin)
 			c->flags |= CF_ACK_NOW;
 	}
 	/* A FIN cannot be taken back, so the data in front of it must be safe: without a buffer the

@@ -146,6 +146,7 @@ void conn_take_syn(struct tcp *tcp, struct conn *c, const struct seg *s)
 	c->snd_wl1 = s->seq;
 	c->snd_wl2 = c->iss;
 	cc_init(tcp, c);
+	ecn_take_syn(tcp, c, s);
 }
 
 void half_open_unlink(struct tcp *tcp, struct conn *c)

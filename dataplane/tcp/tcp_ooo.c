@@ -123,6 +123,16 @@ static void ooo_write(struct conn *c, const struct seg *s, uint32_t first)
 	}
 }
 
+/* What of the segment lies in this run already (RFC 2883 4.2: it may be a part). */
+static void ooo_note(struct tcp *tcp, const struct conn *c, const struct seq_run *run,
+                     const struct seg *s)
+{
+	struct seq_run dup = {seq_max(s->seq, run->lo), seq_min(s->seq + s->len, run->hi)};
+
+	if (seq_lt(dup.lo, dup.hi))
+		dup_note(tcp, c, dup);
+}
+
 /* Blocks for data ahead of rcv_nxt: the first thing that is not given any more. */
 static bool ooo_reserve(struct tcp *tcp, struct conn *c, const struct seg *s)
 {
@@ -149,8 +159,8 @@ static enum counter_id ooo_take(struct tcp *tcp, struct conn *c, const struct se
 		n++;
 	if (n == i && !rx_buf_ooo_room(&tcp->rx_mem, rx))
 		return CTR_drop_tcp_ooo;
-	if (n > i && seq_le(rx->ooo[i].lo, lo) && seq_le(hi, rx->ooo[i].hi))
-		dup_note(tcp, c, (struct seq_run){lo, hi});
+	if (n > i)
+		ooo_note(tcp, c, &rx->ooo[i], s);
 	ooo_write(c, s, i);
 	if (n == i) {
 		memmove(&rx->ooo[i + 1], &rx->ooo[i], (rx->ooo_count - i) * sizeof(rx->ooo[0]));

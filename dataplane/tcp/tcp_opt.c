@@ -15,8 +15,8 @@ enum opt_kind {
 };
 
 enum {
-	PAWS_MAX_AGE_S =
-	        24 * 24 * 3600, /* RFC 7323 5.5: after 24 idle days ts_recent says nothing */
+	/* RFC 7323 5.5: after 24 idle days ts_recent says nothing. In ticks of now_s, 2^30 ns. */
+	PAWS_MAX_AGE_S = (int)(24ull * 24 * 3600 * NS_PER_S >> 30),
 };
 
 static void opt_take(struct seg *s, const uint8_t *opt, uint32_t len)

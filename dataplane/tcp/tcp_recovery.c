@@ -179,6 +179,7 @@ static void recovery_undo(struct conn *c)
 	c->cwnd_bytes = max_u32(c->cwnd_bytes, c->undo_cwnd_bytes);
 	c->ssthresh_bytes = max_u32(c->ssthresh_bytes, c->undo_ssthresh_bytes);
 	c->undo_cwnd_bytes = 0;
+	cc_undo(c);
 	c->flags |= CF_REORDERED;
 	if (c->reorder_steps < REORDER_MAX_STEPS)
 		c->reorder_steps++;
@@ -480,6 +481,8 @@ static void resend_all(struct conn *c)
 void loss_window_opened(struct tcp *tcp, struct conn *c)
 {
 	c->tries = 0;
+	if (cc_is_large(c))
+		cc_restart(tcp, c);
 	if (conn_flight(c) == 0) {
 		c->rtx_ns = 0;
 		return;

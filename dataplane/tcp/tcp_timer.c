@@ -308,7 +308,10 @@ void conn_timer(void *arg, struct timer *timer, uint64_t now_ns)
 		if (c->ack_segs > 0)
 			c->flags |= CF_ACK_NOW;
 		conn_output(tcp, c);
+	} else if (c->flags & CF_PACED) {
+		conn_output(tcp, c); /* what waits for its time, or sets the timer for it again */
 	}
+	cc_age(tcp, c);
 	if (c->flags & CF_WANT_ROOM && c->tx_bytes <= c->room_low) {
 		c->flags &= ~CF_WANT_ROOM;
 		conn_post(tcp, c, TCP_EV_ROOM);

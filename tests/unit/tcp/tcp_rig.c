@@ -72,6 +72,13 @@ static void host_sent(void *arg, const void *data, uint32_t len)
 		copy[rig_random(rig, len)] ^= (uint8_t)(1u << rig_random(rig, 8));
 	if (rig_random(rig, 1000) < rig->cfg.reorder_pm)
 		due += rig_random(rig, 3000) * NS_PER_US;
+	if (rig->link) {
+		struct rig_passing passing = {copy, len, due};
+
+		if (!rig->link(rig, host->index, &passing))
+			return;
+		due = passing.due_ns;
+	}
 	pipe_put(host, copy, len, due);
 	if (rig_random(rig, 1000) < rig->cfg.dup_pm)
 		pipe_put(host, copy, len, due + rig_random(rig, 2000) * NS_PER_US);
@@ -146,12 +153,13 @@ static bool app_write_some(struct app *app)
 static void app_write(struct app *app)
 {
 	struct host *host = &app->rig->host[app->host];
+	uint32_t most = app->tx_queue_max ? app->tx_queue_max : 150000;
 
-	while (app->tx_done < app->tx_total && tcp_tx_queued(app->conn) < 150000)
+	while (app->tx_done < app->tx_total && tcp_tx_queued(app->conn) < most)
 		if (!app_write_some(app))
 			break;
 	if (app->tx_done < app->tx_total)
-		tcp_tx_want_room(app->conn, 100000);
+		tcp_tx_want_room(app->conn, most / 3 * 2);
 	else if (!app->keep_open && !app->shut) {
 		app->shut = true;
 		tcp_shutdown(host->tcp, app->conn);

@@ -31,8 +31,9 @@ struct app {
 	uint64_t rx_done;
 	uint32_t tx_seed; /* of the pattern */
 	uint32_t rx_seed;
-	uint32_t read_max; /* bytes consumed at a time, 0: no limit */
-	uint32_t stall;    /* reads nothing in so many calls */
+	uint32_t read_max;     /* bytes consumed at a time, 0: no limit */
+	uint32_t tx_queue_max; /* bytes queued at a time, 0: 150,000 */
+	uint32_t stall;        /* reads nothing in so many calls */
 	bool use_refs;
 	bool keep_open; /* no FIN after tx_total */
 	bool used;
@@ -80,6 +81,13 @@ struct rig_config {
 	struct tcp_config tcp[2]; /* all zero: the defaults, smaller */
 };
 
+/* A frame on its way into the pipe. */
+struct rig_passing {
+	uint8_t *data;
+	uint32_t len;
+	uint64_t due_ns;
+};
+
 struct rig {
 	struct rig_config cfg;
 	uint64_t now_ns;
@@ -94,6 +102,10 @@ struct rig {
 	/* Called for each frame; false drops it. */
 	bool (*filter)(struct rig *rig, uint32_t from, const uint8_t *data, uint32_t len);
 	uint32_t filter_state;
+	/* Called for each frame that is let through: may change it, set when it arrives, or drop it
+	 * with false. */
+	bool (*link)(struct rig *rig, uint32_t from, struct rig_passing *frame);
+	void *link_arg;
 };
 
 void tcp_config_small(struct tcp_config *cfg);
@@ -123,6 +135,7 @@ struct wire_seg {
 	uint16_t sport;
 	uint16_t dport;
 	uint8_t flags;
+	uint8_t ecn; /* of the IP header */
 	uint8_t opts[40];
 	uint32_t opts_len;
 	const void *data;

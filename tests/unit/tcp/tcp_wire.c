@@ -66,13 +66,14 @@ void wire_close(struct wire *w)
 	nic_sim_destroy(w->nic);
 }
 
-static uint32_t ip_write(const struct wire *w, uint8_t *ip, uint32_t tcp_len)
+static uint32_t ip_write(const struct wire *w, uint8_t *ip, uint32_t tcp_len, uint8_t ecn)
 {
 	uint16_t sum;
 
 	if (w->v6) {
 		memset(ip, 0, 40);
 		ip[0] = 0x60;
+		ip[1] = (uint8_t)(ecn << 4);
 		put_u16(ip + 4, (uint16_t)tcp_len);
 		ip[6] = 6;
 		ip[7] = 64;
@@ -82,6 +83,7 @@ static uint32_t ip_write(const struct wire *w, uint8_t *ip, uint32_t tcp_len)
 	}
 	memset(ip, 0, 20);
 	ip[0] = 0x45;
+	ip[1] = ecn;
 	put_u16(ip + 2, (uint16_t)(20 + tcp_len));
 	ip[8] = 64;
 	ip[9] = 6;
@@ -117,7 +119,7 @@ static void wire_put(struct wire *w, const struct wire_seg *s)
 	memcpy(frame, nic_caps(w->nic)->mac, 6);
 	memcpy(frame + 6, peer_mac, 6);
 	put_u16(frame + 12, w->v6 ? 0x86dd : 0x0800);
-	ip_len = ip_write(w, frame + 14, hdr_len + s->len);
+	ip_len = ip_write(w, frame + 14, hdr_len + s->len, s->ecn);
 	h = frame + 14 + ip_len;
 	put_u16(h, s->sport ? s->sport : w->port);
 	put_u16(h + 2, s->dport ? s->dport : RIG_PORT);
@@ -225,6 +227,7 @@ bool wire_take(struct wire *w, struct wire_seg *out)
 	out->ack = get_u32(h + 8);
 	out->wnd = get_u16(h + 14);
 	out->flags = h[13];
+	out->ecn = w->v6 ? frame[15] >> 4 & 3 : frame[15] & 3;
 	out->opts_len = hdr_len - TCP_HDR_LEN;
 	memcpy(out->opts, h + TCP_HDR_LEN, out->opts_len);
 	/* IPv4 carries the length; Ethernet may pad. */
