@@ -319,9 +319,9 @@ UNTRACED static void check_runs(const struct conn *c)
 	must(seq_le(at, c->snd_nxt) && sacked == c->sacked_bytes);
 	at = c->rcv_nxt;
 	for (uint32_t i = 0; c->rx && i < c->rx->ooo_count; i++) {
-		must(seq_lt(at, c->rx->ooo[i].run.lo));
-		must(seq_lt(c->rx->ooo[i].run.lo, c->rx->ooo[i].run.hi));
-		at = c->rx->ooo[i].run.hi;
+		must(seq_lt(at, c->rx->ooo[i].lo));
+		must(seq_lt(c->rx->ooo[i].lo, c->rx->ooo[i].hi));
+		at = c->rx->ooo[i].hi;
 	}
 }
 
@@ -332,7 +332,7 @@ UNTRACED static void check_numbers(const struct target *t, const struct conn *c,
 
 	must(seq_le(c->snd_una, c->snd_nxt) && flight <= c->tx_bytes + 2);
 	must(loss_pipe(c) <= flight);
-	must(conn_rx_len(c) <= t->tcp->cfg.rx_buf_bytes);
+	must(conn_rx_len(c) <= t->tcp->rx_wnd_max);
 	if (c->state == TCP_SYN_SENT || c->state == TCP_SYN_RECEIVED)
 		return;
 	if (!old->valid || old->iss != c->iss)
