@@ -17,6 +17,7 @@ enum config_port_type { PORT_AF_XDP, PORT_MEMIF, PORT_AF_PACKET, PORT_TAP, PORT_
 enum config_idle { IDLE_BUSY, IDLE_ADAPTIVE };
 enum config_cache_mode { CONFIG_CACHE_OFF, CONFIG_CACHE_ORIGIN, CONFIG_CACHE_TTL };
 enum config_cookies { COOKIES_OFF, COOKIES_ON_PRESSURE, COOKIES_ALWAYS };
+enum config_fast_open { FAST_OPEN_OFF, FAST_OPEN_ON };
 enum config_pmtu { CONFIG_PMTU_OFF, CONFIG_PMTU_BLACKHOLE, CONFIG_PMTU_ALWAYS };
 enum config_huge { HUGE_AUTO, HUGE_ON, HUGE_OFF };
 
@@ -52,6 +53,7 @@ struct config_limits {
 	uint32_t connections;         /* a core: 65536 */
 	uint32_t syn_backlog;         /* a core: 4096 */
 	uint32_t orphans;             /* a core: 16384 */
+	uint32_t fast_open;           /* a core: 256 */
 	uint32_t resets_per_s;        /* a core: 10000 */
 	uint32_t requests;            /* requests in progress, a core: 16384 */
 	uint32_t head_bytes;          /* 8192; at most up_block_bytes - 4096 */
@@ -61,9 +63,12 @@ struct config_limits {
 	uint32_t object_bytes;        /* largest object in the hot table: 65536 */
 	uint32_t response_head_bytes; /* of an origin: 12288; at most down_block_bytes - 3072 */
 	uint32_t window_bytes;        /* a request's body bytes in flight in the channel: 262144 */
-	uint32_t rx_buffer_bytes;     /* TCP receive buffer: 65536 */
-	uint32_t rx_buffers;          /* a core: 2048 */
-	uint32_t tx_queue_bytes;      /* TCP send queue of a connection: 262144 */
+	uint32_t rx_buffer_bytes;     /* first TCP receive window: 65536 */
+	uint32_t rx_buffers;          /* receive memory in these units, a core: 2048 */
+	uint32_t rx_window_bytes;     /* largest TCP receive window: 4 MiB */
+	uint32_t connections_per_address; /* IPv4 address or IPv6 /64, a core; 0: no limit: 0 */
+	uint32_t time_waits;              /* a core: 32768 */
+	uint32_t tx_queue_bytes;          /* TCP send queue of a connection: 262144 */
 	uint32_t requests_per_connection; /* 0: no limit: 0 */
 };
 
@@ -72,6 +77,7 @@ struct config_timeouts {
 	uint32_t body_ms;       /* between two pieces of a request body: 30000; 408 */
 	uint32_t idle_ms;       /* keep-alive connection without a request: 75000 */
 	uint32_t send_ms;       /* no progress of a response: 30000; reset */
+	uint32_t stall_ms;      /* the same when send memory is short: 5000; reset */
 	uint32_t miss_ms;       /* answer of control: 35000; 504 */
 	uint32_t miss_grace_ms; /* control is away: 2000; 503 */
 	uint32_t drain_ms;      /* 30000 */
@@ -94,6 +100,8 @@ struct config_tcp {
 	uint32_t keepalive_probes;      /* 6 */
 	uint32_t time_wait_ms;          /* 60000 */
 	uint32_t syn_retries;           /* 5 */
+	enum config_fast_open fast_open;
+	uint32_t fast_open_key_s; /* 86400 */
 	enum config_cookies syn_cookies;
 	uint32_t syn_cookie_step_s;         /* 60 */
 	uint32_t retries;                   /* 12 */

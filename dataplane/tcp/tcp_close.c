@@ -3,6 +3,7 @@
  * The ends of a connection: FIN from either side or both at once, TIME-WAIT, resets, and what the
  * owner asks for. */
 #include "dataplane/tcp/conn.h"
+#include "dataplane/tcp/tcp_limit.h"
 
 bool conn_reportable(const struct conn *c)
 {
@@ -13,6 +14,7 @@ bool conn_reportable(const struct conn *c)
 static void conn_retire(struct tcp *tcp, struct conn *c)
 {
 	half_open_unlink(tcp, c);
+	limit_addr_give(tcp, c);
 	time_wait_unlink(tcp, c);
 	orphan_unlink(tcp, c);
 	timer_cancel(&tcp->wheel, &c->timer);
@@ -69,8 +71,18 @@ void conn_reset(struct tcp *tcp, struct conn *c)
 
 void time_wait_unlink(struct tcp *tcp, struct conn *c)
 {
-	if (c->state == TCP_TIME_WAIT)
-		age_unlink(tcp, &tcp->time_waits, c);
+	if (c->state != TCP_TIME_WAIT)
+		return;
+	age_unlink(tcp, &tcp->time_waits, c);
+	tcp->time_wait_count--;
+}
+
+bool time_wait_give_up(struct tcp *tcp)
+{
+	if (!give_up_oldest(tcp, &tcp->time_waits))
+		return false;
+	counter_inc(tcp->ctr, CTR_shed_time_wait);
+	return true;
 }
 
 void orphan_unlink(struct tcp *tcp, struct conn *c)
@@ -116,8 +128,12 @@ void time_wait_enter(struct tcp *tcp, struct conn *c)
 {
 	tx_release_all(tcp, c);
 	orphan_unlink(tcp, c);
+	limit_addr_give(tcp, c);
+	if (tcp->time_wait_count >= tcp->cfg.max_time_waits)
+		time_wait_give_up(tcp);
 	c->state = TCP_TIME_WAIT;
 	age_link(tcp, &tcp->time_waits, c);
+	tcp->time_wait_count++;
 	time_wait_start(tcp, c);
 	if (!conn_reportable(c)) {
 		rx_release(tcp, c);
@@ -169,8 +185,10 @@ enum counter_id time_wait_input(struct tcp *tcp, struct conn *c, struct seg *s)
 	}
 	/* Our last ACK was lost (RFC 9293 3.10.7.4, eighth). Other FINs may be an attack that keeps
 	 * the 4-tuple for ever. */
-	if (s->flags & TH_FIN && s->seq + s->len + 1 == c->rcv_nxt)
+	if (s->flags & TH_FIN && s->seq + s->len + 1 == c->rcv_nxt) {
+		path_follow(c, s->pkt); /* perhaps it went the wrong way */
 		time_wait_start(tcp, c);
+	}
 	if (!seg_acceptable(c, s) || s->flags & TH_SYN)
 		ack_challenge(tcp, c); /* first and fourth */
 	else if (s->flags & TH_ACK && (s->flags & TH_FIN || !ack_in_range(c, s)))

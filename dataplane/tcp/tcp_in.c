@@ -3,6 +3,7 @@
  * Segments in, in the order of RFC 9293 3.10.7.4, with the checks of RFC 5961 and RFC 7323 at their
  * places. Each function returns the counter that the packet ends in. */
 #include "dataplane/tcp/conn.h"
+#include "dataplane/tcp/tcp_limit.h"
 
 static void key_read(const struct pkt *pkt, const uint8_t *h, struct conn_key *key)
 {
@@ -39,8 +40,7 @@ static bool seg_read(const struct pkt *pkt, struct seg *s)
 	return hdr_len == TCP_HDR_LEN || opt_parse(s, h + TCP_HDR_LEN, hdr_len - TCP_HDR_LEN);
 }
 
-/* The peer's frames may begin to come another way; answers follow them. */
-static void path_follow(struct conn *c, const struct pkt *pkt)
+void path_follow(struct conn *c, const struct pkt *pkt)
 {
 	if (likely(memcmp(pkt->data + 6, c->path.remote_mac, 6) == 0 &&
 	           (pkt->l3_off != 14) == (c->path.vlan != 0)))
@@ -72,6 +72,7 @@ void conn_established(struct tcp *tcp, struct conn *c)
 {
 	if (c->state == TCP_SYN_RECEIVED && c->flags & CF_PASSIVE) {
 		half_open_unlink(tcp, c);
+		limit_addr_take(tcp, c);
 		counter_inc(tcp->ctr, CTR_tcp_accepted);
 	}
 	c->state = TCP_ESTABLISHED;
@@ -85,7 +86,8 @@ void conn_established(struct tcp *tcp, struct conn *c)
 	c->tries = 0;
 	c->rtx_ns = 0;
 	keepalive_start(tcp, c);
-	conn_post(tcp, c, TCP_EV_OPEN);
+	if (!(c->hs.fast_open & FO_TAKEN))
+		conn_post(tcp, c, TCP_EV_OPEN);
 }
 
 /* snd_una moves to s->ack; false when the connection is gone. */
@@ -112,12 +114,14 @@ static bool ack_advance(struct tcp *tcp, struct conn *c, const struct seg *s)
 	return !fin || fin_acked(tcp, c);
 }
 
-/* RFC 9293 3.10.7.4, fifth: only from a segment that is not older than the last such. */
+/* RFC 9293 3.10.7.4, fifth: only from a segment that is not older than the last such. The peer's
+ * ACKs never go back, so they tell the order first: a segment sent again has an old number and a
+ * new window, which counts from the new snd_una. */
 static void window_input(struct tcp *tcp, struct conn *c, const struct seg *s)
 {
 	uint32_t wnd = seg_window(c, s);
 
-	if (!seq_lt(c->snd_wl1, s->seq) && !(c->snd_wl1 == s->seq && seq_le(c->snd_wl2, s->ack)))
+	if (!seq_lt(c->snd_wl2, s->ack) && !(c->snd_wl2 == s->ack && seq_le(c->snd_wl1, s->seq)))
 		return;
 	c->snd_wl1 = s->seq;
 	c->snd_wl2 = s->ack;
@@ -228,6 +232,11 @@ static enum counter_id unacceptable_input(struct tcp *tcp, struct conn *c, const
 	/* A keep-alive probe knows as much of the connection as a segment in the window. */
 	if (s->seq == c->rcv_nxt - 1 && s->ack - c->snd_una <= conn_flight(c) && s->flags & TH_ACK)
 		alive(tcp, c, s); /* RFC 7323 5.3 (R2): its timestamp does not count */
+	/* So does data of the last window sent again, and it may be all that comes when our ACKs go
+	 * the wrong way. */
+	else if (c->rcv_nxt - s->seq <= tcp->cfg.rx_buf_bytes && s->flags & TH_ACK &&
+	         s->ack - c->snd_una <= conn_flight(c))
+		path_follow(c, s->pkt);
 	/* Data sent again must be acknowledged again; for the rest, a bound keeps two confused ends
 	 * from answering each other for ever. */
 	if (!(s->flags & TH_SYN) && (s->len > 0 || s->flags & TH_FIN)) {
@@ -268,13 +277,21 @@ static struct ack_result ack_input(struct tcp *tcp, struct conn *c, struct seg *
 	bool same_wnd;
 
 	if (c->state == TCP_SYN_RECEIVED) {
-		if (s->ack != c->snd_nxt) {
+		/* With fast open there may be more than the SYN. */
+		if (s->ack - c->snd_una - 1 >= conn_flight(c)) {
 			reset_reply(tcp, s);
 			return (struct ack_result){false, CTR_drop_tcp_window};
 		}
+		/* Others of its address were faster. */
+		if (unlikely(c->flags & CF_PASSIVE && limit_addr_full(tcp, &c->path.remote))) {
+			conn_reset(tcp, c);
+			return (struct ack_result){false, CTR_drop_tcp_address};
+		}
 		rtt_ack(tcp, c, s);
-		c->snd_una = s->ack;
+		c->snd_una++;
 		conn_established(tcp, c);
+		if (conn_flight(c) > 0)
+			rto_start(tcp, c);
 		c->snd_wl1 = s->seq - 1; /* the first scaled window counts */
 	}
 	if (!ack_in_range(c, s)) {

@@ -3,6 +3,7 @@
  * Segments that belong to no connection: SYNs become connections in SYN-RECEIVED, the rest is
  * answered with a reset. */
 #include "dataplane/tcp/conn.h"
+#include "dataplane/tcp/tcp_limit.h"
 #include "dataplane/tcp/tcp_window.h"
 
 bool bare_send(struct tcp *tcp, const struct bare_seg *b)
@@ -80,9 +81,15 @@ bool listening(const struct tcp *tcp, const struct conn_key *key)
 	return false;
 }
 
+uint32_t syn_window(const struct tcp *tcp)
+{
+	return min_u32(tcp->cfg.rx_buf_bytes, 65535);
+}
+
 uint16_t conn_own_mss(const struct tcp *tcp, const struct net_path *path)
 {
-	uint32_t mss = net_mtu(tcp->net) - (ip_addr_is_v4(&path->local) ? 40u : 60u);
+	bool v4 = ip_addr_is_v4(&path->local);
+	uint32_t mss = v4 ? net_mtu(tcp->net) - 40u : net_mtu_v6(tcp->net) - 60u;
 
 	return (uint16_t)(tcp->cfg.mss ? min_u32(tcp->cfg.mss, mss) : mss);
 }
@@ -155,6 +162,7 @@ void half_open_unlink(struct tcp *tcp, struct conn *c)
 		return;
 	age_unlink(tcp, &tcp->half_opens, c);
 	tcp->half_open--;
+	fast_open_settle(tcp, c);
 }
 
 struct conn *half_open_new(struct tcp *tcp, const struct net_path *path, const struct conn_key *key)
@@ -170,7 +178,7 @@ struct conn *half_open_new(struct tcp *tcp, const struct net_path *path, const s
 	return c;
 }
 
-/* Data that comes with a SYN is not acknowledged, so the peer sends it again. */
+/* Data that comes with a SYN and no cookie (RFC 7413) is not acknowledged: it comes again. */
 static enum counter_id syn_keep(struct tcp *tcp, struct seg *s, const struct conn_key *key,
                                 uint32_t iss)
 {
@@ -190,6 +198,7 @@ static enum counter_id syn_keep(struct tcp *tcp, struct seg *s, const struct con
 		return CTR_drop_tcp_syn_full;
 	conn_begin(tcp, c, key, iss);
 	conn_take_syn(tcp, c, s);
+	fast_open_syn(tcp, c, s);
 	syn_send(tcp, c);
 	rto_start(tcp, c);
 	return CTR_rx_tcp;
@@ -203,6 +212,10 @@ enum counter_id listen_again_input(struct tcp *tcp, struct seg *s, const struct 
 
 static enum counter_id syn_input(struct tcp *tcp, struct seg *s, const struct conn_key *key)
 {
+	if (unlikely(limit_addr_full(tcp, &key->remote)))
+		return CTR_drop_tcp_address;
+	if (unlikely(!limit_accepts(tcp)))
+		return CTR_drop_tcp_syn_full;
 	if (unlikely(cookie_wanted(tcp)))
 		return cookie_send(tcp, s, key);
 	return syn_keep(tcp, s, key, conn_isn(tcp, key));

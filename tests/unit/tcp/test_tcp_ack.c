@@ -348,29 +348,6 @@ static void test_syn_window(void **state)
 	}
 }
 
-/* A packet buffer is missing for data; an ACK that then finds one does not forget the data. */
-static void test_retry_outlives_ack(void **state)
-{
-	struct wire *w = &wire;
-	struct wire_seg got;
-	uint32_t n = 0;
-
-	(void)state;
-	wire_open(w, NULL, false);
-	wire_handshake(w, NULL, 0, 5);
-	/* What output does without a buffer. */
-	assert_int_equal(tcp_tx_copy(w->tcp, w->conn, "abc", 3), ST_OK);
-	w->conn->flags &= ~CF_READY;
-	w->tcp->ready_head = NULL;
-	w->tcp->ready_tail = NULL;
-	wire_data(w, w->seq - 3, text, 3); /* old: an ACK at once, and nothing else */
-	wire_advance(w, 10);
-	while (wire_take(w, &got))
-		n += got.len;
-	assert_int_equal(n, 3);
-	wire_close(w);
-}
-
 /* 3.8.6.2.2 (MUST-39): the window opens by a segment or half of the buffer, or not at all. */
 static void test_silly_window(void **state)
 {
@@ -408,12 +385,11 @@ static void test_silly_window(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_delayed),      cmocka_unit_test(test_aggregated),
-	        cmocka_unit_test(test_gap),          cmocka_unit_test(test_timestamp_missing),
-	        cmocka_unit_test(test_paws),         cmocka_unit_test(test_options),
-	        cmocka_unit_test(test_urgent),       cmocka_unit_test(test_syn_ack_text),
-	        cmocka_unit_test(test_syn_window),   cmocka_unit_test(test_retry_outlives_ack),
-	        cmocka_unit_test(test_silly_window),
+	        cmocka_unit_test(test_delayed),    cmocka_unit_test(test_aggregated),
+	        cmocka_unit_test(test_gap),        cmocka_unit_test(test_timestamp_missing),
+	        cmocka_unit_test(test_paws),       cmocka_unit_test(test_options),
+	        cmocka_unit_test(test_urgent),     cmocka_unit_test(test_syn_ack_text),
+	        cmocka_unit_test(test_syn_window), cmocka_unit_test(test_silly_window),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
