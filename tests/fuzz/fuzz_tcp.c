@@ -382,7 +382,7 @@ UNTRACED static void check_numbers(const struct target *t, const struct conn *c,
 	must(conn_rx_len(c) <= t->tcp->rx_wnd_max);
 	if (c->state == TCP_SYN_SENT || c->state == TCP_SYN_RECEIVED)
 		return;
-	must(c->mss >= 216 - TCP_TS_OPT_LEN && c->mss <= c->pmtu.ceil);
+	must(c->mss + TCP_TS_OPT_LEN >= (int)t->tcp->cfg.min_send_mss && c->mss <= c->pmtu.ceil);
 	must(c->pmtu.probe == 0 || c->pmtu.probe > c->mss);
 	if (!old->valid || old->iss != c->iss)
 		*old = (struct shadow){true, c->iss, c->rcv_adv, edge, c->snd_una, c->snd_nxt};
@@ -404,7 +404,7 @@ UNTRACED static void check_timer(const struct target *t, const struct conn *c)
 	must(timer_is_set(&c->timer));
 	must(c->timer.deadline_ns <= t->now_ns + LONGEST_TIMER_S * NS_PER_S);
 	if (c->tx_bytes > 0 || conn_flight(c) > 0)
-		must(c->rtx_ns != 0 || c->ack_ns != 0);
+		must(c->rtx_ns != 0 || c->ack_ns != 0 || c->flags & CF_PACED);
 }
 
 UNTRACED static void check(struct target *t)
