@@ -282,7 +282,7 @@ static void check_conn(const struct target *t)
 	if (!c || c->state < TCP_ESTABLISHED)
 		return;
 	must(seq_le(c->snd_una, c->snd_nxt));
-	must(c->mss >= 216 - TCP_TS_OPT_LEN && c->mss <= c->pmtu.ceil);
+	must(c->mss >= t->tcp->cfg.min_send_mss - TCP_TS_OPT_LEN && c->mss <= c->pmtu.ceil);
 	must(c->pmtu.probe == 0 || c->pmtu.probe > c->mss);
 }
 
