@@ -100,6 +100,9 @@ static void tcp_settings(const struct config *cfg, struct tcp_config *out)
 	out->retries = t->retries;
 	out->huge_pages = cfg->memory.huge_pages == HUGE_ON;
 	out->max_resets_per_s = lim->resets_per_s;
+	out->fast_open = t->fast_open == FAST_OPEN_ON;
+	out->fast_open_key_s = t->fast_open_key_s;
+	out->max_fast_open = lim->fast_open;
 	out->syn_cookies = cookies[t->syn_cookies];
 	out->syn_cookie_step_s = t->syn_cookie_step_s;
 	out->min_send_mss = t->min_send_mss;
@@ -131,8 +134,12 @@ static enum status core_layers(struct core *core, const struct core_config *cfg)
 	net.addrs = addrs;
 	net.addr_count = n;
 	net.fragments = cfg->config->ip.fragments;
+	net.mld = true;
 	net.dad_transmits = cfg->config->ip.dad_transmits;
 	net.icmp_per_s = cfg->config->ip.icmp_per_s;
+	net.shared = cfg->net_shared;
+	net.core = cfg->queue;
+	net.cores = cfg->queues;
 	net.now_ns = cfg->now_ns;
 	st = net_open(&core->net, &net);
 	if (st != ST_OK)
@@ -145,6 +152,7 @@ static enum status core_layers(struct core *core, const struct core_config *cfg)
 	        .release = req_release,
 	        .arg = core,
 	        .seed = seed,
+	        .fast_open_seed = cfg->fast_open_seed,
 	};
 	st = tcp_create(&core->tcp, &tcfg, &env, cfg->now_ns);
 	explicit_bzero(seed, sizeof(seed));
@@ -191,6 +199,7 @@ enum status core_create(struct core **out, const struct core_config *cfg,
 	core->random_arg = cfg->random_arg;
 	core->next_reseed_ns = cfg->now_ns;
 	core->index = cfg->index;
+	core->queue = cfg->queue;
 	core->cpu = cfg->cpu;
 	core->hash_seed = cfg->hash_seed;
 	core->listeners = cfg->listeners;

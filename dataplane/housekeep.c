@@ -107,6 +107,24 @@ static void drain_step(struct core *core)
 		__atomic_store_n(&core->shared->drained, 1, __ATOMIC_RELEASE);
 }
 
+/* An address that another host has is not served until the next start: say so, once. */
+static void conflicts_notice(struct core *core)
+{
+	uint64_t fresh = net_conflicts(core->net) & ~core->conflicts_told;
+	char text[IP_ADDR_TEXT];
+
+	if (likely(fresh == 0))
+		return;
+	core->conflicts_told |= fresh;
+	for (uint32_t i = 0; i < core->listener_count && core->queue == 0; i++) {
+		if (fresh >> i & 1)
+			log_error("core",
+			          "%s is in use by another host on the link (RFC 4862 5.4): it is "
+			          "not served; free it there and restart",
+			          ip_addr_text(&core->listeners[i].addr, text));
+	}
+}
+
 /* While less than a sixteenth of the table is free, connections without a request must go the
  * sooner the less is left. */
 static void shed_idle(struct core *core)
@@ -169,6 +187,7 @@ void core_housekeep(struct core *core)
 	if (core->now_ns >= core->next_reseed_ns)
 		tcp_keys_refresh(core);
 	net_tick(core->net, core->now_ns);
+	conflicts_notice(core);
 	hot_set_wall(core->hot, core->wall_ms);
 	counter_set(core->ctr, CTR_tcp_conns, tcp_conn_count(core->tcp));
 }

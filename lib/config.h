@@ -17,6 +17,7 @@ enum config_port_type { PORT_AF_XDP, PORT_MEMIF, PORT_AF_PACKET, PORT_TAP, PORT_
 enum config_idle { IDLE_BUSY, IDLE_ADAPTIVE };
 enum config_cache_mode { CONFIG_CACHE_OFF, CONFIG_CACHE_ORIGIN, CONFIG_CACHE_TTL };
 enum config_cookies { COOKIES_OFF, COOKIES_ON_PRESSURE, COOKIES_ALWAYS };
+enum config_fast_open { FAST_OPEN_OFF, FAST_OPEN_ON };
 enum config_pmtu { CONFIG_PMTU_OFF, CONFIG_PMTU_BLACKHOLE, CONFIG_PMTU_ALWAYS };
 enum config_huge { HUGE_AUTO, HUGE_ON, HUGE_OFF };
 
@@ -52,6 +53,7 @@ struct config_limits {
 	uint32_t connections;         /* a core: 65536 */
 	uint32_t syn_backlog;         /* a core: 4096 */
 	uint32_t orphans;             /* a core: 16384 */
+	uint32_t fast_open;           /* a core: 256 */
 	uint32_t resets_per_s;        /* a core: 10000 */
 	uint32_t requests;            /* requests in progress, a core: 16384 */
 	uint32_t head_bytes;          /* 8192; at most up_block_bytes - 4096 */
@@ -98,6 +100,8 @@ struct config_tcp {
 	uint32_t keepalive_probes;      /* 6 */
 	uint32_t time_wait_ms;          /* 60000 */
 	uint32_t syn_retries;           /* 5 */
+	enum config_fast_open fast_open;
+	uint32_t fast_open_key_s; /* 86400 */
 	enum config_cookies syn_cookies;
 	uint32_t syn_cookie_step_s;    /* 60 */
 	uint32_t retries;              /* 12 */

@@ -44,6 +44,10 @@ static const struct param_name names_ecn[] = {
         {"accept", CONFIG_ECN_ACCEPT},
         {"request", CONFIG_ECN_REQUEST},
 };
+static const struct param_name names_fast_open[] = {
+        {"off", FAST_OPEN_OFF},
+        {"on", FAST_OPEN_ON},
+};
 static const struct param_name names_profile[] = {
         {"development", PROFILE_DEVELOPMENT},
         {"staging", PROFILE_STAGING},

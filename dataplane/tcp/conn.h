@@ -18,6 +18,7 @@
 #include "dataplane/tcp/seq.h"
 #include "dataplane/tcp/tcp.h"
 #include "dataplane/tcp/tcp_cookie.h"
+#include "dataplane/tcp/tcp_fastopen.h"
 #include "dataplane/tcp/tcp_handshake.h"
 #include "dataplane/tcp/tcp_ports.h"
 #include "dataplane/tcp/tcp_mem.h"
@@ -71,9 +72,13 @@ struct seg {
 	uint32_t wnd; /* as in the header, not scaled */
 	uint32_t tsval;
 	uint32_t tsecr;
-	const uint8_t *sack; /* blocks of 8 bytes in the header */
+	union {
+		const uint8_t *sack;      /* blocks of 8 bytes in the header */
+		const uint8_t *fo_cookie; /* SYN only */
+	};
 	uint8_t sack_count;
-	uint8_t flags; /* enum tcp_hdr_flag */
+	uint8_t fo_len; /* length of the fast open option, 0: none */
+	uint8_t flags;  /* enum tcp_hdr_flag */
 	bool has_ts;
 	bool sack_ok; /* SYN only, as are the following */
 	bool has_wscale;
@@ -311,8 +316,6 @@ struct tcp {
 	uint32_t orphan_count;
 	uint32_t resets_s; /* of now_s; so many resets were sent in it */
 	uint32_t resets;
-	struct cookie_keys cookies;
-	struct port_picker ports;
 	struct pmtu_cache pmtu_cache;
 	/* tcp_tx_reserve until tcp_tx_commit */
 	struct conn *reserved_by;
@@ -321,6 +324,9 @@ struct tcp {
 	void *user_arg;
 	uint32_t listener_count;
 	struct tcp_listener listeners[TCP_MAX_LISTENERS];
+	struct cookie_keys cookies;
+	struct port_picker ports;
+	struct fast_open fast_open;
 	size_t conns_touched; /* by tcp_touch_ahead; bytes */
 	size_t buckets_touched;
 	struct shm mem;
@@ -417,27 +423,18 @@ uint32_t conn_ts_offset(const struct tcp *tcp, const struct conn_key *key);
 /* tcp.c: the ready list */
 void conn_post(struct tcp *tcp, struct conn *c, uint32_t events);
 
-/* tcp_listen.c: segments without a connection */
-enum counter_id listen_input(struct tcp *tcp, struct seg *s, const struct conn_key *key);
-/* Sends what RFC 9293 3.10.7.1 asks for in answer to a segment that nobody wants, at a bounded
- * rate. */
-void reset_reply(struct tcp *tcp, const struct seg *s);
-/* The numbers a new connection begins with. */
-void conn_begin(struct tcp *tcp, struct conn *c, const struct conn_key *key, uint32_t iss);
-/* The connection's parameters from the options of the peer's SYN. */
-void conn_take_syn(struct tcp *tcp, struct conn *c, const struct seg *s);
-uint16_t conn_own_mss(const struct tcp *tcp, const struct net_path *path);
-
 /* tcp_connect.c */
 enum counter_id syn_sent_input(struct tcp *tcp, struct conn *c, struct seg *s);
 
 /* tcp_in.c */
+/* The peer's frames may begin to come another way; answers follow them. */
+void path_follow(struct conn *c, const struct pkt *pkt);
 void conn_established(struct tcp *tcp, struct conn *c);
 
 /* tcp_opt.c */
 bool opt_parse(struct seg *s, const uint8_t *opt, uint32_t len);
 /* Options of an outgoing segment; returns their length, a multiple of 4. */
-uint32_t opt_write_syn(const struct tcp *tcp, const struct conn *c, uint8_t *out);
+uint32_t opt_write_syn(struct tcp *tcp, const struct conn *c, uint8_t *out);
 /* len: payload bytes; SACK blocks take what they leave of the MSS. */
 uint32_t opt_write(const struct tcp *tcp, const struct conn *c, uint8_t *out, uint32_t len);
 /* RFC 7323 5.3: true when the segment is an old duplicate. */

@@ -142,7 +142,7 @@ struct conn *conn_new(struct tcp *tcp, const struct net_path *path, const struct
 	/* A full table gives up its oldest TIME-WAIT first, which only guards against old segments,
 	 * then its oldest handshake: one that a flood began has no end to come; then the connection
 	 * that has been without an owner for longest. */
-	if (!c && give_up_oldest(tcp, &tcp->time_waits))
+	if (!c && time_wait_give_up(tcp))
 		c = pool_get(&tcp->conns);
 	if (!c && give_up_oldest(tcp, &tcp->half_opens)) {
 		counter_inc(tcp->ctr, CTR_shed_syn);

@@ -39,6 +39,8 @@ void tcp_config_default(struct tcp_config *cfg)
 	        .syn_cookies = TCP_COOKIES_ON_PRESSURE,
 	        .syn_cookie_step_s = 60,
 	        .max_resets_per_s = 10000,
+	        .fast_open_key_s = 86400,
+	        .max_fast_open = 256,
 	        .port_lo = 1024,
 	        .port_hi = 65535,
 	        .min_send_mss = 64,
@@ -83,7 +85,8 @@ static bool config_valid(const struct tcp_config *cfg)
 	if (cfg->syn_cookies > TCP_COOKIES_ALWAYS || !in_range(cfg->syn_cookie_step_s, 10, 3600) ||
 	    !in_range(cfg->max_orphans, 1, 1 << 20) ||
 	    !in_range(cfg->max_resets_per_s, 1, 10000000) ||
-	    !in_range(cfg->port_lo, 1, cfg->port_hi))
+	    !in_range(cfg->fast_open_key_s, 60, 604800) ||
+	    !in_range(cfg->max_fast_open, 1, 1 << 20) || !in_range(cfg->port_lo, 1, cfg->port_hi))
 		return false;
 	if (!in_range(cfg->min_send_mss, 48, 1220) || !in_range(cfg->pmtu_age_s, 1, 86400) ||
 	    cfg->pmtu_probing > TCP_PMTU_ALWAYS)
@@ -164,6 +167,10 @@ static void keys_init(struct tcp *tcp)
 	secret_expand(&seed, SECRET_ISN, tcp->isn_key, ARRAY_LEN(tcp->isn_key));
 	cookie_init(tcp, &seed);
 	ports_init(&tcp->ports, &seed);
+	if (tcp->env.fast_open_seed)
+		memcpy(&seed, tcp->env.fast_open_seed, sizeof(seed));
+	tcp->env.fast_open_seed = NULL;
+	fast_open_init(tcp, &seed);
 	explicit_bzero(&seed, sizeof(seed));
 }
 

@@ -61,6 +61,9 @@ struct tcp_config {
 	enum tcp_cookies syn_cookies;
 	uint32_t syn_cookie_step_s; /* the key's change: 60; a cookie lasts for at most two */
 	uint32_t max_resets_per_s;  /* to segments of no connection: 10,000 */
+	bool fast_open;             /* RFC 7413, as server and as client */
+	uint32_t fast_open_key_s;   /* the key's change: a day; a cookie lasts for at most two */
+	uint32_t max_fast_open;     /* with data of the SYN taken and the handshake open: 256 */
 	uint16_t port_lo;           /* local ports of active opens: 1024 to 65535 */
 	uint16_t port_hi;
 	bool huge_pages;                    /* the connection table, when there are some */
@@ -121,6 +124,9 @@ struct tcp_env {
 	/* TCP_SEED_BYTES that all keys come from, so that a run can be repeated; read by tcp_create
 	 * only. NULL: from the kernel's generator, which is what a product wants. */
 	const uint8_t *seed;
+	/* The same for stacks that shall know each other's fast open cookies, for a client's
+	 * connections come to all of them. NULL: of its own. */
+	const uint8_t *fast_open_seed;
 };
 
 enum status tcp_create(struct tcp **out, const struct tcp_config *cfg, const struct tcp_env *env,
@@ -269,5 +275,16 @@ void tcp_usage(const struct tcp *tcp, struct tcp_usage *out);
  * names is used again, with sequence numbers beyond its old ones. */
 struct conn *tcp_connect(struct tcp *tcp, const struct net_path *path, uint16_t local_port,
                          uint16_t remote_port, uint64_t now_ns);
+
+/* The same with the first bytes to send, which are copied. With tcp_config.fast_open they go with
+ * the SYN when the server is known to take them (RFC 7413): only for what may arrive twice. */
+struct tcp_open {
+	const struct net_path *path;
+	uint16_t local_port;
+	uint16_t remote_port;
+	const void *data;
+	uint32_t len;
+};
+struct conn *tcp_connect_fast(struct tcp *tcp, const struct tcp_open *open, uint64_t now_ns);
 
 #endif

@@ -77,6 +77,14 @@ void time_wait_unlink(struct tcp *tcp, struct conn *c)
 	tcp->time_wait_count--;
 }
 
+bool time_wait_give_up(struct tcp *tcp)
+{
+	if (!give_up_oldest(tcp, &tcp->time_waits))
+		return false;
+	counter_inc(tcp->ctr, CTR_shed_time_wait);
+	return true;
+}
+
 void orphan_unlink(struct tcp *tcp, struct conn *c)
 {
 	if (!c->hs.orphan)
@@ -121,7 +129,8 @@ void time_wait_enter(struct tcp *tcp, struct conn *c)
 	tx_release_all(tcp, c);
 	orphan_unlink(tcp, c);
 	limit_addr_give(tcp, c);
-	limit_time_wait(tcp);
+	if (tcp->time_wait_count >= tcp->cfg.max_time_waits)
+		time_wait_give_up(tcp);
 	c->state = TCP_TIME_WAIT;
 	age_link(tcp, &tcp->time_waits, c);
 	tcp->time_wait_count++;
@@ -176,8 +185,10 @@ enum counter_id time_wait_input(struct tcp *tcp, struct conn *c, struct seg *s)
 	}
 	/* Our last ACK was lost (RFC 9293 3.10.7.4, eighth). Other FINs may be an attack that keeps
 	 * the 4-tuple for ever. */
-	if (fin_again)
+	if (fin_again) {
+		path_follow(c, s->pkt); /* perhaps it went the wrong way */
 		time_wait_start(tcp, c);
+	}
 	/* First: whatever is not just behind the FIN is outside of the window and answered. */
 	if (s->flags & (TH_FIN | TH_SYN) || s->len > 0 || s->seq != c->rcv_nxt)
 		ack_challenge(tcp, c);

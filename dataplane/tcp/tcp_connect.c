@@ -6,13 +6,21 @@
 struct conn *tcp_connect(struct tcp *tcp, const struct net_path *path, uint16_t local_port,
                          uint16_t remote_port, uint64_t now_ns)
 {
-	struct conn_key key = {path->local, path->remote, local_port, remote_port};
+	struct tcp_open open = {.path = path, .local_port = local_port, .remote_port = remote_port};
+
+	return tcp_connect_fast(tcp, &open, now_ns);
+}
+
+struct conn *tcp_connect_fast(struct tcp *tcp, const struct tcp_open *open, uint64_t now_ns)
+{
+	const struct net_path *path = open->path;
+	struct conn_key key = {path->local, path->remote, open->local_port, open->remote_port};
 	struct conn *c;
 	uint32_t iss;
 
 	tcp->now_ns = now_ns;
-	if (local_port == 0)
-		key.lport = port_pick(tcp, path, remote_port);
+	if (key.lport == 0)
+		key.lport = port_pick(tcp, path, key.rport);
 	if (key.lport == 0)
 		return NULL;
 	iss = conn_isn(tcp, &key);
@@ -30,6 +38,10 @@ struct conn *tcp_connect(struct tcp *tcp, const struct net_path *path, uint16_t 
 	c->mss = TCP_DEFAULT_MSS_V4;
 	c->flags |= CF_KNOWN | CF_TS | CF_SACK | CF_WSCALE;
 	conn_begin(tcp, c, &key, iss);
+	if (open->len > 0 && tcp_tx_copy(tcp, c, open->data, open->len) != ST_OK) {
+		tcp_abort(tcp, c);
+		return NULL;
+	}
 	syn_send(tcp, c);
 	rto_start(tcp, c);
 	counter_inc(tcp->ctr, CTR_tcp_opened);
@@ -39,7 +51,8 @@ struct conn *tcp_connect(struct tcp *tcp, const struct net_path *path, uint16_t 
 /* RFC 9293 3.10.7.3. */
 enum counter_id syn_sent_input(struct tcp *tcp, struct conn *c, struct seg *s)
 {
-	bool ack_ok = s->flags & TH_ACK && s->ack == c->snd_nxt;
+	/* Our SYN, and perhaps some of the data that went with it. */
+	bool ack_ok = s->flags & TH_ACK && s->ack - c->iss - 1 < conn_flight(c);
 
 	if (s->flags & TH_ACK && !ack_ok) {
 		reset_reply(tcp, s);
@@ -49,6 +62,7 @@ enum counter_id syn_sent_input(struct tcp *tcp, struct conn *c, struct seg *s)
 		if (!ack_ok)
 			return CTR_drop_tcp_window;
 		counter_inc(tcp->ctr, CTR_tcp_rst_in);
+		fast_open_failed(tcp, c);
 		conn_die(tcp, c);
 		return CTR_rx_tcp;
 	}
@@ -58,15 +72,17 @@ enum counter_id syn_sent_input(struct tcp *tcp, struct conn *c, struct seg *s)
 	if (!ack_ok) {
 		/* Both opened at once. */
 		c->tries = 0;
+		c->hs.fast_open = 0;
 		c->state = TCP_SYN_RECEIVED;
 		syn_send(tcp, c);
 		rto_start(tcp, c);
 		return CTR_rx_tcp;
 	}
 	rtt_ack(tcp, c, s);
-	c->snd_una = s->ack;
+	c->snd_una++;
 	c->snd_wl2 = s->ack;
 	conn_established(tcp, c);
+	fast_open_synack(tcp, c, s);
 	/* Data of a SYN is left for the peer to send again. */
 	c->flags |= CF_ACK_NOW;
 	conn_output(tcp, c);

@@ -117,11 +117,6 @@ static uint32_t ts_with(uint32_t now, uint32_t options)
 	return seq_lt(now, ts) ? ts - (1u << OPT_BITS) : ts;
 }
 
-static uint32_t syn_window(const struct tcp *tcp)
-{
-	return min_u32(tcp->cfg.rx_buf_bytes, 65535);
-}
-
 enum counter_id cookie_send(struct tcp *tcp, const struct seg *s, const struct conn_key *key)
 {
 	struct cookie_text text = {.key = *key, .irs = s->seq, .options = NO_TS};

@@ -24,8 +24,21 @@ enum {
 struct conn_handshake {
 	bool orphan;        /* on that list */
 	uint8_t syn_resent; /* times our SYN or SYN-ACK timed out */
+	uint8_t fast_open;  /* enum fast_open_state */
 };
 
+/* tcp_listen.c: segments without a connection */
+enum counter_id listen_input(struct tcp *tcp, struct seg *s, const struct conn_key *key);
+/* Sends what RFC 9293 3.10.7.1 asks for in answer to a segment that nobody wants, at a bounded
+ * rate. */
+void reset_reply(struct tcp *tcp, const struct seg *s);
+/* The numbers a new connection begins with. */
+void conn_begin(struct tcp *tcp, struct conn *c, const struct conn_key *key, uint32_t iss);
+/* The connection's parameters from the options of the peer's SYN. */
+void conn_take_syn(struct tcp *tcp, struct conn *c, const struct seg *s);
+/* What a SYN or SYN-ACK offers, not scaled (RFC 7323 2.2). */
+uint32_t syn_window(const struct tcp *tcp);
+uint16_t conn_own_mss(const struct tcp *tcp, const struct net_path *path);
 /* Somebody listens at the local end. */
 bool listening(const struct tcp *tcp, const struct conn_key *key);
 /* A SYN to a listener for a 4-tuple that was in use up to the sequence number after: ours are
@@ -52,6 +65,8 @@ uint32_t conn_isn_after(const struct tcp *tcp, const struct conn_key *key, uint3
 /* A segment to a connection in SYN-RECEIVED or later, but TIME-WAIT (tcp_in.c). */
 enum counter_id conn_input(struct tcp *tcp, struct conn *c, struct seg *s);
 
+/* tcp_close.c: forgets the oldest in TIME-WAIT; false when there is none to forget. */
+bool time_wait_give_up(struct tcp *tcp);
 /* No longer an orphan, or none at all. */
 void orphan_unlink(struct tcp *tcp, struct conn *c);
 /* Resets the connection that has been without an owner for longest; false when there is none. */

@@ -40,8 +40,7 @@ static bool seg_read(const struct pkt *pkt, struct seg *s)
 	return hdr_len == TCP_HDR_LEN || opt_parse(s, h + TCP_HDR_LEN, hdr_len - TCP_HDR_LEN);
 }
 
-/* The peer's frames may begin to come another way; answers follow them. */
-static void path_follow(struct conn *c, const struct pkt *pkt)
+void path_follow(struct conn *c, const struct pkt *pkt)
 {
 	if (likely(memcmp(pkt->data + 6, c->path.remote_mac, 6) == 0 &&
 	           (pkt->l3_off != 14) == (c->path.vlan != 0)))
@@ -75,7 +74,8 @@ void conn_established(struct tcp *tcp, struct conn *c)
 	c->tries = 0;
 	c->rtx_ns = 0;
 	keepalive_start(tcp, c);
-	conn_post(tcp, c, TCP_EV_OPEN);
+	if (!(c->hs.fast_open & FO_TAKEN))
+		conn_post(tcp, c, TCP_EV_OPEN);
 }
 
 /* snd_una moves to s->ack; false when the connection is gone. */
@@ -102,12 +102,14 @@ static bool ack_advance(struct tcp *tcp, struct conn *c, const struct seg *s)
 	return !fin || fin_acked(tcp, c);
 }
 
-/* RFC 9293 3.10.7.4, fifth: only from a segment that is not older than the last such. */
+/* RFC 9293 3.10.7.4, fifth: only from a segment that is not older than the last such. The peer's
+ * ACKs never go back, so they tell the order first: a segment sent again has an old number and a
+ * new window, which counts from the new snd_una. */
 static void window_input(struct tcp *tcp, struct conn *c, const struct seg *s)
 {
 	uint32_t wnd = s->wnd << c->snd_wscale;
 
-	if (!seq_lt(c->snd_wl1, s->seq) && !(c->snd_wl1 == s->seq && seq_le(c->snd_wl2, s->ack)))
+	if (!seq_lt(c->snd_wl2, s->ack) && !(c->snd_wl2 == s->ack && seq_le(c->snd_wl1, s->seq)))
 		return;
 	c->snd_wl1 = s->seq;
 	c->snd_wl2 = s->ack;
@@ -214,6 +216,11 @@ static enum counter_id unacceptable_input(struct tcp *tcp, struct conn *c, const
 	/* A keep-alive probe knows as much of the connection as a segment in the window. */
 	if (s->seq == c->rcv_nxt - 1 && s->ack - c->snd_una <= conn_flight(c) && s->flags & TH_ACK)
 		heard(tcp, c, s);
+	/* So does data of the last window sent again, and it may be all that comes when our ACKs go
+	 * the wrong way. */
+	else if (c->rcv_nxt - s->seq <= tcp->cfg.rx_buf_bytes && s->flags & TH_ACK &&
+	         s->ack - c->snd_una <= conn_flight(c))
+		path_follow(c, s->pkt);
 	/* Data sent again must be acknowledged again; for the rest, a bound keeps two confused ends
 	 * from answering each other for ever. */
 	if (s->len > 0 || s->flags & TH_FIN) {
@@ -252,7 +259,8 @@ static struct ack_result ack_input(struct tcp *tcp, struct conn *c, struct seg *
 	bool same_wnd;
 
 	if (c->state == TCP_SYN_RECEIVED) {
-		if (s->ack != c->snd_nxt) {
+		/* With fast open there may be more than the SYN. */
+		if (s->ack - c->snd_una - 1 >= conn_flight(c)) {
 			reset_reply(tcp, s);
 			return (struct ack_result){false, CTR_drop_tcp_window};
 		}
@@ -262,8 +270,10 @@ static struct ack_result ack_input(struct tcp *tcp, struct conn *c, struct seg *
 			return (struct ack_result){false, CTR_drop_tcp_address};
 		}
 		rtt_ack(tcp, c, s);
-		c->snd_una = s->ack;
+		c->snd_una++;
 		conn_established(tcp, c);
+		if (conn_flight(c) > 0)
+			rto_start(tcp, c);
 		c->snd_wl1 = s->seq - 1; /* the first scaled window counts */
 	}
 	/* RFC 5961 5.2: neither beyond what was sent nor older than any window. */

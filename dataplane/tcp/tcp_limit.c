@@ -86,13 +86,6 @@ bool limit_accepts(const struct tcp *tcp)
 	return tcp->rx_mem.level < MEM_OUT && !send_below(tcp, SEND_OUT);
 }
 
-void limit_time_wait(struct tcp *tcp)
-{
-	if (tcp->time_wait_count >= tcp->cfg.max_time_waits &&
-	    give_up_oldest(tcp, &tcp->time_waits))
-		counter_inc(tcp->ctr, CTR_shed_time_wait);
-}
-
 /* Marks what the peer has, or measures from the mark before. False: no progress for stall_ms. */
 static bool reads_on(const struct tcp *tcp, struct conn *c, uint32_t stall_ms)
 {

@@ -25,8 +25,5 @@ void limit_addr_give(struct tcp *tcp, struct conn *c);
 /* There is memory for what a new connection will want: else its SYN is dropped, and the peer tries
  * again. */
 bool limit_accepts(const struct tcp *tcp);
-/* Before one more enters TIME-WAIT: the oldest may end for it (RFC 9293 3.6.1 lets a host cut it
- * short when it must). */
-void limit_time_wait(struct tcp *tcp);
 
 #endif

@@ -81,9 +81,15 @@ bool listening(const struct tcp *tcp, const struct conn_key *key)
 	return false;
 }
 
+uint32_t syn_window(const struct tcp *tcp)
+{
+	return min_u32(tcp->cfg.rx_buf_bytes, 65535);
+}
+
 uint16_t conn_own_mss(const struct tcp *tcp, const struct net_path *path)
 {
-	uint32_t mss = net_mtu(tcp->net) - (ip_addr_is_v4(&path->local) ? 40u : 60u);
+	bool v4 = ip_addr_is_v4(&path->local);
+	uint32_t mss = v4 ? net_mtu(tcp->net) - 40u : net_mtu_v6(tcp->net) - 60u;
 
 	return (uint16_t)(tcp->cfg.mss ? min_u32(tcp->cfg.mss, mss) : mss);
 }
@@ -154,6 +160,7 @@ void half_open_unlink(struct tcp *tcp, struct conn *c)
 		return;
 	age_unlink(tcp, &tcp->half_opens, c);
 	tcp->half_open--;
+	fast_open_settle(tcp, c);
 }
 
 struct conn *half_open_new(struct tcp *tcp, const struct net_path *path, const struct conn_key *key)
@@ -169,7 +176,7 @@ struct conn *half_open_new(struct tcp *tcp, const struct net_path *path, const s
 	return c;
 }
 
-/* Data that comes with a SYN is not acknowledged, so the peer sends it again. */
+/* Data that comes with a SYN and no cookie (RFC 7413) is not acknowledged: it comes again. */
 static enum counter_id syn_keep(struct tcp *tcp, struct seg *s, const struct conn_key *key,
                                 uint32_t iss)
 {
@@ -189,6 +196,7 @@ static enum counter_id syn_keep(struct tcp *tcp, struct seg *s, const struct con
 		return CTR_drop_tcp_syn_full;
 	conn_begin(tcp, c, key, iss);
 	conn_take_syn(tcp, c, s);
+	fast_open_syn(tcp, c, s);
 	syn_send(tcp, c);
 	rto_start(tcp, c);
 	return CTR_rx_tcp;

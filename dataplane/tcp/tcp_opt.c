@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * TCP options: MSS (RFC 9293 3.2), window scale and timestamps (RFC 7323), SACK (RFC 2018). */
+ * TCP options: MSS (RFC 9293 3.2), window scale and timestamps (RFC 7323), SACK (RFC 2018), fast
+ * open (RFC 7413). */
 #include "dataplane/tcp/conn.h"
 
 enum opt_kind {
@@ -11,6 +12,7 @@ enum opt_kind {
 	OPT_SACK_OK = 4,
 	OPT_SACK = 5,
 	OPT_TS = 8,
+	OPT_FAST_OPEN = FAST_OPEN_KIND,
 };
 
 enum {
@@ -49,6 +51,13 @@ static void opt_take(struct seg *s, const uint8_t *opt, uint32_t len)
 			s->has_ts = true;
 			s->tsval = get_u32(opt + 2);
 			s->tsecr = get_u32(opt + 6);
+		}
+		break;
+	case OPT_FAST_OPEN:
+		/* RFC 7413 4.1.1: a request, or 4 to 16 bytes and even. */
+		if (syn && (len == 2 || (len >= 6 && len <= 18 && len % 2 == 0))) {
+			s->fo_cookie = opt + 2;
+			s->fo_len = (uint8_t)len;
 		}
 		break;
 	default:
@@ -94,7 +103,7 @@ static uint32_t ts_write(const struct tcp *tcp, const struct conn *c, uint8_t *o
 	return TCP_TS_OPT_LEN;
 }
 
-uint32_t opt_write_syn(const struct tcp *tcp, const struct conn *c, uint8_t *out)
+uint32_t opt_write_syn(struct tcp *tcp, const struct conn *c, uint8_t *out)
 {
 	uint32_t n = 4;
 
@@ -128,6 +137,8 @@ uint32_t opt_write_syn(const struct tcp *tcp, const struct conn *c, uint8_t *out
 		out[n + 3] = tcp->rcv_wscale;
 		n += 4;
 	}
+	if (unlikely(c->hs.fast_open & (FO_TELL | FO_ASK)))
+		n += fast_open_write(tcp, c, out + n, TCP_MAX_OPTS - n);
 	return n;
 }
 

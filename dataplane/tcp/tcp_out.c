@@ -15,6 +15,7 @@ bool segment_send(struct tcp *tcp, struct conn *c, const struct seg_out *o)
 {
 	struct net_seg seg = {0};
 	struct pkt *pkt = net_alloc(tcp->net, &c->path);
+	uint32_t text = o->seq; /* number of the first byte of payload */
 	uint32_t hdr_len;
 	uint16_t wnd;
 	uint8_t flags;
@@ -27,6 +28,7 @@ bool segment_send(struct tcp *tcp, struct conn *c, const struct seg_out *o)
 	h = pkt->data + net_headroom(&c->path);
 	hdr_len = TCP_HDR_LEN;
 	if (unlikely(o->flags & TH_SYN)) {
+		text++;
 		hdr_len += opt_write_syn(tcp, c, h + TCP_HDR_LEN);
 		wnd = window_take_syn(tcp, c);
 	} else {
@@ -46,7 +48,7 @@ bool segment_send(struct tcp *tcp, struct conn *c, const struct seg_out *o)
 	put_u16(h + 14, wnd);
 	put_u32(h + 16, 0); /* checksum and urgent pointer */
 	if (o->len > 0) {
-		struct seq_run bytes = {o->seq, o->seq + o->len};
+		struct seq_run bytes = {text, text + o->len};
 
 		seg.payload_sum = tx_gather(tcp, c, h + hdr_len, bytes);
 	}
@@ -68,9 +70,13 @@ bool segment_send(struct tcp *tcp, struct conn *c, const struct seg_out *o)
 void ack_send(struct tcp *tcp, struct conn *c)
 {
 	struct seg_out o = {.seq = c->snd_nxt, .flags = TH_ACK};
+	bool fin_due = (c->flags & (CF_FIN_QUEUED | CF_FIN_SENT)) == CF_FIN_QUEUED;
+	uint64_t again_ns = c->ack_ns;
 
 	c->flags |= CF_ACK_NOW; /* stays set when there is no packet buffer */
-	segment_send(tcp, c, &o);
+	/* What else waits for a buffer goes on waiting. */
+	if (segment_send(tcp, c, &o) && (fin_due || conn_tx_end(c) != c->snd_nxt))
+		c->ack_ns = again_ns;
 }
 
 /* RFC 5961 7: bounded, or the answers themselves could be used for an attack. */
@@ -101,8 +107,11 @@ void syn_send(struct tcp *tcp, struct conn *c)
 
 	if (c->state == TCP_SYN_RECEIVED)
 		o.flags |= TH_ACK;
+	else
+		o.len = fast_open_syn_len(tcp, c);
 	o.flags |= ecn_syn_flags(tcp, c);
-	segment_send(tcp, c, &o);
+	if (segment_send(tcp, c, &o))
+		c->snd_nxt += o.len;
 }
 
 /* Accounts for sequence numbers sent for the first time. */
@@ -142,10 +151,10 @@ static uint32_t window_allows(const struct conn *c, uint32_t unsent)
 }
 
 /* One segment of data not sent before; false when there is nothing to send or no leave to. */
-static bool output_new(struct tcp *tcp, struct conn *c)
+static inline bool output_new(struct tcp *tcp, struct conn *c)
 {
 	uint32_t unsent = conn_tx_end(c) - c->snd_nxt;
-	bool fin = c->flags & CF_FIN_QUEUED;
+	bool fin = c->flags & CF_FIN_QUEUED && c->state != TCP_SYN_RECEIVED;
 	struct seg_out o = {.seq = c->snd_nxt, .flags = TH_ACK, .fresh = true};
 
 	if (c->flags & CF_FIN_SENT || (unsent == 0 && !fin))
@@ -156,7 +165,8 @@ static bool output_new(struct tcp *tcp, struct conn *c)
 			rto_start(tcp, c); /* persist */
 		return false;
 	}
-	if (loss_pipe(c) + o.len > c->cwnd_bytes && o.len > 0) {
+	/* One segment may always be in flight: no ACK would come to let another go. */
+	if (loss_pipe(c) + o.len > c->cwnd_bytes && o.len > 0 && conn_flight(c) > 0) {
 		cc_limited(tcp, c);
 		return false;
 	}
@@ -227,7 +237,8 @@ static void output_ack(struct tcp *tcp, struct conn *c)
 
 void conn_output(struct tcp *tcp, struct conn *c)
 {
-	if (c->state < TCP_ESTABLISHED)
+	if (unlikely(c->state < TCP_ESTABLISHED) &&
+	    !(c->state == TCP_SYN_RECEIVED && c->hs.fast_open & FO_TAKEN))
 		return;
 	if (c->state != TCP_TIME_WAIT)
 		while (output_one(tcp, c))

@@ -182,6 +182,7 @@ static bool syn_timeout(struct tcp *tcp, struct conn *c)
 	}
 	c->tries++;
 	c->hs.syn_resent++;
+	fast_open_failed(tcp, c);
 	c->flags &= ~CF_TIMING;
 	counter_inc(tcp->ctr, CTR_tcp_rexmit);
 	syn_send(tcp, c);

@@ -6,6 +6,7 @@
  * window checks and the cookies. At the end all is ended, and nothing may be held. */
 #include <stdlib.h>
 
+#include "dataplane/net/csum.h"
 #include "dataplane/tcp/conn.h"
 #include "tests/sim/nic_sim.h"
 
@@ -37,6 +38,7 @@ struct target {
 	uint32_t syn_seq;
 	uint32_t syn_ack;
 	uint32_t syn_ts;
+	uint8_t fo_cookie[FAST_OPEN_COOKIE];
 	uint8_t frames[MAX_SEGS][FRAME_BYTES];
 	struct pkt pkts[MAX_SEGS];
 };
@@ -153,7 +155,13 @@ static void open_active(struct target *t, uint8_t how)
 	struct net_path path = path_of_peer();
 	struct conn *c;
 
-	c = tcp_connect(t->tcp, &path, how & 1 ? LOCAL_PORT : 0, REMOTE_PORT, t->now_ns);
+	struct tcp_open open = {.path = &path,
+	                        .local_port = how & 1 ? LOCAL_PORT : 0,
+	                        .remote_port = REMOTE_PORT,
+	                        .data = "0123456789",
+	                        .len = how & 4 ? 10 : 0};
+
+	c = tcp_connect_fast(t->tcp, &open, t->now_ns);
 	if (c && how & 2)
 		tcp_set_owner(c, t);
 	if (c && how & 1)
@@ -176,6 +184,8 @@ static void link_take(struct target *t)
 		t->syn_seq = get_u32(h + 4);
 		t->syn_ack = get_u32(h + 8);
 		t->syn_ts = s.tsval;
+		if (s.fo_len == 2 + FAST_OPEN_COOKIE)
+			memcpy(t->fo_cookie, s.fo_cookie, FAST_OPEN_COOKIE);
 	}
 }
 
@@ -212,7 +222,10 @@ static void segment(struct target *t, struct input *in)
 	put_u16(h + 14, (uint16_t)take16(in));
 	for (uint32_t i = 0; i < opts; i++)
 		h[20 + i] = take(in);
-	/* An echo cannot be guessed. */
+	/* An echo cannot be guessed, nor can a fast open cookie. */
+	if (opts >= 12 && h[20] == FAST_OPEN_KIND && h[21] == 2 + FAST_OPEN_COOKIE)
+		for (uint32_t i = 0; i < FAST_OPEN_COOKIE; i++)
+			h[22 + i] ^= t->fo_cookie[i];
 	if (opts >= TCP_TS_OPT_LEN && h[20] == 1 && h[21] == 1 && h[22] == 8 && !c)
 		put_u32(h + 28, get_u32(h + 28) + t->syn_ts);
 	memset(h + 20 + opts, (int)len, len);
@@ -226,6 +239,51 @@ static void segment(struct target *t, struct input *in)
 	tcp_input(t->tcp, pkt, t->now_ns);
 	if (t->segs == MAX_SEGS)
 		ready(t, in);
+}
+
+/* An ICMP error as a router would send it, about bytes near those in flight. */
+static void icmp_error(struct target *t, struct input *in)
+{
+	static const uint8_t codes[8] = {4, 4, 4, 4, 0, 2, 3, 13};
+	uint8_t f[14 + 20 + 8 + 20 + 8] = {2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0};
+	uint8_t *ip = f + 14;
+	uint8_t *icmp = ip + 20;
+	uint8_t *quote = icmp + 8;
+	uint32_t cursor = 0;
+	struct conn *c = t->conn ? t->conn : tcp_conn_walk(t->tcp, &cursor);
+	uint32_t seq = (uint32_t)(int16_t)take16(in);
+	struct pkt pkt;
+
+	memcpy(ip, (const uint8_t[]){0x45, 0, 0, 56, 0, 0, 0, 0, 64, 1}, 10);
+	memcpy(ip + 12, (const uint8_t[]){10, 0, 0, 9, 10, 0, 0, 1}, 8);
+	put_u16(ip + 10, __builtin_bswap16(csum_fold(csum_add(0, ip, 20))));
+	icmp[0] = 3;
+	icmp[1] = codes[take(in) & 7];
+	put_u16(icmp + 6, (uint16_t)take16(in));
+	memcpy(quote, (const uint8_t[]){0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, 6}, 10);
+	put_u16(quote + 2, (uint16_t)take16(in));
+	memcpy(quote + 12, (const uint8_t[]){10, 0, 0, 1, 10, 0, 0, 2}, 8);
+	put_u16(quote + 20, LOCAL_PORT);
+	put_u16(quote + 22, REMOTE_PORT);
+	put_u32(quote + 24, seq + (c ? c->snd_una : 0));
+	put_u16(icmp + 2, __builtin_bswap16(csum_fold(csum_add(0, icmp, 36))));
+	if (!nic_sim_inject(t->nic, f, sizeof(f)))
+		return;
+	if (nic_rx_burst(t->nic, &pkt, 1) == 1)
+		must(net_input(t->net, &pkt, 1, t->now_ns) == 0);
+	tcp_input_errors(t->tcp, t->now_ns);
+}
+
+/* What must hold between any two events. */
+static void check_conn(const struct target *t)
+{
+	const struct conn *c = t->conn;
+
+	if (!c || c->state < TCP_ESTABLISHED)
+		return;
+	must(seq_le(c->snd_una, c->snd_nxt));
+	must(c->mss >= 216 - TCP_TS_OPT_LEN && c->mss <= c->pmtu.ceil);
+	must(c->pmtu.probe == 0 || c->pmtu.probe > c->mss);
 }
 
 static void user_timer(void *arg, struct conn *c, uint64_t now_ns)
@@ -251,6 +309,7 @@ static void open_target(struct target *t)
 	cfg.max_conns = 16;
 	cfg.max_syn_backlog = 4;
 	cfg.max_orphans = 2;
+	cfg.fast_open = true;
 	cfg.syn_cookie_step_s = 10;
 	cfg.rx_bufs = 2;
 	cfg.rx_buf_bytes = 8192;
@@ -318,6 +377,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			link_take(t);
 			break;
 		case 3:
+			if (op & 8) {
+				ready(t, &in);
+				icmp_error(t, &in);
+				break;
+			}
 			if (t->conn)
 				owner_act(t, t->conn, take(&in));
 			else if (op & 8)
@@ -329,6 +393,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			segment(t, &in);
 			break;
 		}
+		check_conn(t);
 	}
 	close_target(t, &in);
 	return 0;

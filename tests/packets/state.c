@@ -7,9 +7,10 @@
 #include "dataplane/tcp/conn.h"
 #include "tests/packets/stack.h"
 
-#define FIELD(f)                                                                                   \
-	{                                                                                          \
-		#f, offsetof(struct tcp_config, f), sizeof(((struct tcp_config *)0)->f)            \
+#define FIELD(f)                                                      \
+	{                                                             \
+		.name = #f, .offset = offsetof(struct tcp_config, f), \
+		.size = sizeof(((struct tcp_config *)0)->f)           \
 	}
 
 static const struct {
@@ -46,6 +47,9 @@ static const struct {
         FIELD(min_send_mss),
         FIELD(pmtu_probing),
         FIELD(pmtu_age_s),
+        FIELD(congestion),
+        FIELD(pacing),
+        FIELD(ecn),
 };
 
 /* Index of the field; the count of them when there is none of this name. */
@@ -105,9 +109,9 @@ void state_keepalive(struct sluice_tcp *st, bool on)
 
 enum field_kind { U8, U16, U32, FLAG, RELATIVE };
 
-#define NUMBER(kind, f)                            \
-	{                                          \
-#f, kind, offsetof(struct conn, f) \
+#define NUMBER(type, f)                                                  \
+	{                                                                \
+		.name = #f, .kind = type, .at = offsetof(struct conn, f) \
 	}
 
 /* Sequence numbers are given from the initial one of their direction. */

@@ -261,6 +261,42 @@ static void test_full_table(void **state)
 	wire_close(w);
 }
 
+/* A bound of its own, so that they need not fill the table. */
+static void test_bound(void **state)
+{
+	struct wire *w = &wire;
+	struct tcp_config cfg;
+	struct wire_seg got;
+
+	(void)state;
+	tcp_config_small(&cfg);
+	cfg.max_time_waits = 3;
+	wire_open(w, &cfg, false);
+	for (uint32_t i = 0; i < 5; i++) {
+		w->port = (uint16_t)(6000 + i);
+		wire_handshake(w, NULL, 0, 1000);
+		tcp_shutdown(w->tcp, w->conn);
+		wire_run(w);
+		wire_flags(w, TH_FIN | TH_ACK, w->seq, w->ack + 1);
+		wire_drain(w);
+	}
+	assert_int_equal(tcp_conn_count(w->tcp), 3);
+	assert_int_equal(w->tcp->time_wait_count, 3);
+	assert_int_equal(count(w, CTR_shed_time_wait), 2);
+	/* The oldest are gone: a FIN sent again is reset. */
+	w->port = 6001;
+	wire_flags(w, TH_FIN | TH_ACK, w->seq, w->ack + 1);
+	assert_true(wire_take(w, &got));
+	assert_int_equal(got.flags, TH_RST);
+	w->port = 6002;
+	wire_flags(w, TH_FIN | TH_ACK, w->seq, w->ack + 1);
+	assert_true(wire_take(w, &got));
+	assert_int_equal(got.flags, TH_ACK);
+	wire_advance(w, 61000);
+	assert_int_equal(w->tcp->time_wait_count, 0);
+	wire_close(w);
+}
+
 static void let_go(struct wire *w)
 {
 	struct conn *c = w->conn;
@@ -347,6 +383,7 @@ int main(void)
 	        cmocka_unit_test(test_syn_not_listening),
 	        cmocka_unit_test(test_segments),
 	        cmocka_unit_test(test_full_table),
+	        cmocka_unit_test(test_bound),
 	        cmocka_unit_test(test_orphans),
 	        cmocka_unit_test(test_orphans_full_table),
 	};
