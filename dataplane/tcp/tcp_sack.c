@@ -420,6 +420,9 @@ bool loss_sack_input(struct tcp *tcp, struct conn *c, const struct seg *s)
 		/* Old, or it would touch what this ACK or one before it says is missing. */
 		if (seq_le(run.lo, c->snd_una) || seq_le(run.lo, s->ack))
 			continue;
+		/* A lie of half of the number space looks right from either end. */
+		if (run.lo - c->snd_una >= conn_flight(c) || run.hi - c->snd_una > conn_flight(c))
+			continue;
 		news |= block_input(tcp, c, s, run, i == 0);
 	}
 	return news;
