@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Sequence numbers, and numbers as they lie in a header. Called by every file of this folder; knows
- * nothing of them. */
+ * Sequence numbers, and the fields of a header in network order. For the files of tcp/; knows no
+ * connection. */
 #ifndef DATAPLANE_TCP_SEQ_H
 #define DATAPLANE_TCP_SEQ_H
 
 #include "lib/base.h"
+
+/* [lo, hi) of sequence numbers */
+struct seq_run {
+	uint32_t lo;
+	uint32_t hi;
+};
 
 /* Sequence numbers compare modulo 2^32 (RFC 9293 3.4). */
 static inline bool seq_lt(uint32_t a, uint32_t b)
