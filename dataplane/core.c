@@ -75,6 +75,10 @@ static void tcp_settings(const struct config *cfg, struct tcp_config *out)
 	out->max_syn_backlog = min_u32(lim->syn_backlog, lim->connections);
 	out->rx_bufs = lim->rx_buffers;
 	out->rx_buf_bytes = lim->rx_buffer_bytes;
+	out->rx_window_bytes = lim->rx_window_bytes;
+	out->max_per_address = lim->connections_per_address;
+	out->max_orphans = lim->orphans;
+	out->max_time_waits = lim->time_waits;
 	/* A chunk holds several small answers; an answer in flight needs a few descriptors. */
 	out->tx_chunks = lim->connections / 2 + 4096;
 	out->tx_refs = (uint32_t)min_u64(lim->connections + 8ull * cfg->memory.down_blocks + 4096,
@@ -95,8 +99,6 @@ static void tcp_settings(const struct config *cfg, struct tcp_config *out)
 	out->syn_retries = t->syn_retries;
 	out->retries = t->retries;
 	out->huge_pages = cfg->memory.huge_pages == HUGE_ON;
-	out->max_time_wait = lim->time_wait;
-	out->max_orphans = lim->orphans;
 	out->max_resets_per_s = lim->resets_per_s;
 	out->fast_open = t->fast_open == FAST_OPEN_ON;
 	out->fast_open_key_s = t->fast_open_key_s;
@@ -132,8 +134,12 @@ static enum status core_layers(struct core *core, const struct core_config *cfg)
 	net.addrs = addrs;
 	net.addr_count = n;
 	net.fragments = cfg->config->ip.fragments;
+	net.mld = true;
 	net.dad_transmits = cfg->config->ip.dad_transmits;
 	net.icmp_per_s = cfg->config->ip.icmp_per_s;
+	net.shared = cfg->net_shared;
+	net.core = cfg->queue;
+	net.cores = cfg->queues;
 	net.now_ns = cfg->now_ns;
 	st = net_open(&core->net, &net);
 	if (st != ST_OK)
@@ -193,6 +199,7 @@ enum status core_create(struct core **out, const struct core_config *cfg,
 	core->random_arg = cfg->random_arg;
 	core->next_reseed_ns = cfg->now_ns;
 	core->index = cfg->index;
+	core->queue = cfg->queue;
 	core->cpu = cfg->cpu;
 	core->hash_seed = cfg->hash_seed;
 	core->listeners = cfg->listeners;

@@ -44,7 +44,10 @@ struct core_config {
 	uint32_t down_block_bytes;
 	uint32_t down_blocks;
 	const struct snapshot *snapshot;
-	uint64_t hash_seed; /* of cache keys, the same for all cores */
+	uint64_t hash_seed;            /* of cache keys, the same for all cores */
+	struct net_shared *net_shared; /* of the port's cores, NULL: there is one */
+	uint32_t queue;                /* of the port: the core's place among these */
+	uint32_t queues;               /* 0: one */
 	uint64_t now_ns;
 	uint64_t wall_ns;
 	/* Where the keys of TCP come from; NULL: the kernel's generator. A simulation gives its
@@ -152,8 +155,11 @@ struct core {
 	core_random_fn random;
 	void *random_arg;
 	uint64_t announce_at_ns;
+	uint64_t conflicts_told; /* addresses that the log was told about */
+	uint32_t queue;          /* of the port */
 	uint32_t announces_left;
 	uint64_t drain_deadline_ns;
+	uint32_t shed_cursor;
 	uint32_t drain_cursor;
 	uint32_t drain_seen; /* connections in this walk that are not in TIME-WAIT */
 	bool drain_told;     /* a whole walk has closed the idle ones */

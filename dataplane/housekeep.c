@@ -7,6 +7,7 @@
 #include "lib/log.h"
 
 #define DRAIN_WALK 256u
+#define SHED_WALK  256u
 #define RESEED_NS  (60 * NS_PER_S)
 
 static void snapshot_take(struct core *core)
@@ -106,6 +107,54 @@ static void drain_step(struct core *core)
 		__atomic_store_n(&core->shared->drained, 1, __ATOMIC_RELEASE);
 }
 
+/* An address that another host has is not served until the next start: say so, once. */
+static void conflicts_notice(struct core *core)
+{
+	uint64_t fresh = net_conflicts(core->net) & ~core->conflicts_told;
+	char text[IP_ADDR_TEXT];
+
+	if (likely(fresh == 0))
+		return;
+	core->conflicts_told |= fresh;
+	for (uint32_t i = 0; i < core->listener_count && core->queue == 0; i++) {
+		if (fresh >> i & 1)
+			log_error("core",
+			          "%s is in use by another host on the link (RFC 4862 5.4): it is "
+			          "not served; free it there and restart",
+			          ip_addr_text(&core->listeners[i].addr, text));
+	}
+}
+
+/* While less than a sixteenth of the table is free, connections without a request must go the
+ * sooner the less is left. */
+static void shed_idle(struct core *core)
+{
+	uint32_t mark = tcp_conn_max(core->tcp) / 16;
+	uint32_t room = tcp_conn_room(core->tcp);
+	uint64_t within_ns;
+
+	if (likely(room >= mark))
+		return;
+	within_ns = core->snap->timeouts.idle_ms * NS_PER_MS / mark * room;
+	for (uint32_t i = 0; i < SHED_WALK; i++) {
+		struct conn *conn = tcp_conn_walk(core->tcp, &core->shed_cursor);
+		struct tcp_info info;
+
+		if (conn == NULL) {
+			core->shed_cursor = 0;
+			break;
+		}
+		if (req_of(conn) != NULL || tcp_rx_len(conn) > 0 || tcp_tx_queued(conn) > 0)
+			continue;
+		tcp_conn_info(conn, &info);
+		if (info.state != TCP_ESTABLISHED || core->now_ns - info.last_rx_ns < within_ns)
+			continue;
+		counter_inc(core->ctr, CTR_shed_idle);
+		tcp_set_owner(conn, NULL);
+		tcp_close(core->tcp, conn, core->now_ns);
+	}
+}
+
 static void tcp_keys_refresh(struct core *core)
 {
 	uint8_t seed[TCP_SEED_BYTES];
@@ -126,6 +175,10 @@ void core_housekeep(struct core *core)
 		core_drain(core, drain_ms);
 	if (core->draining)
 		drain_step(core);
+	else
+		shed_idle(core);
+	tcp_relieve(core->tcp, core->snap->timeouts.stall_ms, core->now_ns);
+	core_ready(core);
 	if (core->announces_left > 0 && core->now_ns >= core->announce_at_ns) {
 		core->announces_left--;
 		core->announce_at_ns = core->now_ns + 2 * NS_PER_S;
@@ -134,6 +187,7 @@ void core_housekeep(struct core *core)
 	if (core->now_ns >= core->next_reseed_ns)
 		tcp_keys_refresh(core);
 	net_tick(core->net, core->now_ns);
+	conflicts_notice(core);
 	hot_set_wall(core->hot, core->wall_ms);
 	counter_set(core->ctr, CTR_tcp_conns, tcp_conn_count(core->tcp));
 }

@@ -15,6 +15,7 @@
 
 #include "dataplane/attach.h"
 #include "dataplane/dpdk/eal_dpdk.h"
+#include "dataplane/net/net_shared.h"
 #include "dataplane/path.h"
 #include "lib/doorbell.h"
 #include "lib/log.h"
@@ -87,6 +88,7 @@ struct dataplane {
 	uint32_t cores;
 	uint64_t hash_seed;
 	uint8_t fast_open_seed[TCP_SEED_BYTES];
+	struct net_shared *net_shared; /* one a port */
 };
 
 static void *worker_main(void *arg)
@@ -136,6 +138,18 @@ static enum status channel_make(struct dataplane *d)
 	return st;
 }
 
+/* Cores count through the ports in the configuration's order. */
+static void port_place(const struct dataplane *d, uint32_t core, struct core_config *cc)
+{
+	unsigned p = 0;
+
+	for (; p + 1 < d->cfg->ports_count && core >= d->cfg->ports[p].cores_count; p++)
+		core -= d->cfg->ports[p].cores_count;
+	cc->net_shared = &d->net_shared[p];
+	cc->queue = core;
+	cc->queues = d->cfg->ports[p].cores_count;
+}
+
 static enum status core_make(struct dataplane *d, uint32_t i, const struct snapshot *snap)
 {
 	const struct config_memory *m = &d->cfg->memory;
@@ -159,6 +173,7 @@ static enum status core_make(struct dataplane *d, uint32_t i, const struct snaps
 	        .wall_ns = clock_wall_ns(),
 	};
 
+	port_place(d, i, &cc);
 	chan_port_core(&d->chan, i, &cc.port);
 	cc.port.ring_fd = d->control_fd;
 	cc.port.wait_fd = d->core_fds[i];
@@ -203,9 +218,12 @@ static enum status dataplane_start(struct dataplane *d, struct snapshot *snap)
 	d->cores = dpdk_core_count(d->dpdk);
 	d->workers = calloc(d->cores, sizeof(d->workers[0]));
 	d->core_fds = calloc(d->cores, sizeof(d->core_fds[0]));
+	d->net_shared = aligned_alloc(CACHE_LINE, d->cfg->ports_count * sizeof(d->net_shared[0]));
 	d->controls = aligned_alloc(CACHE_LINE, d->cores * sizeof(d->controls[0]));
-	if (d->workers == NULL || d->core_fds == NULL || d->controls == NULL)
+	if (d->workers == NULL || d->core_fds == NULL || d->controls == NULL ||
+	    d->net_shared == NULL)
 		return ST_NOMEM;
+	memset(d->net_shared, 0, d->cfg->ports_count * sizeof(d->net_shared[0]));
 	memset(d->controls, 0, d->cores * sizeof(d->controls[0]));
 	for (uint32_t i = 0; i < d->cores; i++)
 		d->core_fds[i] = -1;
@@ -307,6 +325,7 @@ static void dataplane_stop(struct dataplane *d)
 	free(d->workers);
 	free(d->core_fds);
 	free(d->controls);
+	free(d->net_shared);
 	free(d->listeners);
 }
 

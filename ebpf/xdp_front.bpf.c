@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * Which frames are the front door's? TCP to a listener's address and port, ICMP echo and errors to
- * such an address, and the ARP and neighbor solicitations that ask for it. They go to the AF_XDP
+ * such an address, fragments for it and what has IPv6 extension headers, since their ports are not
+ * in sight, and the ARP and neighbor discovery that asks for it or claims it. They go to the AF_XDP
  * socket of their queue; all the rest passes to the kernel, and so does everything while the
- * address map is empty or a queue has no socket (the dataplane is starting, or has died). */
+ * address map is empty or a queue has no socket (the dataplane is starting, or has died). Router
+ * advertisements are the kernel's: a frame cannot go both ways. */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
+#include <linux/in6.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
 #include <linux/tcp.h>
@@ -21,6 +24,7 @@
 #define ICMP_PARAM      12
 #define ICMPV6_ECHO     128
 #define ICMPV6_SOLICIT  135
+#define ICMPV6_ADVERT   136
 #define ICMPV6_ERR_LAST 4
 
 struct {
@@ -89,9 +93,10 @@ static __always_inline enum xdp_front_stat look_arp(const void *at, const void *
 {
 	const struct arp_v4 *arp = at;
 
-	if ((const void *)(arp + 1) > end || arp->op != bpf_htons(1))
+	if ((const void *)(arp + 1) > end)
 		return XDP_FRONT_PASS;
-	return ours(arp->tpa, 4, 0) ? XDP_FRONT_ARP : XDP_FRONT_PASS;
+	/* RFC 5227 2.4: a sender with our address is a conflict, whatever it asks. */
+	return ours(arp->tpa, 4, 0) || ours(arp->spa, 4, 0) ? XDP_FRONT_ARP : XDP_FRONT_PASS;
 }
 
 static __always_inline enum xdp_front_stat look_v4(const void *at, const void *end)
@@ -100,8 +105,10 @@ static __always_inline enum xdp_front_stat look_v4(const void *at, const void *e
 	const __u8 *icmp;
 	const struct tcphdr *tcp;
 
-	if ((const void *)(ip + 1) > end || ip->ihl < 5 || (ip->frag_off & bpf_htons(0x3fff)))
+	if ((const void *)(ip + 1) > end || ip->ihl < 5)
 		return XDP_FRONT_PASS;
+	if (ip->frag_off & bpf_htons(0x3fff))
+		return ours((const __u8 *)&ip->daddr, 4, 0) ? XDP_FRONT_EXT : XDP_FRONT_PASS;
 	at += ip->ihl * 4;
 	if (ip->protocol == IPPROTO_TCP) {
 		tcp = at;
@@ -132,9 +139,12 @@ static __always_inline enum xdp_front_stat look_v6(const void *at, const void *e
 			return XDP_FRONT_PASS;
 		return XDP_FRONT_TCP;
 	}
+	if (ip->nexthdr == IPPROTO_FRAGMENT || ip->nexthdr == IPPROTO_DSTOPTS ||
+	    ip->nexthdr == IPPROTO_HOPOPTS || ip->nexthdr == IPPROTO_ROUTING)
+		return ours(dst, 16, 0) ? XDP_FRONT_EXT : XDP_FRONT_PASS;
 	if (ip->nexthdr != IPPROTO_ICMPV6 || (const void *)icmp + 8 > end)
 		return XDP_FRONT_PASS;
-	if (icmp->type == ICMPV6_SOLICIT) {
+	if (icmp->type == ICMPV6_SOLICIT || icmp->type == ICMPV6_ADVERT) {
 		if ((const void *)(icmp + 1) > end || !ours(icmp->target, 16, 0))
 			return XDP_FRONT_PASS;
 		return XDP_FRONT_NDP;

@@ -17,7 +17,8 @@
 #define XDP_FRONT_MAX_QUEUES 128
 
 /* One listener is two keys: address and port for TCP; address and port 0 for ARP, neighbor
- * discovery and ICMP. IPv4 addresses are ::ffff:a.b.c.d; everything in network byte order. */
+ * discovery, ICMP and fragments. IPv4 addresses are ::ffff:a.b.c.d; everything in network byte
+ * order. */
 struct xdp_front_key {
 	__u8 addr[16];
 	__u16 port;
@@ -30,6 +31,7 @@ enum xdp_front_stat {
 	XDP_FRONT_ICMP,
 	XDP_FRONT_ARP,
 	XDP_FRONT_NDP,
+	XDP_FRONT_EXT, /* fragments, IPv6 extension headers */
 	XDP_FRONT_STAT_COUNT,
 };
 

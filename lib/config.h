@@ -52,7 +52,6 @@ struct config_memory {
 struct config_limits {
 	uint32_t connections;         /* a core: 65536 */
 	uint32_t syn_backlog;         /* a core: 4096 */
-	uint32_t time_wait;           /* a core: 32768 */
 	uint32_t orphans;             /* a core: 16384 */
 	uint32_t fast_open;           /* a core: 256 */
 	uint32_t resets_per_s;        /* a core: 10000 */
@@ -64,9 +63,12 @@ struct config_limits {
 	uint32_t object_bytes;        /* largest object in the hot table: 65536 */
 	uint32_t response_head_bytes; /* of an origin: 12288; at most down_block_bytes - 3072 */
 	uint32_t window_bytes;        /* a request's body bytes in flight in the channel: 262144 */
-	uint32_t rx_buffer_bytes;     /* TCP receive buffer: 65536 */
-	uint32_t rx_buffers;          /* a core: 2048 */
-	uint32_t tx_queue_bytes;      /* TCP send queue of a connection: 262144 */
+	uint32_t rx_buffer_bytes;     /* first TCP receive window: 65536 */
+	uint32_t rx_buffers;          /* receive memory in these units, a core: 2048 */
+	uint32_t rx_window_bytes;     /* largest TCP receive window: 4 MiB */
+	uint32_t connections_per_address; /* IPv4 address or IPv6 /64, a core; 0: no limit: 0 */
+	uint32_t time_waits;              /* a core: 32768 */
+	uint32_t tx_queue_bytes;          /* TCP send queue of a connection: 262144 */
 	uint32_t requests_per_connection; /* 0: no limit: 0 */
 };
 
@@ -75,6 +77,7 @@ struct config_timeouts {
 	uint32_t body_ms;       /* between two pieces of a request body: 30000; 408 */
 	uint32_t idle_ms;       /* keep-alive connection without a request: 75000 */
 	uint32_t send_ms;       /* no progress of a response: 30000; reset */
+	uint32_t stall_ms;      /* the same when send memory is short: 5000; reset */
 	uint32_t miss_ms;       /* answer of control: 35000; 504 */
 	uint32_t miss_grace_ms; /* control is away: 2000; 503 */
 	uint32_t drain_ms;      /* 30000 */

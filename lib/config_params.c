@@ -30,10 +30,6 @@ static const struct param_name names_syn_cookies[] = {
         {"on_pressure", COOKIES_ON_PRESSURE},
         {"always", COOKIES_ALWAYS},
 };
-static const struct param_name names_fast_open[] = {
-        {"off", FAST_OPEN_OFF},
-        {"on", FAST_OPEN_ON},
-};
 static const struct param_name names_congestion[] = {
         {"cubic", CONFIG_CONGESTION_CUBIC},
         {"newreno", CONFIG_CONGESTION_NEWRENO},
@@ -47,6 +43,10 @@ static const struct param_name names_ecn[] = {
         {"off", CONFIG_ECN_OFF},
         {"accept", CONFIG_ECN_ACCEPT},
         {"request", CONFIG_ECN_REQUEST},
+};
+static const struct param_name names_fast_open[] = {
+        {"off", FAST_OPEN_OFF},
+        {"on", FAST_OPEN_ON},
 };
 static const struct param_name names_profile[] = {
         {"development", PROFILE_DEVELOPMENT},

@@ -158,6 +158,8 @@ def all_tests(r):
                    "-Dsanitize=address,undefined"):
             r.meson_tests(GCC_ASAN, "asan-", "unit")
             r.meson_tests(GCC_ASAN, "asan-", "sim", env={"SLUICE_SIM_SHORT": "1"})
+            r.run("sim-same-everywhere", ["/usr/bin/python3", "tests/sim/check_sim.py", "digests",
+                                          *(f"{b}/tests/sim/sim" for b in (RELEASE, GCC_ASAN))])
             r.packets(GCC_ASAN, "asan-packets-")
         if r.build("build-clang-fuzz", CLANG_FUZZ, "-Db_lto=false", "-Dbuildtype=debugoptimized",
                    "-Dsanitize=address,undefined", "-Dfuzz=true", "-Db_lundef=false",

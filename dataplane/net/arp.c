@@ -1,29 +1,39 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * ARP (RFC 826, RFC 5227): we answer for our addresses and announce them; we never ask, because
- * answers take the way that the question came (docs/decisions/reply-path.md). */
+ * ARP (RFC 826, RFC 5227): we answer for our addresses, announce and defend them; we never ask,
+ * because answers take the way that the question came (docs/decisions/reply-path.md). */
 #include "dataplane/net/net_int.h"
 
-static bool request_ok(const struct wire_arp *arp)
+static bool packet_ok(const struct wire_arp *arp)
 {
 	return be16_get(arp->htype) == 1 && be16_get(arp->ptype) == ETHERTYPE_V4 &&
-	       arp->hlen == 6 && arp->plen == 4 && be16_get(arp->op) == ARP_OP_REQUEST &&
-	       !mac_is_group(arp->sha) && !mac_is_zero(arp->sha);
+	       arp->hlen == 6 && arp->plen == 4 && !mac_is_group(arp->sha) &&
+	       !mac_is_zero(arp->sha);
 }
 
-enum counter_id arp_input(struct net *net, struct pkt *pkt)
+enum counter_id arp_input(struct net *net, struct pkt *pkt, uint64_t now_ns)
 {
 	struct wire_eth *eth = (void *)pkt->data;
 	struct wire_arp *arp = (void *)(pkt->data + pkt->l3_off);
 	uint8_t addr[4];
+	uint32_t i;
 
 	if (pkt->len - pkt->l3_off < ARP_LEN)
 		return CTR_drop_runt;
 	if (!mac_is_group(eth->dst) && memcmp(eth->dst, net->caps.mac, 6) != 0)
 		return CTR_drop_not_ours;
-	/* A sender with our own address is a conflict or an announcement of one (RFC 5227 2.4), and
-	 * no question. The probe's sender 0.0.0.0 (RFC 5227 2.1.1) is answered like any other. */
-	if (!request_ok(arp) || !net_has_v4(net, arp->tpa) || net_has_v4(net, arp->spa))
+	if (!packet_ok(arp))
+		return CTR_drop_arp;
+	/* RFC 5227 2.4: another sender with our address is a conflict, and no question; what we
+	 * sent ourselves may come back. */
+	i = net_v4_find(net, arp->spa);
+	if (i < net->v4_count) {
+		if (memcmp(arp->sha, net->caps.mac, 6) != 0)
+			conflict_v4(net, i, now_ns);
+		return CTR_drop_arp;
+	}
+	/* The probe's sender 0.0.0.0 (RFC 5227 2.1.1) is answered like any other. */
+	if (be16_get(arp->op) != ARP_OP_REQUEST || !net_has_v4(net, arp->tpa))
 		return CTR_drop_arp;
 	memcpy(addr, arp->tpa, 4);
 	arp->op = be16_make(ARP_OP_REPLY);

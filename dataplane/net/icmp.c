@@ -115,10 +115,8 @@ enum counter_id icmpv6_input(struct net *net, struct pkt *pkt, uint64_t now_ns)
 	discovery = icmp->type >= ICMPV6_ROUTER_SOLICIT && icmp->type <= ICMPV6_REDIRECT;
 	if (csum_fold(csum_add(pseudo_sum(ip->src, 32, PROTO_ICMPV6, len), icmp, len)) != 0)
 		return discovery ? CTR_drop_ndp : CTR_drop_icmp;
-	if (icmp->type == ICMPV6_NEIGHBOR_SOLICIT)
-		return ndp_input(net, pkt);
 	if (discovery)
-		return CTR_drop_ndp;
+		return ndp_input(net, pkt, now_ns);
 	if (icmp->type < ICMPV6_INFORMATION)
 		return icmpv6_error_input(net, pkt, now_ns);
 	if (icmp->type == ICMPV6_ECHO_REQUEST)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Neighbor discovery (RFC 4861) as far as a host needs it that never asks: solicitations for our
- * addresses are answered, and our addresses are announced. */
+ * Neighbor discovery (RFC 4861) as far as a host needs it that asks only for its own addresses:
+ * solicitations for these are answered, they are announced, and who else claims them is noticed
+ * (ndp_dad.c). */
 #include "dataplane/net/net_int.h"
 
 enum {
@@ -11,9 +12,7 @@ enum {
 	NA_OVERRIDE = 0x20,
 };
 
-/* RFC 4861 7.1.1: no option has length zero; a sender without an address has no link-layer option.
- */
-static bool options_ok(const uint8_t *opt, uint32_t len, bool unspecified)
+bool ndp_options_ok(const uint8_t *opt, uint32_t len, bool unspecified)
 {
 	while (len > 0) {
 		uint32_t opt_len;
@@ -39,11 +38,11 @@ static bool solicit_ok(const struct net *net, const struct pkt *pkt)
 
 	if (ip->hop_limit != 255 || ns->icmp.code != 0 || len < NDP_NS_LEN)
 		return false;
-	if (ns->target[0] == 0xff || !net_has_v6(net, ns->target))
+	if (ns->target[0] == 0xff || net_v6_find(net, ns->target) == net->v6_count)
 		return false;
 	if (unspecified && !net_has_solicited_node(net, ip->dst))
 		return false;
-	return options_ok((const uint8_t *)(ns + 1), len - NDP_NS_LEN, unspecified);
+	return ndp_options_ok((const uint8_t *)(ns + 1), len - NDP_NS_LEN, unspecified);
 }
 
 /* An advertisement of target at l3_off, from target to dst. */
@@ -75,19 +74,37 @@ static void advert_write(const struct net *net, struct pkt *pkt, const uint8_t t
 static const uint8_t all_nodes[16] = {0xff, 2, [15] = 1};
 static const uint8_t all_nodes_mac[6] = {0x33, 0x33, 0, 0, 0, 1};
 
-enum counter_id ndp_input(struct net *net, struct pkt *pkt)
+/* Something that we sent, and that the link brought back: no other host (RFC 4862 A). */
+static bool is_echo(const struct net *net, const struct pkt *pkt)
+{
+	return memcmp(((const struct wire_eth *)(const void *)pkt->data)->src, net->caps.mac, 6) ==
+	       0;
+}
+
+static enum counter_id solicit_input(struct net *net, struct pkt *pkt, uint64_t now_ns)
 {
 	struct wire_eth *eth = (void *)pkt->data;
 	const struct wire_ipv6 *ip = (const void *)(pkt->data + pkt->l3_off);
 	const struct wire_ndp *ns = (const void *)(pkt->data + pkt->l4_off);
+	bool asks_dad = v6_is_unspecified(ip->src);
 	uint8_t target[16];
 	uint8_t dst[16];
+	uint32_t i;
 
 	if (!solicit_ok(net, pkt) || pkt->cap < pkt->l3_off + IPV6_HDR_LEN + NDP_NA_LEN)
 		return CTR_drop_ndp;
+	i = net_v6_find(net, ns->target);
+	if (net_v6_off(net, i)) {
+		/* RFC 4862 5.4.3: one who only wants to reach it is ignored; one who is about to
+		 * use it as well is proof that it is no one's. */
+		if (!asks_dad || is_echo(net, pkt))
+			return CTR_drop_ndp;
+		conflict_v6(net, i, now_ns);
+		return CTR_rx_ndp;
+	}
 	memcpy(target, ns->target, 16);
 	/* RFC 4861 7.2.4: the unspecified source is answered to all nodes, unsolicited. */
-	if (v6_is_unspecified(ip->src)) {
+	if (asks_dad) {
 		memcpy(dst, all_nodes, 16);
 		memcpy(eth->dst, all_nodes_mac, 6);
 	} else {
@@ -98,6 +115,72 @@ enum counter_id ndp_input(struct net *net, struct pkt *pkt)
 	advert_write(net, pkt, target, dst);
 	net_reply(net, pkt);
 	return CTR_rx_ndp;
+}
+
+/* RFC 4861 7.1.2. We ask nobody, so that what is of interest is our own address alone (RFC 4862
+ * 5.4.4). */
+static enum counter_id advert_input(struct net *net, const struct pkt *pkt, uint64_t now_ns)
+{
+	const struct wire_ipv6 *ip = (const void *)(pkt->data + pkt->l3_off);
+	const struct wire_ndp *na = (const void *)(pkt->data + pkt->l4_off);
+	uint32_t len = pkt->len - pkt->l4_off;
+	uint32_t i;
+
+	if (ip->hop_limit != 255 || na->icmp.code != 0 || len < NDP_NS_LEN ||
+	    na->target[0] == 0xff || (ip->dst[0] == 0xff && na->icmp.rest[0] & NA_SOLICITED) ||
+	    !ndp_options_ok((const uint8_t *)(na + 1), len - NDP_NS_LEN, false))
+		return CTR_drop_ndp;
+	i = net_v6_find(net, na->target);
+	if (i == net->v6_count || is_echo(net, pkt))
+		return CTR_drop_ndp;
+	conflict_v6(net, i, now_ns);
+	return CTR_rx_ndp;
+}
+
+enum counter_id ndp_input(struct net *net, struct pkt *pkt, uint64_t now_ns)
+{
+	const struct wire_icmp *icmp = (const void *)(pkt->data + pkt->l4_off);
+
+	switch (icmp->type) {
+	case ICMPV6_NEIGHBOR_SOLICIT:
+		return solicit_input(net, pkt, now_ns);
+	case ICMPV6_NEIGHBOR_ADVERT:
+		return advert_input(net, pkt, now_ns);
+	case ICMPV6_ROUTER_ADVERT:
+		return router_input(net, pkt);
+	default:
+		/* Router solicitations are for routers; redirects do not matter to one who has no
+		 * routes. */
+		return CTR_drop_ndp;
+	}
+}
+
+void ndp_probe(const struct net *net, struct pkt *pkt, uint32_t i)
+{
+	static const uint8_t group[13] = {0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff};
+	struct wire_eth *eth = (void *)pkt->data;
+	struct wire_ipv6 *ip = (void *)(eth + 1);
+	struct wire_ndp *ns = (void *)(ip + 1);
+
+	memcpy(eth->dst, (const uint8_t[3]){0x33, 0x33, 0xff}, 3);
+	memcpy(eth->dst + 3, net->v6[i] + 13, 3);
+	memcpy(eth->src, net->caps.mac, 6);
+	eth->type = be16_make(ETHERTYPE_V6);
+	*ip = (struct wire_ipv6){
+	        .ver_class_flow = be32_make(6u << 28),
+	        .payload_len = be16_make(NDP_NS_LEN),
+	        .next = PROTO_ICMPV6,
+	        .hop_limit = 255,
+	};
+	memcpy(ip->dst, group, 13);
+	memcpy(ip->dst + 13, net->v6[i] + 13, 3);
+	ns->icmp = (struct wire_icmp){.type = ICMPV6_NEIGHBOR_SOLICIT};
+	memcpy(ns->target, net->v6[i], 16);
+	csum_put(ns->icmp.csum,
+	         csum_fold(csum_add(pseudo_sum(ip->src, 32, PROTO_ICMPV6, NDP_NS_LEN), ns,
+	                            NDP_NS_LEN)));
+	pkt->l3_off = ETH_HDR_LEN;
+	pkt->len = ETH_HDR_LEN + IPV6_HDR_LEN + NDP_NS_LEN;
 }
 
 void ndp_announce(const struct net *net, struct pkt *pkt, uint32_t i)

@@ -46,6 +46,7 @@ struct net_path {
 #define NET_MAX_FRAGMENTS 256u
 
 struct net;
+struct net_shared;
 
 /* What net_open needs; net_config_default fills in what the comments say. */
 struct net_config {
@@ -55,10 +56,11 @@ struct net_config {
 	uint32_t addr_count;         /* at most NET_MAX_ADDRS */
 	uint32_t fragments;          /* datagrams in reassembly, at most NET_MAX_FRAGMENTS: 64 */
 	uint32_t dad_transmits;      /* RFC 4862 5.1; 0: addresses are used at once: 0 */
+	bool mld;                    /* report our multicast groups (RFC 3810): no */
 	uint32_t icmp_per_s;         /* echo replies, errors sent and errors heeded, each: 1,000 */
-	/* Bit i: another host on the link has addrs[i]. Shared by the nets of all cores, since only
-	 * one of them receives the proof. NULL: this one's own. */
-	uint64_t *conflicts;
+	struct net_shared *shared;   /* of all cores of the port; NULL: there is one core */
+	uint32_t core;               /* index; core 0 asks for duplicates */
+	uint32_t cores;              /* 1 */
 	uint64_t now_ns;
 };
 
@@ -69,13 +71,15 @@ enum status net_create(struct net **out, struct nic *nic, struct counters *ctr,
                        const struct ip_addr *addrs, uint32_t addr_count);
 void net_destroy(struct net *net);
 const struct nic_caps *net_caps(const struct net *net);
-/* IP bytes a frame on the way of this path. */
+/* IP bytes a frame; for IPv6, a router may have said less than the port (RFC 4861 6.3.4). */
 uint16_t net_mtu(const struct net *net);
+uint16_t net_mtu_v6(const struct net *net);
 
 /* Timers: duplicate address detection, reassembly, defence of addresses. Call it once a millisecond
  * or so. */
 void net_tick(struct net *net, uint64_t now_ns);
-/* Addresses that are not used because another host has them, as bits. */
+/* Addresses that are not used because another host has them: bit i is the configuration's addrs[i].
+ */
 uint64_t net_conflicts(const struct net *net);
 
 /* Tells the link about our addresses: gratuitous ARP (RFC 5227 3) and unsolicited neighbor
@@ -106,11 +110,15 @@ struct net_error {
 	uint32_t mtu;        /* of NET_ERROR_TOO_BIG, 0: the router did not say */
 	uint16_t quoted_len; /* bytes of the IP packet that the error is about */
 	uint8_t kind;        /* enum net_error_kind */
+	bool passed;         /* another core received and counted it */
 };
 
 /* The next error of those that came since; false when there is none. net_input holds at most 32 and
  * does not count their packets: whoever takes an error counts it (rx_icmp or a drop). */
 bool net_error_take(struct net *net, struct net_error *out);
+/* Shows it to the other cores, one of which may have the connection. False when there are none, or
+ * when it came from there. */
+bool net_error_pass(struct net *net, const struct net_error *e);
 
 /* The way back to the sender of a received TCP segment. */
 void net_path_reply(const struct pkt *pkt, struct net_path *out);

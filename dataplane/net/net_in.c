@@ -172,7 +172,7 @@ static enum counter_id sort_packet(struct net *net, struct pkt *pkt, uint64_t no
 	if (type == ETHERTYPE_V6)
 		return ip6_input(net, pkt, now_ns);
 	if (type == ETHERTYPE_ARPV4)
-		return arp_input(net, pkt);
+		return arp_input(net, pkt, now_ns);
 	return CTR_drop_ethertype;
 }
 

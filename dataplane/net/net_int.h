@@ -7,6 +7,7 @@
 #include "dataplane/net/csum.h"
 #include "dataplane/net/frag.h"
 #include "dataplane/net/net.h"
+#include "dataplane/net/net_shared.h"
 #include "dataplane/net/wire.h"
 
 enum {
@@ -52,6 +53,19 @@ struct net {
 	uint32_t error_count;
 	struct net_error errors[NET_ERRORS];
 	struct frag_table *frags;
+	struct net_shared *shared;
+	struct net_shared *own; /* of a single core */
+	uint32_t core;
+	uint32_t cores;
+	uint64_t errors_read;          /* of the shared ones */
+	uint64_t v6_off;               /* bit i: v6[i] is tentative, or somebody else's */
+	uint8_t v6_bit[NET_MAX_ADDRS]; /* index of v6[i] among the configured ones */
+	uint64_t dad_ns;               /* the next step */
+	uint32_t dad_left;             /* questions */
+	bool dad_running;
+	uint64_t mld_ns; /* the next report; UINT64_MAX: never */
+	uint32_t mld_sent;
+	uint64_t defend_ns; /* not before is an address defended again */
 	uint8_t v4[NET_MAX_ADDRS][4];
 	uint8_t v6[NET_MAX_ADDRS][16];
 	struct pkt tx[NET_TX_QUEUE];
@@ -62,17 +76,38 @@ struct net {
  * its own buffer, so that this works when no buffer is left: net_reply queues it and clears
  * pkt->data, which tells net_input not to free it. l3_off and l4_off are set, the length is trimmed
  * to the IP packet's. */
-enum counter_id arp_input(struct net *net, struct pkt *pkt);
+enum counter_id arp_input(struct net *net, struct pkt *pkt, uint64_t now_ns);
 enum counter_id icmp_input(struct net *net, struct pkt *pkt, uint64_t now_ns);
 enum counter_id icmpv6_input(struct net *net, struct pkt *pkt, uint64_t now_ns);
 /* icmp_error.c: an error that somebody sent to us. */
 enum counter_id icmp_error_input(struct net *net, const struct pkt *pkt, uint64_t now_ns);
 enum counter_id icmpv6_error_input(struct net *net, const struct pkt *pkt, uint64_t now_ns);
-enum counter_id ndp_input(struct net *net, struct pkt *pkt);
+/* Neighbor discovery but for router advertisements. */
+enum counter_id ndp_input(struct net *net, struct pkt *pkt, uint64_t now_ns);
+/* RFC 4861 7.1.1: no option has length zero; a sender without an address has no link-layer option.
+ */
+bool ndp_options_ok(const uint8_t *opt, uint32_t len, bool unspecified);
+enum counter_id router_input(struct net *net, const struct pkt *pkt);
+
+/* ndp_dad.c: begins to ask for our IPv6 addresses, so many times; 0: they are ours at once. */
+void dad_start(struct net *net, uint32_t transmits, uint64_t now_ns);
+void dad_tick(struct net *net, uint64_t now_ns);
+/* mld.c: reports that are due. */
+void mld_tick(struct net *net, uint64_t now_ns);
+/* Another host uses our address i. */
+void conflict_v6(struct net *net, uint32_t i, uint64_t now_ns);
+void conflict_v4(struct net *net, uint32_t i, uint64_t now_ns);
+
+/* net_shared.c: takes over what other cores learned. */
+void shared_read(struct net *net);
+/* v6[i] is not used from now on, by no core. */
+void shared_conflict(struct net *net, uint32_t i);
 
 /* Frame of an unsolicited announcement of our address i, written at pkt->data. */
 void arp_announce(const struct net *net, struct pkt *pkt, uint32_t i);
 void ndp_announce(const struct net *net, struct pkt *pkt, uint32_t i);
+/* The question whether somebody else has it (RFC 4862 5.4.2). */
+void ndp_probe(const struct net *net, struct pkt *pkt, uint32_t i);
 
 void net_reply(struct net *net, struct pkt *pkt);
 
@@ -98,7 +133,9 @@ void icmp_answer(struct net *net, const struct pkt *pkt, struct icmp_out *out, u
 /* Writes the link's header for type; returns its length. */
 uint16_t net_eth_write(const struct net *net, const struct net_path *path, uint8_t *frame,
                        uint16_t type);
-/* Queues what net_alloc gave, complete and with its length set. */
+/* A buffer for a frame that is written as a whole; NULL when there is none. */
+struct pkt *net_frame_begin(struct net *net);
+/* Queues what net_alloc or net_frame_begin gave, complete and with its length set. */
 void net_staged_send(struct net *net);
 
 /* net_in.c: RFC 9293 3.1, of what lies at l4_off. */
@@ -124,22 +161,42 @@ static inline uint32_t pseudo_sum(const uint8_t *addrs, size_t addrs_len, uint8_
 	return csum_add(csum_add(0, tail, sizeof(tail)), addrs, addrs_len);
 }
 
-static inline bool net_has_v4(const struct net *net, const uint8_t addr[4])
+/* Index in v4, v4_count when it is none of ours. */
+static inline uint32_t net_v4_find(const struct net *net, const uint8_t addr[4])
 {
-	for (uint32_t i = 0; i < net->v4_count; i++) {
-		if (memcmp(net->v4[i], addr, 4) == 0)
-			return true;
-	}
-	return false;
+	uint32_t i = 0;
+
+	while (i < net->v4_count && memcmp(net->v4[i], addr, 4) != 0)
+		i++;
+	return i;
 }
 
+static inline bool net_has_v4(const struct net *net, const uint8_t addr[4])
+{
+	return net_v4_find(net, addr) < net->v4_count;
+}
+
+static inline bool net_v6_off(const struct net *net, uint32_t i)
+{
+	return net->v6_off >> i & 1;
+}
+
+/* Index in v6, v6_count when it is none of ours; also of one that may not be used. */
+static inline uint32_t net_v6_find(const struct net *net, const uint8_t addr[16])
+{
+	uint32_t i = 0;
+
+	while (i < net->v6_count && memcmp(net->v6[i], addr, 16) != 0)
+		i++;
+	return i;
+}
+
+/* One of ours, and in use. */
 static inline bool net_has_v6(const struct net *net, const uint8_t addr[16])
 {
-	for (uint32_t i = 0; i < net->v6_count; i++) {
-		if (memcmp(net->v6[i], addr, 16) == 0)
-			return true;
-	}
-	return false;
+	uint32_t i = net_v6_find(net, addr);
+
+	return i < net->v6_count && !net_v6_off(net, i);
 }
 
 /* Solicited-node multicast address (RFC 4291 2.7.1) of one of our addresses. */

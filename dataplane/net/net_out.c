@@ -13,9 +13,15 @@ static bool addr_usable(const struct ip_addr *a)
 	return !v6_is_unspecified(a->b) && a->b[0] != 0xff;
 }
 
+static void net_add_v6(struct net *net, const struct ip_addr *addr, uint32_t bit)
+{
+	net->v6_bit[net->v6_count] = (uint8_t)bit;
+	memcpy(net->v6[net->v6_count++], addr->b, 16);
+}
+
 void net_config_default(struct net_config *cfg)
 {
-	*cfg = (struct net_config){.fragments = 64, .icmp_per_s = 1000};
+	*cfg = (struct net_config){.fragments = 64, .icmp_per_s = 1000, .cores = 1};
 }
 
 enum status net_create(struct net **out, struct nic *nic, struct counters *ctr,
@@ -56,25 +62,30 @@ enum status net_open(struct net **out, const struct net_config *cfg)
 		if (ip_addr_is_v4(&cfg->addrs[i]))
 			memcpy(net->v4[net->v4_count++], &cfg->addrs[i].b[12], 4);
 		else
-			memcpy(net->v6[net->v6_count++], cfg->addrs[i].b, 16);
+			net_add_v6(net, &cfg->addrs[i], i);
 	}
-	if (frag_create(&net->frags, cfg->fragments, net->caps.mtu) != ST_OK) {
+	net->own = aligned_alloc(CACHE_LINE, sizeof(*net->own));
+	if (net->own == NULL || frag_create(&net->frags, cfg->fragments, net->caps.mtu) != ST_OK) {
+		free(net->own);
 		free(net);
 		return ST_NOMEM;
 	}
+	memset(net->own, 0, sizeof(*net->own));
+	net->shared = cfg->shared != NULL ? cfg->shared : net->own;
+	net->core = cfg->core;
+	net->cores = max_u32(cfg->cores, 1);
+	net->mld_ns = cfg->mld && cfg->core == 0 && net->v6_count > 0 ? cfg->now_ns : UINT64_MAX;
+	dad_start(net, cfg->core == 0 ? cfg->dad_transmits : 0, cfg->now_ns);
 	*out = net;
 	return ST_OK;
 }
 
 void net_tick(struct net *net, uint64_t now_ns)
 {
+	shared_read(net);
+	mld_tick(net, now_ns); /* in front of the first question (RFC 4862 5.4.2) */
+	dad_tick(net, now_ns);
 	frag_tick(net, now_ns);
-}
-
-uint64_t net_conflicts(const struct net *net)
-{
-	(void)net;
-	return 0;
 }
 
 void net_destroy(struct net *net)
@@ -83,6 +94,7 @@ void net_destroy(struct net *net)
 		return;
 	nic_pkt_free(net->nic, net->tx, net->tx_count + net->staged);
 	frag_destroy(net->frags);
+	free(net->own);
 	free(net);
 }
 
@@ -94,6 +106,13 @@ const struct nic_caps *net_caps(const struct net *net)
 uint16_t net_mtu(const struct net *net)
 {
 	return net->caps.mtu;
+}
+
+uint16_t net_mtu_v6(const struct net *net)
+{
+	uint32_t mtu = __atomic_load_n(&net->shared->mtu, __ATOMIC_RELAXED);
+
+	return mtu == 0 ? net->caps.mtu : (uint16_t)min_u32(mtu, net->caps.mtu);
 }
 
 /* The queue's next place. Only one packet is under construction at a time. */
@@ -183,15 +202,16 @@ static const uint8_t *v4_write(struct net *net, const struct net_path *path, str
 	return ip->src;
 }
 
-static const uint8_t *v6_write(const struct net_path *path, struct pkt *pkt,
+static const uint8_t *v6_write(const struct net *net, const struct net_path *path, struct pkt *pkt,
                                const struct net_seg *seg)
 {
+	uint32_t hop_limit = __atomic_load_n(&net->shared->hop_limit, __ATOMIC_RELAXED);
 	struct wire_ipv6 *ip = (void *)(pkt->data + pkt->l3_off);
 
 	ip->ver_class_flow = be32_make((6u << 28) | ((seg->ecn & 3u) << 20));
 	ip->payload_len = be16_make(seg->tcp_len);
 	ip->next = PROTO_TCP;
-	ip->hop_limit = NET_TTL;
+	ip->hop_limit = hop_limit == 0 ? NET_TTL : (uint8_t)hop_limit;
 	memcpy(ip->src, path->local.b, 16);
 	memcpy(ip->dst, path->remote.b, 16);
 	return ip->src;
@@ -233,7 +253,7 @@ void net_send(struct net *net, const struct net_path *path, struct pkt *pkt,
 	pkt->payload_len = (uint16_t)(seg->tcp_len - seg->tcp_hdr_len);
 	pkt->len = pkt->l4_off + seg->tcp_len;
 	assert(pkt->len <= pkt->cap && seg->tcp_hdr_len <= seg->tcp_len);
-	addrs = v4 ? v4_write(net, path, pkt, seg) : v6_write(path, pkt, seg);
+	addrs = v4 ? v4_write(net, path, pkt, seg) : v6_write(net, path, pkt, seg);
 	pkt->tso_mss = 0;
 	if (tso) {
 		pkt->flags |= PKT_TX_TSO;
@@ -272,20 +292,34 @@ unsigned net_flush(struct net *net)
 	return sent;
 }
 
+struct pkt *net_frame_begin(struct net *net)
+{
+	struct pkt *pkt = tx_place(net);
+
+	if (!nic_pkt_alloc(net->nic, pkt)) {
+		counter_inc(net->ctr, CTR_shed_pkt);
+		return NULL;
+	}
+	pkt->flags = 0;
+	pkt->tso_mss = 0;
+	net->staged = true;
+	return pkt;
+}
+
 void net_announce(struct net *net)
 {
 	for (uint32_t i = 0; i < net->v4_count + net->v6_count; i++) {
-		struct pkt *pkt = tx_place(net);
+		struct pkt *pkt;
 
-		if (!nic_pkt_alloc(net->nic, pkt)) {
-			counter_inc(net->ctr, CTR_shed_pkt);
+		if (i >= net->v4_count && net_v6_off(net, i - net->v4_count))
+			continue;
+		pkt = net_frame_begin(net);
+		if (pkt == NULL)
 			return;
-		}
-		pkt->flags = 0;
 		if (i < net->v4_count)
 			arp_announce(net, pkt, i);
 		else
 			ndp_announce(net, pkt, i - net->v4_count);
-		net->tx_count++;
+		net_staged_send(net);
 	}
 }

@@ -31,7 +31,10 @@ static bool must_read_first(struct core *core, struct req *req)
 	return true;
 }
 
-enum req_next http_read(struct core *core, struct req *req)
+/* TCP keeps what must wait in pieces; a head in several, of which a part was looked at before, is
+ * joined at once. */
+static enum http_parse head_parse(struct core *core, struct req *req, struct span in,
+                                  unsigned *status)
 {
 	const struct config_limits *lim = &core->snap->limits;
 	const struct http_limits limits = {
@@ -39,6 +42,21 @@ enum req_next http_read(struct core *core, struct req *req)
 	        .target_bytes = lim->target_bytes,
 	        .fields = lim->fields,
 	};
+	bool pieces = in.len < tcp_rx_len(req->conn);
+	enum http_parse found = HTTP_PARSE_PARTIAL;
+
+	if (likely(!pieces || req->parser.scanned == 0))
+		found = http_parse_request(&req->parser, in.ptr, in.len, &limits, core->http,
+		                           status);
+	if (likely(found != HTTP_PARSE_PARTIAL || !pieces))
+		return found;
+	in = tcp_rx_whole(core->tcp, req->conn, lim->head_bytes);
+	return http_parse_request(&req->parser, in.ptr, in.len, &limits, core->http, status);
+}
+
+enum req_next http_read(struct core *core, struct req *req)
+{
+	const struct config_limits *lim = &core->snap->limits;
 	struct span in = tcp_rx(req->conn);
 	unsigned status = 400;
 
@@ -46,15 +64,10 @@ enum req_next http_read(struct core *core, struct req *req)
 		return tcp_rx_eof(req->conn) ? REQ_CLOSE : REQ_MORE;
 	if (unlikely(must_read_first(core, req)))
 		return REQ_MORE;
-	enum http_parse found =
-	        http_parse_request(&req->parser, in.ptr, in.len, &limits, core->http, &status);
-	/* TCP keeps what must wait in pieces. */
-	if (unlikely(found == HTTP_PARSE_PARTIAL && in.len < tcp_rx_len(req->conn))) {
-		in = tcp_rx_whole(core->tcp, req->conn, lim->head_bytes);
-		found = http_parse_request(&req->parser, in.ptr, in.len, &limits, core->http,
-		                           &status);
-	}
-	switch (found) {
+	/* Bytes that found no buffer come again, perhaps not all at once. */
+	if (unlikely(tcp_rx_len(req->conn) < req->parser.scanned))
+		return REQ_MORE;
+	switch (head_parse(core, req, in, &status)) {
 	case HTTP_PARSE_PARTIAL:
 		if (req->fin)
 			return REQ_CLOSE; /* the rest will never come (RFC 9112 8) */

@@ -359,6 +359,8 @@ struct tcp {
 	struct conn_ages half_opens; /* passive and in SYN-RECEIVED */
 	struct conn_ages time_waits;
 	uint32_t time_wait_count;
+	uint32_t relief_cursor;   /* of tcp_relieve */
+	uint32_t *addr_cells;     /* connections by address: tcp_limit.c */
 	struct conn_ages orphans; /* detached, not in TIME-WAIT */
 	uint32_t orphan_count;
 	uint32_t resets_s; /* of now_s; so many resets were sent in it */
@@ -474,6 +476,8 @@ void conn_post(struct tcp *tcp, struct conn *c, uint32_t events);
 enum counter_id syn_sent_input(struct tcp *tcp, struct conn *c, struct seg *s);
 
 /* tcp_in.c */
+/* The peer's frames may begin to come another way; answers follow them. */
+void path_follow(struct conn *c, const struct pkt *pkt);
 void conn_established(struct tcp *tcp, struct conn *c);
 
 /* tcp_opt.c */

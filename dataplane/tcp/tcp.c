@@ -4,6 +4,7 @@
 #include "dataplane/tcp/tcp.h"
 
 #include "dataplane/tcp/conn.h"
+#include "dataplane/tcp/tcp_limit.h"
 #include "lib/hash.h"
 
 enum {
@@ -19,6 +20,7 @@ void tcp_config_default(struct tcp_config *cfg)
 	        .rx_bufs = 4096,
 	        .rx_buf_bytes = 65536,
 	        .rx_window_bytes = 4 << 20,
+	        .max_time_waits = 32768,
 	        .tx_chunks = 65536,
 	        .tx_refs = 131072,
 	        .initial_window = 10,
@@ -33,7 +35,6 @@ void tcp_config_default(struct tcp_config *cfg)
 	        .time_wait_ms = 60000,
 	        .fin_wait_2_ms = 60000,
 	        .persist_max_ms = 60000,
-	        .max_time_wait = 32768,
 	        .max_orphans = 16384,
 	        .syn_cookies = TCP_COOKIES_ON_PRESSURE,
 	        .syn_cookie_step_s = 60,
@@ -78,8 +79,11 @@ static bool config_valid(const struct tcp_config *cfg)
 	                                   !in_range(cfg->keepalive_interval_ms, 1, day_ms) ||
 	                                   !in_range(cfg->keepalive_probes, 1, 255)))
 		return false;
+	if (!in_range(cfg->max_time_waits, 1, 1 << 20) ||
+	    !in_range(cfg->max_per_address, 0, 1 << 20))
+		return false;
 	if (cfg->syn_cookies > TCP_COOKIES_ALWAYS || !in_range(cfg->syn_cookie_step_s, 10, 3600) ||
-	    !in_range(cfg->max_time_wait, 1, 1 << 20) || !in_range(cfg->max_orphans, 1, 1 << 20) ||
+	    !in_range(cfg->max_orphans, 1, 1 << 20) ||
 	    !in_range(cfg->max_resets_per_s, 1, 10000000) ||
 	    !in_range(cfg->fast_open_key_s, 60, 604800) ||
 	    !in_range(cfg->max_fast_open, 1, 1 << 20) || !in_range(cfg->port_lo, 1, cfg->port_hi))
@@ -106,6 +110,7 @@ struct layout {
 	size_t rx_free;
 	size_t rx_bufs;
 	size_t rx_exts;
+	size_t addr_cells;
 	size_t bulk_end;
 	struct rx_mem_layout rx;
 	uint32_t bucket_count;
@@ -144,6 +149,7 @@ static struct layout layout_of(const struct tcp_config *cfg)
 	l.rx_free = layout_add(&at, l.rx.free);
 	l.rx_bufs = layout_add(&at, l.rx.bufs);
 	l.rx_exts = layout_add(&at, l.rx.exts);
+	l.addr_cells = layout_add(&at, limit_cells_bytes(cfg));
 	l.bulk_end = at;
 	return l;
 }
@@ -174,6 +180,7 @@ static void bulk_init(struct tcp *tcp, const struct layout *l)
 
 	pool_init(&tcp->chunks, base + l->chunks, TCP_TX_CHUNK, tcp->cfg.tx_chunks);
 	tcp->rx_whole = base + l->rx_whole;
+	tcp->addr_cells = (uint32_t *)(void *)(base + l->addr_cells);
 	rx_mem_init(&tcp->rx_mem, &l->rx,
 	            &(struct rx_mem_parts){.blocks = base + l->rx_blocks,
 	                                   .free = base + l->rx_free,
@@ -423,8 +430,10 @@ void tcp_rx_consume(struct tcp *tcp, struct conn *c, size_t n)
 		c->rx->off += bytes;
 		c->rx_len -= bytes;
 	}
-	if (!(c->flags & CF_IN_HAND))
+	if (!(c->flags & CF_IN_HAND)) {
+		rx_release_read(tcp, c);
 		conn_post(tcp, c, 0); /* the window may open */
+	}
 }
 
 bool tcp_rx_eof(const struct conn *c)
@@ -508,6 +517,16 @@ struct conn *tcp_conn_walk(struct tcp *tcp, uint32_t *cursor)
 uint32_t tcp_conn_count(const struct tcp *tcp)
 {
 	return tcp->conns.in_use;
+}
+
+uint32_t tcp_conn_room(const struct tcp *tcp)
+{
+	return pool_available(&tcp->conns);
+}
+
+uint32_t tcp_conn_max(const struct tcp *tcp)
+{
+	return tcp->conns.count;
 }
 
 void tcp_usage(const struct tcp *tcp, struct tcp_usage *out)

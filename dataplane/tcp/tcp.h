@@ -40,13 +40,14 @@ struct tcp_config {
 	uint32_t rx_bufs;           /* receive memory, in units of rx_buf_bytes */
 	uint32_t rx_buf_bytes;      /* a connection's first window, 4 KiB to 1 MiB */
 	uint32_t rx_window_bytes;   /* the largest that it may become: 4 MiB */
+	uint32_t max_per_address;   /* open connections of an IPv4 address or IPv6 /64; 0: any */
+	uint32_t max_time_waits;    /* 32,768 */
 	uint32_t tx_chunks;         /* chunks of TCP_TX_CHUNK bytes for copied data */
 	uint32_t tx_refs;           /* descriptors of queued data */
 	uint32_t mss;               /* 0: from the MTU */
 	uint32_t initial_window;    /* segments, RFC 6928: 10 */
 	uint32_t min_rto_ms;        /* 200 */
 	uint32_t max_rto_ms;        /* 60,000 */
-	uint32_t max_time_wait;     /* the oldest is forgotten above */
 	uint32_t max_orphans;       /* closed by their owner, and data or FIN not acknowledged */
 	uint32_t syn_retries;       /* SYN-ACK retransmissions: 5; of SYNs at least 7 */
 	uint32_t retries;           /* data retransmissions before giving up: 12 */
@@ -248,6 +249,14 @@ bool tcp_conn_next(const struct tcp *tcp, uint32_t *cursor, struct tcp_info *out
 uint32_t tcp_conn_count(const struct tcp *tcp);
 /* The next live connection itself, for draining; same cursor rule. */
 struct conn *tcp_conn_walk(struct tcp *tcp, uint32_t *cursor);
+
+/* Connections that there is room for, and the most there can be. */
+uint32_t tcp_conn_room(const struct tcp *tcp);
+uint32_t tcp_conn_max(const struct tcp *tcp);
+/* Housekeeping, once a millisecond or so: while the memory for sending is short, looks at some
+ * connections and resets those whose peers took next to nothing of what is queued for stall_ms
+ * (their owners get TCP_EV_CLOSED). Costs nothing while there is enough. */
+void tcp_relieve(struct tcp *tcp, uint32_t stall_ms, uint64_t now_ns);
 
 /* What is taken from the pools now, for reports and for tests that look for leaks. */
 struct tcp_usage {

@@ -3,6 +3,7 @@
  * The ends of a connection: FIN from either side or both at once, TIME-WAIT, resets, and what the
  * owner asks for. */
 #include "dataplane/tcp/conn.h"
+#include "dataplane/tcp/tcp_limit.h"
 
 bool conn_reportable(const struct conn *c)
 {
@@ -13,6 +14,7 @@ bool conn_reportable(const struct conn *c)
 static void conn_retire(struct tcp *tcp, struct conn *c)
 {
 	half_open_unlink(tcp, c);
+	limit_addr_give(tcp, c);
 	time_wait_unlink(tcp, c);
 	orphan_unlink(tcp, c);
 	timer_cancel(&tcp->wheel, &c->timer);
@@ -126,7 +128,8 @@ void time_wait_enter(struct tcp *tcp, struct conn *c)
 {
 	tx_release_all(tcp, c);
 	orphan_unlink(tcp, c);
-	if (tcp->time_wait_count >= tcp->cfg.max_time_wait)
+	limit_addr_give(tcp, c);
+	if (tcp->time_wait_count >= tcp->cfg.max_time_waits)
 		time_wait_give_up(tcp);
 	c->state = TCP_TIME_WAIT;
 	age_link(tcp, &tcp->time_waits, c);
@@ -182,8 +185,10 @@ enum counter_id time_wait_input(struct tcp *tcp, struct conn *c, struct seg *s)
 	}
 	/* Our last ACK was lost (RFC 9293 3.10.7.4, eighth). Other FINs may be an attack that keeps
 	 * the 4-tuple for ever. */
-	if (fin_again)
+	if (fin_again) {
+		path_follow(c, s->pkt); /* perhaps it went the wrong way */
 		time_wait_start(tcp, c);
+	}
 	/* First: whatever is not just behind the FIN is outside of the window and answered. */
 	if (s->flags & (TH_FIN | TH_SYN) || s->len > 0 || s->seq != c->rcv_nxt)
 		ack_challenge(tcp, c);

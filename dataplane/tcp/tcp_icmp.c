@@ -45,6 +45,13 @@ void tcp_input_errors(struct tcp *tcp, uint64_t now_ns)
 	struct net_error e;
 
 	tcp->now_ns = now_ns;
-	while (unlikely(net_error_take(tcp->net, &e)))
-		counter_inc(tcp->ctr, error_input(tcp, &e));
+	while (unlikely(net_error_take(tcp->net, &e))) {
+		enum counter_id verdict = error_input(tcp, &e);
+
+		/* It may be about a connection of another core, which the port cannot know. */
+		if (verdict == CTR_drop_icmp_quote && net_error_pass(tcp->net, &e))
+			verdict = CTR_rx_icmp;
+		if (!e.passed)
+			counter_inc(tcp->ctr, verdict);
+	}
 }

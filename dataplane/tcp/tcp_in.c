@@ -3,6 +3,7 @@
  * Segments in, in the order of RFC 9293 3.10.7.4, with the checks of RFC 5961 and RFC 7323 at their
  * places. Each function returns the counter that the packet ends in. */
 #include "dataplane/tcp/conn.h"
+#include "dataplane/tcp/tcp_limit.h"
 
 static void key_read(const struct pkt *pkt, const uint8_t *h, struct conn_key *key)
 {
@@ -39,8 +40,7 @@ static bool seg_read(const struct pkt *pkt, struct seg *s)
 	return hdr_len == TCP_HDR_LEN || opt_parse(s, h + TCP_HDR_LEN, hdr_len - TCP_HDR_LEN);
 }
 
-/* The peer's frames may begin to come another way; answers follow them. */
-static void path_follow(struct conn *c, const struct pkt *pkt)
+void path_follow(struct conn *c, const struct pkt *pkt)
 {
 	if (likely(memcmp(pkt->data + 6, c->path.remote_mac, 6) == 0 &&
 	           (pkt->l3_off != 14) == (c->path.vlan != 0)))
@@ -60,6 +60,7 @@ void conn_established(struct tcp *tcp, struct conn *c)
 {
 	if (c->state == TCP_SYN_RECEIVED && c->flags & CF_PASSIVE) {
 		half_open_unlink(tcp, c);
+		limit_addr_take(tcp, c);
 		counter_inc(tcp->ctr, CTR_tcp_accepted);
 	}
 	c->state = TCP_ESTABLISHED;
@@ -101,12 +102,14 @@ static bool ack_advance(struct tcp *tcp, struct conn *c, const struct seg *s)
 	return !fin || fin_acked(tcp, c);
 }
 
-/* RFC 9293 3.10.7.4, fifth: only from a segment that is not older than the last such. */
+/* RFC 9293 3.10.7.4, fifth: only from a segment that is not older than the last such. The peer's
+ * ACKs never go back, so they tell the order first: a segment sent again has an old number and a
+ * new window, which counts from the new snd_una. */
 static void window_input(struct tcp *tcp, struct conn *c, const struct seg *s)
 {
 	uint32_t wnd = s->wnd << c->snd_wscale;
 
-	if (!seq_lt(c->snd_wl1, s->seq) && !(c->snd_wl1 == s->seq && seq_le(c->snd_wl2, s->ack)))
+	if (!seq_lt(c->snd_wl2, s->ack) && !(c->snd_wl2 == s->ack && seq_le(c->snd_wl1, s->seq)))
 		return;
 	c->snd_wl1 = s->seq;
 	c->snd_wl2 = s->ack;
@@ -213,6 +216,11 @@ static enum counter_id unacceptable_input(struct tcp *tcp, struct conn *c, const
 	/* A keep-alive probe knows as much of the connection as a segment in the window. */
 	if (s->seq == c->rcv_nxt - 1 && s->ack - c->snd_una <= conn_flight(c) && s->flags & TH_ACK)
 		heard(tcp, c, s);
+	/* So does data of the last window sent again, and it may be all that comes when our ACKs go
+	 * the wrong way. */
+	else if (c->rcv_nxt - s->seq <= tcp->cfg.rx_buf_bytes && s->flags & TH_ACK &&
+	         s->ack - c->snd_una <= conn_flight(c))
+		path_follow(c, s->pkt);
 	/* Data sent again must be acknowledged again; for the rest, a bound keeps two confused ends
 	 * from answering each other for ever. */
 	if (s->len > 0 || s->flags & TH_FIN) {
@@ -255,6 +263,11 @@ static struct ack_result ack_input(struct tcp *tcp, struct conn *c, struct seg *
 		if (s->ack - c->snd_una - 1 >= conn_flight(c)) {
 			reset_reply(tcp, s);
 			return (struct ack_result){false, CTR_drop_tcp_window};
+		}
+		/* Others of its address were faster. */
+		if (unlikely(c->flags & CF_PASSIVE && limit_addr_full(tcp, &c->path.remote))) {
+			conn_reset(tcp, c);
+			return (struct ack_result){false, CTR_drop_tcp_address};
 		}
 		rtt_ack(tcp, c, s);
 		c->snd_una++;

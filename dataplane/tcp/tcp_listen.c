@@ -3,6 +3,7 @@
  * Segments that belong to no connection: SYNs become connections in SYN-RECEIVED, the rest is
  * answered with a reset. */
 #include "dataplane/tcp/conn.h"
+#include "dataplane/tcp/tcp_limit.h"
 #include "dataplane/tcp/tcp_window.h"
 
 bool bare_send(struct tcp *tcp, const struct bare_seg *b)
@@ -87,7 +88,8 @@ uint32_t syn_window(const struct tcp *tcp)
 
 uint16_t conn_own_mss(const struct tcp *tcp, const struct net_path *path)
 {
-	uint32_t mss = net_mtu(tcp->net) - (ip_addr_is_v4(&path->local) ? 40u : 60u);
+	bool v4 = ip_addr_is_v4(&path->local);
+	uint32_t mss = v4 ? net_mtu(tcp->net) - 40u : net_mtu_v6(tcp->net) - 60u;
 
 	return (uint16_t)(tcp->cfg.mss ? min_u32(tcp->cfg.mss, mss) : mss);
 }
@@ -208,6 +210,10 @@ enum counter_id listen_again_input(struct tcp *tcp, struct seg *s, const struct 
 
 static enum counter_id syn_input(struct tcp *tcp, struct seg *s, const struct conn_key *key)
 {
+	if (unlikely(limit_addr_full(tcp, &key->remote)))
+		return CTR_drop_tcp_address;
+	if (unlikely(!limit_accepts(tcp)))
+		return CTR_drop_tcp_syn_full;
 	if (unlikely(cookie_wanted(tcp)))
 		return cookie_send(tcp, s, key);
 	return syn_keep(tcp, s, key, conn_isn(tcp, key));

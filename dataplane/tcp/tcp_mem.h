@@ -77,11 +77,17 @@ struct rx_mem {
 	uint8_t level; /* enum mem_level, as of the last block that came or went */
 };
 
-/* Of a connection: the round trip in which its reading is measured. */
+/* Of a connection: what its memory is measured by. */
 struct conn_memory {
-	uint32_t rx_mark;  /* what the owner had read when it began, as a sequence number */
+	/* The round trip in which the owner's reading is measured: tcp_window.c */
+	uint32_t rx_mark;  /* what it had read when that began, as a sequence number */
 	uint32_t rx_clock; /* when, on fine_clock */
-	uint8_t rx_more;   /* the owner read all of a piece, and there is another */
+	/* How long the peer's reading stands still: tcp_limit.c, only while memory is short */
+	uint32_t tx_mark;    /* snd_una at the last progress */
+	uint32_t tx_clock;   /* when, on ts_clock */
+	uint16_t tx_least;   /* bytes beyond tx_mark that are progress; 0: no mark */
+	uint8_t rx_more : 1; /* the owner read all of a piece, and there is another */
+	uint8_t counted : 1; /* for its address */
 };
 
 /* Bytes of each part for so many blocks; window_bytes is the largest that a window can be. */

@@ -70,9 +70,13 @@ bool segment_send(struct tcp *tcp, struct conn *c, const struct seg_out *o)
 void ack_send(struct tcp *tcp, struct conn *c)
 {
 	struct seg_out o = {.seq = c->snd_nxt, .flags = TH_ACK};
+	bool fin_due = (c->flags & (CF_FIN_QUEUED | CF_FIN_SENT)) == CF_FIN_QUEUED;
+	uint64_t again_ns = c->ack_ns;
 
 	c->flags |= CF_ACK_NOW; /* stays set when there is no packet buffer */
-	segment_send(tcp, c, &o);
+	/* What else waits for a buffer goes on waiting. */
+	if (segment_send(tcp, c, &o) && (fin_due || conn_tx_end(c) != c->snd_nxt))
+		c->ack_ns = again_ns;
 }
 
 /* RFC 5961 7: bounded, or the answers themselves could be used for an attack. */
@@ -147,7 +151,7 @@ static uint32_t window_allows(const struct conn *c, uint32_t unsent)
 }
 
 /* One segment of data not sent before; false when there is nothing to send or no leave to. */
-static bool output_new(struct tcp *tcp, struct conn *c)
+static inline bool output_new(struct tcp *tcp, struct conn *c)
 {
 	uint32_t unsent = conn_tx_end(c) - c->snd_nxt;
 	bool fin = c->flags & CF_FIN_QUEUED && c->state != TCP_SYN_RECEIVED;

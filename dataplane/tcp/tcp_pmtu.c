@@ -16,10 +16,12 @@ enum pmtu_busy {
 };
 
 enum {
-	PMTU_TRIES = 2,      /* timeouts in a row before the path is suspected */
-	PMTU_AGAIN_S = 5,    /* a suspicion is checked so soon: perhaps the path was only down */
-	PMTU_BASE = 1280,    /* where a search from below begins */
-	PMTU_V6_LEAST = 1280 /* RFC 8201 4 */
+	PMTU_TRIES = 2,       /* timeouts in a row before the path is suspected */
+	PMTU_AGAIN_S = 5,     /* a suspicion is checked so soon: perhaps the path was only down */
+	PMTU_BASE = 1280,     /* where a search from below begins */
+	PMTU_V6_LEAST = 1280, /* RFC 8201 4 */
+	PMTU_LEAST_MSS =
+	        216, /* no link is known that carries less; only an attacker would say so */
 };
 
 /* Sizes of IP packets that paths have: tunnels, PPPoE, Ethernet, jumbo frames; descending. */
@@ -40,13 +42,13 @@ static uint32_t conn_mtu(const struct conn *c)
 	return c->mss + headers(c);
 }
 
-/* The payload that fits, no less than the configured least. */
+/* The payload that fits, no less than the least of any path. */
 static uint32_t mtu_to_mss(const struct tcp *tcp, const struct conn *c, uint32_t mtu)
 {
 	uint32_t ts = c->flags & CF_TS ? TCP_TS_OPT_LEN : 0;
 	uint32_t mss = mtu > headers(c) ? mtu - headers(c) : 0;
 
-	return max_u32(mss, tcp->cfg.min_send_mss - ts);
+	return max_u32(mss, max_u32(tcp->cfg.min_send_mss, PMTU_LEAST_MSS) - ts);
 }
 
 static uint32_t below(const uint16_t *table, uint32_t count, uint32_t mtu)

@@ -35,14 +35,16 @@ static inline uint32_t window_free(const struct tcp *tcp, const struct conn *c)
 static inline uint16_t window_take(const struct tcp *tcp, struct conn *c)
 {
 	uint32_t edge = c->rcv_nxt + window_free(tcp, c);
+	uint32_t acked = c->rcv_nxt - c->view_len; /* the segment's ACK, which it counts from */
 	uint32_t wnd;
 
 	if ((int32_t)(edge - c->rcv_adv) >= (int32_t)min_u32(c->mss, c->rx_wnd / 2)) {
 		window_tune(tcp, c);
 		c->rcv_adv = edge;
 	}
-	wnd = seq_lt(c->rcv_nxt, c->rcv_adv) ? c->rcv_adv - c->rcv_nxt : 0;
-	/* Rounding down would take back bytes that were offered. */
+	wnd = seq_lt(acked, c->rcv_adv) ? c->rcv_adv - acked : 0;
+	/* Rounding down would take back bytes that were offered; rounded up, the edge that the peer
+	 * sees wavers by less than a unit (RFC 7323 2.4), and rx_trim lets that much in. */
 	wnd = (wnd + (1u << c->rcv_wscale) - 1) >> c->rcv_wscale;
 	return (uint16_t)min_u32(wnd, 65535);
 }

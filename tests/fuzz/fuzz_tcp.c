@@ -6,6 +6,7 @@
  * window checks and the cookies. At the end all is ended, and nothing may be held. */
 #include <stdlib.h>
 
+#include "dataplane/net/csum.h"
 #include "dataplane/tcp/conn.h"
 #include "tests/sim/nic_sim.h"
 
@@ -240,6 +241,51 @@ static void segment(struct target *t, struct input *in)
 		ready(t, in);
 }
 
+/* An ICMP error as a router would send it, about bytes near those in flight. */
+static void icmp_error(struct target *t, struct input *in)
+{
+	static const uint8_t codes[8] = {4, 4, 4, 4, 0, 2, 3, 13};
+	uint8_t f[14 + 20 + 8 + 20 + 8] = {2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0};
+	uint8_t *ip = f + 14;
+	uint8_t *icmp = ip + 20;
+	uint8_t *quote = icmp + 8;
+	uint32_t cursor = 0;
+	struct conn *c = t->conn ? t->conn : tcp_conn_walk(t->tcp, &cursor);
+	uint32_t seq = (uint32_t)(int16_t)take16(in);
+	struct pkt pkt;
+
+	memcpy(ip, (const uint8_t[]){0x45, 0, 0, 56, 0, 0, 0, 0, 64, 1}, 10);
+	memcpy(ip + 12, (const uint8_t[]){10, 0, 0, 9, 10, 0, 0, 1}, 8);
+	put_u16(ip + 10, __builtin_bswap16(csum_fold(csum_add(0, ip, 20))));
+	icmp[0] = 3;
+	icmp[1] = codes[take(in) & 7];
+	put_u16(icmp + 6, (uint16_t)take16(in));
+	memcpy(quote, (const uint8_t[]){0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, 6}, 10);
+	put_u16(quote + 2, (uint16_t)take16(in));
+	memcpy(quote + 12, (const uint8_t[]){10, 0, 0, 1, 10, 0, 0, 2}, 8);
+	put_u16(quote + 20, LOCAL_PORT);
+	put_u16(quote + 22, REMOTE_PORT);
+	put_u32(quote + 24, seq + (c ? c->snd_una : 0));
+	put_u16(icmp + 2, __builtin_bswap16(csum_fold(csum_add(0, icmp, 36))));
+	if (!nic_sim_inject(t->nic, f, sizeof(f)))
+		return;
+	if (nic_rx_burst(t->nic, &pkt, 1) == 1)
+		must(net_input(t->net, &pkt, 1, t->now_ns) == 0);
+	tcp_input_errors(t->tcp, t->now_ns);
+}
+
+/* What must hold between any two events. */
+static void check_conn(const struct target *t)
+{
+	const struct conn *c = t->conn;
+
+	if (!c || c->state < TCP_ESTABLISHED)
+		return;
+	must(seq_le(c->snd_una, c->snd_nxt));
+	must(c->mss >= 216 - TCP_TS_OPT_LEN && c->mss <= c->pmtu.ceil);
+	must(c->pmtu.probe == 0 || c->pmtu.probe > c->mss);
+}
+
 static void user_timer(void *arg, struct conn *c, uint64_t now_ns)
 {
 	struct target *t = arg;
@@ -331,6 +377,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			link_take(t);
 			break;
 		case 3:
+			if (op & 8) {
+				ready(t, &in);
+				icmp_error(t, &in);
+				break;
+			}
 			if (t->conn)
 				owner_act(t, t->conn, take(&in));
 			else if (op & 8)
@@ -342,6 +393,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			segment(t, &in);
 			break;
 		}
+		check_conn(t);
 	}
 	close_target(t, &in);
 	return 0;

@@ -13,7 +13,7 @@ OPEN = "0 establish <mss 1000,sackOK> rtt 0.05\n"
 
 # (name, script, exit code, pattern in the output)
 CASES = [
-    ("passes", OPEN + "1 < P. 1:11(10) ack 1 win 9\n1 > . 1:1(0) ack 11\n", 0, "2 passed, 0 failed"),
+    ("passes", OPEN + "1 < P. 1:11(10) ack 1 win 9\n1 > . 1:1(0) ack 11\n", 0, "4 passed, 0 failed"),
     ("wrong ack", OPEN + "1 < P. 1:11(10) ack 1 win 9\n1 > . 1:1(0) ack 12\n", 1,
      r"t\.pkt:3: .*\n.*came: .*\n *ack: expected 12, came 11"),
     ("wrong seq", OPEN + "1 < P. 1:11(10) ack 1 win 9\n1 > . 2:2(0) ack 11\n", 1, r"seq: expected 2:2"),
@@ -51,6 +51,9 @@ CASES = [
     ("wrong poll", OPEN + "1 poll(4, POLLIN|POLLOUT) = POLLIN\n", 1, "poll: expected"),
     ("wrong icmp", "0 < icmp echo id 1 seq 2 len 8\n0 > icmp echo_reply id 1 seq 3 len 8\n", 1,
      "icmp echo_reply: seq: expected 3, came 2"),
+    ("wrong frame", "0 < raw ffffffffffff 020000000009 0806 0001 0800 06 04 0001 020000000009 c0000201 "
+     "000000000000 c0a80001\n0 > raw 020000000009 020000000002 ...\n", 1,
+     "byte 11 of the frame: expected 02, came 01"),
     ("time goes back", OPEN + "1 quiet\n0.5 quiet\n", 1, "time goes back"),
     ("broken and fails", "broken: a reason\n" + OPEN + "1 assert(4) state == CLOSED\n", 0, "known broken"),
     ("broken but passes", "broken: a reason\n" + OPEN, 1, "'broken: a reason' must go"),

@@ -5,7 +5,10 @@ that blocks, and a main thread that waits for a time by polling gettimeofday. Ne
 
 import argparse
 import ctypes
+import errno
+import fcntl
 import os
+import select
 import socket
 import struct
 import sys
@@ -111,6 +114,113 @@ def exchange(t):
     assert t.epoll_create(1) == -1 and ctypes.get_errno() == 38
 
 
+def errno_of(result):
+    assert result == -1, f"it returned {result}"
+    return errno.errorcode[ctypes.get_errno()]
+
+
+class Iovec(ctypes.Structure):
+    _fields_ = [("base", ctypes.c_char_p), ("len", ctypes.c_size_t)]
+
+
+class Msghdr(ctypes.Structure):
+    _fields_ = [("name", ctypes.c_void_p), ("namelen", ctypes.c_uint), ("iov", ctypes.c_void_p),
+                ("iovlen", ctypes.c_size_t), ("control", ctypes.c_void_p),
+                ("controllen", ctypes.c_size_t), ("flags", ctypes.c_int)]
+
+
+def sockaddr(ip, port):
+    return struct.pack("=HH4s8x", socket.AF_INET, socket.htons(port), wire.address(ip))
+
+
+def opened(t, port):
+    """A server's connection from this port of the peer: (listener, connection, our number)."""
+    one, a = ctypes.c_int(1), sockaddr(LOCAL, 8080)
+    fd = t.socket(socket.AF_INET, socket.SOCK_STREAM, 0)
+    assert t.setsockopt(fd, socket.SOL_SOCKET, socket.SO_REUSEADDR, ctypes.byref(one), 4) == 0
+    assert t.bind(fd, a, len(a)) == 0 and t.listen(fd, 5) == 0
+    t.packet(sport=port, seq=100, flags=2)
+    p, _ = t.receive()
+    isn = tcp_of(p)["seq"]
+    t.packet(sport=port, seq=101, ack=isn + 1, flags=16)
+    c = t.accept(fd, None, None)  # does not block: the connection is there
+    assert c > fd
+    return fd, c, isn
+
+
+def blocking(t):
+    """Calls of the thread that made the stack let virtual time pass."""
+    fd, c, isn = opened(t, 41000)
+    buf = ctypes.create_string_buffer(64)
+    before = t.now_us()
+    entry = struct.pack("=ihh", c, select.POLLIN, 0)
+    assert t.poll(entry, ctypes.c_ulong(1), 2500) == 0
+    assert 2500000 <= t.now_us() - before <= 2500100
+    assert errno_of(t.read(c, buf, ctypes.c_size_t(64))) == "EAGAIN"  # after block_ms
+    assert t.now_us() - before >= 62000000
+    assert errno_of(t.recv(c, buf, ctypes.c_size_t(64), socket.MSG_DONTWAIT)) == "EAGAIN"
+    assert t.fcntl(c, fcntl.F_SETFL, os.O_RDWR | os.O_NONBLOCK) == 0
+    assert t.fcntl(c, fcntl.F_GETFL) == os.O_RDWR | os.O_NONBLOCK
+    assert errno_of(t.read(c, buf, ctypes.c_size_t(64))) == "EAGAIN"
+    t.packet(sport=41000, seq=101, ack=isn + 1, flags=24, payload=b"abcdef")
+    assert t.recv(c, buf, ctypes.c_size_t(3), socket.MSG_PEEK) == 3 and buf.raw[:3] == b"abc"
+    vec = (Iovec * 2)(Iovec(ctypes.cast(buf, ctypes.c_char_p), 2),
+                      Iovec(ctypes.cast(ctypes.addressof(buf) + 8, ctypes.c_char_p), 8))
+    assert t.readv(c, ctypes.byref(vec), 2) == 6
+    assert buf.raw[:2] == b"ab" and buf.raw[8:12] == b"cdef"
+    out = (Iovec * 2)(Iovec(b"12", 2), Iovec(b"345", 3))
+    msg = Msghdr(iov=ctypes.cast(out, ctypes.c_void_p), iovlen=2)
+    assert t.sendmsg(c, ctypes.byref(msg), 0) == 5
+    queued = ctypes.c_int()
+    assert t.ioctl(c, ctypes.c_ulong(0x5411), ctypes.byref(queued)) == 0 and queued.value == 5
+    s = t.socket(socket.AF_INET, socket.SOCK_STREAM, 0)
+    a = sockaddr(REMOTE, 99)
+    before = t.now_us()
+    # block_ms is shorter than what the SYN is tried for.
+    assert errno_of(t.connect(s, a, len(a))) == "EAGAIN" and t.now_us() - before >= 60000000
+    for each in (s, c, fd):
+        assert t.close(each) == 0
+
+
+def refused(t):
+    """What the stack has not is said by errno."""
+    fd = t.socket(socket.AF_INET, socket.SOCK_STREAM, 0)
+    buf, size, v = ctypes.create_string_buffer(256), ctypes.c_uint(256), ctypes.c_int(1)
+    tcp = socket.IPPROTO_TCP
+    assert errno_of(t.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0)) == "EAFNOSUPPORT"
+    assert errno_of(t.socket(socket.AF_INET, socket.SOCK_DGRAM, 0)) == "EPROTONOSUPPORT"
+    assert errno_of(t.read(fd, buf, ctypes.c_size_t(1))) == "ENOTCONN"
+    assert errno_of(t.write(fd, buf, ctypes.c_size_t(1))) == "ENOTCONN"
+    assert errno_of(t.shutdown(fd, socket.SHUT_WR)) == "ENOTCONN"
+    assert errno_of(t.accept(fd, None, None)) == "EINVAL"
+    assert errno_of(t.read(77, buf, ctypes.c_size_t(1))) == "EBADF"
+    assert errno_of(t.setsockopt(fd, tcp, 9999, ctypes.byref(v), 4)) == "ENOPROTOOPT"
+    assert errno_of(t.getsockopt(fd, tcp, 9999, buf, ctypes.byref(size))) == "ENOPROTOOPT"
+    v.value = 0
+    assert errno_of(t.setsockopt(fd, tcp, socket.TCP_NODELAY, ctypes.byref(v), 4)) == "EINVAL"
+    assert errno_of(t.recv(fd, buf, ctypes.c_size_t(1), socket.MSG_OOB)) in ("EOPNOTSUPP", "ENOTSUP")
+    assert t.getsockopt(fd, tcp, socket.TCP_INFO, buf, ctypes.byref(size)) == 0
+    assert buf.raw[0] == 7  # TCP_CLOSE
+    assert t.close(fd) == 0
+
+
+def info(t):
+    reno, name, length = b"reno\0", ctypes.create_string_buffer(16), ctypes.c_uint(16)
+    s = t.socket(socket.AF_INET, socket.SOCK_STREAM, 0)
+    assert t.setsockopt(s, socket.IPPROTO_TCP, 13, reno, len(reno)) == 0
+    assert t.getsockopt(s, socket.IPPROTO_TCP, 13, name, ctypes.byref(length)) == 0
+    assert name.value == b"reno"
+    assert errno_of(t.setsockopt(s, socket.IPPROTO_TCP, 13, b"vegas", 5)) == "ENOENT"
+    assert t.close(s) == 0
+    fd, c, isn = opened(t, 42000)
+    buf, size = ctypes.create_string_buffer(256), ctypes.c_uint(256)
+    t.write(c, b"x" * 2000, ctypes.c_size_t(2000))
+    assert t.getsockopt(c, socket.IPPROTO_TCP, socket.TCP_INFO, buf, ctypes.byref(size)) == 0
+    mss, unacked = struct.unpack_from("=I", buf.raw, 16)[0], struct.unpack_from("=I", buf.raw, 24)[0]
+    assert buf.raw[0] == 1 and mss == 536 and unacked == 4, (buf.raw[0], mss, unacked)
+    assert t.close(c) == 0 and t.close(fd) == 0
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("--build", required=True, metavar="FOLDER")
@@ -121,11 +231,13 @@ def main():
         os.environ.update(LD_PRELOAD=":".join(need), ASAN_OPTIONS="detect_leaks=0")
         os.execv(sys.executable, [sys.executable] + sys.argv)
     t = Table(path, b"block_ms=60000")
-    exchange(t)
-    while t.receive()[0]:
-        pass  # acknowledgments and FINs; ends when nothing comes for a virtual minute
+    checks = (exchange, blocking, refused, info)
+    for check in checks:
+        check(t)
+        while t.receive()[0]:
+            pass  # acknowledgments and FINs; ends when nothing comes for a virtual minute
     t.free()
-    print("1 passed, 0 failed")
+    print(f"{len(checks)} passed, 0 failed")
     return 0
 
 

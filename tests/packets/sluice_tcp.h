@@ -34,6 +34,7 @@ struct sluice_tcp;
  *   mtu            IP bytes a frame, 576 to 9000: 1500
  *   offload        1: the NIC takes and verifies checksums: 0
  *   start_ms       virtual time at the beginning: 1000000
+ *   start_us       and so much more of it: 0
  *   seed           all of the stack's keys come from it, so that a run can be repeated: 1
  *   nonblock       1: sockets begin with O_NONBLOCK: 0
  *   clock_step_us  gettimeofday moves the clock by this, for callers that poll it: 0

@@ -221,6 +221,22 @@ static int tcp_option_set(struct sluice_tcp *st, int name, int v)
 	}
 }
 
+/* For connections that begin from now on. */
+static int congestion_set(struct sluice_tcp *st, const char *name, socklen_t len)
+{
+	static const char *const names[] = {"cubic", "reno"}; /* enum tcp_congestion */
+
+	for (uint32_t i = 0; i < ARRAY_LEN(names); i++) {
+		if (strnlen(name, len) != strlen(names[i]) ||
+		    memcmp(name, names[i], strlen(names[i])) != 0)
+			continue;
+		state_config_set(st, "congestion", i);
+		return 0;
+	}
+	errno = ENOENT;
+	return -1;
+}
+
 static int option_set(struct sluice_tcp *st, struct sock *s, int level, int name, const void *value,
                       socklen_t len)
 {
@@ -232,12 +248,8 @@ static int option_set(struct sluice_tcp *st, struct sock *s, int level, int name
 		s->linger_s = linger.l_onoff ? linger.l_linger : -1;
 		return 0;
 	}
-	if (level == IPPROTO_TCP && name == TCP_CONGESTION) {
-		if (len == 5 && memcmp(value, "cubic", 5) == 0)
-			return 0;
-		errno = ENOENT;
-		return -1;
-	}
+	if (level == IPPROTO_TCP && name == TCP_CONGESTION)
+		return congestion_set(st, value, len);
 	if (len < sizeof(v)) {
 		errno = EINVAL;
 		return -1;

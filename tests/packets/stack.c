@@ -40,13 +40,14 @@ struct flag {
 	uint32_t max;
 };
 
-#define FLAG(f, lo, hi)                                      \
-	{                                                    \
-#f, offsetof(struct stack_config, f), lo, hi \
+#define FLAG(f, lo, hi)                                                                      \
+	{                                                                                    \
+		.name = #f, .offset = offsetof(struct stack_config, f), .min = lo, .max = hi \
 	}
 
 static const struct flag flags_own[] = {
         FLAG(mtu, 576, 9000),     FLAG(offload, 0, 1),          FLAG(start_ms, 1, UINT32_MAX),
+        FLAG(start_us, 0, UINT32_MAX),
         FLAG(nonblock, 0, 1),     FLAG(clock_step_us, 0, 1000), FLAG(block_ms, 1, UINT32_MAX),
         FLAG(sndbuf, 1, 1 << 30),
 };
@@ -153,7 +154,7 @@ static struct sluice_tcp *stack_make(const struct stack_config *cfg, const struc
 	if (st == NULL)
 		return NULL;
 	st->cfg = *cfg;
-	st->now_ns = cfg->start_ms * NS_PER_MS;
+	st->now_ns = cfg->start_ms * NS_PER_MS + cfg->start_us * NS_PER_US;
 	st->out_end = &st->out;
 	st->next_port = 49152;
 	st->keepalive = tcp->keepalive_idle_ms > 0;

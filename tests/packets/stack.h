@@ -61,6 +61,7 @@ struct stack_config {
 	uint32_t mtu;
 	uint32_t offload;
 	uint32_t start_ms;
+	uint32_t start_us;
 	uint32_t seed;
 	uint32_t nonblock;
 	uint32_t clock_step_us;

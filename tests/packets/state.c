@@ -7,9 +7,10 @@
 #include "dataplane/tcp/conn.h"
 #include "tests/packets/stack.h"
 
-#define FIELD(f)                                                                                   \
-	{                                                                                          \
-		#f, offsetof(struct tcp_config, f), sizeof(((struct tcp_config *)0)->f)            \
+#define FIELD(f)                                                      \
+	{                                                             \
+		.name = #f, .offset = offsetof(struct tcp_config, f), \
+		.size = sizeof(((struct tcp_config *)0)->f)           \
 	}
 
 static const struct {
@@ -37,7 +38,7 @@ static const struct {
         FIELD(fin_wait_2_ms),
         FIELD(persist_max_ms),
         FIELD(rx_window_bytes),
-        FIELD(max_time_wait),
+        FIELD(max_time_waits),
         FIELD(max_orphans),
         FIELD(syn_cookies),
         FIELD(syn_cookie_step_s),
@@ -50,6 +51,9 @@ static const struct {
         FIELD(min_send_mss),
         FIELD(pmtu_probing),
         FIELD(pmtu_age_s),
+        FIELD(congestion),
+        FIELD(pacing),
+        FIELD(ecn),
 };
 
 /* Index of the field; the count of them when there is none of this name. */
@@ -109,9 +113,9 @@ void state_keepalive(struct sluice_tcp *st, bool on)
 
 enum field_kind { U8, U16, U32, FLAG, RELATIVE };
 
-#define NUMBER(kind, f)                            \
-	{                                          \
-#f, kind, offsetof(struct conn, f) \
+#define NUMBER(type, f)                                                  \
+	{                                                                \
+		.name = #f, .kind = type, .at = offsetof(struct conn, f) \
 	}
 
 /* Sequence numbers are given from the initial one of their direction. */

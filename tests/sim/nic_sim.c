@@ -21,6 +21,7 @@ struct nic {
 	struct nic_caps caps;
 	nic_sim_tx_fn on_tx;
 	void *arg;
+	uint32_t faults; /* enum nic_sim_fault */
 	struct pool bufs;
 	uint8_t *mem;
 	struct queue rx;
@@ -188,6 +189,8 @@ bool nic_sim_inject(struct nic *nic, const void *bytes, uint32_t len)
 {
 	struct pkt pkt;
 
+	if (nic->faults & NIC_SIM_DEAF)
+		return false;
 	if (len > nic->caps.mtu + ETH_HDR_LEN + VLAN_TAG_LEN ||
 	    queue_used(&nic->rx) == nic->rx.count)
 		return false;
@@ -229,6 +232,11 @@ uint32_t nic_sim_take(struct nic *nic, void *buf, uint32_t cap)
 	return len;
 }
 
+void nic_sim_set_faults(struct nic *nic, uint32_t faults)
+{
+	nic->faults = faults;
+}
+
 uint32_t nic_sim_pending(const struct nic *nic)
 {
 	return queue_used(&nic->rx);
@@ -251,6 +259,8 @@ unsigned nic_rx_burst(struct nic *nic, struct pkt *pkts, unsigned n)
 
 unsigned nic_tx_burst(struct nic *nic, struct pkt *pkts, unsigned n)
 {
+	if (unlikely(nic->faults & NIC_SIM_REFUSES))
+		return 0;
 	for (unsigned i = 0; i < n; i++) {
 		if (nic->on_tx == NULL && queue_used(&nic->tx) == nic->tx.count)
 			return i;
@@ -267,7 +277,7 @@ unsigned nic_tx_burst(struct nic *nic, struct pkt *pkts, unsigned n)
 
 bool nic_pkt_alloc(struct nic *nic, struct pkt *out)
 {
-	uint8_t *buf = pool_get(&nic->bufs);
+	uint8_t *buf = nic->faults & NIC_SIM_STARVED ? NULL : pool_get(&nic->bufs);
 
 	if (buf == NULL)
 		return false;
@@ -287,5 +297,5 @@ void nic_pkt_free(struct nic *nic, struct pkt *pkts, unsigned n)
 
 uint32_t nic_pkts_free(const struct nic *nic)
 {
-	return pool_available(&nic->bufs);
+	return nic->faults & NIC_SIM_STARVED ? 0 : pool_available(&nic->bufs);
 }

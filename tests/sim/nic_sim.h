@@ -35,6 +35,15 @@ void nic_sim_destroy(struct nic *nic);
 bool nic_sim_inject(struct nic *nic, const void *bytes, uint32_t len);
 /* The next frame sent, cut to cap bytes; 0 when there is none. */
 uint32_t nic_sim_take(struct nic *nic, void *buf, uint32_t cap);
+/* Faults, while they are on. No buffer is left; the port takes nothing to send; it takes nothing
+ * in.
+ */
+enum nic_sim_fault {
+	NIC_SIM_STARVED = 1 << 0,
+	NIC_SIM_REFUSES = 1 << 1,
+	NIC_SIM_DEAF = 1 << 2,
+};
+void nic_sim_set_faults(struct nic *nic, uint32_t faults);
 /* Frames injected and not yet received. */
 uint32_t nic_sim_pending(const struct nic *nic);
 

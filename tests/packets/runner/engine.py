@@ -15,10 +15,17 @@ REMOTE = {4: "192.0.2.1", 6: "2001:db8::1"}
 ANY_ADDRESS = {4: "0.0.0.0", 6: "::"}
 LOCAL_PORT, REMOTE_PORT, CONNECT_PORT = 8080, 40000, 8080
 PATIENCE = 7200.0  # virtual seconds that an expectation at any time waits
+WRAP_AFTER = 1000
 TS_SLACK = 2       # ticks of the stack's timestamp clock
 STATES = ["CLOSED", "LISTEN", "SYN_SENT", "SYN_RECEIVED", "ESTABLISHED", "FIN_WAIT_1", "FIN_WAIT_2",
           "CLOSE_WAIT", "CLOSING", "LAST_ACK", "TIME_WAIT"]
 ACK, SYN, PSH = (wire.FLAG_BITS[c] for c in ".SP")
+
+
+def start_for_wrap(isn):
+    """Microseconds that the stack must begin later, for its numbers to wrap after WRAP_AFTER bytes
+    when without they begin with isn: they follow a clock of 4.096 us (RFC 6528)."""
+    return (((1 << 32) - WRAP_AFTER - isn) % (1 << 32)) * 4096 // 1000
 
 
 class Failure(Exception):
@@ -37,7 +44,8 @@ class Flow:
         self.ts_last = 0
         self.cookie = b""     # of fast open
         self.written = bytearray()
-        self.read = 0
+        self.syn_seq = 0      # of the peer's last SYN
+        self.read = 0         # the next byte's place in the peer's numbers, from 0
         self.own_bytes = False  # the script sent bytes of its own choice
 
 
@@ -77,16 +85,18 @@ def packed(text):
 
 
 class Engine:
-    def __init__(self, library, script, version, out=None):
-        self.script, self.version, self.out = script, version, out
-        self.v6 = version == 6
+    def __init__(self, library, script, out=None, start_us=0):
+        self.script, self.version, self.out = script, script.version, out
+        self.v6 = script.version == 6
         self.log = []
-        flags = [f"local={LOCAL[4]}", f"local={LOCAL[6]}", f"mtu={script.mtu}", "nonblock=1"]
+        flags = [f"local={LOCAL[4]}", f"local={LOCAL[6]}", f"mtu={script.mtu}", "nonblock=1",
+                 f"start_ms={1000000 + start_us // 1000}", f"start_us={start_us % 1000}"]
         try:
             self.stack = Stack(library, ",".join(flags + script.flags))
         except StackError as e:
             raise ScriptError(f"{script.path}: set: {e}") from None
-        self.src, self.dst = wire.address(REMOTE[version]), wire.address(LOCAL[version])
+        self.src, self.dst = wire.address(REMOTE[self.version]), wire.address(LOCAL[self.version])
+        self.first_isn = None  # the stack's first initial sequence number
         self.flows = {}
         self.current = None   # flow of a segment that names no port
         self.fd_flow = {}
@@ -131,6 +141,7 @@ class Engine:
             return None
         if p["flags"] & SYN and f.fresh:
             f.local_isn, f.fresh = p["seq"], False
+            self.first_isn = p["seq"] if self.first_isn is None else self.first_isn
         return f
 
     def flow_for(self, mods):
@@ -153,7 +164,7 @@ class Engine:
     def advance(self, t):
         """To the time of something that we do; nothing may be sent until then."""
         now = self.stack.now()
-        if t < now - 1e-9:
+        if t < now - self.script.tolerance:  # less is what a packet before came late
             self.fail(f"time goes back: it is {now:.6f} already, and this is due at {t:.6f}")
         if self.stack.run_until(t):
             at, data = self.stack.receive_frame()
@@ -229,7 +240,7 @@ class Engine:
             flow.own_bytes = True
         ack = 0 if s.ack is None else s.ack + (flow.local_isn or 0)
         if (s.flags or 0) & (SYN | ACK) == SYN:
-            flow.fresh = True
+            flow.fresh, flow.syn_seq = True, seq
         win = s.win if isinstance(s.win, int) else 65535
         h = {"sport": flow.rport, "dport": s.mods.get("lport", flow.lport or LOCAL_PORT),
              "seq": seq + flow.remote_isn, "ack": ack, "flags": s.flags or 0, "win": win,
@@ -393,6 +404,21 @@ class Engine:
             if name in e.fields and e.fields[name] != came:
                 self.fail(f"icmp {e.icmp}: {name}: expected {e.fields[name]}, came {came}")
 
+    def do_expect_raw(self, e):
+        low, high = self.window(e.time)
+        if not self.stack.run_until(max(high + self.script.tolerance, self.stack.now())):
+            self.fail(f"nothing was sent until {high:.6f}; expected a frame")
+        at, data = self.stack.receive_frame()
+        want, more = e.pattern
+        self.note(f"> raw {data.hex()}")
+        if at < low - self.script.tolerance:
+            self.fail(f"expected at {low:.6f}, came at {at:.6f}")
+        if len(data) < len(want) or (len(data) > len(want) and not more):
+            self.fail(f"expected a frame of {len(want)} bytes, came one of {len(data)}")
+        for i, (a, b) in enumerate(zip(want, data)):
+            if a is not None and a != b:
+                self.fail(f"byte {i} of the frame: expected {a:02x}, came {b:02x}: {data.hex()}")
+
     # --- the rest -----------------------------------------------------------------------------------
     def do_quiet(self, e):
         self.advance(self.window(e.time)[1])
@@ -464,7 +490,9 @@ class Engine:
     def call_accept(self, args):
         r, error, rport = self.stack.accept(int(args[0]))
         if r >= 0:
-            self.fd_flow[r] = self.flows.get(rport)
+            flow = self.fd_flow[r] = self.flows.get(rport)
+            if flow:
+                flow.read, flow.written = flow.syn_seq, bytearray()
         return r, error
 
     def call_connect(self, args):

@@ -49,8 +49,8 @@ class Time:
 
 
 class Script:
-    def __init__(self, path):
-        self.path = path
+    def __init__(self, path, version):
+        self.path, self.version = path, version
         self.title, self.rfc, self.broken = "", "", None
         self.versions = [4, 6]
         self.mtu, self.tolerance = 1500, 0.002
@@ -265,6 +265,15 @@ def split_args(text):
     return out + [item.strip()] if item.strip() or out else []
 
 
+def parse_bytes(text):
+    """[(byte or None for ..)] and True when more may follow."""
+    words = text.split()
+    more = words[-1:] == ["..."]
+    digits = "".join(words[:-1] if more else words)
+    pairs = [digits[i:i + 2] for i in range(0, len(digits), 2)]
+    return [None if p == ".." else bytes.fromhex(p)[0] for p in pairs], more
+
+
 def parse_assert(text):
     """assert(4) name op value, ...    or    counter name op value, ..."""
     m = re.match(r"assert\s*\((\d+)\)\s*(.*)$", text)
@@ -288,6 +297,8 @@ def parse_event(line, text):
                      fields=fields, quote=quote, mods=mods)
     if body.startswith("< raw "):
         return Event(line, time, "send_raw", data=bytes.fromhex(body[6:].replace(" ", "")))
+    if body.startswith("> raw "):
+        return Event(line, time, "expect_raw", pattern=parse_bytes(body[6:]))
     if body.startswith(("<", ">")):
         return Event(line, time, "send" if body[0] == "<" else "expect",
                      segment=parse_segment(body[1:]))
@@ -334,7 +345,7 @@ def expand_establish(text):
 
 class Parser:
     def __init__(self, path, text, version):
-        self.script = Script(path)
+        self.script = Script(path, version)
         self.lines = text.split("\n")
         self.version = version
         self.names = {}

@@ -256,7 +256,7 @@ static const struct row rows[] = {
         {"ns dad with option", NS, L3, 8, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 16, true,
          CTR_drop_ndp},
         {"na", NS, L4, 0, "\x88", 1, true, CTR_drop_not_ours},
-        {"na unicast", NS_UNICAST, L4, 0, "\x88", 1, true, CTR_drop_ndp},
+        {"na of our address", NS_UNICAST, L4, 0, "\x88", 1, true, CTR_rx_ndp},
         {"router advertisement", NS_UNICAST, L4, 0, "\x86", 1, true, CTR_drop_ndp},
         {"redirect", NS_UNICAST, L4, 0, "\x89", 1, true, CTR_drop_ndp},
 };

@@ -170,6 +170,7 @@ struct wire {
 	uint32_t ack;
 	uint16_t port;
 	uint32_t peer_isn;
+	uint8_t peer_mac_end; /* last byte of the peer's MAC address; 0: 9 */
 };
 
 void wire_open(struct wire *w, const struct tcp_config *cfg, bool v6);

@@ -119,6 +119,8 @@ static void wire_put(struct wire *w, const struct wire_seg *s)
 
 	memcpy(frame, nic_caps(w->nic)->mac, 6);
 	memcpy(frame + 6, peer_mac, 6);
+	if (w->peer_mac_end != 0)
+		frame[11] = w->peer_mac_end;
 	put_u16(frame + 12, w->v6 ? 0x86dd : 0x0800);
 	ip_len = ip_write(w, frame + 14, hdr_len + s->len, s->ecn);
 	h = frame + 14 + ip_len;

@@ -60,7 +60,7 @@ static void shrink_at_once(void **state)
 	} rows[] = {
 	        {1499, false, 1459},      {1400, false, 1360}, {1280, false, 1240},
 	        {576, false, 536},        {296, false, 256},   {256, false, LEAST},
-	        {255, false, LEAST},        {68, false, LEAST},    {1, false, LEAST},
+	        {255, false, LEAST},      {68, false, LEAST},  {1, false, LEAST},
 	        {0, false, 1452},         {1500, false, 1460}, {65535, false, 1460},
 	        {1499, true, 1439},       {1280, true, 1220},  {1279, true, 1440},
 	        {0, true, 1440},          {68, true, 1440},    {1500, true, 1440},
@@ -209,7 +209,8 @@ static void black_holes(void **state)
 	        {1100, false, TCP_PMTU_BLACKHOLE, 1024}, {600, false, TCP_PMTU_BLACKHOLE, 536},
 	        {300, false, TCP_PMTU_BLACKHOLE, 256},   {1450, false, TCP_PMTU_OFF, 0},
 	        {1450, false, TCP_PMTU_ALWAYS, 1360},    {1300, true, TCP_PMTU_BLACKHOLE, 1220},
-	        {1450, true, TCP_PMTU_ALWAYS, 1340},     {1500, true, TCP_PMTU_ALWAYS, 1440},
+	        {1000, true, TCP_PMTU_BLACKHOLE, 0},     {1450, true, TCP_PMTU_ALWAYS, 1340},
+	        {1500, true, TCP_PMTU_ALWAYS, 1440},
 	};
 	struct wire *w = &wire;
 

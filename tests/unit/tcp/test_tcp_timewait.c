@@ -270,7 +270,7 @@ static void test_bound(void **state)
 
 	(void)state;
 	tcp_config_small(&cfg);
-	cfg.max_time_wait = 3;
+	cfg.max_time_waits = 3;
 	wire_open(w, &cfg, false);
 	for (uint32_t i = 0; i < 5; i++) {
 		w->port = (uint16_t)(6000 + i);

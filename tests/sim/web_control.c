@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * Control and the origin behind it: takes requests, answers each after a while, in pieces, as
- * credit allows; fails, breaks off, keeps silent, dies and comes back as the mix says. Checks what
- * it gets. */
+ * credit allows; fails, breaks off, keeps silent, dies and comes back as the scenario says. Checks
+ * what it gets. */
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "tests/sim/sim.h"
+#include "tests/sim/web_level.h"
 
 #define HELD_MAX 8u /* blocks of the down slab that one answer may have lent out */
 #define UP_MAX   4096u
@@ -115,13 +115,13 @@ static enum job_plan plan_make(struct sim *sim, const struct job *j)
 {
 	struct rng *r = &sim->control->rng;
 
-	if (rng_chance(r, sim->mix->fail))
+	if (rng_chance(r, sim->sc->fail))
 		return PLAN_FAIL;
-	if (rng_chance(r, sim->mix->broken))
+	if (rng_chance(r, sim->sc->broken))
 		return PLAN_BREAK;
-	if (rng_chance(r, sim->mix->silent))
+	if (rng_chance(r, sim->sc->silent))
 		return PLAN_SILENT;
-	if (j->upload && rng_chance(r, sim->mix->early))
+	if (j->upload && rng_chance(r, sim->sc->early))
 		return PLAN_EARLY;
 	return PLAN_ANSWER;
 }
@@ -224,7 +224,7 @@ static void messages(struct sim *sim)
 	struct sim_control *c = sim->control;
 	struct chan_msg m;
 
-	while (!sim->failed && chan_recv(&sim->rig.control, &m)) {
+	while (!sim->run->failed && chan_recv(&sim->rig.control, &m)) {
 		struct job *j = job_of(sim, &m.ticket);
 
 		chan_rx_done(&sim->rig.control);
@@ -438,8 +438,9 @@ static void come_back(struct sim *sim)
 	if (!rig_attach(&sim->rig, ++c->epoch))
 		sim_fail(sim, "the core did not tell SYNC and HELD");
 	c->back_ns = UINT64_MAX;
-	c->die_ns = sim->mix->away_ms > 0 && !c->calm ? soon(sim, sim->mix->away_ms * 1000)
-	                                              : UINT64_MAX;
+	c->die_ns = sim->sc->away_ns > 0 && !c->calm
+	                    ? soon(sim, (uint32_t)(sim->sc->away_ns / NS_PER_US))
+	                    : UINT64_MAX;
 }
 
 /* A new version of an object: the origin has it from now on, and the core is told to forget the
@@ -449,7 +450,7 @@ static void purge(struct sim *sim)
 	struct sim_control *c = sim->control;
 	char key[32];
 
-	c->purge_ns = soon(sim, sim->mix->purge_ms * 1000);
+	c->purge_ns = soon(sim, (uint32_t)(sim->sc->purge_ns / NS_PER_US));
 	if (c->purging < SIM_IDS || sim->rig.down.free_count < 2)
 		return;
 	uint32_t id = rng_below(&c->rng, SIM_IDS);
@@ -474,6 +475,11 @@ uint64_t control_run(struct sim *sim)
 	struct sim_control *c = sim->control;
 	uint64_t now = sim->rig.now_ns;
 
+	if (sim->faults.on[FAULT_control_dead] && !c->calm) {
+		if (sim->rig.shared->attach_epoch != 0)
+			die(sim);
+		c->back_ns = now + NS_PER_MS;
+	}
 	if (sim->rig.shared->attach_epoch == 0) {
 		sim->away_ns = now;
 		if (now < c->back_ns)
@@ -482,7 +488,7 @@ uint64_t control_run(struct sim *sim)
 	}
 	messages(sim);
 	give_due(sim);
-	if (sim->mix->purge_ms > 0 && !c->calm && now >= c->purge_ns)
+	if (sim->sc->purge_ns > 0 && !c->calm && now >= c->purge_ns)
 		purge(sim);
 	if (now >= c->die_ns) {
 		die(sim);

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "tests/sim/sim.h"
+#include "tests/sim/web_level.h"
 
 #define STUCK_NS (240 * NS_PER_S)
 
@@ -44,18 +44,18 @@ static void request_make(struct sim *sim, struct sim_request *r)
 static void client_open(struct sim *sim, struct sim_client *c)
 {
 	struct rng *rng = &sim->client_rng;
-	const struct sim_mix *mix = sim->mix;
+	const struct scenario *sc = sim->sc;
 
 	web_free(&c->web);
 	*c = (struct sim_client){.count = 1 + rng_below(rng, SIM_SCRIPT)};
 	for (uint32_t i = 0; i < c->count; i++)
 		request_make(sim, &c->script[i]);
 	c->script[c->count - 1].last = rng_below(rng, 3) == 0;
-	c->pipelined = rng_chance(rng, mix->pipelined);
-	c->half = rng_chance(rng, mix->client_half);
-	c->slow = rng_chance(rng, mix->client_slow);
+	c->pipelined = rng_chance(rng, sc->pipelined);
+	c->half = rng_chance(rng, sc->client_half);
+	c->slow = rng_chance(rng, sc->client_slow);
 	c->started_ns = sim->rig.now_ns;
-	if (rng_chance(rng, mix->client_abort))
+	if (rng_chance(rng, sc->client_abort))
 		c->abort_ns = sim->rig.now_ns + rng_below(rng, 400) * NS_PER_MS;
 	sim->next_port = sim->next_port >= 60000 ? 1025 : sim->next_port + 1;
 	if (!web_open(&c->web, &sim->rig, (uint16_t)sim->next_port)) {
@@ -172,13 +172,15 @@ static bool error_is_due(struct sim *sim, const struct sim_request *r, unsigned 
 {
 	uint8_t out = sim->outcomes[r->number];
 
+	if (sim->sc->fault_count > 0 && (status == 408 || status == 503))
+		return true;
 	switch (status) {
 	case 403:
 		return out & OUT_EARLY;
 	case 502:
 		return out & OUT_FAILED;
 	case 503:
-		return was_away(sim, r) || sim->mix->scarce;
+		return was_away(sim, r) || sim->sc->scarce;
 	case 504:
 		return out & OUT_SILENT;
 	default:
@@ -220,7 +222,8 @@ static void client_cut(struct sim *sim, struct sim_client *c)
 
 	sim->stats.cut++;
 	c->finished = true;
-	if (c->answered >= c->sent || out & (OUT_BROKEN | OUT_EARLY) || was_away(sim, r)) {
+	if (c->answered >= c->sent || out & (OUT_BROKEN | OUT_EARLY) || was_away(sim, r) ||
+	    sim->sc->fault_count > 0) {
 		c->web.rx_len = 0;
 		return;
 	}
@@ -305,7 +308,7 @@ static void client_run(struct sim *sim, struct sim_client *c)
 
 void clients_run(struct sim *sim)
 {
-	for (uint32_t i = 0; i < sim->client_count && !sim->failed; i++) {
+	for (uint32_t i = 0; i < sim->client_count && !sim->run->failed; i++) {
 		struct sim_client *c = &sim->clients[i];
 
 		if (c->live)

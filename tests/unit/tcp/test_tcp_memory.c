@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Memory of received data, what a hostile sender can make us spend on it, and the order in which
+ * scarcity takes things away. */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "tests/unit/tcp/tcp_rig.h"
+
+static struct wire wire;
+static uint8_t text[1 << 17];
+
+static const uint8_t opts_sack[] = {2, 4, 5, 0xb4, 1, 1, 4, 2};
+
+static int text_fill(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i < sizeof(text); i++)
+		text[i] = rig_pattern(3, i);
+	return 0;
+}
+
+static uint64_t count(const struct wire *w, enum counter_id id)
+{
+	return counter_read(&w->ctr, id);
+}
+
+static uint32_t blocks(const struct wire *w)
+{
+	struct tcp_usage use;
+
+	tcp_usage(w->tcp, &use);
+	return use.rx_blocks;
+}
+
+/* A byte here and there costs the blocks around it, and no more than the window has. */
+static void test_sparse(void **state)
+{
+	struct wire *w = &wire;
+
+	(void)state;
+	wire_open(w, NULL, false);
+	wire_handshake(w, opts_sack, sizeof(opts_sack), 0u - 40000);
+	wire_data(w, w->seq + 60000, text + 60000, 1);
+	assert_int_equal(blocks(w), 1);
+	wire_data(w, w->seq + 4095, text + 4095, 2);
+	assert_int_equal(blocks(w), 3);
+	wire_data(w, w->seq + 4097, text + 4097, 100);
+	assert_int_equal(blocks(w), 3);
+	for (uint32_t i = 0; i < 16; i++)
+		wire_data(w, w->seq + 4096 * i + 9, text + 4096 * i + 9, 1);
+	assert_int_equal(blocks(w), 16);
+	for (uint32_t i = 0; i < 65000; i += 1300)
+		wire_data(w, w->seq + i, text + i, 1300);
+	assert_int_equal(w->rx_len, 65000);
+	assert_memory_equal(w->rx, text, 65000);
+	assert_int_equal(blocks(w), 0);
+	assert_null(w->conn->rx);
+	wire_close(w);
+}
+
+/* Every second byte of the window, in an order of its own. */
+static void every_second(struct wire *w, uint32_t n)
+{
+	for (uint32_t i = 1; i <= n; i++) {
+		uint32_t at = 2 * (1 + i * 7919 % 30000);
+
+		wire_data(w, w->seq + at, text + at, 1);
+		if (i % 100 == 0)
+			wire_drain(w);
+	}
+	wire_drain(w);
+}
+
+/* Instructions of one segment into a connection that holds so many runs: a child takes it, step by
+ * step. 0: the system does not let us. */
+static uint64_t steps_of(struct wire *w, uint32_t at, uint32_t len)
+{
+	uint64_t steps = 0;
+	pid_t pid = fork();
+	int status;
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
+			_exit(1);
+		raise(SIGSTOP);
+		wire_data(w, w->seq + at, text + at, len);
+		raise(SIGSTOP);
+		_exit(0);
+	}
+	if (waitpid(pid, &status, 0) != pid || !WIFSTOPPED(status))
+		return 0;
+	do {
+		if (ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL) != 0)
+			break;
+		steps++;
+	} while (waitpid(pid, &status, 0) == pid && WIFSTOPPED(status) &&
+	         WSTOPSIG(status) == SIGTRAP);
+	kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+	return steps;
+}
+
+/* What a segment costs does not grow with what lies in the queue, but for a copy of its list and a
+ * search by halves. */
+static void test_bounded_steps(void **state)
+{
+	struct wire *w = &wire;
+	uint64_t empty, some, full, refused, through;
+
+	(void)state;
+	wire_open(w, NULL, false);
+	wire_handshake(w, opts_sack, sizeof(opts_sack), 0u - 300);
+	wire_data(w, w->seq + 2, text + 2, 1);
+	wire_drain(w);
+	empty = steps_of(w, 60001, 1);
+	if (empty == 0)
+		skip();
+	every_second(w, 30);
+	some = steps_of(w, 7, 1);
+	every_second(w, 5000);
+	assert_int_equal(w->conn->rx->ooo_count, TCP_MAX_OOO);
+	assert_true(count(w, CTR_drop_tcp_ooo) > 4000);
+	/* One that lengthens a run, one that finds no place. */
+	full = steps_of(w, w->conn->rx->ooo[128].hi - w->seq, 1);
+	refused = steps_of(w, 60001, 1);
+	/* In order, over as many runs as a segment can cover: each byte of them was paid for. */
+	through = steps_of(w, 0, 1400);
+	print_message("steps: %lu %lu, full %lu, refused %lu, through %lu\n", empty, some, full,
+	              refused, through);
+	/* A walk over the list would be some thousand more. */
+	assert_true(some < empty + empty / 3);
+	assert_true(full < empty + empty / 3);
+	assert_true(refused < empty + empty / 3);
+	assert_true(through < 5 * empty);
+	wire_close(w);
+}
+
+/* So many blocks taken by somebody else. */
+static struct rx_buf *hog(struct wire *w, uint32_t n)
+{
+	struct rx_buf *rx = rx_buf_get(&w->tcp->rx_mem);
+
+	assert_non_null(rx);
+	assert_true(rx_buf_reserve(&w->tcp->rx_mem, rx, 0, n * TCP_RX_BLOCK));
+	return rx;
+}
+
+static uint32_t window_after(struct wire *w, uint32_t len)
+{
+	struct wire_seg got = {0};
+
+	wire_data(w, w->seq, text, len);
+	w->seq += len;
+	wire_advance(w, 50);
+	while (wire_take(w, &got))
+		;
+	assert_int_equal(got.ack, w->seq);
+	return got.wnd;
+}
+
+/* Growth ends, windows fall, out-of-order data is refused, then given up for data in order. */
+static void test_levels(void **state)
+{
+	struct wire *w = &wire;
+	struct tcp_config cfg;
+	struct rx_buf *held;
+
+	(void)state;
+	tcp_config_small(&cfg);
+	cfg.rx_bufs = 2; /* 32 blocks */
+	wire_open(w, &cfg, false);
+	wire_handshake(w, opts_sack, sizeof(opts_sack), 0u - 50);
+	held = hog(w, 16);
+	assert_int_equal(w->tcp->rx_mem.level, MEM_AMPLE);
+	rx_buf_put(&w->tcp->rx_mem, held);
+	held = hog(w, 17);
+	assert_int_equal(w->tcp->rx_mem.level, MEM_NO_GROWTH);
+	rx_buf_put(&w->tcp->rx_mem, held);
+	/* 7 blocks left: an eighth of them is 3584 bytes. The edge moves there and not back. */
+	held = hog(w, 25);
+	assert_int_equal(w->tcp->rx_mem.level, MEM_OFFER_LESS);
+	assert_in_range(window_after(w, 1000), 64000, 65535);
+	for (uint32_t i = 0; i < 70; i++)
+		window_after(w, 1000);
+	assert_in_range(window_after(w, 1000), 2124, 3584);
+	assert_true(window_after(w, 1000) > 0);
+	/* Out of order is still taken; with one block less it is not. */
+	wire_data(w, w->seq + 500, text + 500, 10);
+	assert_int_equal(w->conn->rx->ooo_count, 1);
+	rx_buf_put(&w->tcp->rx_mem, held);
+	held = hog(w, 28);
+	assert_int_equal(w->tcp->rx_mem.level, MEM_NO_OOO);
+	wire_data(w, w->seq + 900, text + 900, 10);
+	assert_int_equal(count(w, CTR_drop_tcp_nobuf), 1);
+	assert_int_equal(w->conn->rx->ooo_count, 1);
+	rx_buf_put(&w->tcp->rx_mem, held);
+	wire_drain(w);
+	wire_close(w);
+}
+
+static void test_ooo_given_up(void **state)
+{
+	struct wire *w = &wire;
+	struct tcp_config cfg;
+	struct rx_buf *held;
+
+	(void)state;
+	tcp_config_small(&cfg);
+	cfg.rx_bufs = 1; /* 16 blocks */
+	wire_open(w, &cfg, true);
+	wire_handshake(w, opts_sack, sizeof(opts_sack), 0u - 50);
+	wire_data(w, w->seq + 8192, text + 8192, 10);
+	assert_int_equal(blocks(w), 1);
+	held = hog(w, 15);
+	assert_int_equal(w->tcp->rx_mem.level, MEM_OUT);
+	w->no_read = true;
+	wire_data(w, w->seq, text, 1000);
+	assert_int_equal(count(w, CTR_shed_rx_ooo), 1);
+	assert_int_equal(tcp_rx_len(w->conn), 1000);
+	assert_int_equal(w->conn->rx->ooo_count, 0);
+	/* The same block serves on; the next is one too many. */
+	wire_data(w, w->seq + 1000, text + 1000, 1400);
+	wire_data(w, w->seq + 2400, text + 2400, 1400);
+	assert_int_equal(tcp_rx_len(w->conn), 3800);
+	wire_data(w, w->seq + 3800, text + 3800, 1400);
+	assert_int_equal(count(w, CTR_drop_tcp_nobuf), 1);
+	assert_int_equal(tcp_rx_len(w->conn), 3800);
+	rx_buf_put(&w->tcp->rx_mem, held);
+	/* What was given up comes again. */
+	w->no_read = false;
+	for (uint32_t at = 3800; at < 9000; at += 1300)
+		wire_data(w, w->seq + at, text + at, 1300);
+	assert_int_equal(w->rx_len, 9000);
+	assert_memory_equal(w->rx, text, 9000);
+	wire_close(w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(test_sparse),
+	        cmocka_unit_test(test_bounded_steps),
+	        cmocka_unit_test(test_levels),
+	        cmocka_unit_test(test_ooo_given_up),
+	};
+
+	return cmocka_run_group_tests(tests, text_fill, NULL);
+}
