@@ -145,9 +145,11 @@ static __always_inline enum xdp_front_stat look_v6(const void *at, const void *e
 	if (ip->nexthdr != IPPROTO_ICMPV6 || (const void *)icmp + 8 > end)
 		return XDP_FRONT_PASS;
 	if (icmp->type == ICMPV6_SOLICIT || icmp->type == ICMPV6_ADVERT) {
-		if ((const void *)(icmp + 1) > end || !ours(icmp->target, 16, 0))
-			return XDP_FRONT_PASS;
-		return XDP_FRONT_NDP;
+		/* An advertisement may also answer a question of ours. */
+		if ((const void *)(icmp + 1) <= end &&
+		    (ours(icmp->target, 16, 0) || ours(dst, 16, 0)))
+			return XDP_FRONT_NDP;
+		return XDP_FRONT_PASS;
 	}
 	if (icmp->type != ICMPV6_ECHO && (icmp->type == 0 || icmp->type > ICMPV6_ERR_LAST))
 		return XDP_FRONT_PASS;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * ARP (RFC 826, RFC 5227): we answer for our addresses, announce and defend them; we never ask,
- * because answers take the way that the question came (docs/decisions/reply-path.md). */
+ * ARP (RFC 826, RFC 5227): we answer for our addresses, announce and defend them; we ask only for
+ * connections that we open, because answers take the way that the question came
+ * (docs/decisions/reply-path.md). */
 #include "dataplane/net/net_int.h"
 
 static bool packet_ok(const struct wire_arp *arp)
@@ -9,6 +10,39 @@ static bool packet_ok(const struct wire_arp *arp)
 	return be16_get(arp->htype) == 1 && be16_get(arp->ptype) == ETHERTYPE_V4 &&
 	       arp->hlen == 6 && arp->plen == 4 && !mac_is_group(arp->sha) &&
 	       !mac_is_zero(arp->sha);
+}
+
+static const struct ip_addr mapped = {{[10] = 0xff, [11] = 0xff}};
+
+/* Only an answer to our own question is of interest. */
+static enum counter_id reply_input(struct net *net, const struct pkt *pkt, uint64_t now_ns)
+{
+	const struct wire_eth *eth = (const void *)pkt->data;
+	const struct wire_arp *arp = (const void *)(pkt->data + pkt->l3_off);
+	struct net_path from = {.remote = mapped};
+
+	if (!net_has_v4(net, arp->tpa) || memcmp(eth->dst, net->caps.mac, 6) != 0)
+		return CTR_drop_arp;
+	from.vlan = net_vlan(pkt);
+	memcpy(&from.remote.b[12], arp->spa, 4);
+	return neigh_answer(net, &from, arp->sha, now_ns) ? CTR_rx_arp : CTR_drop_arp;
+}
+
+void arp_ask(const struct net *net, struct pkt *pkt, const struct net_path *path)
+{
+	struct wire_arp *arp = (void *)(pkt->data + pkt->l3_off);
+
+	*arp = (struct wire_arp){
+	        .htype = be16_make(1),
+	        .ptype = be16_make(ETHERTYPE_V4),
+	        .hlen = 6,
+	        .plen = 4,
+	        .op = be16_make(ARP_OP_REQUEST),
+	};
+	memcpy(arp->sha, net->caps.mac, 6);
+	memcpy(arp->spa, &path->local.b[12], 4);
+	memcpy(arp->tpa, &path->remote.b[12], 4);
+	pkt->len = pkt->l3_off + ARP_LEN;
 }
 
 enum counter_id arp_input(struct net *net, struct pkt *pkt, uint64_t now_ns)
@@ -32,6 +66,8 @@ enum counter_id arp_input(struct net *net, struct pkt *pkt, uint64_t now_ns)
 			conflict_v4(net, i, now_ns);
 		return CTR_drop_arp;
 	}
+	if (be16_get(arp->op) == ARP_OP_REPLY)
+		return reply_input(net, pkt, now_ns);
 	/* The probe's sender 0.0.0.0 (RFC 5227 2.1.1) is answered like any other. */
 	if (be16_get(arp->op) != ARP_OP_REQUEST || !net_has_v4(net, arp->tpa))
 		return CTR_drop_arp;

@@ -117,8 +117,28 @@ static enum counter_id solicit_input(struct net *net, struct pkt *pkt, uint64_t 
 	return CTR_rx_ndp;
 }
 
-/* RFC 4861 7.1.2. We ask nobody, so that what is of interest is our own address alone (RFC 4862
- * 5.4.4). */
+/* RFC 4861 7.2.5: the target's link address. Without the option the frame's sender is meant, as
+ * with unicast solicitations (4.4). */
+static bool target_learn(struct net *net, const struct pkt *pkt, uint64_t now_ns)
+{
+	const struct wire_ndp *na = (const void *)(pkt->data + pkt->l4_off);
+	const uint8_t *opt = (const uint8_t *)(na + 1);
+	const uint8_t *end = pkt->data + pkt->len;
+	const uint8_t *mac = pkt->data + 6;
+	struct net_path from = {.vlan = net_vlan(pkt)};
+
+	if (!(na->icmp.rest[0] & NA_SOLICITED))
+		return false;
+	for (; opt < end; opt += (uint32_t)opt[1] * 8) {
+		if (opt[0] == OPT_TARGET_LLADDR && opt[1] == 1)
+			mac = opt + 2;
+	}
+	memcpy(from.remote.b, na->target, 16);
+	return neigh_answer(net, &from, mac, now_ns);
+}
+
+/* RFC 4861 7.1.2. Of interest is who claims our own address (RFC 4862 5.4.4), and what we asked
+ * for. */
 static enum counter_id advert_input(struct net *net, const struct pkt *pkt, uint64_t now_ns)
 {
 	const struct wire_ipv6 *ip = (const void *)(pkt->data + pkt->l3_off);
@@ -131,8 +151,10 @@ static enum counter_id advert_input(struct net *net, const struct pkt *pkt, uint
 	    !ndp_options_ok((const uint8_t *)(na + 1), len - NDP_NS_LEN, false))
 		return CTR_drop_ndp;
 	i = net_v6_find(net, na->target);
-	if (i == net->v6_count || is_echo(net, pkt))
+	if (is_echo(net, pkt))
 		return CTR_drop_ndp;
+	if (i == net->v6_count)
+		return target_learn(net, pkt, now_ns) ? CTR_rx_ndp : CTR_drop_ndp;
 	conflict_v6(net, i, now_ns);
 	return CTR_rx_ndp;
 }
@@ -155,32 +177,53 @@ enum counter_id ndp_input(struct net *net, struct pkt *pkt, uint64_t now_ns)
 	}
 }
 
-void ndp_probe(const struct net *net, struct pkt *pkt, uint32_t i)
+/* A solicitation of path->local for path->remote at l3_off; one who has no address yet gives no
+ * link address either (RFC 4861 4.3). */
+static void solicit_write(const struct net *net, struct pkt *pkt, const struct net_path *path,
+                          bool unicast)
 {
 	static const uint8_t group[13] = {0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff};
-	struct wire_eth *eth = (void *)pkt->data;
-	struct wire_ipv6 *ip = (void *)(eth + 1);
+	struct wire_ipv6 *ip = (void *)(pkt->data + pkt->l3_off);
 	struct wire_ndp *ns = (void *)(ip + 1);
+	struct wire_ndp_lladdr *opt = (void *)(ns + 1);
+	bool own_mac = !v6_is_unspecified(path->local.b);
+	uint32_t len = own_mac ? NDP_NA_LEN : NDP_NS_LEN;
 
-	memcpy(eth->dst, (const uint8_t[3]){0x33, 0x33, 0xff}, 3);
-	memcpy(eth->dst + 3, net->v6[i] + 13, 3);
-	memcpy(eth->src, net->caps.mac, 6);
-	eth->type = be16_make(ETHERTYPE_V6);
 	*ip = (struct wire_ipv6){
 	        .ver_class_flow = be32_make(6u << 28),
-	        .payload_len = be16_make(NDP_NS_LEN),
+	        .payload_len = be16_make(len),
 	        .next = PROTO_ICMPV6,
 	        .hop_limit = 255,
 	};
-	memcpy(ip->dst, group, 13);
-	memcpy(ip->dst + 13, net->v6[i] + 13, 3);
+	memcpy(ip->src, path->local.b, 16);
+	memcpy(ip->dst, path->remote.b, 16);
+	if (!unicast)
+		memcpy(ip->dst, group, 13);
 	ns->icmp = (struct wire_icmp){.type = ICMPV6_NEIGHBOR_SOLICIT};
-	memcpy(ns->target, net->v6[i], 16);
+	memcpy(ns->target, path->remote.b, 16);
+	if (own_mac) {
+		opt->type = OPT_SOURCE_LLADDR;
+		opt->len8 = 1;
+		memcpy(opt->mac, net->caps.mac, 6);
+	}
 	csum_put(ns->icmp.csum,
-	         csum_fold(csum_add(pseudo_sum(ip->src, 32, PROTO_ICMPV6, NDP_NS_LEN), ns,
-	                            NDP_NS_LEN)));
-	pkt->l3_off = ETH_HDR_LEN;
-	pkt->len = ETH_HDR_LEN + IPV6_HDR_LEN + NDP_NS_LEN;
+	         csum_fold(csum_add(pseudo_sum(ip->src, 32, PROTO_ICMPV6, len), ns, len)));
+	pkt->len = pkt->l3_off + IPV6_HDR_LEN + len;
+}
+
+void ndp_ask(const struct net *net, struct pkt *pkt, const struct net_path *path, bool unicast)
+{
+	solicit_write(net, pkt, path, unicast);
+}
+
+void ndp_probe(const struct net *net, struct pkt *pkt, uint32_t i)
+{
+	struct net_path path = {.remote_mac = {0x33, 0x33, 0xff}};
+
+	memcpy(path.remote.b, net->v6[i], 16);
+	memcpy(path.remote_mac + 3, net->v6[i] + 13, 3);
+	pkt->l3_off = net_eth_write(net, &path, pkt->data, ETHERTYPE_V6);
+	solicit_write(net, pkt, &path, false);
 }
 
 void ndp_announce(const struct net *net, struct pkt *pkt, uint32_t i)

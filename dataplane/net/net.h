@@ -123,6 +123,21 @@ bool net_error_pass(struct net *net, const struct net_error *e);
 /* The way back to the sender of a received TCP segment. */
 void net_path_reply(const struct pkt *pkt, struct net_path *out);
 
+/* Where a connection that we open shall go: remote itself, or a router towards it, on the link. */
+struct net_way {
+	struct ip_addr local; /* one of ours, in use */
+	struct ip_addr remote;
+	struct ip_addr next_hop; /* of the same version as local; there is no routing table */
+	uint16_t vlan;           /* TCI, 0: untagged */
+};
+
+/* ST_OK: *out is the path for tcp_connect. ST_AGAIN: the next hop is being asked for its link
+ * address (RFC 826, RFC 4861 7.2), try again in some milliseconds. ST_NOTFOUND: it does not answer.
+ * ST_INVALID: local is not ours. Answers come to the core alone to which the port brings them, so
+ * that this is for processes with one core. */
+enum status net_path_make(struct net *net, const struct net_way *way, struct net_path *out,
+                          uint64_t now_ns);
+
 /* Room in front of the TCP header for the path's Ethernet, VLAN and IP headers. */
 static inline uint32_t net_headroom(const struct net_path *path)
 {

@@ -219,10 +219,14 @@ unsigned net_input(struct net *net, struct pkt *pkts, unsigned n, uint64_t now_n
 	return up;
 }
 
-/* IEEE 802.1Q 6.9, 9.6: VLAN 0 only brings a priority, and is answered untagged; that a frame could
- * be dropped first (DEI) says nothing about the answer. */
-static uint16_t vlan_answer(uint32_t tci)
+uint16_t net_vlan(const struct pkt *pkt)
 {
+	const struct wire_vlan *tag = (const void *)(pkt->data + ETH_HDR_LEN);
+	uint32_t tci;
+
+	if (pkt->l3_off == ETH_HDR_LEN)
+		return 0;
+	tci = be16_get(tag->tci);
 	return (tci & 0xfff) == 0 ? 0 : (uint16_t)(tci & ~0x1000u);
 }
 
@@ -232,10 +236,7 @@ void net_path_reply(const struct pkt *pkt, struct net_path *out)
 	const uint8_t *ip = pkt->data + pkt->l3_off;
 
 	memcpy(out->remote_mac, eth->src, 6);
-	out->vlan = 0;
-	if (pkt->l3_off != ETH_HDR_LEN)
-		out->vlan = vlan_answer(
-		        be16_get(((const struct wire_vlan *)(const void *)(eth + 1))->tci));
+	out->vlan = net_vlan(pkt);
 	if (pkt->ip_version == 4) {
 		const struct wire_ipv4 *v4 = (const void *)ip;
 		static const struct ip_addr mapped = {{[10] = 0xff, [11] = 0xff}};

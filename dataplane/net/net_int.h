@@ -13,6 +13,7 @@
 enum {
 	NET_TX_QUEUE = 64,      /* packets that wait for net_flush */
 	NET_ERRORS = 32,        /* ICMP errors that wait for TCP */
+	NET_NEIGHBORS = 32,     /* whose link address is known or asked for */
 	NET_V6_EXT_HEADERS = 4, /* extension headers that are skipped in one packet */
 	NET_TTL = 64,
 };
@@ -37,6 +38,25 @@ static inline bool bucket_take(struct net_bucket *b, uint32_t per_s, uint64_t no
 	return true;
 }
 
+enum neigh_state {
+	NEIGH_NONE,       /* the place is free */
+	NEIGH_INCOMPLETE, /* asked for; due_ns: again */
+	NEIGH_REACHABLE,  /* mac is right; until due_ns */
+	NEIGH_PROBE,      /* it was; asked whether it still is */
+	NEIGH_FAILED,     /* no answer; not asked again before due_ns */
+};
+
+struct neigh {
+	struct ip_addr addr;
+	struct ip_addr local; /* who asks */
+	uint64_t due_ns;
+	uint64_t used_ns;
+	uint8_t mac[6];
+	uint16_t vlan;
+	uint8_t state; /* enum neigh_state */
+	uint8_t tries;
+};
+
 struct net {
 	struct nic *nic;
 	struct counters *ctr;
@@ -53,6 +73,8 @@ struct net {
 	uint32_t error_count;
 	struct net_error errors[NET_ERRORS];
 	struct frag_table *frags;
+	bool neigh_any; /* neighbors was used */
+	struct neigh neighbors[NET_NEIGHBORS];
 	struct net_shared *shared;
 	struct net_shared *own; /* of a single core */
 	uint32_t core;
@@ -92,6 +114,14 @@ enum counter_id router_input(struct net *net, const struct pkt *pkt);
 /* ndp_dad.c: begins to ask for our IPv6 addresses, so many times; 0: they are ours at once. */
 void dad_start(struct net *net, uint32_t transmits, uint64_t now_ns);
 void dad_tick(struct net *net, uint64_t now_ns);
+/* neigh.c: from->remote says that mac is its link address; false when nobody wanted to know. */
+bool neigh_answer(struct net *net, const struct net_path *from, const uint8_t mac[6],
+                  uint64_t now_ns);
+void neigh_tick(struct net *net, uint64_t now_ns);
+/* Questions of path->local for path->remote, behind the link's header at l3_off; set pkt->len. */
+void arp_ask(const struct net *net, struct pkt *pkt, const struct net_path *path);
+void ndp_ask(const struct net *net, struct pkt *pkt, const struct net_path *path, bool unicast);
+
 /* mld.c: reports that are due. */
 void mld_tick(struct net *net, uint64_t now_ns);
 /* Another host uses our address i. */
@@ -141,6 +171,9 @@ void net_staged_send(struct net *net);
 /* net_in.c: RFC 9293 3.1, of what lies at l4_off. */
 enum counter_id net_tcp_check(const struct net *net, struct pkt *pkt, const uint8_t *addrs,
                               size_t addrs_len);
+/* The tag that an answer shall have. VLAN 0 only brings a priority, and is answered untagged; that
+ * a frame could be dropped first (DEI) says nothing about the answer (IEEE 802.1Q 6.9, 9.6). */
+uint16_t net_vlan(const struct pkt *pkt);
 /* ip6_in.c */
 enum counter_id ip6_input(struct net *net, struct pkt *pkt, uint64_t now_ns);
 
@@ -197,6 +230,11 @@ static inline bool net_has_v6(const struct net *net, const uint8_t addr[16])
 	uint32_t i = net_v6_find(net, addr);
 
 	return i < net->v6_count && !net_v6_off(net, i);
+}
+
+static inline bool net_owns(const struct net *net, const struct ip_addr *a)
+{
+	return ip_addr_is_v4(a) ? net_has_v4(net, &a->b[12]) : net_has_v6(net, a->b);
 }
 
 /* Solicited-node multicast address (RFC 4291 2.7.1) of one of our addresses. */

@@ -86,6 +86,7 @@ void net_tick(struct net *net, uint64_t now_ns)
 	mld_tick(net, now_ns); /* in front of the first question (RFC 4862 5.4.2) */
 	dad_tick(net, now_ns);
 	frag_tick(net, now_ns);
+	neigh_tick(net, now_ns);
 }
 
 void net_destroy(struct net *net)

@@ -53,6 +53,12 @@ void cc_init(const struct tcp *tcp, struct conn *c)
 	pace_init(tcp, c);
 }
 
+void cc_mss_raised(struct conn *c)
+{
+	c->cwnd_bytes = max_u32(c->cwnd_bytes, c->mss);
+	c->ssthresh_bytes = max_u32(c->ssthresh_bytes, 2u * c->mss);
+}
+
 void cc_limited(const struct tcp *tcp, struct conn *c)
 {
 	/* Full once: from now on the ACKs give the pace. */

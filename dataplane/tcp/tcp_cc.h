@@ -100,6 +100,8 @@ void cc_undo(struct conn *c);
 /* The first new segment with nothing else in flight was sent, for a connection that cc_is_large, or
  * a closed window opened: after idle time the window decays (RFC 5681 4.1, RFC 2861). */
 void cc_restart(struct tcp *tcp, struct conn *c);
+/* mss was raised: the windows hold as many segments as they always must. */
+void cc_mss_raised(struct conn *c);
 /* Now and then: five minutes without use end the window's validity (RFC 7661 4.4.3). */
 void cc_age(const struct tcp *tcp, struct conn *c);
 

@@ -168,6 +168,7 @@ void rx_buf_slide(struct rx_mem *m, struct rx_buf *rx)
 		rx->blocks--;
 		rx->off -= TCP_RX_BLOCK;
 	}
+	assert(rx->first < rx->place_count && rx->blocks <= rx->place_count);
 }
 
 void rx_buf_cut(struct rx_mem *m, struct rx_buf *rx, uint32_t end)

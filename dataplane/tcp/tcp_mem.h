@@ -11,6 +11,7 @@
 #ifndef DATAPLANE_TCP_TCP_MEM_H
 #define DATAPLANE_TCP_TCP_MEM_H
 
+#include "dataplane/tcp/seq.h"
 #include "lib/base.h"
 #include "lib/pool.h"
 
@@ -30,12 +31,6 @@ enum mem_level {
 	MEM_NO_OOO,     /* below an eighth: out-of-order data that needs a block is dropped */
 	MEM_OUT,        /* none: a connection gives up its own out-of-order data for what comes in
 	                   order; without any, that is dropped and comes again */
-};
-
-/* [lo, hi) of sequence numbers */
-struct seq_run {
-	uint32_t lo;
-	uint32_t hi;
 };
 
 /* What a receive buffer takes when its own places do not suffice. */

@@ -165,7 +165,8 @@ static inline bool output_new(struct tcp *tcp, struct conn *c)
 			rto_start(tcp, c); /* persist */
 		return false;
 	}
-	if (loss_pipe(c) + o.len > c->cwnd_bytes && o.len > 0) {
+	/* One segment may always be in flight: no ACK would come to let another go. */
+	if (loss_pipe(c) + o.len > c->cwnd_bytes && o.len > 0 && conn_flight(c) > 0) {
 		cc_limited(tcp, c);
 		return false;
 	}

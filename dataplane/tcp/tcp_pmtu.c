@@ -148,6 +148,7 @@ static bool shrink(const struct tcp *tcp, struct conn *c, uint32_t mtu)
 static void raise(struct tcp *tcp, struct conn *c, uint32_t mss)
 {
 	mss_set(c, mss);
+	cc_mss_raised(c);
 	c->pmtu.busy &= (uint8_t)~PM_LEARN;
 	c->pmtu.failed = c->pmtu.failed > mss ? c->pmtu.failed : 0;
 	c->pmtu.raise_s = now_s(tcp);

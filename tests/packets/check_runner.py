@@ -51,6 +51,16 @@ CASES = [
     ("wrong poll", OPEN + "1 poll(4, POLLIN|POLLOUT) = POLLIN\n", 1, "poll: expected"),
     ("wrong icmp", "0 < icmp echo id 1 seq 2 len 8\n0 > icmp echo_reply id 1 seq 3 len 8\n", 1,
      "icmp echo_reply: seq: expected 3, came 2"),
+    ("allowed and sent", OPEN + "1 < P. 1:11(10) ack 1 win 9\n1 >? . 1:1(0) ack 11\n", 0, "4 passed"),
+    ("allowed and not sent", OPEN + "1 >? . 1:1(0) ack 11\n1.1 quiet\n", 0, "4 passed"),
+    ("another than allowed", OPEN + "1 < P. 1:11(10) ack 1 win 9\n1 >? . 1:1(0) ack 12\n", 1,
+     r"unexpected at 1\.0+: > \. 1:1\(0\) ack 11"),
+    ("another than allowed, expected", OPEN + "1 < P. 1:11(10) ack 1 win 9\n1 >? . 1:1(0) ack 12\n"
+     "1 > . 1:1(0) ack 11\n", 0, "4 passed"),
+    ("acks", OPEN + "1 < P. 1:11(10) ack 1 win 9\n1 < P. 11:21(10) ack 1 win 9\n1.1 acks\n", 1,
+     "unexpected at 1"),
+    ("acks that are", OPEN + "1 < P. 1:11(10) ack 1 win 9\n1.1 acks\n", 0, "4 passed"),
+    ("acks and more", OPEN + "1 write(4, ..., 5) = 5\n1 acks\n", 1, "where only ACKs may come"),
     ("wrong frame", "0 < raw ffffffffffff 020000000009 0806 0001 0800 06 04 0001 020000000009 c0000201 "
      "000000000000 c0a80001\n0 > raw 020000000009 020000000002 ...\n", 1,
      "byte 11 of the frame: expected 02, came 01"),

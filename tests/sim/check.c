@@ -205,14 +205,14 @@ void check_all(struct world *w)
 	u.rx_blocks -= w->faults.block_count + w->faults.block_fresh;
 	u.tx_chunks -= w->faults.chunks.taken;
 	u.tx_refs -= w->faults.refs.taken;
-	if (sums.conns != u.conns || sums.rx_bufs != u.rx_bufs || sums.rx_blocks != u.rx_blocks || sums.chunks != u.tx_chunks ||
-	    sums.refs != u.tx_refs || sums.timers != u.timers)
-		run_fail(
-		        w->run, w->now_ns,
-		        "taken from the pools (and had by connections): %u (%u) connections, %u "
-		        "(%u) receive buffers, %u (%u) blocks, %u (%u) chunks, %u (%u) descriptors, %u (%u) timers",
-		        u.conns, sums.conns, u.rx_bufs, sums.rx_bufs, u.rx_blocks, sums.rx_blocks, u.tx_chunks, sums.chunks,
-		        u.tx_refs, sums.refs, u.timers, sums.timers);
+	if (sums.conns != u.conns || sums.rx_bufs != u.rx_bufs || sums.rx_blocks != u.rx_blocks ||
+	    sums.chunks != u.tx_chunks || sums.refs != u.tx_refs || sums.timers != u.timers)
+		run_fail(w->run, w->now_ns,
+		         "taken from the pools (and had by connections): %u (%u) connections, %u "
+		         "(%u) receive buffers, %u (%u) blocks, %u (%u) chunks, %u (%u) "
+		         "descriptors, %u (%u) timers",
+		         u.conns, sums.conns, u.rx_bufs, sums.rx_bufs, u.rx_blocks, sums.rx_blocks,
+		         u.tx_chunks, sums.chunks, u.tx_refs, sums.refs, u.timers, sums.timers);
 }
 
 bool check_is_quiet(const struct world *w)

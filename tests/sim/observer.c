@@ -45,8 +45,10 @@ void watch_came(struct watch *w, const struct view *v)
 	if (!w->syn_out || v->flags & PF_RST)
 		return;
 	if (v->flags & PF_SYN) {
-		/* A lie; what is behind its SYN counts, if the server had not seen our ACK. */
+		/* What is behind it counts, if the server had not seen our ACK; a lie may begin a
+		 * second connection. */
 		w->came = max_seq(w->came, v->seq == w->client_iss ? end + 1 : w->came);
+		w->blind = true;
 		return;
 	}
 	/* What begins beyond the window was not taken, and cannot be acknowledged. */

@@ -149,6 +149,8 @@ void peer_timers(struct peer_host *h);
 void peer_drop(struct peer_host *h, struct peer *p, bool reset);
 /* A segment for no connection of ours (RFC 9293 3.10.7.1). */
 void peer_refuse(struct peer_host *h, const struct view *v);
+/* A SYN from an address and port that nobody has. */
+void peer_flood(struct peer_host *h, struct rng *rng);
 /* The path takes no more than this (ICMP). */
 void peer_path_mtu(struct peer *p, uint32_t mtu);
 /* Grows whenever the connection gets on. */

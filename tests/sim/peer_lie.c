@@ -117,6 +117,8 @@ static void lie_sack(struct peer_host *h, struct peer *p)
 	uint32_t n = 1 + rng_below(&p->rng, 3);
 
 	peer_options(h, p, &s);
+	if (s.opts_len > 28)
+		s.opts_len = 12; /* instead of true ones */
 	if (s.opts_len + 4 + 8 * n > 40)
 		n = (36u - s.opts_len) / 8;
 	s.opts[s.opts_len++] = 1;
@@ -220,4 +222,23 @@ void peer_lie(struct peer_host *h, struct peer *p)
 	} while (!(p->plan->lies >> lie & 1));
 	if (lies[lie] != NULL)
 		lies[lie](h, p);
+}
+
+void peer_flood(struct peer_host *h, struct rng *rng)
+{
+	struct peer_host other = *h;
+	struct plan plan = {.port = (uint16_t)(1024 + rng_below(rng, 60000)),
+	                    .v6 = rng_below(rng, 2)};
+	struct peer_seg s = {.flags = PF_SYN,
+	                     .wnd = 65535,
+	                     .seq = (uint32_t)rng_next(rng),
+	                     .opts = {2, 4, 5, 0xb4, 1, 3, 3, 7},
+	                     .opts_len = 8};
+
+	other.v4[1] = 99;
+	other.v4[2] = (uint8_t)rng_next(rng);
+	other.v4[3] = (uint8_t)(1 + rng_below(rng, 254));
+	other.v6[7] = 99;
+	other.v6[14] = (uint8_t)rng_next(rng);
+	peer_emit(&other, &plan, &s);
 }

@@ -263,7 +263,7 @@ static void timer_fired(void *arg, struct timer *timer, uint64_t now_ns)
 		return;
 	}
 	if (p->mute) {
-		peer_arm(h, p);
+		timer_set(&h->wheel, &p->timer, p->end_ns);
 		return;
 	}
 	if (p->lie_ns != 0 && p->lie_ns <= h->now_ns) {

@@ -63,6 +63,7 @@ struct run {
 	uint64_t resent;
 	uint64_t lost;
 	uint64_t corrupted;
+	uint64_t marked;
 	uint64_t completed; /* connections of honest ends that did all they were to */
 	uint64_t cut;       /* that ended early, with a reason */
 	double took_s;

@@ -61,6 +61,8 @@ static const struct row rows[] = {
         TOP("echo", SHARE, echo, "connections whose bytes the server sends back (tcp)"),
         TOP("aborted", SHARE, aborted, "connections that one side resets (tcp)"),
         TOP("slow", SHARE, slow, "connections of slow readers, at either end (tcp)"),
+        TOP("flood", COUNT, flood, "SYNs a second from addresses that do not answer (tcp)"),
+        TOP("ecn", BOOL, ecn, "our own clients ask for ECN (tcp)"),
         TOP("control.fail", SHARE, fail, "requests that the origin fails (web)"),
         TOP("control.broken", SHARE, broken, "bodies that break off (web)"),
         TOP("control.silent", SHARE, silent, "requests without an answer (web)"),

@@ -115,6 +115,8 @@ struct scenario {
 	uint32_t echo;    /* share whose bytes the server sends back */
 	uint32_t aborted; /* share that either side resets in the middle */
 	uint32_t slow;    /* share that reads slowly */
+	uint32_t flood;   /* SYNs a second from addresses that do not answer */
+	bool ecn;         /* our own clients ask for it */
 	/* web: requests, and what control does; shares of requests */
 	uint32_t fail;
 	uint32_t broken;

@@ -65,6 +65,9 @@ static void tcp_random(struct rng *r, struct scenario *sc)
 	sc->up_bytes = rng_length(r, 200000);
 	sc->down_bytes = rng_length(r, 200000);
 	sc->offload = rng_below(r, 2);
+	sc->ecn = rng_below(r, 2);
+	if (rng_below(r, 8) == 0)
+		sc->flood = rng_below(r, 20000);
 	if (rng_below(r, 4) == 0)
 		sc->rx_bufs = 1 + rng_below(r, 64);
 	if (rng_below(r, 4) == 0)

@@ -9,11 +9,22 @@
 #include "lib/log.h"
 
 #define QUANTUM_NS  (20 * NS_PER_US)
-#define CHECK_NS    (20 * NS_PER_MS)
+#define CHECK_NS    (20 * NS_PER_MS) /* and no more often than so many steps */
+#define CHECK_STEPS 64u
 #define PROGRESS_NS NS_PER_S
 #define QUIET_NS    (1200 * NS_PER_S)
 
 static const uint8_t mac_server[6] = {2, 0, 0, 0, 0, 1};
+
+/* The slot of a client's address and port; NULL: none, or the address is of the flood. */
+static struct slot *slot_of(struct world *w, const uint8_t *addr, bool v6, uint16_t port)
+{
+	bool peer = addr[v6 ? 15 : 3] == 3;
+
+	if (addr[v6 ? 7 : 1] == 99)
+		return NULL;
+	return slot_find(w, peer, port);
+}
 
 static void host_sent(struct world *w, bool server, const void *data, uint32_t len)
 {
@@ -33,7 +44,7 @@ static void host_sent(struct world *w, bool server, const void *data, uint32_t l
 		data = copy;
 	}
 	if (view_parse(&v, data, len)) {
-		struct slot *s = slot_find(w, v.dst[v.v6 ? 15 : 3] == 3, v.dport);
+		struct slot *s = slot_of(w, v.dst, v.v6, v.dport);
 		const char *why = s != NULL ? watch_sent(&s->watch, &v) : NULL;
 
 		if (unlikely(why != NULL))
@@ -75,7 +86,7 @@ static void came_up(struct world *w, const struct cable_frame *f)
 	}
 	if (!view_parse(&v, f->bytes, f->len))
 		return;
-	s = slot_find(w, v.src[v.v6 ? 15 : 3] == 3, v.sport);
+	s = slot_of(w, v.src, v.v6, v.sport);
 	if (s == NULL)
 		return;
 	watch_came(&s->watch, &v);
@@ -119,6 +130,8 @@ static void came_down(struct world *w, const struct cable_frame *f)
 		icmp_came(w, f);
 		return;
 	}
+	if (memcmp(v.dst, v.v6 ? w->peers.v6 : w->peers.v4, v.v6 ? 16 : 4) != 0)
+		return; /* of the flood */
 	if (!f->corrupted && !view_csums_hold(&v)) {
 		run_fail(w->run, w->now_ns, "the server sent a wrong checksum to port %u", v.dport);
 		return;
@@ -260,6 +273,7 @@ static bool client_make(struct world *w)
 	cfg.syn_retries = 16;
 	cfg.retries = 16;
 	cfg.time_wait_ms = 50;
+	cfg.ecn = w->sc->ecn ? TCP_ECN_REQUEST : TCP_ECN_ACCEPT;
 	cfg.fin_wait_2_ms = linger_ms(w->sc);
 	return host_make(w, &w->client, &nc, &cfg);
 }
@@ -300,6 +314,8 @@ static bool world_make(struct world *w, struct run *run)
 	*w = (struct world){.run = run, .sc = &run->sc, .now_ns = NS_PER_S, .next_port = 1023};
 	w->start_ns = w->now_ns;
 	w->rng.s = mix64(run->seed);
+	w->flood_rng.s = mix64(run->seed + 3);
+	w->flood_ns = w->now_ns;
 	w->slot_count = run->sc.at_once;
 	w->slots = calloc(w->slot_count, sizeof(w->slots[0]));
 	w->touched = calloc(w->slot_count, sizeof(w->touched[0]));
@@ -324,6 +340,15 @@ static bool world_make(struct world *w, struct run *run)
 	return true;
 }
 
+/* SYNs from nowhere, while there are clients to hinder. */
+static void flood_run(struct world *w)
+{
+	if (w->sc->flood == 0 || w->opened >= w->sc->conns)
+		return;
+	for (; w->flood_ns <= w->now_ns; w->flood_ns += NS_PER_S / w->sc->flood)
+		peer_flood(&w->peers, &w->flood_rng);
+}
+
 static void step(struct world *w)
 {
 	uint64_t next;
@@ -332,6 +357,7 @@ static void step(struct world *w)
 	w->peers.now_ns = w->now_ns;
 	cable_run(w->cable, w->now_ns);
 	slots_open(w);
+	flood_run(w);
 	if (timerwheel_next_ns(&w->peers.wheel) <= w->now_ns)
 		peer_timers(&w->peers);
 	if (w->client.busy || w->client.due_ns <= w->now_ns)
@@ -341,8 +367,9 @@ static void step(struct world *w)
 	if (unlikely(w->run->broken != BREAK_none))
 		break_step(w);
 	check_touched(w);
-	if (w->now_ns >= w->check_ns) {
+	if (w->now_ns >= w->check_ns && ++w->check_steps >= CHECK_STEPS) {
 		w->check_ns = w->now_ns + CHECK_NS;
+		w->check_steps = 0;
 		check_all(w);
 	}
 	if (w->now_ns >= w->progress_ns) {
@@ -365,6 +392,7 @@ static void results(struct world *w)
 	run->packets = cs->frames;
 	run->lost = cs->lost + cs->queue_drops + cs->blocked;
 	run->corrupted = cs->corrupted;
+	run->marked = cs->marked;
 	run->resent = counter_read(&w->server.ctr, CTR_tcp_rexmit);
 	run->at_s = (double)(w->now_ns - w->start_ns) / 1e9;
 }

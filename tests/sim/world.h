@@ -97,7 +97,10 @@ struct world {
 	struct slot **touched;
 	uint32_t touched_count;
 	struct rng rng;
-	uint64_t check_ns;    /* everything is looked at then */
+	uint64_t check_ns; /* everything is looked at then */
+	uint32_t check_steps;
+	struct rng flood_rng;
+	uint64_t flood_ns;    /* the next SYN of the flood */
 	uint64_t progress_ns; /* and whether it gets on */
 	uint64_t corrupted_in;
 	uint64_t caught_in;

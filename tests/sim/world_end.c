@@ -286,7 +286,8 @@ void end_timer(void *arg, struct conn *conn, uint64_t now_ns)
 static struct end *server_accept(struct world *w, struct conn *conn)
 {
 	const struct ip_addr *a = &conn->path.remote;
-	struct slot *s = slot_find(w, a->b[15] == 3, conn->rport);
+	bool flood = a->b[7] == 99 || (ip_addr_is_v4(a) && a->b[13] == 99);
+	struct slot *s = flood ? NULL : slot_find(w, a->b[15] == 3, conn->rport);
 	struct end *e;
 
 	if (s == NULL || s->server != NULL || s->served)

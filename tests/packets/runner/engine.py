@@ -100,6 +100,7 @@ class Engine:
         self.flows = {}
         self.current = None   # flow of a segment that names no port
         self.fd_flow = {}
+        self.held = None      # a frame that was looked at and not expected yet
         self.last = 0.0       # time of the last event
         self.event = None
         self.counters = {}
@@ -166,8 +167,8 @@ class Engine:
         now = self.stack.now()
         if t < now - self.script.tolerance:  # less is what a packet before came late
             self.fail(f"time goes back: it is {now:.6f} already, and this is due at {t:.6f}")
-        if self.stack.run_until(t):
-            at, data = self.stack.receive_frame()
+        if self.sent_until(t):
+            at, data = self.take_frame()
             text = self.describe(self.read_frame(data))
             self.note("> " + text)
             self.fail(f"unexpected at {at:.6f}: > {text}")
@@ -176,9 +177,9 @@ class Engine:
         """The next frame within the event's time, read."""
         low, high = self.window(self.event.time)
         slack = self.script.tolerance
-        if not self.stack.run_until(max(high + slack, self.stack.now())):
+        if not self.sent_until(max(high + slack, self.stack.now())):
             self.fail(f"nothing was sent until {high + slack:.6f}; expected: {self.wanted_text()}")
-        at, data = self.stack.receive_frame()
+        at, data = self.take_frame()
         p = self.read_frame(data)
         self.note("> " + self.describe(p))
         if at < low - slack or at > high + slack:
@@ -318,6 +319,32 @@ class Engine:
                 [f"expected: {self.wanted_text()}", f"came:     > {self.describe(p)}"]
                 + [f"{name}: expected {want}, came {came}" for name, want, came in diff]))
 
+    def do_allow(self, e):
+        """The next frame may be this one; when it is not, or is not sent in time, it stays."""
+        low, high = self.window(e.time)
+        slack = self.script.tolerance
+        if not self.sent_until(max(high + slack, self.stack.now())):
+            return
+        self.held = self.take_frame()
+        at, data = self.held
+        p = self.read_frame(data)
+        if p["kind"] != "tcp" or not low - slack <= at <= high + slack:
+            return
+        flow = self.flow_of(p)
+        if flow and flow is self.flow_for(e.segment.mods) and \
+                not list(self.differences(e.segment, p, flow)):
+            self.note("> " + self.describe(p))
+            self.learn(p, flow, e.segment)
+            self.held = None
+
+    def take_frame(self):
+        """The frame that an event before had looked at, or the next one."""
+        held, self.held = self.held, None
+        return held or self.stack.receive_frame()
+
+    def sent_until(self, t):
+        return self.held is not None or self.stack.run_until(t)
+
     @staticmethod
     def learn(p, flow, s):
         for name, args in p["options"]:
@@ -325,7 +352,7 @@ class Engine:
                 flow.ts_last = args[0]
                 if flow.ts_base is None:
                     flow.ts_base = args[0]
-                    wants = [] if s.options is ANY else [a for n, a in s.options if n == "TS"]
+                    wants = [] if s is None or s.options is ANY else [a for n, a in s.options if n == "TS"]
                     flow.ts_name = wants[0][0] if wants and wants[0][0] != "*" else 0
             if name == "FO":
                 flow.cookie = args[0]
@@ -406,9 +433,9 @@ class Engine:
 
     def do_expect_raw(self, e):
         low, high = self.window(e.time)
-        if not self.stack.run_until(max(high + self.script.tolerance, self.stack.now())):
+        if not self.sent_until(max(high + self.script.tolerance, self.stack.now())):
             self.fail(f"nothing was sent until {high:.6f}; expected a frame")
-        at, data = self.stack.receive_frame()
+        at, data = self.take_frame()
         want, more = e.pattern
         self.note(f"> raw {data.hex()}")
         if at < low - self.script.tolerance:
@@ -422,6 +449,19 @@ class Engine:
     # --- the rest -----------------------------------------------------------------------------------
     def do_quiet(self, e):
         self.advance(self.window(e.time)[1])
+
+    def do_acks(self, e):
+        """Bare ACKs, as many as come until then; the last of them counts for ecr last."""
+        until = self.window(e.time)[1]
+        while self.sent_until(max(until, self.stack.now())):
+            at, data = self.take_frame()
+            p = self.read_frame(data)
+            text = self.describe(p)
+            self.note("> " + text)
+            flow = self.flow_of(p) if p["kind"] == "tcp" else None
+            if flow is None or p["flags"] != ACK or p["payload"]:
+                self.fail(f"unexpected at {at:.6f}, where only ACKs may come: > {text}")
+            self.learn(p, flow, None)
 
     def do_print(self, e):
         self.advance(self.window(e.time)[0])

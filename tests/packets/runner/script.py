@@ -299,14 +299,16 @@ def parse_event(line, text):
         return Event(line, time, "send_raw", data=bytes.fromhex(body[6:].replace(" ", "")))
     if body.startswith("> raw "):
         return Event(line, time, "expect_raw", pattern=parse_bytes(body[6:]))
+    if body.startswith(">?"):
+        return Event(line, time, "allow", segment=parse_segment(body[2:]))
     if body.startswith(("<", ">")):
         return Event(line, time, "send" if body[0] == "<" else "expect",
                      segment=parse_segment(body[1:]))
     if body.startswith(("assert", "counter")):
         fd, checks = parse_assert(body)
         return Event(line, time, "assert", fd=fd, checks=checks)
-    if body == "quiet":
-        return Event(line, time, "quiet")
+    if body in ("quiet", "acks"):
+        return Event(line, time, body)
     m = re.match(r"print\s*\((\d+)\)$", body)
     if m:
         return Event(line, time, "print", fd=int(m[1]))

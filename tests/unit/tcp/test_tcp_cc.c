@@ -279,13 +279,125 @@ static void test_idle(void **state)
 	assert_int_equal(c->cwnd_bytes, 50 * CC_MSS);
 }
 
+static const uint8_t opts_mss[] = {2, 4, 536 >> 8, 536 & 255};
+static struct wire wire;
+static struct wire *const w = &wire;
+static char text[60000];
+
+/* A connection with an old, large window. */
+static void wire_open_large(bool v6)
+{
+	wire_open(w, NULL, v6);
+	wire_handshake(w, opts_mss, sizeof(opts_mss), 0xfffffff0u);
+	w->conn->srtt_us = 100000;
+	w->conn->rto_us = 300000;
+	cc_init(w->tcp, w->conn);
+	w->conn->cwnd_bytes = 100 * 536;
+	w->conn->ssthresh_bytes = 80 * 536;
+	w->conn->cc.phase = CC_AVOIDANCE;
+}
+
+static uint32_t taken(void)
+{
+	struct wire_seg got;
+	uint32_t n = 0;
+
+	while (wire_take(w, &got))
+		n += got.len;
+	return n;
+}
+
+/* Every answer begins with what the time since the last one left of the window. */
+static void test_idle_answers(void **state)
+{
+	(void)state;
+	for (uint32_t v6 = 0; v6 < 2; v6++) {
+		wire_open_large(v6);
+		wire_write(w, text, 100);
+		assert_int_equal(taken(), 100);
+		wire_advance(w, 100);
+		w->ack += 100;
+		wire_flags(w, TH_ACK, w->seq, w->ack);
+		w->conn->srtt_us = 100000;
+		w->conn->rto_us = 300000;
+		/* 299 ms after it was sent, and 301 */
+		wire_advance(w, 199);
+		wire_write(w, text, 100);
+		assert_int_equal(w->conn->cwnd_bytes, 100 * 536);
+		w->ack += 100;
+		wire_flags(w, TH_ACK, w->seq, w->ack);
+		w->conn->rto_us = 300000;
+		wire_advance(w, 301);
+		wire_write(w, text, 100);
+		assert_int_equal(w->conn->cwnd_bytes, 50 * 536);
+		wire_close(w);
+	}
+}
+
+/* A window that was closed for long opens: no burst of what the path held once. */
+static void test_window_opens(void **state)
+{
+	struct wire_seg shut = {.wnd = 0, .flags = TH_ACK};
+
+	(void)state;
+	for (uint32_t v6 = 0; v6 < 2; v6++) {
+		wire_open_large(v6);
+		shut.seq = w->seq;
+		shut.ack = w->ack;
+		wire_send(w, &shut);
+		wire_write(w, text, sizeof(text));
+		for (uint32_t i = 0; i < 100; i++) {
+			wire_advance(w, 100);
+			wire_send(w, &shut);
+		}
+		wire_drain(w);
+		wire_flags(w, TH_ACK, w->seq, w->ack);
+		assert_in_range(w->conn->cwnd_bytes, 1, 10 * 536);
+		assert_in_range(taken(), 1, 10 * 536);
+		wire_close(w);
+	}
+}
+
+/* Segments became larger than the window. */
+static void test_mss_raised(void **state)
+{
+	(void)state;
+	wire_open_large(false);
+	w->conn->cwnd_bytes = 100;
+	wire_write(w, text, sizeof(text));
+	assert_int_equal(taken(), 536);
+	w->conn->ssthresh_bytes = 100;
+	cc_mss_raised(w->conn);
+	assert_int_equal(w->conn->cwnd_bytes, 536);
+	assert_int_equal(w->conn->ssthresh_bytes, 2 * 536);
+	wire_close(w);
+}
+
+/* RFC 7661 4.4.3, found by the timers of a connection that is otherwise busy. */
+static void test_age_by_timer(void **state)
+{
+	(void)state;
+	wire_open_large(false);
+	for (uint32_t i = 0; i < 10 * 6; i++) {
+		if (i == 29)
+			assert_int_equal(w->conn->cwnd_bytes, 100 * 536);
+		wire_data(w, w->seq++, "x", 1);
+		wire_advance(w, 10 * 1000);
+		wire_drain(w);
+	}
+	assert_int_equal(w->conn->cwnd_bytes, 50 * 536);
+	wire_close(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_begin),      cmocka_unit_test(test_slow_start),
-	        cmocka_unit_test(test_reduce),     cmocka_unit_test(test_newreno),
-	        cmocka_unit_test(test_validation), cmocka_unit_test(test_age),
-	        cmocka_unit_test(test_idle),
+	        cmocka_unit_test(test_begin),        cmocka_unit_test(test_slow_start),
+	        cmocka_unit_test(test_reduce),       cmocka_unit_test(test_newreno),
+	        cmocka_unit_test(test_validation),   cmocka_unit_test(test_age),
+	        cmocka_unit_test(test_idle),         cmocka_unit_test(test_idle_answers),
+	        cmocka_unit_test(test_window_opens), cmocka_unit_test(test_age_by_timer),
+	        cmocka_unit_test(test_mss_raised),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

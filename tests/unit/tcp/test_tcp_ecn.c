@@ -317,6 +317,30 @@ static void test_sender(void **state)
 	}
 }
 
+/* 6.1.2: a loss has reduced the window of this round trip already. */
+static void test_loss_and_mark(void **state)
+{
+	uint32_t cwr;
+	uint32_t ssthresh;
+
+	(void)state;
+	open_as(TCP_ECN_ACCEPT, false);
+	shake(SETUP);
+	wire_write(w, text, sizeof(text));
+	take_all(&cwr);
+	wire_flags(w, TH_ACK, w->seq, w->ack + 2 * MSS);
+	w->ack += 2 * MSS;
+	for (uint32_t i = 0; i < 3; i++)
+		wire_flags(w, TH_ACK, w->seq, w->ack);
+	assert_int_equal(w->conn->loss, LOSS_RECOVERY);
+	ssthresh = w->conn->ssthresh_bytes;
+	for (uint32_t i = 0; i < 3; i++)
+		wire_flags(w, TH_ACK | TH_ECE, w->seq, w->ack);
+	assert_int_equal(w->conn->ssthresh_bytes, ssthresh);
+	assert_int_equal(counter_read(&w->ctr, CTR_tcp_ecn_reduced), 0);
+	wire_close(w);
+}
+
 static struct rig net;
 
 static bool got_all(struct rig *r, void *arg)
@@ -373,7 +397,7 @@ int main(void)
 	        cmocka_unit_test(test_passive),       cmocka_unit_test(test_syn_again),
 	        cmocka_unit_test(test_active),        cmocka_unit_test(test_what_is_capable),
 	        cmocka_unit_test(test_receiver),      cmocka_unit_test(test_sender),
-	        cmocka_unit_test(test_marking_queue),
+	        cmocka_unit_test(test_loss_and_mark), cmocka_unit_test(test_marking_queue),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -192,11 +192,11 @@ static bool got_all(struct rig *r, void *arg)
 	return app->rx_done >= TOTAL;
 }
 
-/* 4 Mbit/s, 40 ms, and a queue of 200,000 bytes: slow start alone fills it and loses as much as it
- * holds. */
-static uint64_t transfer(bool v6, bool hystart, struct cc_link *link)
+/* In the mode "on" over IPv6. 4 Mbit/s, 40 ms, and a queue of 200,000 bytes: slow start alone fills
+ * it and loses as much as it holds. */
+static uint64_t transfer(enum tcp_pacing pacing, bool hystart, struct cc_link *link)
 {
-	struct rig_config cfg = {.delay_ns = 20 * NS_PER_MS, .v6 = v6};
+	struct rig_config cfg = {.delay_ns = 20 * NS_PER_MS, .v6 = pacing == TCP_PACING_ON};
 	struct app model = {.keep_open = true};
 	struct app *app;
 	uint64_t begin;
@@ -204,6 +204,7 @@ static uint64_t transfer(bool v6, bool hystart, struct cc_link *link)
 	tcp_config_small(&cfg.tcp[0]);
 	tcp_config_small(&cfg.tcp[1]);
 	cfg.tcp[0].tx_chunks = 2048;
+	cfg.tcp[0].pacing = pacing;
 	cfg.tcp[1].rx_buf_bytes = 1 << 20;
 	cfg.tcp[1].rx_bufs = 4;
 	rig_open(&net, &cfg);
@@ -222,12 +223,13 @@ static uint64_t transfer(bool v6, bool hystart, struct cc_link *link)
 
 static void test_no_overflow(void **state)
 {
+	static const enum tcp_pacing modes[] = {TCP_PACING_OFF, TCP_PACING_INITIAL, TCP_PACING_ON};
 	struct cc_link link;
 	uint64_t ms;
 
 	(void)state;
-	for (uint32_t v6 = 0; v6 < 2; v6++) {
-		ms = transfer(v6, true, &link);
+	for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
+		ms = transfer(modes[i], true, &link);
 		assert_int_equal(counter_read(&net.host[0].ctr, CTR_tcp_hystart_exit), 1);
 		assert_int_equal(link.drops, 0);
 		assert_int_equal(counter_read(&net.host[0].ctr, CTR_tcp_rexmit), 0);
@@ -235,7 +237,7 @@ static void test_no_overflow(void **state)
 		/* And the link was full nearly all the time: with headers, 2 MB take 4.2 s. */
 		assert_in_range(ms, 4100, 4500);
 		rig_free(&net);
-		ms = transfer(v6, false, &link);
+		ms = transfer(modes[i], false, &link);
 		print_message("drops %u, %u ms\n", link.drops, (unsigned)ms);
 		assert_true(link.drops > 50);
 		rig_free(&net);

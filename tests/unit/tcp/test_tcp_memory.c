@@ -243,13 +243,158 @@ static void test_ooo_given_up(void **state)
 	wire_close(w);
 }
 
+/* A reader that is always a little behind: the places go round and round. */
+static void test_ring(void **state)
+{
+	struct wire *w = &wire;
+	uint32_t read = 0;
+
+	(void)state;
+	wire_open(w, NULL, true);
+	wire_handshake(w, opts_sack, sizeof(opts_sack), 0u - 3000000);
+	w->no_read = true;
+	for (uint32_t i = 0; i < 4000; i++) {
+		wire_data(w, w->seq + 1300 * i, text + 1300 * (i % 90), 1300);
+		wire_drain(w);
+		while (tcp_rx_len(w->conn) > 10) {
+			struct span rx = tcp_rx(w->conn);
+			size_t n = min_size(rx.len, tcp_rx_len(w->conn) - 10);
+
+			for (size_t k = 0; k < n; k++)
+				assert_int_equal((uint8_t)rx.ptr[k],
+				                 text[(read + k) % (90 * 1300)]);
+			read += (uint32_t)n;
+			tcp_rx_consume(w->tcp, w->conn, n);
+		}
+		assert_in_range(blocks(w), 1, 2);
+	}
+	assert_int_equal(read, 4000 * 1300 - 10);
+	wire_close(w);
+}
+
+/* What the stream must be: of each byte, the first copy that was taken. */
+struct model {
+	uint8_t byte[1 << 20];
+	bool set[1 << 20];
+	uint32_t next; /* all below it is there */
+	uint32_t read;
+	uint64_t random;
+};
+
+static struct model model;
+
+static uint32_t below(struct model *m, uint32_t n)
+{
+	m->random = m->random * 6364136223846793005ull + 1442695040888963407ull;
+	return (uint32_t)((m->random >> 33) % n);
+}
+
+static uint64_t refused(const struct wire *w)
+{
+	return count(w, CTR_drop_tcp_ooo) + count(w, CTR_drop_tcp_nobuf) +
+	       count(w, CTR_drop_tcp_window);
+}
+
+/* A segment of bytes that no other has, anywhere in the window. */
+static void any_segment(struct wire *w, struct model *m, uint32_t begin)
+{
+	uint32_t edge = w->conn->rcv_adv - begin;
+	uint32_t far = below(m, 4) ? 30000 : 900000;
+	uint32_t at =
+	        below(m, 3) ? m->next - min_u32(m->next, below(m, 500)) : m->next + below(m, far);
+	uint32_t len = 1 + below(m, below(m, 3) ? 1400 : 20);
+	uint64_t given_up = count(w, CTR_shed_rx_ooo);
+	uint64_t before = refused(w);
+	uint8_t data[1400];
+
+	if (at + len > edge || at + len > sizeof(m->byte))
+		return;
+	for (uint32_t i = 0; i < len; i++)
+		data[i] = (uint8_t)below(m, 256);
+	wire_data(w, begin + at, data, len);
+	wire_drain(w);
+	/* Out of memory: all that was out of order is forgotten. */
+	if (count(w, CTR_shed_rx_ooo) != given_up)
+		memset(m->set + m->next, 0, sizeof(m->set) - m->next);
+	if (refused(w) != before)
+		return;
+	for (uint32_t i = 0; i < len; i++) {
+		if (!m->set[at + i])
+			m->byte[at + i] = data[i];
+		m->set[at + i] = true;
+	}
+	while (m->set[m->next])
+		m->next++;
+}
+
+static void any_read(struct wire *w, struct model *m)
+{
+	size_t most = below(m, 30000);
+
+	while (most > 0) {
+		struct span rx = tcp_rx(w->conn);
+		size_t n = min_size(rx.len, most);
+
+		if (n == 0)
+			break;
+		assert_memory_equal(rx.ptr, m->byte + m->read, n);
+		tcp_rx_consume(w->tcp, w->conn, n);
+		m->read += (uint32_t)n;
+		most -= n;
+	}
+	wire_run(w);
+}
+
+/* Segments in any order that contradict each other, over a window far beyond what a buffer holds by
+ * itself, with others taking the memory at times: the first copy of each byte wins. */
+static void test_first_copy_wins(void **state)
+{
+	(void)state;
+	for (uint32_t seed = 0; seed < 6; seed++) {
+		static const uint8_t opts[] = {2, 4, 5, 0xb4, 1, 3, 3, 0, 1, 1, 4, 2};
+		struct wire *w = &wire;
+		struct model *m = &model;
+		struct tcp_config cfg;
+		struct rx_buf *held = NULL;
+		uint32_t begin;
+
+		memset(m, 0, sizeof(*m));
+		m->random = seed;
+		tcp_config_small(&cfg);
+		cfg.rx_bufs = 1;
+		cfg.rx_buf_bytes = 1 << 20;
+		wire_open(w, &cfg, seed & 1);
+		wire_handshake(w, opts, sizeof(opts), 0u - 200000 * (seed % 3));
+		w->no_read = true;
+		begin = w->seq;
+		for (uint32_t i = 0; i < 30000 && m->next < 900000; i++) {
+			if (below(m, 8) > 0)
+				any_segment(w, m, begin);
+			else
+				any_read(w, m);
+			assert_int_equal(tcp_rx_len(w->conn), m->next - m->read);
+			if (seed > 2 && i % 700 == 0 && !held)
+				held = hog(w, below(m, rx_mem_free(&w->tcp->rx_mem)) + 1);
+			else if (held && i % 700 == 350) {
+				rx_buf_put(&w->tcp->rx_mem, held);
+				held = NULL;
+			}
+		}
+		assert_true(m->read > 300000);
+		if (held)
+			rx_buf_put(&w->tcp->rx_mem, held);
+		while (m->read < m->next)
+			any_read(w, m);
+		wire_close(w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_sparse),
-	        cmocka_unit_test(test_bounded_steps),
-	        cmocka_unit_test(test_levels),
-	        cmocka_unit_test(test_ooo_given_up),
+	        cmocka_unit_test(test_sparse),          cmocka_unit_test(test_bounded_steps),
+	        cmocka_unit_test(test_levels),          cmocka_unit_test(test_ooo_given_up),
+	        cmocka_unit_test(test_first_copy_wins), cmocka_unit_test(test_ring),
 	};
 
 	return cmocka_run_group_tests(tests, text_fill, NULL);

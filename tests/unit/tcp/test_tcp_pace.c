@@ -12,6 +12,7 @@
 enum {
 	MSS = 536,
 	MAX_MS = 200,
+	LINK_SEGS = 50,
 };
 
 static const uint8_t opts_mss[] = {2, 4, MSS >> 8, MSS & 255};
@@ -234,12 +235,74 @@ static void test_clocks(void **state)
 	}
 }
 
+static struct rig net;
+
+static bool got_all(struct rig *r, void *arg)
+{
+	const struct app *app = arg;
+
+	(void)r;
+	return app->rx_done >= (uint64_t)LINK_SEGS * 1448;
+}
+
+/* 16 Mbit/s, 50 ms and a queue for 27 segments, after idle time that left a window of 50. */
+static void restart_over_link(enum tcp_pacing pacing, struct cc_link *link, uint32_t *ms)
+{
+	struct rig_config cfg = {.delay_ns = 25 * NS_PER_MS};
+	struct app model = {.keep_open = true};
+	struct app *app;
+	struct app *server;
+	uint64_t begin;
+
+	tcp_config_small(&cfg.tcp[0]);
+	tcp_config_small(&cfg.tcp[1]);
+	cfg.tcp[0].pacing = pacing;
+	cfg.tcp[1].rx_buf_bytes = 1 << 20;
+	cfg.tcp[1].rx_bufs = 4;
+	rig_open(&net, &cfg);
+	*link = (struct cc_link){.rate_bps = 16000000, .queue_bytes = 40000};
+	cc_link_put(&net, link);
+	net.host[0].model = (struct app){.tx_total = 1448, .keep_open = true};
+	app = rig_connect(&net, 1, 4000, &model);
+	rig_run_for(&net, 200);
+	server = rig_peer(&net, app);
+	assert_non_null(server);
+	server->conn->cwnd_bytes = 100 * 1448;
+	server->conn->ssthresh_bytes = 90 * 1448;
+	rig_run_for(&net, 120);
+	server->tx_total = LINK_SEGS * 1448;
+	rig_wake(server);
+	begin = net.now_ns;
+	assert_true(rig_run(&net, got_all, app, 5000));
+	*ms = (uint32_t)((net.now_ns - begin) / NS_PER_MS);
+}
+
+static void test_restart_over_link(void **state)
+{
+	static const enum tcp_pacing modes[] = {TCP_PACING_OFF, TCP_PACING_INITIAL, TCP_PACING_ON};
+	struct cc_link link;
+	uint32_t ms;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
+		restart_over_link(modes[i], &link, &ms);
+		print_message("%u lost, queue %u bytes, %u ms\n", link.drops, link.peak_bytes, ms);
+		assert_int_equal(counter_read(&net.host[0].ctr, CTR_tcp_idle_restart), 1);
+		if (modes[i] == TCP_PACING_OFF)
+			assert_true(link.drops >= 20);
+		else
+			assert_int_equal(link.drops, 0);
+		rig_free(&net);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_first_window), cmocka_unit_test(test_not_delayed),
-	        cmocka_unit_test(test_restart),      cmocka_unit_test(test_on),
-	        cmocka_unit_test(test_goes_on),      cmocka_unit_test(test_clocks),
+	        cmocka_unit_test(test_first_window),      cmocka_unit_test(test_not_delayed),
+	        cmocka_unit_test(test_restart),           cmocka_unit_test(test_on),
+	        cmocka_unit_test(test_goes_on),           cmocka_unit_test(test_clocks),
+	        cmocka_unit_test(test_restart_over_link),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

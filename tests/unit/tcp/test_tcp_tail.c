@@ -355,6 +355,7 @@ static void test_needless_recovery_is_undone(void **state)
 	assert_int_equal(w->conn->loss, LOSS_NONE);
 	assert_true(w->conn->cwnd_bytes >= cwnd);
 	assert_int_equal(w->conn->ssthresh_bytes, ssthresh);
+	assert_int_equal(w->conn->cc.phase, CC_SLOW_START); /* RFC 9438 4.9 */
 	assert_true(w->conn->flags & CF_REORDERED);
 	/* Once only. */
 	cwnd = w->conn->cwnd_bytes;
