@@ -110,8 +110,8 @@ static void mss_set(struct conn *c, uint32_t mss)
 	struct conn_pmtu *p = &c->pmtu;
 
 	c->mss = (uint16_t)mss;
-	/* Windows that shrank with small segments still hold one of the new size (RFC 5681 3.1): else
-	 * nothing could ever be sent again. */
+	/* Windows that shrank with small segments still hold one of the new size (RFC 5681 3.1):
+	 * else nothing could ever be sent again. */
 	c->cwnd_bytes = max_u32(c->cwnd_bytes, mss);
 	c->ssthresh_bytes = max_u32(c->ssthresh_bytes, 2 * mss);
 	p->probe = 0;
