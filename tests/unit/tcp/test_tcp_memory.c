@@ -307,7 +307,7 @@ static void any_segment(struct wire *w, struct model *m, uint32_t begin)
 	uint64_t before = refused(w);
 	uint8_t data[1400];
 
-	if (at + len > edge)
+	if (at + len > edge || at + len > sizeof(m->byte))
 		return;
 	for (uint32_t i = 0; i < len; i++)
 		data[i] = (uint8_t)below(m, 256);
