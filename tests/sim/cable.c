@@ -242,7 +242,7 @@ static bool too_big(struct cable *c, enum cable_dir dir, const uint8_t *bytes, u
 	if (n > 0 && !c->ways[!dir].blocked) {
 		struct frame *f = frame_new(c, error, n);
 
-		f->dir = !dir;
+		f->dir = (uint8_t)!dir;
 		c->stats.icmp++;
 		c->digest = hash64(error, n, c->digest ^ c->now_ns);
 		frame_launch(c, &c->ways[!dir], f);
@@ -270,12 +270,12 @@ void cable_send(struct cable *c, enum cable_dir dir, const void *bytes, uint32_t
 		return;
 	}
 	f = frame_new(c, bytes, len);
-	f->dir = dir;
+	f->dir = (uint8_t)dir;
 	frame_launch(c, w, f);
 	if (rng_chance(&w->rng, w->conf.duplicate)) {
 		c->stats.duplicated++;
 		f = frame_new(c, bytes, len);
-		f->dir = dir;
+		f->dir = (uint8_t)dir;
 		frame_launch(c, w, f);
 	}
 }

@@ -74,7 +74,7 @@ void peer_open(struct peer_host *h, struct peer *p, const struct plan *plan)
 	}
 	if (quirks & QUIRK_SYN_DATA) {
 		s.len = plan->up_total < 100 ? plan->up_total : 100;
-		s.data = pattern_at(plan->up_at, 0);
+		s.data = plan_up(plan, 0);
 		p->max += s.len;
 	}
 	s.seq = p->iss;
@@ -123,7 +123,7 @@ static void send_from(struct peer_host *h, struct peer *p, uint32_t seq)
 		s.len = p->max - seq;
 	if (seq + s.len == end && p->fin_out)
 		s.flags |= PF_FIN;
-	s.data = pattern_at(p->plan->up_at, seq - p->iss - 1);
+	s.data = plan_up(p->plan, seq - p->iss - 1);
 	p->sent_ns = 0; /* Karn */
 	peer_send(h, p, s);
 }

@@ -53,7 +53,7 @@ static const struct row rows[] = {
         FIXED("v6", SHARE, v6, "connections over IPv6 (tcp)"),
         FIXED("peers", SHARE, peers,
               "connections of the tests' own TCP; the rest is Sluice's (tcp)"),
-        TOP("liars", SHARE, liars, "of those: misbehave"),
+        TOP("liars", SHARE, liars, "of those: misbehave (web: of at_once, besides the clients)"),
         TOP("lies", LIES, lies, "how: all, none, or names"),
         TOP("quirks", SHARE, quirks, "of the others: lawful oddities, as tiny segments"),
         FIXED("up_bytes", BYTES, up_bytes, "most that a connection sends (tcp)"),

@@ -66,8 +66,8 @@ static void tcp_random(struct rng *r, struct scenario *sc)
 	sc->down_bytes = rng_length(r, 200000);
 	sc->offload = rng_below(r, 2);
 	sc->ecn = rng_below(r, 2);
-	if (rng_below(r, 8) == 0)
-		sc->flood = rng_below(r, 20000);
+	if (sc->at_once >= 32 && rng_below(r, 8) == 0)
+		sc->flood = rng_below(r, 2000);
 	if (rng_below(r, 4) == 0)
 		sc->rx_bufs = 1 + rng_below(r, 64);
 	if (rng_below(r, 4) == 0)
@@ -104,6 +104,7 @@ static void web_random(struct rng *r, struct scenario *sc)
 	sc->client_slow = some(r, 200000);
 	sc->pipelined = rng_below(r, 1000001);
 	sc->scarce = rng_below(r, 4) == 0;
+	sc->liars = some(r, 300000);
 }
 
 void scenario_random(struct scenario *sc, uint64_t seed)

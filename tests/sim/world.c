@@ -309,6 +309,29 @@ static void peers_make(struct world *w)
 	peer_host_init(&w->peers);
 }
 
+static bool link_loses(const struct link_conf *l)
+{
+	return l->loss > 0 || l->burst_enter > 0 || l->corrupt > 0 || l->corrupt_eth > 0 ||
+	       l->rate_bps > 0;
+}
+
+/* Scenarios in which a handshake may fail, as documented. */
+static bool may_refuse(const struct scenario *sc)
+{
+	/* Handshakes and TIME-WAITs are given up when there are more. */
+	bool may = sc->max_conns < 2 * sc->at_once || sc->syn_backlog < sc->at_once;
+
+	/* A lost ACK of a cookie is not asked for again (RFC 4987 3.6). */
+	may |= sc->flood > 0 && (link_loses(&sc->up) || link_loses(&sc->down));
+	for (uint32_t i = 0; i < sc->fault_count; i++) {
+		const struct scenario_fault *f = &sc->faults[i];
+
+		may |= f->kind == FAULT_no_conns || (sc->flood > 0 && f->kind != FAULT_clock_jump);
+		may |= f->kind == FAULT_clock_jump && f->for_ns > 60 * NS_PER_S;
+	}
+	return may;
+}
+
 static bool world_make(struct world *w, struct run *run)
 {
 	*w = (struct world){.run = run, .sc = &run->sc, .now_ns = NS_PER_S, .next_port = 1023};
@@ -331,12 +354,7 @@ static bool world_make(struct world *w, struct run *run)
 	w->faults = (struct faults){
 	        .sc = w->sc, .cable = w->cable, .nic = w->server.nic, .tcp = w->server.tcp};
 	faults_start(&w->faults, w->now_ns);
-	/* Handshakes and TIME-WAITs are given up, as documented, when there are more. */
-	w->lossy = w->sc->max_conns < 2 * w->sc->at_once || w->sc->syn_backlog < w->sc->at_once;
-	for (uint32_t i = 0; i < w->sc->fault_count; i++)
-		w->lossy |= w->sc->faults[i].kind == FAULT_no_conns ||
-		            (w->sc->faults[i].kind == FAULT_clock_jump &&
-		             w->sc->faults[i].for_ns > 60 * NS_PER_S);
+	w->lossy = may_refuse(w->sc);
 	return true;
 }
 
