@@ -59,6 +59,7 @@ static const struct {
         FIELD(congestion),
         FIELD(pacing),
         FIELD(ecn),
+        FIELD(loss_boards),
 };
 
 /* Index of the field; the count of them when there is none of this name. */
