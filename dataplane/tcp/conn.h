@@ -17,6 +17,7 @@
 #include "dataplane/net/net.h"
 #include "dataplane/tcp/seq.h"
 #include "dataplane/tcp/tcp.h"
+#include "dataplane/tcp/tcp_uto.h"
 #include "dataplane/tcp/tcp_cookie.h"
 #include "dataplane/tcp/tcp_fastopen.h"
 #include "dataplane/tcp/tcp_handshake.h"
@@ -81,10 +82,12 @@ struct seg {
 	uint8_t fo_len; /* length of the fast open option, 0: none */
 	uint8_t flags;  /* enum tcp_hdr_flag */
 	bool has_ts;
+	bool syn_wnd; /* of a SYN: wnd is not scaled (RFC 7323 2.2) */
 	bool sack_ok; /* SYN only, as are the following */
 	bool has_wscale;
 	uint8_t wscale;
 	uint16_t mss; /* 0: none */
+	uint16_t uto; /* RFC 5482, 0: none */
 };
 
 /* What finds a connection. The first 32 bytes are laid out as in struct net_path. */
@@ -237,6 +240,7 @@ struct conn {
 	uint8_t challenges; /* in the second challenge_s */
 	struct conn_pmtu pmtu;
 	struct conn_handshake hs;
+	struct conn_uto uto;
 	struct conn_memory mem;
 	struct conn_loss ls;
 } ALIGNED(CACHE_LINE);
@@ -357,6 +361,12 @@ static inline uint32_t conn_tx_end(const struct conn *c)
 	return c->snd_una + c->tx_bytes + (c->flags & CF_SYN_UNACKED ? 1 : 0);
 }
 
+/* RFC 5961 5.2: neither beyond what was sent nor older than any window. */
+static inline bool ack_in_range(const struct conn *c, const struct seg *s)
+{
+	return !seq_lt(c->snd_nxt, s->ack) && !seq_lt(s->ack, c->snd_una - c->snd_wnd_max);
+}
+
 /* More than what may leave at once: idle time counts, and pacing may. */
 static inline bool cc_is_large(const struct conn *c)
 {
@@ -412,6 +422,10 @@ enum counter_id syn_sent_input(struct tcp *tcp, struct conn *c, struct seg *s);
 /* The peer's frames may begin to come another way; answers follow them. */
 void path_follow(struct conn *c, const struct pkt *pkt);
 void conn_established(struct tcp *tcp, struct conn *c);
+/* RFC 9293 3.10.7.4, first: some of it lies in the window. */
+bool seg_acceptable(const struct conn *c, const struct seg *s);
+/* Text and FIN of the SYN that completed an active open. */
+enum counter_id syn_text_input(struct tcp *tcp, struct conn *c, struct seg *s);
 
 /* tcp_opt.c */
 bool opt_parse(struct seg *s, const uint8_t *opt, uint32_t len);
@@ -419,6 +433,8 @@ bool opt_parse(struct seg *s, const uint8_t *opt, uint32_t len);
 uint32_t opt_write_syn(struct tcp *tcp, const struct conn *c, uint8_t *out);
 /* len: payload bytes; SACK blocks take what they leave of the MSS. */
 uint32_t opt_write(const struct tcp *tcp, const struct conn *c, uint8_t *out, uint32_t len);
+/* RFC 7323 3.2: true when the segment should have a timestamp and has none. */
+bool opt_ts_missing(const struct tcp *tcp, const struct conn *c, const struct seg *s);
 /* RFC 7323 5.3: true when the segment is an old duplicate. */
 bool opt_paws_reject(const struct tcp *tcp, const struct conn *c, const struct seg *s);
 void opt_ts_update(const struct tcp *tcp, struct conn *c, const struct seg *s);
@@ -429,6 +445,8 @@ enum counter_id rx_take(struct tcp *tcp, struct conn *c, struct seg *s);
 /* Copies what the owner left in the packet; false when there is no buffer, and then it stays. */
 bool rx_keep(struct tcp *tcp, struct conn *c);
 void rx_release(struct tcp *tcp, struct conn *c);
+/* Forgets what is held out of order. */
+void rx_drop_ooo(struct tcp *tcp, struct conn *c);
 /* Gives back the memory of what was read. */
 void rx_release_read(struct tcp *tcp, struct conn *c);
 /* The first unread bytes in the buffer, as many as lie in one piece. */
@@ -460,7 +478,8 @@ bool segment_send(struct tcp *tcp, struct conn *c, const struct seg_out *o);
 /* Sends what congestion and window allow, or a bare ACK when one is due. */
 void conn_output(struct tcp *tcp, struct conn *c);
 void ack_send(struct tcp *tcp, struct conn *c);
-/* One octet beyond the closed window (RFC 9293 3.8.6.1). */
+/* One octet beyond the closed window (RFC 9293 3.8.6.1); what fits one that is merely small
+ * (3.8.6.2.1, the override timeout). */
 void window_probe(struct tcp *tcp, struct conn *c);
 /* RFC 8985 7.3: a new segment, else the last one again. */
 void tail_probe(struct tcp *tcp, struct conn *c);

@@ -36,6 +36,8 @@ void tcp_config_default(struct tcp_config *cfg)
 	        .time_wait_ms = 60000,
 	        .fin_wait_2_ms = 60000,
 	        .persist_max_ms = 60000,
+	        .persist_limit_ms = 300000,
+	        .timestamps_required = 1,
 	        .max_orphans = 16384,
 	        .syn_cookies = TCP_COOKIES_ON_PRESSURE,
 	        .syn_cookie_step_s = 60,
@@ -80,6 +82,12 @@ static bool config_valid(const struct tcp_config *cfg)
 	if (cfg->keepalive_idle_ms > 0 && (!in_range(cfg->keepalive_idle_ms, 1, day_ms) ||
 	                                   !in_range(cfg->keepalive_interval_ms, 1, day_ms) ||
 	                                   !in_range(cfg->keepalive_probes, 1, 255)))
+		return false;
+	if (!in_range(cfg->persist_limit_ms, 0, day_ms) ||
+	    !in_range(cfg->user_timeout_ms, 0, day_ms) ||
+	    !in_range(cfg->user_timeout_max_ms, 0, day_ms) ||
+	    !in_range(cfg->user_timeout_advertise_ms, 0, day_ms) ||
+	    !in_range(cfg->timestamps_required, 0, 1))
 		return false;
 	if (!in_range(cfg->max_time_waits, 1, 1 << 20) ||
 	    !in_range(cfg->max_per_address, 0, 1 << 20))

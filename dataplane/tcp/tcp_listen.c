@@ -145,6 +145,8 @@ void conn_take_syn(struct tcp *tcp, struct conn *c, const struct seg *s)
 	}
 	c->mss = (uint16_t)mss;
 	pmtu_begin(tcp, c);
+	if (s->uto)
+		uto_input(tcp, c, s->uto);
 	/* RFC 7323 2.2: the window of a SYN is not scaled. */
 	c->snd_wnd = s->wnd;
 	c->snd_wnd_max = s->wnd;

@@ -67,9 +67,18 @@ bool segment_send(struct tcp *tcp, struct conn *c, const struct seg_out *o)
 	return true;
 }
 
+/* SEQ of a segment without text. RFC 9293 A.2: what we sent beyond a window that shrank or is shut
+ * makes snd_nxt unacceptable to the peer, and it would read neither ACK nor RST. */
+static uint32_t bare_seq(const struct conn *c)
+{
+	uint32_t edge = c->snd_una + c->snd_wnd;
+
+	return unlikely(seq_lt(edge, c->snd_nxt)) && conn_synchronized(c) ? edge : c->snd_nxt;
+}
+
 void ack_send(struct tcp *tcp, struct conn *c)
 {
-	struct seg_out o = {.seq = c->snd_nxt, .flags = TH_ACK};
+	struct seg_out o = {.seq = bare_seq(c), .flags = TH_ACK};
 	bool fin_due = (c->flags & (CF_FIN_QUEUED | CF_FIN_SENT)) == CF_FIN_QUEUED;
 	uint64_t again_ns = c->ack_ns;
 
@@ -95,7 +104,7 @@ void ack_challenge(struct tcp *tcp, struct conn *c)
 
 void reset_send(struct tcp *tcp, struct conn *c)
 {
-	struct seg_out o = {.seq = c->snd_nxt, .flags = TH_RST | TH_ACK};
+	struct seg_out o = {.seq = bare_seq(c), .flags = TH_RST | TH_ACK};
 
 	counter_inc(tcp->ctr, CTR_tcp_rst_out);
 	segment_send(tcp, c, &o);
@@ -189,6 +198,10 @@ static bool output_again(struct tcp *tcp, struct conn *c, const struct seq_run *
 	struct seq_run sent = {.lo = run->lo};
 
 	o.len = min_u32(seq_min(run->hi, end) - run->lo, c->mss);
+	/* RFC 9293 3.8.6 (SHLD-16): what a window that shrank still takes. */
+	if (unlikely(seq_lt(c->snd_una + c->snd_wnd, o.seq + o.len)) &&
+	    seq_lt(o.seq, c->snd_una + c->snd_wnd))
+		o.len = c->snd_una + c->snd_wnd - o.seq;
 	if (o.seq + o.len == end) {
 		o.flags |= TH_PSH;
 		if (c->flags & CF_FIN_SENT && seq_lt(end, run->hi))
@@ -289,10 +302,25 @@ void tail_probe(struct tcp *tcp, struct conn *c)
 	c->flags |= CF_PROBED;
 }
 
+/* The window is too small to be worth a segment, and stays so. */
+static void window_override(struct tcp *tcp, struct conn *c)
+{
+	uint32_t unsent = conn_tx_end(c) - c->snd_nxt;
+	struct seg_out o = {.seq = c->snd_nxt, .flags = TH_ACK | TH_PSH};
+
+	o.len = min_u32(min_u32(unsent, c->snd_wnd), c->mss);
+	if (segment_send(tcp, c, &o))
+		sent_new(tcp, c, &o);
+}
+
 void window_probe(struct tcp *tcp, struct conn *c)
 {
 	struct seg_out o = {.seq = c->snd_una, .len = 1, .flags = TH_ACK};
 
+	if (c->snd_wnd > 0) {
+		window_override(tcp, c);
+		return;
+	}
 	counter_inc(tcp->ctr, CTR_tcp_persist);
 	if (c->tx_bytes == 0) {
 		/* Only our FIN is outstanding. */

@@ -39,7 +39,8 @@ static uint64_t rto_ns(const struct tcp *tcp, const struct conn *c)
 	if (c->rto_us == 0)
 		ns = max_u32(RTO_INITIAL_MS, tcp->cfg.min_rto_ms) * NS_PER_MS;
 	ns <<= c->tries < 16 ? c->tries : 16;
-	return min_u64(ns, max_ms * NS_PER_MS);
+	ns = min_u64(ns, max_ms * NS_PER_MS);
+	return unlikely(c->tries > 0) ? uto_clip_ns(tcp, c, ns) : ns;
 }
 
 void rto_start(struct tcp *tcp, struct conn *c)
@@ -215,17 +216,25 @@ static bool syn_timeout(struct tcp *tcp, struct conn *c)
 	return true;
 }
 
-/* RFC 9293 3.8.6.1: a peer that answers may keep its window closed for as long as it likes; probes
- * counts those without an answer. */
+/* RFC 9293 3.8.6.1: a peer that answers may keep its window closed, but not for ever while it holds
+ * our memory (RFC 6429 4); probes counts those without an answer. */
 static bool persist_timeout(struct tcp *tcp, struct conn *c)
 {
 	if (c->probes >= tcp->cfg.retries) {
 		timed_out(tcp, c);
 		return false;
 	}
-	c->probes++;
-	if (c->tries < UINT8_MAX)
-		c->tries++;
+	/* Only an answer says that the window is shut still, and not that a segment was lost. */
+	if (c->probes == 0 && uto_shut_expired(tcp, c)) {
+		counter_inc(tcp->ctr, CTR_tcp_persist_limit);
+		conn_reset(tcp, c);
+		return false;
+	}
+	if (c->snd_wnd == 0) {
+		c->probes++;
+		if (c->tries < UINT8_MAX)
+			c->tries++;
+	}
 	window_probe(tcp, c);
 	rto_start(tcp, c);
 	return true;
@@ -267,11 +276,14 @@ static bool rtx_timeout(struct tcp *tcp, struct conn *c)
 		early_timeout(tcp, c);
 		return true;
 	}
-	if (c->tries >= tcp->cfg.retries) {
+	if (uto_expired(tcp, c, rto_ns(tcp, c))) {
+		if (c->tries < tcp->cfg.retries)
+			counter_inc(tcp->ctr, CTR_tcp_user_timeout);
 		timed_out(tcp, c);
 		return false;
 	}
-	c->tries++;
+	if (c->tries < UINT8_MAX)
+		c->tries++;
 	if (!pmtu_timeout(tcp, c))
 		loss_timeout(tcp, c);
 	if (mtu_probe)

@@ -207,7 +207,7 @@ static void test_syn_sent(void **state)
 	        {TH_RST | TH_ACK, 0, 0, TCP_CLOSED},
 	        {TH_RST | TH_ACK | TH_SYN, 0, 0, TCP_CLOSED},
 	        {TH_SYN | TH_ACK, 0, TH_ACK, TCP_ESTABLISHED},
-	        {TH_SYN | TH_ACK | TH_FIN, 0, TH_ACK, TCP_ESTABLISHED}, /* eighth: not now */
+	        {TH_SYN | TH_ACK | TH_FIN, 0, TH_ACK, TCP_CLOSE_WAIT}, /* goes on with the sixth */
 	        {TH_SYN, 0, TH_SYN | TH_ACK, TCP_SYN_RECEIVED},
 	        {TH_SYN | TH_FIN, 0, TH_SYN | TH_ACK, TCP_SYN_RECEIVED},
 	};
