@@ -82,7 +82,7 @@ static const struct row rows[] = {
         TOP("server.tx_chunks", COUNT, tx_chunks, "send chunks (tcp)"),
         TOP("server.tx_refs", COUNT, tx_refs, "send descriptors (tcp)"),
         TOP("server.packets", COUNT, packets, "packet buffers (tcp)"),
-        TOP("server.idle", TIME, idle_ns, "the server gives up a connection without progress"),
+        FIXED("server.idle", TIME, idle_ns, "the server gives up a connection without progress"),
         TOP("server.offload", BOOL, offload, "the port does checksums (tcp)"),
         FIXED("faults_end", TIME, faults_end_ns, "then faults and bad link end; 0: never"),
         TOP("fault.mtu", COUNT, fault_mtu, "of small_mtu"),
