@@ -530,7 +530,9 @@ void scenario_help(FILE *to)
 		value_print(to, &link_rows[i], (char *)&plain.up + link_rows[i].off);
 		fprintf(to, "]\n");
 	}
-	fprintf(to, "\"fault: KIND at TIME for TIME [every TIME]\", up to %u times:\n",
+	fprintf(to,
+	        "\"fault: KIND at TIME for TIME [every TIME]\", up to %u times; every: the mean "
+	        "pause:\n",
 	        SCENARIO_FAULTS);
 	for (size_t i = 0; i < FAULT_KINDS; i++)
 		fprintf(to, "  %-20s %s\n", fault_names[i], fault_texts[i]);

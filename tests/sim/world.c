@@ -354,8 +354,11 @@ static bool world_make(struct world *w, struct run *run)
 	peers_make(w);
 	if (!server_make(w) || !client_make(w))
 		return false;
-	w->faults = (struct faults){
-	        .sc = w->sc, .cable = w->cable, .nic = w->server.nic, .tcp = w->server.tcp};
+	w->faults = (struct faults){.sc = w->sc,
+	                            .cable = w->cable,
+	                            .nic = w->server.nic,
+	                            .tcp = w->server.tcp,
+	                            .rng = {mix64(run->seed + 5)}};
 	faults_start(&w->faults, w->now_ns);
 	w->lossy = may_refuse(w->sc);
 	return true;
