@@ -75,6 +75,7 @@ static void tcp_settings(const struct config *cfg, struct tcp_config *out)
 	out->max_syn_backlog = min_u32(lim->syn_backlog, lim->connections);
 	out->rx_bufs = lim->rx_buffers;
 	out->rx_buf_bytes = lim->rx_buffer_bytes;
+	out->loss_boards = lim->loss_boards;
 	out->rx_window_bytes = lim->rx_window_bytes;
 	out->max_per_address = lim->connections_per_address;
 	out->max_orphans = lim->orphans;

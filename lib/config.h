@@ -65,6 +65,7 @@ struct config_limits {
 	uint32_t window_bytes;        /* a request's body bytes in flight in the channel: 262144 */
 	uint32_t rx_buffer_bytes;     /* first TCP receive window: 65536 */
 	uint32_t rx_buffers;          /* receive memory in these units, a core: 2048 */
+	uint32_t loss_boards;         /* a core: 1024 */
 	uint32_t rx_window_bytes;     /* largest TCP receive window: 4 MiB */
 	uint32_t connections_per_address; /* IPv4 address or IPv6 /64, a core; 0: no limit: 0 */
 	uint32_t time_waits;              /* a core: 32768 */

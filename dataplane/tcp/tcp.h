@@ -44,6 +44,7 @@ struct tcp_config {
 	uint32_t max_time_waits;    /* 32,768 */
 	uint32_t tx_chunks;         /* chunks of TCP_TX_CHUNK bytes for copied data */
 	uint32_t tx_refs;           /* descriptors of queued data */
+	uint32_t loss_boards;       /* scoreboards for many holes, 6 KiB each; 0: none */
 	uint32_t mss;               /* 0: from the MTU */
 	uint32_t initial_window;    /* segments, RFC 6928: 10 */
 	uint32_t min_rto_ms;        /* 200 */
@@ -270,6 +271,7 @@ struct tcp_usage {
 	uint32_t rx_blocks; /* of TCP_RX_BLOCK bytes, in them */
 	uint32_t tx_chunks;
 	uint32_t tx_refs;
+	uint32_t loss_boards;
 	uint32_t timers;
 };
 

@@ -100,9 +100,9 @@ static bool ack_advance(struct tcp *tcp, struct conn *c, const struct seg *s)
 	if (unlikely(c->flags & CF_CWND_LIMITED))
 		hystart_sample(tcp, c, s);
 	rtt_ack(tcp, c, s);
-	if (unlikely(c->loss == LOSS_RECOVERY))
-		loss_spurious(c, s);
-	loss_ack(tcp, c, s->ack);
+	if (unlikely(c->loss != LOSS_NONE))
+		loss_spurious(tcp, c, s);
+	loss_ack(tcp, c, s);
 	c->snd_una = s->ack;
 	tx_acked(tcp, c, acked - (fin ? 1 : 0));
 	if (all)
@@ -138,8 +138,7 @@ static bool predicted(const struct conn *c, const struct seg *s)
 {
 	if (c->state != TCP_ESTABLISHED || (s->flags & ~TH_PSH) != TH_ACK || s->seq != c->rcv_nxt)
 		return false;
-	if (c->loss != LOSS_NONE || c->dupacks + c->sacked_count + s->sack_count + s->uto > 0 ||
-	    c->rx)
+	if (c->loss != LOSS_NONE || c->dupacks + c->has_runs + s->sack_count + s->uto > 0 || c->rx)
 		return false;
 	if (c->flags & (CF_FIN_EARLY | CF_DETACHED | CF_ACK_NOW | CF_ECN) &&
 	    (c->flags & (CF_FIN_EARLY | CF_DETACHED | CF_ACK_NOW) || ecn_is_marked(s)))
@@ -300,7 +299,8 @@ static struct ack_result ack_input(struct tcp *tcp, struct conn *c, struct seg *
 	}
 	una = c->snd_una;
 	same_wnd = c->snd_wnd == seg_window(c, s);
-	sack_news = c->flags & CF_SACK && s->sack_count > 0 && loss_sack_input(c, s);
+	loss_ack_begin(tcp, c);
+	sack_news = c->flags & CF_SACK && s->sack_count > 0 && loss_sack_input(tcp, c, s);
 	if (unlikely(s->flags & TH_ECE) && c->flags & CF_ECN && seq_le(c->snd_una, s->ack))
 		ecn_ack_input(tcp, c, s);
 	if (seq_lt(c->snd_una, s->ack)) {
@@ -312,9 +312,11 @@ static struct ack_result ack_input(struct tcp *tcp, struct conn *c, struct seg *
 
 		if (c->flags & CF_SACK ? sack_news : dup)
 			loss_dupack(tcp, c);
+		if (unlikely(c->flags & CF_PROBED))
+			probe_acked(tcp, c, s);
 	}
-	if (c->flags & CF_SACK && (sack_news || (c->loss != LOSS_NONE && c->snd_una != una)))
-		loss_news(tcp, c);
+	if (c->has_runs || c->loss != LOSS_NONE)
+		loss_decide(tcp, c, c->snd_una != una);
 	if (!seq_lt(s->ack, c->snd_una))
 		window_input(tcp, c, s);
 	return (struct ack_result){true, CTR_rx_tcp};

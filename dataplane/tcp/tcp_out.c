@@ -207,11 +207,11 @@ static bool output_again(struct tcp *tcp, struct conn *c, const struct seq_run *
 		if (c->flags & CF_FIN_SENT && seq_lt(end, run->hi))
 			o.flags |= TH_FIN;
 	}
-	if (!(c->flags & CF_FORCE) && loss_pipe(c) + o.len > c->cwnd_bytes)
+	if (loss_pipe(c) + o.len > c->cwnd_bytes)
 		return false;
 	if (!segment_send(tcp, c, &o))
 		return false;
-	c->flags &= ~(CF_FORCE | CF_TIMING); /* Karn: an ACK of this one says nothing about time */
+	c->flags &= ~CF_TIMING; /* Karn: an ACK of this one says nothing about time */
 	sent.hi = o.seq + o.len + (o.flags & TH_FIN ? 1 : 0);
 	loss_resent(tcp, c, &sent);
 	c->retransmits++;
@@ -221,12 +221,29 @@ static bool output_again(struct tcp *tcp, struct conn *c, const struct seq_run *
 	return true;
 }
 
-static bool output_one(struct tcp *tcp, struct conn *c)
+/* RFC 6675 4, NextSeg: what is lost (1), new data (2), the end of what is outstanding (4). What may
+ * only be late (3) has its time (RFC 8985). */
+static bool output_lossy(struct tcp *tcp, struct conn *c)
 {
+	uint32_t before = c->snd_nxt;
 	struct seq_run run;
 
-	if (unlikely(c->loss != LOSS_NONE) && loss_next(c, &run))
+	if (!frto_holds(c) && loss_next(c, &run))
 		return output_again(tcp, c, &run);
+	if (output_new(tcp, c)) {
+		loss_sent_new(tcp, c, before);
+		return true;
+	}
+	if (frto_give_up(c))
+		return loss_next(c, &run) && output_again(tcp, c, &run);
+	return loss_pipe(c) + c->mss <= c->cwnd_bytes && loss_rescue(tcp, c, &run) &&
+	       output_again(tcp, c, &run);
+}
+
+static bool output_one(struct tcp *tcp, struct conn *c)
+{
+	if (unlikely(c->loss != LOSS_NONE))
+		return output_lossy(tcp, c);
 	return output_new(tcp, c);
 }
 
@@ -250,15 +267,16 @@ static void output_ack(struct tcp *tcp, struct conn *c)
 
 void conn_output(struct tcp *tcp, struct conn *c)
 {
+	uint32_t before = c->snd_nxt;
+
 	if (unlikely(c->state < TCP_ESTABLISHED) &&
 	    !(c->state == TCP_SYN_RECEIVED && c->hs.fast_open & FO_TAKEN))
 		return;
 	if (c->state != TCP_TIME_WAIT)
 		while (output_one(tcp, c))
 			;
-	if (c->rtx_ns != 0 && !(c->flags & CF_RTX_EARLY) && conn_flight(c) > c->mss &&
-	    probe_wanted(c))
-		rtx_start(tcp, c);
+	if (c->snd_nxt != before && (conn_flight(c) > c->mss || c->rto_us > TCP_LONG_RTO_US))
+		probe_hasten(tcp, c);
 	output_ack(tcp, c);
 }
 
@@ -269,21 +287,18 @@ void tail_probe(struct tcp *tcp, struct conn *c)
 	struct seq_run last;
 
 	counter_inc(tcp->ctr, CTR_tcp_tail_probe);
+	probe_prepare(tcp, c);
 	/* The one segment is beyond the congestion window. */
 	c->cwnd_bytes = UINT32_MAX;
-	output_new(tcp, c);
-	c->cwnd_bytes = cwnd;
-	if (c->snd_nxt == before) {
-		last = (struct seq_run){before - min_u32(c->mss, conn_flight(c)), before};
-		c->flags |= CF_FORCE;
-		output_again(tcp, c, &last);
-		c->flags &= ~CF_FORCE;
-	} else {
+	if (output_new(tcp, c)) {
+		loss_sent_new(tcp, c, before);
 		c->flags |= CF_PROBED_NEW;
+	} else {
+		last = (struct seq_run){before - min_u32(c->mss, conn_flight(c)), before};
+		output_again(tcp, c, &last);
 	}
-	c->resent_count = 0;
-	c->relost = 0;
-	c->rxt_nxt = c->snd_nxt;
+	c->cwnd_bytes = cwnd;
+	c->ls.probe_end = c->snd_nxt;
 	c->flags |= CF_PROBED;
 }
 

@@ -193,7 +193,7 @@ static bool probe_fits(const struct conn *c, uint32_t size)
 	uint32_t unsent = conn_tx_end(c) - c->snd_nxt;
 	int32_t room = (int32_t)(c->snd_una + c->snd_wnd - c->snd_nxt);
 
-	return c->loss == LOSS_NONE && c->sacked_count == 0 && c->dupacks == 0 && c->tries == 0 &&
+	return c->loss == LOSS_NONE && !c->has_runs && c->dupacks == 0 && c->tries == 0 &&
 	       unsent >= train && room >= (int32_t)train && loss_pipe(c) + train <= c->cwnd_bytes;
 }
 
@@ -255,8 +255,7 @@ bool pmtu_probe_lost(struct tcp *tcp, struct conn *c)
 {
 	struct conn_pmtu *p = &c->pmtu;
 	bool missing = p->mark - p->probe == c->snd_una;
-	bool alone =
-	        c->sacked_count == 0 || (c->sacked_count == 1 && seq_le(c->sacked[0].lo, p->mark));
+	bool alone = board_complete(c, p->mark);
 
 	if (seq_le(p->mark, c->snd_una)) {
 		marked_arrived(tcp, c);

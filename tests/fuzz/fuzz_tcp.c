@@ -322,6 +322,7 @@ static void open_target(struct target *t)
 	cfg.fast_open = true;
 	cfg.syn_cookie_step_s = 10;
 	cfg.rx_bufs = 2;
+	cfg.loss_boards = 1;
 	cfg.rx_buf_bytes = 8192;
 	cfg.tx_chunks = 16;
 	cfg.tx_refs = 32;
@@ -449,7 +450,8 @@ static void close_target(struct target *t, struct input *in)
 	}
 	ready(t, in);
 	tcp_usage(t->tcp, &use);
-	must(use.conns + use.rx_bufs + use.tx_chunks + use.tx_refs + use.timers == 0);
+	must(use.conns + use.rx_bufs + use.tx_chunks + use.tx_refs + use.loss_boards + use.timers ==
+	     0);
 	must(t->lent == t->released && t->tcp->half_open == 0);
 }
 

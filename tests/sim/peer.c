@@ -3,7 +3,7 @@
  * The states, and segments in (RFC 9293 3.10.7). */
 #include "tests/sim/peer.h"
 
-#define RUN_SHUFFLE 5u /* reads come as late as this many times 100 ms */
+#define READ_LATE_MS 500u /* a slow reader pauses for at most this */
 
 static uint32_t down_off(const struct peer *p, uint32_t seq)
 {
@@ -74,7 +74,7 @@ void peer_open(struct peer_host *h, struct peer *p, const struct plan *plan)
 	}
 	if (quirks & QUIRK_SYN_DATA) {
 		s.len = plan->up_total < 100 ? plan->up_total : 100;
-		s.data = pattern_at(plan->up_at, 0);
+		s.data = plan_up(plan, 0);
 		p->max += s.len;
 	}
 	s.seq = p->iss;
@@ -123,7 +123,7 @@ static void send_from(struct peer_host *h, struct peer *p, uint32_t seq)
 		s.len = p->max - seq;
 	if (seq + s.len == end && p->fin_out)
 		s.flags |= PF_FIN;
-	s.data = pattern_at(p->plan->up_at, seq - p->iss - 1);
+	s.data = plan_up(p->plan, seq - p->iss - 1);
 	p->sent_ns = 0; /* Karn */
 	peer_send(h, p, s);
 }
@@ -273,7 +273,7 @@ static void app_read(struct peer_host *h, struct peer *p)
 	if (p->plan->lies & LIE(zero) && rng_below(&p->rng, 3) == 0)
 		p->read_ns = h->now_ns + (10 + rng_below64(&p->rng, 180)) * NS_PER_S;
 	else if (p->plan->client_slow && p->read_ns == 0 && rng_below(&p->rng, 8) == 0)
-		p->read_ns = h->now_ns + (1 + rng_below64(&p->rng, 100 * RUN_SHUFFLE)) * NS_PER_MS;
+		p->read_ns = h->now_ns + (1 + rng_below64(&p->rng, READ_LATE_MS)) * NS_PER_MS;
 	else
 		p->read_ns = 0;
 	if (p->read_ns == 0)

@@ -165,7 +165,7 @@ static void data_send(struct peer_host *h, struct peer *p)
 			return;
 		if (s.len > limit - used)
 			s.len = limit - used;
-		s.data = pattern_at(p->plan->up_at, p->nxt - p->iss - 1);
+		s.data = plan_up(p->plan, p->nxt - p->iss - 1);
 		if (p->nxt + s.len == end && fin_wanted(p) && p->plan->seed & 1 &&
 		    used + s.len < limit) {
 			fin_send(h, p, &s);
@@ -203,7 +203,7 @@ static void probe(struct peer_host *h, struct peer *p)
 {
 	struct peer_seg s = {.seq = p->nxt, .flags = PF_ACK, .len = 1};
 
-	s.data = pattern_at(p->plan->up_at, p->nxt - p->iss - 1);
+	s.data = plan_up(p->plan, p->nxt - p->iss - 1);
 	peer_send(h, p, s);
 	if (sq_lt(p->max, p->nxt + 1))
 		p->max = p->nxt + 1;

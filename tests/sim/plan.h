@@ -46,6 +46,7 @@ struct plan {
 	uint32_t lies;
 	uint32_t quirks;
 	uint64_t seed;
+	const char *text; /* what the client sends, up_total bytes; NULL: the pattern */
 };
 
 void plan_make(struct plan *p, const struct scenario *sc, struct rng *rng);
@@ -57,6 +58,12 @@ extern uint8_t pattern_table[PATTERN_PERIOD + PATTERN_SPAN];
 static inline const uint8_t *pattern_at(uint32_t start, uint32_t off)
 {
 	return pattern_table + ((uint64_t)start + off) % PATTERN_PERIOD;
+}
+
+/* What the client sends at off. */
+static inline const uint8_t *plan_up(const struct plan *p, uint32_t off)
+{
+	return p->text != NULL ? (const uint8_t *)p->text + off : pattern_at(p->up_at, off);
 }
 
 #endif

@@ -45,7 +45,7 @@ static void faults_random(struct rng *r, struct scenario *sc)
 		f->for_ns = (1 + rng_length(r, 3000)) * NS_PER_MS;
 		f->every_ns = rng_below(r, 2) * (100 + rng_below64(r, 5000)) * NS_PER_MS;
 		if (f->every_ns > 0)
-			f->for_ns = min_u64(f->for_ns, f->every_ns / 2);
+			f->for_ns = min_u64(f->for_ns, f->every_ns / 4);
 	}
 	if (rng_below(r, 2))
 		sc->faults_end_ns = NS_PER_S + rng_below64(r, 20) * NS_PER_S;
@@ -66,8 +66,8 @@ static void tcp_random(struct rng *r, struct scenario *sc)
 	sc->down_bytes = rng_length(r, 200000);
 	sc->offload = rng_below(r, 2);
 	sc->ecn = rng_below(r, 2);
-	if (rng_below(r, 8) == 0)
-		sc->flood = rng_below(r, 20000);
+	if (sc->at_once >= 32 && rng_below(r, 8) == 0)
+		sc->flood = rng_below(r, 2000);
 	if (rng_below(r, 4) == 0)
 		sc->rx_bufs = 1 + rng_below(r, 64);
 	if (rng_below(r, 4) == 0)
@@ -82,7 +82,8 @@ static void tcp_random(struct rng *r, struct scenario *sc)
 		sc->max_conns = sc->at_once + 16;
 	if (rng_below(r, 8) == 0)
 		sc->syn_backlog = 1 + rng_below(r, 64);
-	sc->idle_ns = 600 * NS_PER_S;
+	sc->idle_ns = 1800 * NS_PER_S;
+	sc->stuck_ns = 1500 * NS_PER_S; /* some five timeouts in a row may be lost */
 }
 
 static void web_random(struct rng *r, struct scenario *sc)
@@ -104,6 +105,7 @@ static void web_random(struct rng *r, struct scenario *sc)
 	sc->client_slow = some(r, 200000);
 	sc->pipelined = rng_below(r, 1000001);
 	sc->scarce = rng_below(r, 4) == 0;
+	sc->liars = some(r, 300000);
 }
 
 void scenario_random(struct scenario *sc, uint64_t seed)

@@ -150,8 +150,12 @@ static void request_input(struct sim *sim, const struct chan_msg *m)
 	          : kind == 'c' ? KIND_CACHED
 	          : kind == 'u' ? KIND_UPLOAD
 	                        : KIND_PLAIN;
-	j->id = (uint32_t)strtoul(at + 3, NULL, 10) % SIM_IDS;
+	for (uint32_t i = 3; i < cr.target_len && at[i] >= '0' && at[i] <= '9'; i++)
+		j->id = j->id * 10 + (uint32_t)(at[i] - '0');
+	j->id %= SIM_IDS;
 	j->number = field_number(span_of(at + cr.target_len, cr.fields_len));
+	if (j->number == UINT32_MAX && sim->liars != NULL)
+		j->number = 0;
 	if (j->number >= sim->next_number) {
 		sim_fail(sim, "a request that no client made");
 		return;

@@ -114,6 +114,7 @@ static void step(struct sim *sim)
 	cable_run(sim->cable, sim->rig.now_ns);
 	next = min_u64(cable_next_ns(sim->cable), sim->faults.due_ns);
 	clients_run(sim);
+	next = min_u64(next, liars_run(sim));
 	next = min_u64(next, control_run(sim));
 	do {
 		rig_step(&sim->rig, 0);
@@ -135,8 +136,10 @@ static void corrupted_check(struct sim *sim)
 
 	for (size_t i = 0; i < ARRAY_LEN(ids); i++)
 		sum += counter_read(sim->rig.core->ctr, ids[i]);
-	/* An answer whose Ethernet source was turned misleads the client. */
-	if (sum < sim->caught_in || (sum > sim->corrupted_in && sim->sc->down.corrupt_eth == 0))
+	/* An answer whose Ethernet source was turned misleads the client; liars send what is
+	 * dropped as if it were corrupted. */
+	bool exact = sim->sc->down.corrupt_eth == 0 && sim->liars == NULL;
+	if (sum < sim->caught_in || (exact && sum > sim->corrupted_in))
 		sim_fail(sim, "%llu corrupted packets came, %llu were dropped as such",
 		         (unsigned long long)sim->caught_in, (unsigned long long)sum);
 }
@@ -174,7 +177,10 @@ static void frame_came(void *arg, const struct cable_frame *f)
 		sim->corrupted_in++;
 		sim->caught_in += f->caught;
 	}
-	rig_deliver(&sim->rig, f->dir == CABLE_UP, f->bytes, f->len);
+	if (f->dir == CABLE_DOWN && f->bytes[5] == 3)
+		liars_input(sim, f);
+	else
+		rig_deliver(&sim->rig, f->dir == CABLE_UP, f->bytes, f->len);
 }
 
 static bool cable_make(struct sim *sim)
@@ -187,7 +193,8 @@ static bool cable_make(struct sim *sim)
 	sim->faults = (struct faults){.sc = sim->sc,
 	                              .cable = sim->cable,
 	                              .nic = sim->rig.server_nic,
-	                              .tcp = sim->rig.core->tcp};
+	                              .tcp = sim->rig.core->tcp,
+	                              .rng = {mix64(sim->seed + 5)}};
 	faults_start(&sim->faults, sim->rig.now_ns);
 	return true;
 }
@@ -219,6 +226,7 @@ bool web_run(struct run *run)
 	        .conns_left = run->sc.conns,
 	        .client_count = min_u32(run->sc.conns, run->sc.at_once),
 	        .next_port = 1024,
+	        .next_number = 1, /* 0: of liars, who say none */
 	        .client_rng = {mix64(run->seed)},
 	};
 
@@ -226,7 +234,7 @@ bool web_run(struct run *run)
 	entropy_seed(run->seed);
 	sim.clients = calloc(sim.client_count, sizeof(sim.clients[0]));
 	if (sim.clients == NULL || !rig_make(&sim) || !hot_preload(&sim) || !cable_make(&sim) ||
-	    !control_create(&sim)) {
+	    !control_create(&sim) || !liars_create(&sim)) {
 		sim_fail(&sim, "no memory");
 	} else {
 		web_attach(&sim.rig);
@@ -237,6 +245,7 @@ bool web_run(struct run *run)
 		results(&sim);
 	}
 	clients_destroy(&sim);
+	liars_destroy(&sim);
 	control_destroy(&sim);
 	rig_destroy(&sim.rig);
 	cable_destroy(sim.cable);

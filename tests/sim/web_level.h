@@ -73,6 +73,7 @@ struct sim {
 	uint64_t seed;
 	struct rng client_rng;
 	struct cable *cable;
+	struct web_liars *liars; /* NULL: none */
 	struct faults faults;
 	uint64_t corrupted_in;
 	uint64_t caught_in;
@@ -104,6 +105,14 @@ void control_destroy(struct sim *sim);
 uint64_t control_run(struct sim *sim);
 /* Stops dying and purging; attaches if it is away. */
 void control_calm(struct sim *sim);
+
+/* web_liars.c: peers that send requests and misbehave, while there are clients. */
+bool liars_create(struct sim *sim);
+void liars_destroy(struct sim *sim);
+/* A frame to their address. */
+void liars_input(struct sim *sim, const struct cable_frame *f);
+/* Returns when they want to run next. */
+uint64_t liars_run(struct sim *sim);
 
 /* Opens, sends, checks what came. */
 void clients_run(struct sim *sim);

@@ -251,7 +251,9 @@ static bool server_make(struct world *w)
 	cfg.tx_chunks = sc->tx_chunks;
 	cfg.tx_refs = sc->tx_refs;
 	cfg.fin_wait_2_ms = linger_ms(sc);
-	cfg.syn_retries = 14; /* a simulated link loses much */
+	/* A simulated link loses much. */
+	cfg.syn_retries = 14;
+	cfg.keepalive_probes = 60;
 	return host_make(w, &w->server, &nc, &cfg);
 }
 
@@ -272,6 +274,7 @@ static bool client_make(struct world *w)
 	cfg.tx_refs = 65536;
 	cfg.syn_retries = 16;
 	cfg.retries = 16;
+	cfg.keepalive_probes = 60;
 	cfg.time_wait_ms = 50;
 	cfg.ecn = w->sc->ecn ? TCP_ECN_REQUEST : TCP_ECN_ACCEPT;
 	cfg.fin_wait_2_ms = linger_ms(w->sc);
@@ -309,6 +312,29 @@ static void peers_make(struct world *w)
 	peer_host_init(&w->peers);
 }
 
+static bool link_loses(const struct link_conf *l)
+{
+	return l->loss > 0 || l->burst_enter > 0 || l->corrupt > 0 || l->corrupt_eth > 0 ||
+	       l->rate_bps > 0;
+}
+
+/* Scenarios in which a handshake may fail, as documented. */
+static bool may_refuse(const struct scenario *sc)
+{
+	/* Handshakes and TIME-WAITs are given up when there are more. */
+	bool may = sc->max_conns < 2 * sc->at_once || sc->syn_backlog < sc->at_once;
+
+	/* A lost ACK of a cookie is not asked for again (RFC 4987 3.6). */
+	may |= sc->flood > 0 && (link_loses(&sc->up) || link_loses(&sc->down));
+	for (uint32_t i = 0; i < sc->fault_count; i++) {
+		const struct scenario_fault *f = &sc->faults[i];
+
+		may |= f->kind == FAULT_no_conns || (sc->flood > 0 && f->kind != FAULT_clock_jump);
+		may |= f->kind == FAULT_clock_jump && f->for_ns > 60 * NS_PER_S;
+	}
+	return may;
+}
+
 static bool world_make(struct world *w, struct run *run)
 {
 	*w = (struct world){.run = run, .sc = &run->sc, .now_ns = NS_PER_S, .next_port = 1023};
@@ -328,15 +354,13 @@ static bool world_make(struct world *w, struct run *run)
 	peers_make(w);
 	if (!server_make(w) || !client_make(w))
 		return false;
-	w->faults = (struct faults){
-	        .sc = w->sc, .cable = w->cable, .nic = w->server.nic, .tcp = w->server.tcp};
+	w->faults = (struct faults){.sc = w->sc,
+	                            .cable = w->cable,
+	                            .nic = w->server.nic,
+	                            .tcp = w->server.tcp,
+	                            .rng = {mix64(run->seed + 5)}};
 	faults_start(&w->faults, w->now_ns);
-	/* Handshakes and TIME-WAITs are given up, as documented, when there are more. */
-	w->lossy = w->sc->max_conns < 2 * w->sc->at_once || w->sc->syn_backlog < w->sc->at_once;
-	for (uint32_t i = 0; i < w->sc->fault_count; i++)
-		w->lossy |= w->sc->faults[i].kind == FAULT_no_conns ||
-		            (w->sc->faults[i].kind == FAULT_clock_jump &&
-		             w->sc->faults[i].for_ns > 60 * NS_PER_S);
+	w->lossy = may_refuse(w->sc);
 	return true;
 }
 
@@ -402,9 +426,9 @@ static void world_free(struct world *w)
 	uint32_t cursor = 0;
 	struct conn *c;
 
+	slots_destroy(w); /* it still looks at the ends */
 	while (w->server.tcp != NULL && (c = tcp_conn_walk(w->server.tcp, &cursor)) != NULL)
 		free(tcp_owner(c));
-	slots_destroy(w);
 	host_free(&w->server);
 	host_free(&w->client);
 	cable_destroy(w->cable);
