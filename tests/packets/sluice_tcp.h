@@ -87,10 +87,9 @@ int sluice_tcp_fcntl(struct sluice_tcp *st, int fd, int cmd, ...);
 int sluice_tcp_ioctl(struct sluice_tcp *st, int fd, unsigned long request, ...);
 /* SOL_SOCKET: SO_REUSEADDR, SO_LINGER, SO_KEEPALIVE, SO_ERROR, SO_TYPE, SO_RCVBUF (read),
  * SO_SNDBUF. IPPROTO_TCP: TCP_NODELAY (always on: clearing it fails), TCP_MAXSEG, TCP_INFO (read),
- * TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_CONGESTION, TCP_FASTOPEN,
- * TCP_QUICKACK. What the stack has for
- * all connections alike (keepalive, TCP_MAXSEG, TCP_CONGESTION, TCP_FASTOPEN) changes for all of
- * them. Others: ENOPROTOOPT. */
+ * TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_CONGESTION, TCP_FASTOPEN, TCP_USER_TIMEOUT,
+ * TCP_QUICKACK. What the stack has for all connections alike (SO_KEEPALIVE and all of TCP but
+ * TCP_NODELAY and TCP_QUICKACK) changes for all of them. Others: ENOPROTOOPT. */
 int sluice_tcp_getsockopt(struct sluice_tcp *st, int fd, int level, int name, void *value,
                           socklen_t *len);
 int sluice_tcp_setsockopt(struct sluice_tcp *st, int fd, int level, int name, const void *value,

@@ -60,6 +60,11 @@ static const struct {
         FIELD(pacing),
         FIELD(ecn),
         FIELD(loss_boards),
+        FIELD(persist_limit_ms),
+        FIELD(user_timeout_ms),
+        FIELD(user_timeout_max_ms),
+        FIELD(user_timeout_advertise_ms),
+        FIELD(timestamps_required),
 };
 
 /* Index of the field; the count of them when there is none of this name. */
