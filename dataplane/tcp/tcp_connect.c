@@ -69,11 +69,10 @@ enum counter_id syn_sent_input(struct tcp *tcp, struct conn *c, struct seg *s)
 	if (!(s->flags & TH_SYN))
 		return CTR_drop_tcp_window;
 	conn_take_syn(tcp, c, s);
-	c->rcv_adv = c->rcv_nxt + min_u32(tcp->cfg.rx_buf_bytes, 65535); /* as our SYN said */
+	c->rcv_adv = c->rcv_nxt + syn_window(tcp); /* as our SYN said */
 	if (!ack_ok) {
 		/* Both opened at once. Text and FIN of this SYN are not acknowledged, so they come
 		 * again. */
-		c->tries = 0;
 		c->hs.fast_open = 0;
 		c->state = TCP_SYN_RECEIVED;
 		syn_send(tcp, c);

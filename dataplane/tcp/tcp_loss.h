@@ -56,6 +56,7 @@ enum frto_state {
 
 struct conn_loss {
 	struct loss_block *block; /* NULL: the runs are in few */
+	uint64_t rto_at_ns;       /* with CF_RTX_REORDER: the timeout that goes on behind it */
 	uint32_t run_count;
 	uint32_t lost_bytes; /* in RUN_LOST */
 	uint32_t lost_lo;    /* no RUN_LOST begins below it */
@@ -94,6 +95,7 @@ struct loss_ack {
 	uint32_t acked;     /* snd_una moved by so much */
 	uint32_t fack;      /* highest that had arrived before */
 	bool lost;          /* more was found to be lost */
+	bool by_clock;      /* there is no ACK: CF_RTX_REORDER */
 	bool old_news;      /* something below c->recover arrived */
 	bool new_news;      /* and something behind it */
 };
@@ -119,7 +121,7 @@ void board_tidy(struct conn *c);
 /* Everything but what is SACKed is lost. */
 void board_lose_all(struct tcp *tcp, struct conn *c);
 /* Nothing is lost after all. */
-void board_unlose(const struct tcp *tcp, struct conn *c);
+void board_unlose(struct conn *c);
 /* Takes SACKed data for missing: the peer dropped it (RFC 2018 8). */
 void board_distrust(struct conn *c);
 void board_release(struct tcp *tcp, struct conn *c);

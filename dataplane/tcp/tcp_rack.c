@@ -14,6 +14,7 @@ enum {
 	REORDER_MIN_US = 1000, /* the wheel's tick */
 	REORDER_ROUND_US = 50, /* what the fine clock may lag behind */
 	UNKNOWN_WAIT_US = 1000 * 1000,
+	LONG_AGO_TICKS = 1 << 30,        /* 18 minutes, and half of what compares */
 	PROBE_SLACK_US = 4000,           /* the wheel's tick, and a peer that is late by as much */
 	PROBE_INITIAL_US = 1000 * 1000,  /* RFC 8985 7.2, without a measured round trip */
 	PROBE_ACK_DELAY_US = 200 * 1000, /* TLP.max_ack_delay, for a single segment */
@@ -34,7 +35,7 @@ void rack_begin(const struct tcp *tcp, struct conn *c)
 	struct conn_loss *l = &c->ls;
 
 	l->rack_ticks = clock_ticks(c->srtt_us);
-	l->rack_clock = fine_clock(tcp) - l->rack_ticks - 1;
+	l->rack_clock = fine_clock(tcp) - LONG_AGO_TICKS; /* nothing arrived that counts */
 	l->rack_end = c->snd_una;
 	l->sent_clock = fine_clock(tcp) - 1;
 	l->fack = c->snd_una;
@@ -172,9 +173,9 @@ static bool sent_before(const struct conn_loss *l, const struct loss_run *run, u
 }
 
 /* What was sent again and is not answered after a round trip and its variance, while ACKs of about
- * the same age come, is lost again. RFC 8985 waits for something sent later to arrive; where
- * nothing can be sent, that is the timeout. Each such loss takes an ACK, so silence still backs off
- * (RFC 6298, RFC 8961 4). */
+ * the same age tell of other data, is lost again. RFC 8985 waits for something sent later to
+ * arrive; where nothing can be sent, that is the timeout. Each such loss takes an ACK, so silence
+ * still backs off (RFC 6298, RFC 8961 4). */
 static uint32_t resent_wait(const struct conn *c)
 {
 	uint32_t slack_us = max_u32(4 * c->rttvar_us, c->srtt_us / 2);
@@ -196,6 +197,7 @@ static uint32_t run_left(const struct tcp *tcp, const struct conn *c, const stru
 	if (sent_before(&c->ls, run, slack))
 		wait = c->ls.rack_ticks + clock_ticks(rack_reorder_us(c)) + slack;
 	else if (run->state == RUN_RESENT && c->srtt_us > 0 &&
+	         (tcp->ack.delivered > 0 || tcp->ack.by_clock) &&
 	         age >= clock_ticks(c->srtt_us - c->srtt_us / 4))
 		wait = resent_wait(c) + slack;
 	else

@@ -45,7 +45,7 @@ void recovery_undo(struct tcp *tcp, struct conn *c, uint32_t ack)
 	if (c->loss == LOSS_NONE)
 		return;
 	recovery_end(c);
-	board_unlose(tcp, c);
+	board_unlose(c);
 }
 
 void loss_spurious(struct tcp *tcp, struct conn *c, const struct seg *s)

@@ -236,16 +236,14 @@ void board_lose_all(struct tcp *tcp, struct conn *c)
 	board_tidy(c);
 }
 
-void board_unlose(const struct tcp *tcp, struct conn *c)
+void board_unlose(struct conn *c)
 {
 	struct loss_run *runs = board_runs(c);
 
-	for (uint32_t i = 0; i < c->ls.run_count; i++) {
-		if (runs[i].state != RUN_LOST)
-			continue;
-		runs[i].state = RUN_OLD;
-		runs[i].clock = fine_clock(tcp);
-	}
+	/* Their time stays: what was sent later may still show that they are lost. */
+	for (uint32_t i = 0; i < c->ls.run_count; i++)
+		if (runs[i].state == RUN_LOST)
+			runs[i].state = RUN_OLD;
 	board_tidy(c);
 }
 
@@ -353,7 +351,7 @@ uint32_t loss_pipe(const struct conn *c)
 /* Below the ACK, or within the second block (RFC 2883 4); not older than any window. */
 static bool is_dsack(const struct conn *c, const struct seg *s, const struct seq_run *run)
 {
-	if (seq_lt(run->lo, c->snd_una - c->snd_wnd_max))
+	if (!seq_lt(run->lo, run->hi) || seq_lt(run->lo, c->snd_una - c->snd_wnd_max))
 		return false;
 	if (seq_le(run->hi, s->ack))
 		return true;
@@ -411,14 +409,18 @@ bool loss_sack_input(struct tcp *tcp, struct conn *c, const struct seg *s)
 
 	for (uint32_t i = 0; i < s->sack_count; i++) {
 		struct seq_run run = {get_u32(s->sack + 8 * i), get_u32(s->sack + 8 * i + 4)};
+		/* From snd_una on, so that no number is taken for one half of the space away. */
+		uint32_t lo = run.lo - c->snd_una;
+		uint32_t hi = run.hi - c->snd_una;
 
-		/* Inside out, or never sent. */
-		if (seq_le(run.hi, run.lo) || seq_lt(c->snd_nxt, run.hi))
-			continue;
 		if (i == 0 && is_dsack(c, s, &run))
 			dsack_input(tcp, c, s->ack);
-		/* Old, or it would touch what this ACK or one before it says is missing. */
-		if (seq_le(run.lo, c->snd_una) || seq_le(run.lo, s->ack))
+		/* Old, inside out, or never sent; or it would touch what this ACK or one before it
+		 * says is missing. */
+		if (lo == 0 || lo >= hi || hi > conn_flight(c) || seq_le(run.lo, s->ack))
+			continue;
+		/* A lie of half of the number space looks right from either end. */
+		if (run.lo - c->snd_una >= conn_flight(c) || run.hi - c->snd_una > conn_flight(c))
 			continue;
 		news |= block_input(tcp, c, s, run, i == 0);
 	}

@@ -81,6 +81,10 @@ void reorder_start(struct tcp *tcp, struct conn *c, uint32_t us)
 
 	if (c->rtx_ns != 0 && !(c->flags & CF_RTX_PROBE) && c->rtx_ns <= at)
 		return;
+	if (c->rtx_ns == 0 || c->flags & CF_RTX_PROBE)
+		c->ls.rto_at_ns = tcp->now_ns + rto_ns(tcp, c);
+	else if (!(c->flags & CF_RTX_REORDER))
+		c->ls.rto_at_ns = c->rtx_ns;
 	c->flags = (c->flags & ~CF_RTX_EARLY) | CF_RTX_REORDER;
 	c->rtx_ns = at;
 	conn_arm(tcp, c, at);
@@ -242,13 +246,15 @@ static bool persist_timeout(struct tcp *tcp, struct conn *c)
 
 static void early_timeout(struct tcp *tcp, struct conn *c)
 {
-	bool late = c->flags & CF_RTX_REORDER;
-
-	rto_start(tcp, c);
-	if (late) {
+	if (c->flags & CF_RTX_REORDER) {
+		/* RFC 6298 5.3: only new data acknowledged starts the timeout anew. */
+		c->flags &= ~CF_RTX_EARLY;
+		c->rtx_ns = c->ls.rto_at_ns;
 		loss_ack_begin(tcp, c);
+		tcp->ack.by_clock = true;
 		loss_decide(tcp, c, false);
 	} else {
+		rto_start(tcp, c);
 		tail_probe(tcp, c);
 	}
 	conn_output(tcp, c);
@@ -269,9 +275,9 @@ static bool rtx_timeout(struct tcp *tcp, struct conn *c)
 		return persist_timeout(tcp, c);
 	if (conn_flight(c) == 0)
 		return true;
-	/* RFC 8985 7.2: where the timeout were sooner than the probe, the probe takes its place. Not
-	 * for a single segment: its peer may delay the ACK for as long, and only a timeout backs off
-	 * until that is known (RFC 6298 5.5). */
+	/* RFC 8985 7.2: where the timeout were sooner than the probe, the probe takes its place.
+	 * Not for a single segment: its peer may delay the ACK for as long, and only a timeout
+	 * backs off until that is known (RFC 6298 5.5). */
 	if (c->flags & CF_RTX_EARLY || (conn_flight(c) > c->mss && probe_wanted(c))) {
 		early_timeout(tcp, c);
 		return true;

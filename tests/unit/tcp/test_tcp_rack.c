@@ -430,6 +430,43 @@ static void test_lies(void **state)
 		}
 }
 
+/* In bytes from snd_una, near the edges of what compares as ahead and as behind; with data in
+ * flight and without. Each end alone would pass. */
+static void test_lies_far_away(void **state)
+{
+	static const uint32_t at[] = {
+	        0,          1,          100,        14599,      14601,      0x40000000, 0x7fffffff,
+	        0x80000000, 0x80000001, 0x80003908, 0xb0000000, 0xffff0000, 0xffffffff,
+	};
+	struct loss_rig *r = &rig;
+	struct wire *w = &r->w;
+
+	(void)state;
+	for (int idle = 0; idle < 2; idle++) {
+		lr_open(r, &(struct loss_rig_opts){.segments = 10, .below = 7000});
+		if (idle)
+			lr_ack(r, 10, 0, NULL);
+		for (size_t i = 0; i < ARRAY_LEN(at); i++)
+			for (size_t k = 0; k < ARRAY_LEN(at); k++) {
+				struct wire_seg s = {.seq = w->seq,
+				                     .ack = w->conn->snd_una,
+				                     .wnd = 65535,
+				                     .flags = TH_ACK,
+				                     .opts = {1, 1, 5, 10},
+				                     .opts_len = 12};
+
+				if (!idle && at[i] > 0 && at[i] < at[k] && at[k] <= 14600)
+					continue;
+				put_u32(s.opts + 4, w->conn->snd_una + at[i]);
+				put_u32(s.opts + 8, w->conn->snd_una + at[k]);
+				wire_send(w, &s);
+				assert_int_equal(w->conn->ls.run_count, 0);
+				assert_int_equal(w->conn->has_runs, 0);
+			}
+		lr_close(r);
+	}
+}
+
 /* Blocks, ACKs, and time at random; with a scoreboard and with few runs only. */
 static void test_noise(void **state)
 {
@@ -476,7 +513,7 @@ int main(void)
 	        cmocka_unit_test(test_dsack_rounds), cmocka_unit_test(test_reordering_seen),
 	        cmocka_unit_test(test_ambiguous),    cmocka_unit_test(test_probe_time),
 	        cmocka_unit_test(test_probe_dupack), cmocka_unit_test(test_lies),
-	        cmocka_unit_test(test_noise),
+	        cmocka_unit_test(test_noise),        cmocka_unit_test(test_lies_far_away),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -229,6 +229,42 @@ static void test_undone(void **state)
 	}
 }
 
+/* ACKs that say nothing new keep the connection alive and no timeout away (RFC 6298 5.3): a peer
+ * that cannot SACK our FIN answers each copy of it, while the segment in front of it is lost twice.
+ */
+static void test_no_progress_is_a_timeout(void **state)
+{
+	struct loss_rig *r = &rig;
+	struct wire *w = &r->w;
+	uint32_t ms = 0;
+	uint32_t sent = 0;
+
+	(void)state;
+	lr_open(r, &(struct loss_rig_opts){.segments = 10});
+	tcp_shutdown(w->tcp, w->conn);
+	wire_run(w);
+	lr_count(r);
+	lr_sack(r, 0, 1, 10);
+	lr_sent(r, 0);
+	while (lr_counter(r, CTR_tcp_rto) == 0 && ms < 1000) {
+		struct wire_seg got;
+
+		wire_advance(w, 1);
+		ms++;
+		while (wire_take(w, &got)) {
+			sent++;
+			lr_sack(r, 0, 1, 10);
+		}
+		if (ms % 7 == 0)
+			lr_sack(r, 0, 1, 10);
+	}
+	assert_true(ms <= 205);
+	assert_true(sent <= 3);
+	lr_ack(r, 10, 0, NULL);
+	wire_drain(w);
+	lr_close(r);
+}
+
 /* RFC 6298 5.7: the SYN-ACK was sent again: 3 seconds, whatever the timestamps say. */
 static void test_rto_after_syn(void **state)
 {
@@ -266,10 +302,15 @@ static void test_rto_after_syn(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_limited_transmit), cmocka_unit_test(test_limited_without_end),
-	        cmocka_unit_test(test_no_duplicates),    cmocka_unit_test(test_newreno),
-	        cmocka_unit_test(test_next_segment),     cmocka_unit_test(test_two_recoveries),
-	        cmocka_unit_test(test_undone),           cmocka_unit_test(test_rto_after_syn),
+	        cmocka_unit_test(test_limited_transmit),
+	        cmocka_unit_test(test_limited_without_end),
+	        cmocka_unit_test(test_no_duplicates),
+	        cmocka_unit_test(test_newreno),
+	        cmocka_unit_test(test_next_segment),
+	        cmocka_unit_test(test_two_recoveries),
+	        cmocka_unit_test(test_undone),
+	        cmocka_unit_test(test_rto_after_syn),
+	        cmocka_unit_test(test_no_progress_is_a_timeout),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
