@@ -10,6 +10,7 @@
 #include "tests/sim/rng.h"
 
 #define SMALL_BYTES 192u
+#define BURST_NS    (100 * NS_PER_MS)
 
 struct frame {
 	uint64_t due_ns;
@@ -39,6 +40,7 @@ struct way {
 	uint32_t mtu; /* for a while, 0: of conf */
 	uint64_t last_due_ns;
 	uint64_t busy_ns; /* the queue is empty then */
+	uint64_t sent_ns; /* the last frame */
 	bool bad;         /* Gilbert-Elliott */
 	bool blocked;
 };
@@ -142,11 +144,15 @@ static void frame_free(struct cable *c, struct frame *f)
 	c->free[f->small] = f;
 }
 
-static bool is_lost(struct way *w)
+/* The states are of packets, but a burst does not wait for the next one for ever. */
+static bool is_lost(struct way *w, uint64_t now_ns)
 {
 	const struct link_conf *conf = &w->conf;
 
 	if (conf->burst_enter > 0) {
+		if (now_ns - w->sent_ns > BURST_NS)
+			w->bad = false;
+		w->sent_ns = now_ns;
 		if (rng_chance(&w->rng, w->bad ? conf->burst_leave : conf->burst_enter))
 			w->bad = !w->bad;
 		if (w->bad && rng_chance(&w->rng, conf->burst_loss))
@@ -265,7 +271,7 @@ void cable_send(struct cable *c, enum cable_dir dir, const void *bytes, uint32_t
 	}
 	if (unlikely(len > 14 + 68) && too_big(c, dir, bytes, len))
 		return;
-	if (is_lost(w)) {
+	if (is_lost(w, now_ns)) {
 		c->stats.lost++;
 		return;
 	}

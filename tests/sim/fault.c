@@ -100,14 +100,21 @@ static void apply(struct faults *f)
 	pool_set(&f->tcp->refs, &f->refs, on[FAULT_no_tx_refs]);
 }
 
+/* When it begins again; uneven, lest it keep step with timers or with another fault. */
+static uint64_t again(struct faults *f, const struct scenario_fault *what, uint64_t now_ns)
+{
+	if (what->every_ns == 0)
+		return UINT64_MAX;
+	return now_ns + what->every_ns / 2 + rng_below64(&f->rng, what->every_ns);
+}
+
 /* Returns by how much the clock jumps. */
 static uint64_t begin(struct faults *f, uint32_t i, uint64_t now_ns)
 {
 	const struct scenario_fault *what = &f->sc->faults[i];
 
 	if (what->kind == FAULT_clock_jump) {
-		f->next_ns[i] =
-		        what->every_ns > 0 ? now_ns + what->for_ns + what->every_ns : UINT64_MAX;
+		f->next_ns[i] = again(f, what, now_ns + what->for_ns);
 		return what->for_ns;
 	}
 	f->active[i] = true;
@@ -122,7 +129,7 @@ static void end(struct faults *f, uint32_t i, uint64_t now_ns)
 
 	f->active[i] = false;
 	f->on[what->kind]--;
-	f->next_ns[i] = what->every_ns > 0 ? now_ns + what->every_ns : UINT64_MAX;
+	f->next_ns[i] = again(f, what, now_ns);
 }
 
 uint64_t faults_run(struct faults *f, uint64_t now_ns)

@@ -8,6 +8,7 @@
 #include "dataplane/tcp/conn.h"
 #include "tests/sim/cable.h"
 #include "tests/sim/nic_sim.h"
+#include "tests/sim/rng.h"
 
 /* What a fault took out of a pool. */
 struct hidden {
@@ -22,6 +23,7 @@ struct faults {
 	struct cable *cable;
 	struct nic *nic;
 	struct tcp *tcp;
+	struct rng rng;           /* each pause is a half to one and a half of "every" */
 	uint32_t on[FAULT_KINDS]; /* how many of it are on */
 	uint64_t start_ns;
 	uint64_t next_ns[SCENARIO_FAULTS];
@@ -34,7 +36,7 @@ struct faults {
 	uint32_t block_fresh; /* how many were never used */
 };
 
-/* f with scenario, cable, nic and tcp set. */
+/* f with scenario, cable, nic, tcp and rng set. */
 void faults_start(struct faults *f, uint64_t now_ns);
 /* What begins and ends now. Returns by how much the clock jumps. */
 uint64_t faults_run(struct faults *f, uint64_t now_ns);

@@ -57,7 +57,7 @@ void watch_came(struct watch *w, const struct view *v)
 	if (!(v->flags & PF_ACK) || sq_lt(w->sent, v->ack))
 		return;
 	wnd = v->wnd;
-	if (w->client_shift != 255 && w->server_shift != 255)
+	if (w->client_shift != 255 && (w->server_shift != 255 || w->scale_unsure))
 		wnd <<= w->client_shift > 14 ? 14 : w->client_shift;
 	w->edge = max_seq(w->edge, v->ack + wnd);
 }
@@ -72,6 +72,7 @@ static const char *syn_sent(struct watch *w, const struct view *v)
 		if (v->seq != w->server_iss) {
 			w->blind = true;
 			w->iss_unsure = true;
+			w->scale_unsure |= v->wscale != w->server_shift;
 			w->edge = v->seq + 1 + w->syn_wnd;
 			w->sent = v->seq + 1;
 		}
@@ -139,7 +140,7 @@ static const char *ack_sent(struct watch *w, const struct view *v)
 		return "an ACK of what did not come";
 	w->acked = v->ack;
 	/* Rounding to the scale aside, and the FIN's number, which takes no room. */
-	if (sq_lt(edge + (1u << shift), w->offered))
+	if (!w->scale_unsure && sq_lt(edge + (1u << shift), w->offered))
 		return "a window taken back";
 	w->offered = max_seq(w->offered, edge);
 	if (!w->ts)

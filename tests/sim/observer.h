@@ -12,9 +12,10 @@
 
 struct watch {
 	const struct plan *plan;
-	bool syn_in;     /* the client's SYN reached the server */
-	bool syn_out;    /* the server answered it */
-	bool iss_unsure; /* with more than one sequence number (SYN cookies) */
+	bool syn_in;       /* the client's SYN reached the server */
+	bool syn_out;      /* the server answered it */
+	bool iss_unsure;   /* with more than one sequence number (SYN cookies) */
+	bool scale_unsure; /* with scaling and without */
 	bool ts;
 	bool blind; /* a liar made a second connection of the same ports: nothing is known */
 	uint8_t client_shift; /* 255: no scaling */

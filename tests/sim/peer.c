@@ -3,7 +3,7 @@
  * The states, and segments in (RFC 9293 3.10.7). */
 #include "tests/sim/peer.h"
 
-#define RUN_SHUFFLE 5u /* reads come as late as this many times 100 ms */
+#define READ_LATE_MS 500u /* a slow reader pauses for at most this */
 
 static uint32_t down_off(const struct peer *p, uint32_t seq)
 {
@@ -273,7 +273,7 @@ static void app_read(struct peer_host *h, struct peer *p)
 	if (p->plan->lies & LIE(zero) && rng_below(&p->rng, 3) == 0)
 		p->read_ns = h->now_ns + (10 + rng_below64(&p->rng, 180)) * NS_PER_S;
 	else if (p->plan->client_slow && p->read_ns == 0 && rng_below(&p->rng, 8) == 0)
-		p->read_ns = h->now_ns + (1 + rng_below64(&p->rng, 100 * RUN_SHUFFLE)) * NS_PER_MS;
+		p->read_ns = h->now_ns + (1 + rng_below64(&p->rng, READ_LATE_MS)) * NS_PER_MS;
 	else
 		p->read_ns = 0;
 	if (p->read_ns == 0)

@@ -82,7 +82,7 @@ static const struct row rows[] = {
         TOP("server.tx_chunks", COUNT, tx_chunks, "send chunks (tcp)"),
         TOP("server.tx_refs", COUNT, tx_refs, "send descriptors (tcp)"),
         TOP("server.packets", COUNT, packets, "packet buffers (tcp)"),
-        TOP("server.idle", TIME, idle_ns, "the server gives up a connection without progress"),
+        FIXED("server.idle", TIME, idle_ns, "the server gives up a connection without progress"),
         TOP("server.offload", BOOL, offload, "the port does checksums (tcp)"),
         FIXED("faults_end", TIME, faults_end_ns, "then faults and bad link end; 0: never"),
         TOP("fault.mtu", COUNT, fault_mtu, "of small_mtu"),
@@ -530,7 +530,9 @@ void scenario_help(FILE *to)
 		value_print(to, &link_rows[i], (char *)&plain.up + link_rows[i].off);
 		fprintf(to, "]\n");
 	}
-	fprintf(to, "\"fault: KIND at TIME for TIME [every TIME]\", up to %u times:\n",
+	fprintf(to,
+	        "\"fault: KIND at TIME for TIME [every TIME]\", up to %u times; every: the mean "
+	        "pause:\n",
 	        SCENARIO_FAULTS);
 	for (size_t i = 0; i < FAULT_KINDS; i++)
 		fprintf(to, "  %-20s %s\n", fault_names[i], fault_texts[i]);

@@ -45,7 +45,7 @@ static void faults_random(struct rng *r, struct scenario *sc)
 		f->for_ns = (1 + rng_length(r, 3000)) * NS_PER_MS;
 		f->every_ns = rng_below(r, 2) * (100 + rng_below64(r, 5000)) * NS_PER_MS;
 		if (f->every_ns > 0)
-			f->for_ns = min_u64(f->for_ns, f->every_ns / 2);
+			f->for_ns = min_u64(f->for_ns, f->every_ns / 4);
 	}
 	if (rng_below(r, 2))
 		sc->faults_end_ns = NS_PER_S + rng_below64(r, 20) * NS_PER_S;
@@ -82,7 +82,8 @@ static void tcp_random(struct rng *r, struct scenario *sc)
 		sc->max_conns = sc->at_once + 16;
 	if (rng_below(r, 8) == 0)
 		sc->syn_backlog = 1 + rng_below(r, 64);
-	sc->idle_ns = 600 * NS_PER_S;
+	sc->idle_ns = 1800 * NS_PER_S;
+	sc->stuck_ns = 1500 * NS_PER_S; /* some five timeouts in a row may be lost */
 }
 
 static void web_random(struct rng *r, struct scenario *sc)

@@ -75,14 +75,14 @@ bool run_apart(struct run *run)
 void run_print(const struct run *run)
 {
 	printf("%-4s %-14s seed %-8llu %7llu conns (%llu cut) %9llu packets (%llu lost, %llu "
-	       "corrupted, %llu marked, %llu resent) %6.1f s in %5.2f s, %.0f packets/s, digest "
-	       "%016llx\n",
+	       "corrupted, %llu marked, %llu resent) %6.1f s in %.2f s of "
+	       "CPU, %.0f packets/s, digest %016llx\n",
 	       run->failed ? "FAIL" : "ok", run->sc.name, (unsigned long long)run->seed,
 	       (unsigned long long)run->conns, (unsigned long long)run->cut,
 	       (unsigned long long)run->packets, (unsigned long long)run->lost,
 	       (unsigned long long)run->corrupted, (unsigned long long)run->marked,
-	       (unsigned long long)run->resent, run->at_s, run->took_s,
-	       run->took_s > 0 ? (double)run->packets / run->took_s : 0,
+	       (unsigned long long)run->resent, run->at_s, run->cpu_s,
+	       run->cpu_s > 0 ? (double)run->packets / run->cpu_s : 0,
 	       (unsigned long long)run->digest);
 	if (run->failed)
 		printf("     at %.6f s: %s\n", run->at_s, run->why);

@@ -193,7 +193,8 @@ static bool cable_make(struct sim *sim)
 	sim->faults = (struct faults){.sc = sim->sc,
 	                              .cable = sim->cable,
 	                              .nic = sim->rig.server_nic,
-	                              .tcp = sim->rig.core->tcp};
+	                              .tcp = sim->rig.core->tcp,
+	                              .rng = {mix64(sim->seed + 5)}};
 	faults_start(&sim->faults, sim->rig.now_ns);
 	return true;
 }

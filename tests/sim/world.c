@@ -251,7 +251,9 @@ static bool server_make(struct world *w)
 	cfg.tx_chunks = sc->tx_chunks;
 	cfg.tx_refs = sc->tx_refs;
 	cfg.fin_wait_2_ms = linger_ms(sc);
-	cfg.syn_retries = 14; /* a simulated link loses much */
+	/* A simulated link loses much. */
+	cfg.syn_retries = 14;
+	cfg.keepalive_probes = 60;
 	return host_make(w, &w->server, &nc, &cfg);
 }
 
@@ -272,6 +274,7 @@ static bool client_make(struct world *w)
 	cfg.tx_refs = 65536;
 	cfg.syn_retries = 16;
 	cfg.retries = 16;
+	cfg.keepalive_probes = 60;
 	cfg.time_wait_ms = 50;
 	cfg.ecn = w->sc->ecn ? TCP_ECN_REQUEST : TCP_ECN_ACCEPT;
 	cfg.fin_wait_2_ms = linger_ms(w->sc);
@@ -351,8 +354,11 @@ static bool world_make(struct world *w, struct run *run)
 	peers_make(w);
 	if (!server_make(w) || !client_make(w))
 		return false;
-	w->faults = (struct faults){
-	        .sc = w->sc, .cable = w->cable, .nic = w->server.nic, .tcp = w->server.tcp};
+	w->faults = (struct faults){.sc = w->sc,
+	                            .cable = w->cable,
+	                            .nic = w->server.nic,
+	                            .tcp = w->server.tcp,
+	                            .rng = {mix64(run->seed + 5)}};
 	faults_start(&w->faults, w->now_ns);
 	w->lossy = may_refuse(w->sc);
 	return true;

@@ -73,9 +73,8 @@ struct slot {
 	bool served;        /* there was one */
 	bool server_done;   /* all came, and the end was orderly */
 	struct watch watch;
-	uint64_t opened_ns;
-	uint64_t moved;
-	uint64_t moved_ns;
+	uint64_t moved;    /* how far it is, when it was looked at last */
+	uint64_t moved_ns; /* when that changed last */
 };
 
 struct world {

@@ -112,7 +112,6 @@ static void slot_open(struct world *w, struct slot *s)
 	s->plan.port = (uint16_t)w->next_port;
 	*slot_place(w, s->plan.peer, s->plan.port) = (uint16_t)(index + 1);
 	s->live = true;
-	s->opened_ns = w->now_ns;
 	s->moved_ns = w->now_ns;
 	w->live++;
 	w->run->conns++;
