@@ -85,8 +85,8 @@ static bool tables_differ(const struct config_limits *a, const struct config_lim
 	       a->requests != b->requests || a->rx_buffer_bytes != b->rx_buffer_bytes ||
 	       a->rx_buffers != b->rx_buffers || a->rx_window_bytes != b->rx_window_bytes ||
 	       a->connections_per_address != b->connections_per_address ||
-	       a->orphans != b->orphans || a->time_waits != b->time_waits ||
-	       a->tx_queue_bytes != b->tx_queue_bytes;
+	       a->loss_boards != b->loss_boards || a->orphans != b->orphans ||
+	       a->time_waits != b->time_waits || a->tx_queue_bytes != b->tx_queue_bytes;
 }
 
 static bool tcp_differs(const struct config_tcp *a, const struct config_tcp *b)

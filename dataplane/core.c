@@ -75,6 +75,7 @@ static void tcp_settings(const struct config *cfg, struct tcp_config *out)
 	out->max_syn_backlog = min_u32(lim->syn_backlog, lim->connections);
 	out->rx_bufs = lim->rx_buffers;
 	out->rx_buf_bytes = lim->rx_buffer_bytes;
+	out->loss_boards = lim->loss_boards;
 	out->rx_window_bytes = lim->rx_window_bytes;
 	out->max_per_address = lim->connections_per_address;
 	out->max_orphans = lim->orphans;
@@ -98,6 +99,13 @@ static void tcp_settings(const struct config *cfg, struct tcp_config *out)
 	out->time_wait_ms = max_u32(t->time_wait_ms, 1);
 	out->syn_retries = t->syn_retries;
 	out->retries = t->retries;
+	out->fin_wait_2_ms = t->fin_wait_2_ms;
+	out->persist_max_ms = max_u32(t->persist_max_ms, t->min_rto_ms);
+	out->persist_limit_ms = t->persist_limit_ms;
+	out->user_timeout_ms = t->user_timeout_ms;
+	out->user_timeout_max_ms = t->user_timeout_max_ms;
+	out->user_timeout_advertise_ms = t->user_timeout_advertise_ms;
+	out->timestamps_required = t->timestamps_required;
 	out->huge_pages = cfg->memory.huge_pages == HUGE_ON;
 	out->max_resets_per_s = lim->resets_per_s;
 	out->fast_open = t->fast_open == FAST_OPEN_ON;

@@ -14,6 +14,12 @@
 #define likely(x)    __builtin_expect(!!(x), 1)
 #define unlikely(x)  __builtin_expect(!!(x), 0)
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+/* A loop that every step of a fuzzer runs, and whose branches say nothing: not to be traced. */
+#ifdef __clang__
+#define UNTRACED __attribute__((no_sanitize("coverage")))
+#else
+#define UNTRACED
+#endif
 #define ALIGNED(n)   __attribute__((aligned(n)))
 #define PACKED       __attribute__((packed))
 #define NOINLINE     __attribute__((noinline))

@@ -65,6 +65,7 @@ struct config_limits {
 	uint32_t window_bytes;        /* a request's body bytes in flight in the channel: 262144 */
 	uint32_t rx_buffer_bytes;     /* first TCP receive window: 65536 */
 	uint32_t rx_buffers;          /* receive memory in these units, a core: 2048 */
+	uint32_t loss_boards;         /* a core: 1024 */
 	uint32_t rx_window_bytes;     /* largest TCP receive window: 4 MiB */
 	uint32_t connections_per_address; /* IPv4 address or IPv6 /64, a core; 0: no limit: 0 */
 	uint32_t time_waits;              /* a core: 32768 */
@@ -103,11 +104,18 @@ struct config_tcp {
 	enum config_fast_open fast_open;
 	uint32_t fast_open_key_s; /* 86400 */
 	enum config_cookies syn_cookies;
-	uint32_t syn_cookie_step_s;    /* 60 */
-	uint32_t retries;              /* 12 */
-	uint32_t min_send_mss;         /* 64 */
-	enum config_pmtu pmtu_probing; /* blackhole */
-	uint32_t pmtu_age_s;           /* 600 */
+	uint32_t syn_cookie_step_s;         /* 60 */
+	uint32_t retries;                   /* 12 */
+	uint32_t fin_wait_2_ms;             /* 60000 */
+	uint32_t persist_max_ms;            /* 60000 */
+	uint32_t persist_limit_ms;          /* 300000; 0: none */
+	uint32_t user_timeout_ms;           /* 0: retries says */
+	uint32_t user_timeout_max_ms;       /* 0: peers have no say */
+	uint32_t user_timeout_advertise_ms; /* 0: none */
+	uint32_t timestamps_required;       /* 1 */
+	uint32_t min_send_mss;              /* 64 */
+	enum config_pmtu pmtu_probing;      /* blackhole */
+	uint32_t pmtu_age_s;                /* 600 */
 };
 
 struct config_ip {

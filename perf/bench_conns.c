@@ -328,6 +328,23 @@ static void best(struct timing *to, const struct timing *t)
 		*to = *t;
 }
 
+/* What the machine itself takes from an empty loop, at its quietest: no figure says less. */
+static void noise(struct report *r)
+{
+	struct timing quiet = {0};
+
+	for (uint32_t i = 0; i < (r->short_run ? 1 : ROUNDS); i++) {
+		uint64_t end = clock_mono_ns() + NS_PER_S / 2;
+		struct timing t = {0};
+
+		while (clock_mono_ns() < end)
+			for (uint32_t k = 0; k < 1000; k++)
+				took(&t, clock_cycles());
+		best(&quiet, &t);
+	}
+	put(r, &quiet, "machine", "nothing");
+}
+
 static void measure(struct report *r, uint32_t count, enum mode mode)
 {
 	static struct bench b;
@@ -398,6 +415,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "bench_conns: no arguments besides options\n");
 		return 2;
 	}
+	noise(&r);
 	for (enum mode mode = 0; mode < MODES; mode++) {
 		measure(&r, 10000, mode);
 		measure(&r, r.short_run ? 100000 : 1000000, mode);

@@ -68,7 +68,7 @@ static void neigh_ask(struct net *net, const struct neigh *n)
 
 static void neigh_begin(struct net *net, struct neigh *n, enum neigh_state state, uint64_t now_ns)
 {
-	n->state = state;
+	n->state = (uint8_t)state;
 	n->tries = 1;
 	n->due_ns = now_ns + RETRANS_MS * NS_PER_MS;
 	neigh_ask(net, n);

@@ -17,6 +17,7 @@
 #include "dataplane/net/net.h"
 #include "dataplane/tcp/seq.h"
 #include "dataplane/tcp/tcp.h"
+#include "dataplane/tcp/tcp_uto.h"
 #include "dataplane/tcp/tcp_cookie.h"
 #include "dataplane/tcp/tcp_fastopen.h"
 #include "dataplane/tcp/tcp_handshake.h"
@@ -24,14 +25,13 @@
 #include "dataplane/tcp/tcp_mem.h"
 #include "dataplane/tcp/tcp_pmtu.h"
 #include "dataplane/tcp/tcp_cc.h"
+#include "dataplane/tcp/tcp_loss.h"
 #include "lib/pool.h"
 #include "lib/shm.h"
 #include "lib/timerwheel.h"
 
 enum {
 	TCP_MAX_LISTENERS = 64,
-	TCP_MAX_SACKED = 10, /* runs the peer reported that the scoreboard remembers */
-	TCP_MAX_RESENT = 5,  /* runs of different age among what was sent again */
 	TCP_HDR_LEN = 20,
 	TCP_MAX_OPTS = 40,
 	TCP_TS_OPT_LEN = 12,      /* with its two NOPs */
@@ -42,9 +42,10 @@ enum {
 	TCP_DUP_THRESH = 3, /* RFC 5681 3.2 */
 	TCP_QUICK_ACKS =
 	        8, /* segments answered at once at the start, while the peer's window grows */
-	TCP_LOSS_QUICK_ACKS = 16,  /* and after a loss, while the peer's window is small */
-	TCP_CHALLENGES_PER_S = 10, /* a connection, RFC 5961 7 */
-	TCP_RETRY_MS = 2,          /* after a packet buffer was missing */
+	TCP_LOSS_QUICK_ACKS = 16,     /* and after a loss, while the peer's window is small */
+	TCP_CHALLENGES_PER_S = 10,    /* a connection, RFC 5961 7 */
+	TCP_LONG_RTO_US = 250 * 1000, /* a probe of a single segment may be sooner (RFC 8985 7.2) */
+	TCP_RETRY_MS = 2,             /* after a packet buffer was missing */
 	TCP_MAX_QUEUED =
 	        1 << 30, /* bytes in a send queue: half the sequence space and well below */
 };
@@ -60,6 +61,7 @@ enum tcp_hdr_flag {
 	TH_URG = 1 << 5,
 	TH_ECE = 1 << 6,
 	TH_CWR = 1 << 7,
+	TH_ECN_SETUP = TH_ECE | TH_CWR, /* of a SYN: RFC 3168 6.1.1 */
 };
 
 /* A received segment, its options parsed. */
@@ -80,10 +82,12 @@ struct seg {
 	uint8_t fo_len; /* length of the fast open option, 0: none */
 	uint8_t flags;  /* enum tcp_hdr_flag */
 	bool has_ts;
+	bool syn_wnd; /* of a SYN: wnd is not scaled (RFC 7323 2.2) */
 	bool sack_ok; /* SYN only, as are the following */
 	bool has_wscale;
 	uint8_t wscale;
 	uint16_t mss; /* 0: none */
+	uint16_t uto; /* RFC 5482, 0: none */
 };
 
 /* What finds a connection. The first 32 bytes are laid out as in struct net_path. */
@@ -130,18 +134,16 @@ enum conn_flag {
 	CF_CWND_LIMITED = 1 << 15, /* the congestion window is tested and may grow: tcp_cc.h */
 	CF_SYN_UNACKED = 1 << 16,
 	CF_PASSIVE = 1 << 17,
-	CF_FORCE = 1 << 18,  /* retransmit one segment whatever the pipe */
 	CF_WSCALE = 1 << 19, /* the peer offered window scaling */
 	CF_LIVE = 1 << 20,   /* the block is in use */
 	CF_HASHED = 1 << 21,
-	CF_PROBED = 1 << 22,     /* a tail loss probe is out, rxt_nxt is behind it */
+	CF_PROBED = 1 << 22,     /* a tail loss probe is out, ls.probe_end is behind it */
 	CF_PROBED_NEW = 1 << 23, /* it was data not sent before */
 	/* What the deadline rtx_ns is for; none of them: a timeout (RFC 6298) or persist. */
 	CF_RTX_PROBE = 1 << 24,   /* RFC 8985 7: send something, so that a lost tail is noticed */
 	CF_RTX_REORDER = 1 << 25, /* RFC 8985 6.2 step 5: what is still missing then is lost */
 	CF_RTX_EARLY = CF_RTX_PROBE | CF_RTX_REORDER,
 	CF_REORDERED = 1 << 26, /* the path was seen to reorder: only time tells a loss */
-	CF_WATCHED = 1 << 27,   /* watch_edge and watch_clock are valid */
 	CF_PACED = 1 << 28,     /* new data leaves no faster than tcp_pace.c says */
 	CF_ECN = 1 << 29,       /* negotiated (RFC 3168) */
 };
@@ -150,12 +152,6 @@ enum loss_state {
 	LOSS_NONE,
 	LOSS_RECOVERY, /* after duplicate ACKs */
 	LOSS_RTO,      /* after a timeout */
-};
-
-/* A part of what was sent again, from the end of the one before it. */
-struct resent_run {
-	uint32_t hi;
-	uint32_t clock; /* of fine_clock, when the last of it was sent */
 };
 
 /* The members are in the order in which they are needed. The four lines in front are all that a hit
@@ -174,14 +170,14 @@ struct conn {
 	uint16_t lport;
 	uint16_t rport;
 	uint8_t events; /* enum tcp_event, not yet returned */
-	uint8_t sacked_count;
+	bool has_runs;  /* the scoreboard is in use */
 	uint8_t tries;  /* timeouts in a row */
 	uint8_t probes; /* keep-alive probes in a row */
 	struct net_path path;
 
 	/* Second line: sequence numbers */
 	uint32_t snd_una;
-	uint32_t snd_nxt; /* never goes back: retransmission has rxt_nxt */
+	uint32_t snd_nxt; /* never goes back: the scoreboard knows what to send again */
 	uint32_t snd_wnd; /* bytes from snd_una */
 	uint32_t snd_wl1;
 	uint32_t snd_wl2;
@@ -230,8 +226,6 @@ struct conn {
 	uint64_t linger_ns; /* detached: give up then */
 	uint32_t rx_len;    /* in-order bytes in rx */
 	uint32_t ssthresh_bytes;
-	uint32_t rxt_nxt;   /* below it, what was lost has been sent again */
-	uint32_t lost_edge; /* what is not SACKed below it is lost */
 	uint32_t sacked_bytes;
 	uint32_t challenge_s;
 	uint32_t rcv_fin;
@@ -243,21 +237,12 @@ struct conn {
 	uint32_t age_next;
 	uint64_t opened_ns;
 	struct conn_cc cc;
-	uint8_t challenges;       /* in the second challenge_s */
-	uint8_t resent_count;     /* runs below rxt_nxt; what was sent again is all in them */
-	uint8_t relost;           /* one bit a run: it was lost again */
-	uint8_t reorder_steps;    /* RFC 8985 6.2 step 4: how patient we became */
-	uint8_t undo_count;       /* segments of this recovery not reported as received twice */
-	uint32_t undo_cwnd_bytes; /* before the recovery; 0: it cannot be undone */
-	uint32_t undo_ssthresh_bytes;
-	uint32_t undo_ts;     /* our timestamp when it first sent something again */
-	uint32_t watch_edge;  /* a hole below it is lost if it is still one some time after ... */
-	uint32_t watch_clock; /* ... this, on fine_clock */
+	uint8_t challenges; /* in the second challenge_s */
 	struct conn_pmtu pmtu;
-	struct resent_run resent[TCP_MAX_RESENT];
 	struct conn_handshake hs;
-	struct seq_run sacked[TCP_MAX_SACKED]; /* ascending */
+	struct conn_uto uto;
 	struct conn_memory mem;
+	struct conn_loss ls;
 } ALIGNED(CACHE_LINE);
 
 #define CONN_HOT_LINES 4u
@@ -266,7 +251,6 @@ static_assert(offsetof(struct conn, path) == 24 && sizeof(struct net_path) == 40
 static_assert(offsetof(struct conn, tx_bytes) == 2 * CACHE_LINE, "second line");
 static_assert(offsetof(struct conn, last_rx_ns) == 3 * CACHE_LINE, "third line");
 static_assert(offsetof(struct conn, timer.next) == CONN_HOT_LINES * CACHE_LINE, "fourth line");
-static_assert(TCP_MAX_RESENT <= 8, "a bit each in relost");
 static_assert(sizeof(struct conn) <= 768, "a connection at rest is small");
 
 /* Connections of one kind, oldest first; indexes, TCP_NONE: none. */
@@ -293,6 +277,7 @@ struct tcp {
 	/* What was received twice, for the next ACK of this connection (RFC 2883); NULL: nothing */
 	const struct conn *dup_conn;
 	struct seq_run dup;
+	struct loss_ack ack; /* the one in hand */
 	bool csum_offload;
 	bool stopped; /* tcp_stop_listening was called */
 	uint64_t hash_key[5];
@@ -300,6 +285,7 @@ struct tcp {
 	struct pool conns;
 	struct pool refs;
 	struct pool chunks;
+	struct pool loss_blocks;
 	struct rx_mem rx_mem;
 	char *rx_whole; /* where tcp_rx_whole joins pieces: rx_buf_bytes */
 	struct tcp_config cfg;
@@ -375,6 +361,12 @@ static inline uint32_t conn_tx_end(const struct conn *c)
 	return c->snd_una + c->tx_bytes + (c->flags & CF_SYN_UNACKED ? 1 : 0);
 }
 
+/* RFC 5961 5.2: neither beyond what was sent nor older than any window. */
+static inline bool ack_in_range(const struct conn *c, const struct seg *s)
+{
+	return !seq_lt(c->snd_nxt, s->ack) && !seq_lt(s->ack, c->snd_una - c->snd_wnd_max);
+}
+
 /* More than what may leave at once: idle time counts, and pacing may. */
 static inline bool cc_is_large(const struct conn *c)
 {
@@ -430,6 +422,10 @@ enum counter_id syn_sent_input(struct tcp *tcp, struct conn *c, struct seg *s);
 /* The peer's frames may begin to come another way; answers follow them. */
 void path_follow(struct conn *c, const struct pkt *pkt);
 void conn_established(struct tcp *tcp, struct conn *c);
+/* RFC 9293 3.10.7.4, first: some of it lies in the window. */
+bool seg_acceptable(const struct conn *c, const struct seg *s);
+/* Text and FIN of the SYN that completed an active open. */
+enum counter_id syn_text_input(struct tcp *tcp, struct conn *c, struct seg *s);
 
 /* tcp_opt.c */
 bool opt_parse(struct seg *s, const uint8_t *opt, uint32_t len);
@@ -437,6 +433,8 @@ bool opt_parse(struct seg *s, const uint8_t *opt, uint32_t len);
 uint32_t opt_write_syn(struct tcp *tcp, const struct conn *c, uint8_t *out);
 /* len: payload bytes; SACK blocks take what they leave of the MSS. */
 uint32_t opt_write(const struct tcp *tcp, const struct conn *c, uint8_t *out, uint32_t len);
+/* RFC 7323 3.2: true when the segment should have a timestamp and has none. */
+bool opt_ts_missing(const struct tcp *tcp, const struct conn *c, const struct seg *s);
 /* RFC 7323 5.3: true when the segment is an old duplicate. */
 bool opt_paws_reject(const struct tcp *tcp, const struct conn *c, const struct seg *s);
 void opt_ts_update(const struct tcp *tcp, struct conn *c, const struct seg *s);
@@ -447,6 +445,8 @@ enum counter_id rx_take(struct tcp *tcp, struct conn *c, struct seg *s);
 /* Copies what the owner left in the packet; false when there is no buffer, and then it stays. */
 bool rx_keep(struct tcp *tcp, struct conn *c);
 void rx_release(struct tcp *tcp, struct conn *c);
+/* Forgets what is held out of order. */
+void rx_drop_ooo(struct tcp *tcp, struct conn *c);
 /* Gives back the memory of what was read. */
 void rx_release_read(struct tcp *tcp, struct conn *c);
 /* The first unread bytes in the buffer, as many as lie in one piece. */
@@ -478,7 +478,8 @@ bool segment_send(struct tcp *tcp, struct conn *c, const struct seg_out *o);
 /* Sends what congestion and window allow, or a bare ACK when one is due. */
 void conn_output(struct tcp *tcp, struct conn *c);
 void ack_send(struct tcp *tcp, struct conn *c);
-/* One octet beyond the closed window (RFC 9293 3.8.6.1). */
+/* One octet beyond the closed window (RFC 9293 3.8.6.1); what fits one that is merely small
+ * (3.8.6.2.1, the override timeout). */
 void window_probe(struct tcp *tcp, struct conn *c);
 /* RFC 8985 7.3: a new segment, else the last one again. */
 void tail_probe(struct tcp *tcp, struct conn *c);
@@ -488,35 +489,14 @@ void reset_send(struct tcp *tcp, struct conn *c);
 /* SYN or SYN-ACK, as the state asks for. */
 void syn_send(struct tcp *tcp, struct conn *c);
 
-/* tcp_recovery.c */
-/* Bytes believed to be in the network (RFC 6675 4, SetPipe). */
-uint32_t loss_pipe(const struct conn *c);
-/* True when the scoreboard learned something. */
-bool loss_sack_input(struct conn *c, const struct seg *s);
-void loss_dupack(struct tcp *tcp, struct conn *c);
-/* After an ACK that said something new, by SACK or about what was lost, and at CF_RTX_REORDER. */
-void loss_news(struct tcp *tcp, struct conn *c);
-/* Before loss_ack: undoes a recovery that this ACK shows to be needless. */
-void loss_spurious(struct conn *c, const struct seg *s);
-/* Before snd_una moves to ack. */
-void loss_ack(struct tcp *tcp, struct conn *c, uint32_t ack);
-void loss_timeout(struct tcp *tcp, struct conn *c);
-/* The peer's closed window opens: what was sent into it was thrown away. */
-void loss_window_opened(struct tcp *tcp, struct conn *c);
-/* Segments became smaller: all in flight is sent again at once, in new pieces. No sign of
- * congestion, so the window stays (RFC 1191 6.1). */
-void loss_mtu_shrunk(struct tcp *tcp, struct conn *c);
-/* The next run to send again; false when there is none. */
-bool loss_next(const struct conn *c, struct seq_run *out);
-/* It was, up to the sequence number hi. */
-void loss_resent(const struct tcp *tcp, struct conn *c, const struct seq_run *run);
-
 /* tcp_timer.c */
 void conn_arm(struct tcp *tcp, struct conn *c, uint64_t deadline_ns);
 /* Sets the retransmission deadline from now. */
 void rto_start(struct tcp *tcp, struct conn *c);
 /* The same, or the probe's when one is wanted. */
 void rtx_start(struct tcp *tcp, struct conn *c);
+/* New data was sent: the deadline becomes the probe's if that is sooner and one is wanted. */
+void probe_hasten(struct tcp *tcp, struct conn *c);
 /* A tail loss probe may be sent when nothing is heard. */
 bool probe_wanted(const struct conn *c);
 /* Has CF_RTX_REORDER in so many microseconds, if nothing else is due before. */
@@ -528,6 +508,8 @@ void linger_start(struct tcp *tcp, struct conn *c);
 bool window_closed(const struct conn *c);
 void conn_timer(void *arg, struct timer *timer, uint64_t now_ns);
 void rtt_ack(struct tcp *tcp, struct conn *c, const struct seg *s);
+/* A timeout came too soon: the estimate learns how long it really took (RFC 4015 3.2 (7)). */
+void rtt_spurious(struct tcp *tcp, struct conn *c);
 
 /* tcp_close.c */
 /* Ends the connection now; the owner is told by the ready list. */

@@ -195,6 +195,8 @@ void conn_free(struct tcp *tcp, struct conn *c)
 	assert((c->flags & (CF_LIVE | CF_HASHED | CF_READY | CF_IN_HAND)) == CF_LIVE);
 	timer_cancel(&tcp->wheel, &c->timer);
 	rx_release(tcp, c);
+	if (c->has_runs)
+		board_release(tcp, c);
 	if (tcp->dup_conn == c)
 		tcp->dup_conn = NULL;
 	c->flags = 0;

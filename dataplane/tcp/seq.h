@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Sequence numbers, and the fields of a header in network order. For the files of tcp/; knows no
- * connection. */
+ * Sequence numbers, and numbers as they lie in a header. Called by every file of this folder; knows
+ * no connection. */
 #ifndef DATAPLANE_TCP_SEQ_H
 #define DATAPLANE_TCP_SEQ_H
 

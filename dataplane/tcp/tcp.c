@@ -23,6 +23,7 @@ void tcp_config_default(struct tcp_config *cfg)
 	        .max_time_waits = 32768,
 	        .tx_chunks = 65536,
 	        .tx_refs = 131072,
+	        .loss_boards = 1024,
 	        .initial_window = 10,
 	        .min_rto_ms = 200,
 	        .max_rto_ms = 60000,
@@ -35,6 +36,8 @@ void tcp_config_default(struct tcp_config *cfg)
 	        .time_wait_ms = 60000,
 	        .fin_wait_2_ms = 60000,
 	        .persist_max_ms = 60000,
+	        .persist_limit_ms = 300000,
+	        .timestamps_required = 1,
 	        .max_orphans = 16384,
 	        .syn_cookies = TCP_COOKIES_ON_PRESSURE,
 	        .syn_cookie_step_s = 60,
@@ -65,7 +68,8 @@ static bool config_valid(const struct tcp_config *cfg)
 	    !in_range(cfg->max_syn_backlog, 1, cfg->max_conns) ||
 	    !in_range(cfg->rx_bufs, 1, 1 << 20) || !in_range(cfg->rx_buf_bytes, 4096, 1 << 20) ||
 	    !in_range(cfg->rx_window_bytes, 4096, 1 << 26) ||
-	    !in_range(cfg->tx_chunks, 1, 1 << 24) || !in_range(cfg->tx_refs, 1, 1 << 24))
+	    !in_range(cfg->tx_chunks, 1, 1 << 24) || !in_range(cfg->tx_refs, 1, 1 << 24) ||
+	    !in_range(cfg->loss_boards, 0, 1 << 20))
 		return false;
 	if ((cfg->mss != 0 && !in_range(cfg->mss, TCP_MIN_MSS, 65495)) ||
 	    !in_range(cfg->initial_window, 1, 1024))
@@ -78,6 +82,12 @@ static bool config_valid(const struct tcp_config *cfg)
 	if (cfg->keepalive_idle_ms > 0 && (!in_range(cfg->keepalive_idle_ms, 1, day_ms) ||
 	                                   !in_range(cfg->keepalive_interval_ms, 1, day_ms) ||
 	                                   !in_range(cfg->keepalive_probes, 1, 255)))
+		return false;
+	if (!in_range(cfg->persist_limit_ms, 0, day_ms) ||
+	    !in_range(cfg->user_timeout_ms, 0, day_ms) ||
+	    !in_range(cfg->user_timeout_max_ms, 0, day_ms) ||
+	    !in_range(cfg->user_timeout_advertise_ms, 0, day_ms) ||
+	    !in_range(cfg->timestamps_required, 0, 1))
 		return false;
 	if (!in_range(cfg->max_time_waits, 1, 1 << 20) ||
 	    !in_range(cfg->max_per_address, 0, 1 << 20))
@@ -110,6 +120,7 @@ struct layout {
 	size_t rx_free;
 	size_t rx_bufs;
 	size_t rx_exts;
+	size_t loss_blocks;
 	size_t addr_cells;
 	size_t bulk_end;
 	struct rx_mem_layout rx;
@@ -149,6 +160,7 @@ static struct layout layout_of(const struct tcp_config *cfg)
 	l.rx_free = layout_add(&at, l.rx.free);
 	l.rx_bufs = layout_add(&at, l.rx.bufs);
 	l.rx_exts = layout_add(&at, l.rx.exts);
+	l.loss_blocks = layout_add(&at, cfg->loss_boards * sizeof(struct loss_block));
 	l.addr_cells = layout_add(&at, limit_cells_bytes(cfg));
 	l.bulk_end = at;
 	return l;
@@ -179,6 +191,8 @@ static void bulk_init(struct tcp *tcp, const struct layout *l)
 	char *base = tcp->bulk.base;
 
 	pool_init(&tcp->chunks, base + l->chunks, TCP_TX_CHUNK, tcp->cfg.tx_chunks);
+	pool_init(&tcp->loss_blocks, base + l->loss_blocks, sizeof(struct loss_block),
+	          tcp->cfg.loss_boards);
 	tcp->rx_whole = base + l->rx_whole;
 	tcp->addr_cells = (uint32_t *)(void *)(base + l->addr_cells);
 	rx_mem_init(&tcp->rx_mem, &l->rx,
@@ -537,6 +551,7 @@ void tcp_usage(const struct tcp *tcp, struct tcp_usage *out)
 	        .rx_blocks = tcp->rx_mem.count - rx_mem_free(&tcp->rx_mem),
 	        .tx_chunks = tcp->chunks.in_use,
 	        .tx_refs = tcp->refs.in_use,
+	        .loss_boards = tcp->loss_blocks.in_use,
 	        .timers = tcp->wheel.armed,
 	};
 }

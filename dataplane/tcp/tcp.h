@@ -44,6 +44,7 @@ struct tcp_config {
 	uint32_t max_time_waits;    /* 32,768 */
 	uint32_t tx_chunks;         /* chunks of TCP_TX_CHUNK bytes for copied data */
 	uint32_t tx_refs;           /* descriptors of queued data */
+	uint32_t loss_boards;       /* scoreboards for many holes, 6 KiB each; 0: none */
 	uint32_t mss;               /* 0: from the MTU */
 	uint32_t initial_window;    /* segments, RFC 6928: 10 */
 	uint32_t min_rto_ms;        /* 200 */
@@ -55,9 +56,14 @@ struct tcp_config {
 	uint32_t keepalive_idle_ms; /* 60,000; 0: off */
 	uint32_t keepalive_interval_ms;
 	uint32_t keepalive_probes;
-	uint32_t time_wait_ms;   /* 2 MSL: 60,000 as Linux */
-	uint32_t fin_wait_2_ms;  /* orphans: 60,000 */
-	uint32_t persist_max_ms; /* 60,000 */
+	uint32_t time_wait_ms;     /* 2 MSL: 60,000 as Linux */
+	uint32_t fin_wait_2_ms;    /* orphans: 60,000 */
+	uint32_t persist_max_ms;   /* between zero-window probes: 60,000 */
+	uint32_t persist_limit_ms; /* a window shut for longer is reset: 300,000; 0: never */
+	uint32_t user_timeout_ms;  /* data not acknowledged for so long ends it; 0: retries says */
+	uint32_t user_timeout_max_ms;       /* that a peer may ask for (RFC 5482); 0: it may not */
+	uint32_t user_timeout_advertise_ms; /* told to peers (RFC 5482); 0: nothing is */
+	uint32_t timestamps_required; /* 1: once agreed, drop segments without (RFC 7323 3.2) */
 	enum tcp_cookies syn_cookies;
 	uint32_t syn_cookie_step_s; /* the key's change: 60; a cookie lasts for at most two */
 	uint32_t max_resets_per_s;  /* to segments of no connection: 10,000 */
@@ -265,6 +271,7 @@ struct tcp_usage {
 	uint32_t rx_blocks; /* of TCP_RX_BLOCK bytes, in them */
 	uint32_t tx_chunks;
 	uint32_t tx_refs;
+	uint32_t loss_boards;
 	uint32_t timers;
 };
 

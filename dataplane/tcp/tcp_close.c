@@ -152,7 +152,7 @@ static bool syn_newer(const struct conn *c, const struct seg *s)
 		return true;
 	if (s->has_ts && s->tsval != c->ts_recent)
 		return seq_lt(c->ts_recent, s->tsval);
-	return seq_le(c->rcv_nxt, s->seq);
+	return seq_lt(c->rcv_nxt - 1, s->seq);
 }
 
 static enum counter_id time_wait_syn(struct tcp *tcp, struct conn *c, struct seg *s)
@@ -173,25 +173,26 @@ static enum counter_id time_wait_syn(struct tcp *tcp, struct conn *c, struct seg
 
 enum counter_id time_wait_input(struct tcp *tcp, struct conn *c, struct seg *s)
 {
-	bool fin_again = s->flags & TH_FIN && s->seq + s->len + 1 == c->rcv_nxt;
-
 	if (s->flags & TH_RST)
-		return CTR_drop_tcp_window; /* RFC 1337: no assassination */
+		return CTR_drop_tcp_window; /* RFC 1337 3 (F1): no assassination */
 	if ((s->flags & (TH_SYN | TH_ACK | TH_FIN)) == TH_SYN)
 		return time_wait_syn(tcp, c, s);
+	if (opt_ts_missing(tcp, c, s))
+		return CTR_drop_tcp_no_ts;
 	if (opt_paws_reject(tcp, c, s)) {
 		ack_challenge(tcp, c);
 		return CTR_drop_tcp_paws;
 	}
 	/* Our last ACK was lost (RFC 9293 3.10.7.4, eighth). Other FINs may be an attack that keeps
 	 * the 4-tuple for ever. */
-	if (fin_again) {
+	if (s->flags & TH_FIN && s->seq + s->len + 1 == c->rcv_nxt) {
 		path_follow(c, s->pkt); /* perhaps it went the wrong way */
 		time_wait_start(tcp, c);
 	}
-	/* First: whatever is not just behind the FIN is outside of the window and answered. */
-	if (s->flags & (TH_FIN | TH_SYN) || s->len > 0 || s->seq != c->rcv_nxt)
-		ack_challenge(tcp, c);
+	if (!seg_acceptable(c, s) || s->flags & TH_SYN)
+		ack_challenge(tcp, c); /* first and fourth */
+	else if (s->flags & TH_ACK && (s->flags & TH_FIN || !ack_in_range(c, s)))
+		ack_challenge(tcp, c); /* fifth and eighth */
 	return CTR_rx_tcp;
 }
 
@@ -220,6 +221,7 @@ bool fin_input(struct tcp *tcp, struct conn *c)
 	c->rcv_nxt++;
 	c->flags |= CF_FIN_RCVD | CF_ACK_NOW;
 	c->flags &= ~CF_FIN_EARLY;
+	rx_drop_ooo(tcp, c); /* what a broken peer sent from behind its FIN */
 	if (conn_reportable(c) || !(c->flags & CF_KNOWN))
 		conn_post(tcp, c, TCP_EV_EOF);
 	switch (c->state) {

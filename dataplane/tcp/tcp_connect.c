@@ -69,9 +69,10 @@ enum counter_id syn_sent_input(struct tcp *tcp, struct conn *c, struct seg *s)
 	if (!(s->flags & TH_SYN))
 		return CTR_drop_tcp_window;
 	conn_take_syn(tcp, c, s);
+	c->rcv_adv = c->rcv_nxt + syn_window(tcp); /* as our SYN said */
 	if (!ack_ok) {
-		/* Both opened at once. */
-		c->tries = 0;
+		/* Both opened at once. Text and FIN of this SYN are not acknowledged, so they come
+		 * again. */
 		c->hs.fast_open = 0;
 		c->state = TCP_SYN_RECEIVED;
 		syn_send(tcp, c);
@@ -83,8 +84,6 @@ enum counter_id syn_sent_input(struct tcp *tcp, struct conn *c, struct seg *s)
 	c->snd_wl2 = s->ack;
 	conn_established(tcp, c);
 	fast_open_synack(tcp, c, s);
-	/* Data of a SYN is left for the peer to send again. */
 	c->flags |= CF_ACK_NOW;
-	conn_output(tcp, c);
-	return CTR_rx_tcp;
+	return syn_text_input(tcp, c, s);
 }

@@ -101,11 +101,12 @@ static uint32_t mss_index(const struct seg *s, bool v4)
 	return i;
 }
 
-static uint32_t options_of(const struct seg *s)
+static uint32_t options_of(const struct tcp *tcp, const struct seg *s)
 {
 	uint32_t bits = s->has_wscale ? s->wscale : OPT_WSCALE_NONE;
+	bool ecn = tcp->cfg.ecn != TCP_ECN_OFF && (s->flags & TH_ECN_SETUP) == TH_ECN_SETUP;
 
-	return bits | (s->sack_ok ? OPT_SACK_BIT : 0);
+	return bits | (s->sack_ok ? OPT_SACK_BIT : 0) | (ecn ? OPT_ECN_BIT : 0);
 }
 
 /* Our clock with the options in its low bits, and never ahead of it: what the connection sends
@@ -131,7 +132,8 @@ enum counter_id cookie_send(struct tcp *tcp, const struct seg *s, const struct c
 	if (s->has_ts) {
 		uint32_t now = ts_clock(tcp) + conn_ts_offset(tcp, key);
 
-		text.options = options_of(s);
+		text.options = options_of(tcp, s);
+		out.flags |= text.options & OPT_ECN_BIT ? TH_ECE : 0; /* RFC 3168 6.1.1 */
 		c.flags = CF_TS | (s->sack_ok ? CF_SACK : 0) | (s->has_wscale ? CF_WSCALE : 0);
 		c.ts_recent = s->tsval;
 		c.ts_offset = ts_with(now, text.options) - ts_clock(tcp);
@@ -178,6 +180,7 @@ static bool cookie_read(struct tcp *tcp, const struct seg *s, const struct conn_
 	if (!s->has_ts)
 		return true;
 	options = text.options;
+	syn->flags |= options & OPT_ECN_BIT ? TH_ECN_SETUP : 0;
 	syn->sack_ok = options & OPT_SACK_BIT;
 	syn->has_wscale = (options & OPT_WSCALE_MASK) != OPT_WSCALE_NONE;
 	if (syn->has_wscale)
@@ -193,7 +196,10 @@ enum counter_id cookie_input(struct tcp *tcp, struct seg *s, const struct conn_k
 
 	if (!cookie_read(tcp, s, key, &syn)) {
 		counter_inc(tcp->ctr, CTR_tcp_cookie_failed);
-		reset_reply(tcp, s);
+		/* Data or a FIN may have overtaken the segment that completes the handshake: they
+		 * come again, and a reset would end what is about to begin. */
+		if (s->len == 0 && !(s->flags & TH_FIN))
+			reset_reply(tcp, s);
 		return CTR_drop_tcp_closed;
 	}
 	net_path_reply(s->pkt, &path);

@@ -42,8 +42,9 @@ static inline bool cookie_expected(const struct cookie_keys *k, uint64_t now_ns)
 {
 	return now_ns < k->open_until_ns;
 }
-/* Makes the connection if it is and gives the segment to it, else answers with a reset. Without
- * room for a connection the segment is dropped: the peer sends it again, and the cookie lasts. */
+/* Makes the connection if it is and gives the segment to it, else answers a bare ACK with a reset.
+ * Without room for a connection the segment is dropped: the peer sends it again, and the cookie
+ * lasts. */
 enum counter_id cookie_input(struct tcp *tcp, struct seg *s, const struct conn_key *key);
 
 #endif

@@ -9,7 +9,6 @@
 enum {
 	ECN_ECT_0 = 2,
 	ECN_CE = 3,
-	TH_ECN_SETUP = TH_ECE | TH_CWR,
 };
 
 /* RFC 3168 6.1.1: ECN-setup SYN and ECN-setup SYN-ACK. 6.1.1.1: something on the path may drop the

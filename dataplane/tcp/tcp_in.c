@@ -48,12 +48,24 @@ void path_follow(struct conn *c, const struct pkt *pkt)
 	net_path_reply(pkt, &c->path);
 }
 
-static void heard(const struct tcp *tcp, struct conn *c, const struct seg *s)
+/* The peer is there. */
+static void alive(const struct tcp *tcp, struct conn *c, const struct seg *s)
 {
 	c->last_rx_ns = tcp->now_ns;
 	c->probes = 0;
 	path_follow(c, s->pkt);
+}
+
+static void heard(const struct tcp *tcp, struct conn *c, const struct seg *s)
+{
+	alive(tcp, c, s);
 	opt_ts_update(tcp, c, s);
+}
+
+/* RFC 7323 2.2: the window of a SYN is never scaled. */
+static uint32_t seg_window(const struct conn *c, const struct seg *s)
+{
+	return unlikely(s->syn_wnd) ? s->wnd : s->wnd << c->snd_wscale;
 }
 
 void conn_established(struct tcp *tcp, struct conn *c)
@@ -88,9 +100,9 @@ static bool ack_advance(struct tcp *tcp, struct conn *c, const struct seg *s)
 	if (unlikely(c->flags & CF_CWND_LIMITED))
 		hystart_sample(tcp, c, s);
 	rtt_ack(tcp, c, s);
-	if (unlikely(c->loss == LOSS_RECOVERY))
-		loss_spurious(c, s);
-	loss_ack(tcp, c, s->ack);
+	if (unlikely(c->loss != LOSS_NONE))
+		loss_spurious(tcp, c, s);
+	loss_ack(tcp, c, s);
 	c->snd_una = s->ack;
 	tx_acked(tcp, c, acked - (fin ? 1 : 0));
 	if (all)
@@ -107,13 +119,14 @@ static bool ack_advance(struct tcp *tcp, struct conn *c, const struct seg *s)
  * new window, which counts from the new snd_una. */
 static void window_input(struct tcp *tcp, struct conn *c, const struct seg *s)
 {
-	uint32_t wnd = s->wnd << c->snd_wscale;
+	uint32_t wnd = seg_window(c, s);
 
 	if (!seq_lt(c->snd_wl2, s->ack) && !(c->snd_wl2 == s->ack && seq_le(c->snd_wl1, s->seq)))
 		return;
 	c->snd_wl1 = s->seq;
 	c->snd_wl2 = s->ack;
-	if (unlikely(c->snd_wnd == 0 && wnd > 0))
+	/* In TIME-WAIT, which this segment may have begun, the timer is for that. */
+	if (unlikely(c->snd_wnd == 0 && wnd > 0) && c->state != TCP_TIME_WAIT)
 		loss_window_opened(tcp, c);
 	c->snd_wnd = wnd;
 	c->snd_wnd_max = max_u32(c->snd_wnd_max, wnd);
@@ -125,7 +138,7 @@ static bool predicted(const struct conn *c, const struct seg *s)
 {
 	if (c->state != TCP_ESTABLISHED || (s->flags & ~TH_PSH) != TH_ACK || s->seq != c->rcv_nxt)
 		return false;
-	if (c->loss != LOSS_NONE || c->dupacks + c->sacked_count + s->sack_count > 0 || c->rx)
+	if (c->loss != LOSS_NONE || c->dupacks + c->has_runs + s->sack_count + s->uto > 0 || c->rx)
 		return false;
 	if (c->flags & (CF_FIN_EARLY | CF_DETACHED | CF_ACK_NOW | CF_ECN) &&
 	    (c->flags & (CF_FIN_EARLY | CF_DETACHED | CF_ACK_NOW) || ecn_is_marked(s)))
@@ -171,8 +184,7 @@ static enum counter_id predicted_input(struct tcp *tcp, struct conn *c, struct s
 	return verdict;
 }
 
-/* RFC 9293 3.10.7.4, first: some of it lies in the window. */
-static bool acceptable(const struct conn *c, const struct seg *s)
+bool seg_acceptable(const struct conn *c, const struct seg *s)
 {
 	uint32_t len = s->len + (s->flags & TH_SYN ? 1 : 0) + (s->flags & TH_FIN ? 1 : 0);
 	uint32_t wnd = seq_lt(c->rcv_nxt, c->rcv_adv) ? c->rcv_adv - c->rcv_nxt : 0;
@@ -194,8 +206,11 @@ static bool syn_again(struct tcp *tcp, struct conn *c, struct seg *s)
 		syn_send(tcp, c);
 		return true;
 	}
+	if (c->flags & CF_PASSIVE)
+		return false;
 	s->flags &= (uint8_t)~TH_SYN;
 	s->seq++;
+	s->syn_wnd = true;
 	c->flags |= CF_ACK_NOW;
 	return false;
 }
@@ -215,7 +230,7 @@ static enum counter_id unacceptable_input(struct tcp *tcp, struct conn *c, const
 		return CTR_drop_tcp_window;
 	/* A keep-alive probe knows as much of the connection as a segment in the window. */
 	if (s->seq == c->rcv_nxt - 1 && s->ack - c->snd_una <= conn_flight(c) && s->flags & TH_ACK)
-		heard(tcp, c, s);
+		alive(tcp, c, s); /* RFC 7323 5.3 (R2): its timestamp does not count */
 	/* So does data of the last window sent again, and it may be all that comes when our ACKs go
 	 * the wrong way. */
 	else if (c->rcv_nxt - s->seq <= tcp->cfg.rx_buf_bytes && s->flags & TH_ACK &&
@@ -223,7 +238,7 @@ static enum counter_id unacceptable_input(struct tcp *tcp, struct conn *c, const
 		path_follow(c, s->pkt);
 	/* Data sent again must be acknowledged again; for the rest, a bound keeps two confused ends
 	 * from answering each other for ever. */
-	if (s->len > 0 || s->flags & TH_FIN) {
+	if (!(s->flags & TH_SYN) && (s->len > 0 || s->flags & TH_FIN)) {
 		counter_inc(tcp->ctr, CTR_tcp_dup_in);
 		old_note(tcp, c, s);
 		ack_send(tcp, c);
@@ -237,6 +252,8 @@ static enum counter_id unacceptable_input(struct tcp *tcp, struct conn *c, const
 static enum counter_id rst_input(struct tcp *tcp, struct conn *c, const struct seg *s)
 {
 	/* RFC 5961 3.2: only an exact hit resets; others in the window are asked to prove it. */
+	if (seq_lt(s->seq, c->rcv_nxt))
+		return CTR_drop_tcp_window;
 	if (s->seq != c->rcv_nxt) {
 		ack_challenge(tcp, c);
 		return CTR_drop_tcp_window;
@@ -276,14 +293,14 @@ static struct ack_result ack_input(struct tcp *tcp, struct conn *c, struct seg *
 			rto_start(tcp, c);
 		c->snd_wl1 = s->seq - 1; /* the first scaled window counts */
 	}
-	/* RFC 5961 5.2: neither beyond what was sent nor older than any window. */
-	if (seq_lt(c->snd_nxt, s->ack) || seq_lt(s->ack, c->snd_una - c->snd_wnd_max)) {
+	if (!ack_in_range(c, s)) {
 		ack_challenge(tcp, c);
 		return (struct ack_result){false, CTR_drop_tcp_window};
 	}
 	una = c->snd_una;
-	same_wnd = c->snd_wnd == s->wnd << c->snd_wscale;
-	sack_news = c->flags & CF_SACK && s->sack_count > 0 && loss_sack_input(c, s);
+	same_wnd = c->snd_wnd == seg_window(c, s);
+	loss_ack_begin(tcp, c);
+	sack_news = c->flags & CF_SACK && s->sack_count > 0 && loss_sack_input(tcp, c, s);
 	if (unlikely(s->flags & TH_ECE) && c->flags & CF_ECN && seq_le(c->snd_una, s->ack))
 		ecn_ack_input(tcp, c, s);
 	if (seq_lt(c->snd_una, s->ack)) {
@@ -295,9 +312,11 @@ static struct ack_result ack_input(struct tcp *tcp, struct conn *c, struct seg *
 
 		if (c->flags & CF_SACK ? sack_news : dup)
 			loss_dupack(tcp, c);
+		if (unlikely(c->flags & CF_PROBED))
+			probe_acked(tcp, c, s);
 	}
-	if (c->flags & CF_SACK && (sack_news || (c->loss != LOSS_NONE && c->snd_una != una)))
-		loss_news(tcp, c);
+	if (c->has_runs || c->loss != LOSS_NONE)
+		loss_decide(tcp, c, c->snd_una != una);
 	if (!seq_lt(s->ack, c->snd_una))
 		window_input(tcp, c, s);
 	return (struct ack_result){true, CTR_rx_tcp};
@@ -318,7 +337,7 @@ static enum counter_id data_input(struct tcp *tcp, struct conn *c, struct seg *s
 			c->quick = TCP_LOSS_QUICK_ACKS;
 		}
 		data_taken(tcp, c);
-	} else if (verdict != CTR_drop_tcp_nobuf || s->seq != c->rcv_nxt) {
+	} else if (s->len > 0 && (verdict != CTR_drop_tcp_nobuf || s->seq != c->rcv_nxt)) {
 		ack_send(tcp, c); /* so is one out of order; the peer counts these */
 	}
 	return verdict;
@@ -332,10 +351,10 @@ static enum counter_id text_input(struct tcp *tcp, struct conn *c, struct seg *s
 
 	*gone = false;
 	if (c->flags & CF_FIN_RCVD) {
-		/* RFC 9293: after the peer's FIN nothing can follow; it may be sent again, though.
-		 */
-		if (s->len > 0 || s->flags & TH_FIN)
-			c->flags |= CF_ACK_NOW;
+		/* RFC 9293 3.10.7.4, seventh: nothing can follow the peer's FIN, such text is
+		 * ignored. */
+		if (s->flags & TH_FIN)
+			ack_challenge(tcp, c);
 		return verdict;
 	}
 	if (s->len > 0 && c->flags & CF_ECN)
@@ -360,8 +379,11 @@ enum counter_id conn_input(struct tcp *tcp, struct conn *c, struct seg *s)
 {
 	struct ack_result ack;
 	enum counter_id verdict;
+	bool shut = false;
 	bool gone;
 
+	if (opt_ts_missing(tcp, c, s))
+		return CTR_drop_tcp_no_ts;
 	if (opt_paws_reject(tcp, c, s)) {
 		old_note(tcp, c, s);
 		if (s->len > 0 || s->flags & TH_FIN)
@@ -372,13 +394,14 @@ enum counter_id conn_input(struct tcp *tcp, struct conn *c, struct seg *s)
 	}
 	if (syn_again(tcp, c, s))
 		return CTR_rx_tcp;
-	if (!acceptable(c, s)) {
+	if (!seg_acceptable(c, s)) {
 		if (s->seq != c->rcv_nxt)
 			return unacceptable_input(tcp, c, s);
-		/* A probe of our closed window: its ACK counts, its data does not (3.10.7.4). */
+		/* A probe of our closed window: a RST and the ACK count, data and FIN do not (RFC
+		 * 9293 3.10.7.4, MUST-66). */
+		shut = true;
 		s->len = 0;
-		s->flags &= (uint8_t) ~(TH_FIN | TH_SYN);
-		c->flags |= CF_ACK_NOW;
+		s->flags &= (uint8_t)~TH_FIN;
 	}
 	if (s->flags & TH_RST)
 		return rst_input(tcp, c, s);
@@ -386,12 +409,32 @@ enum counter_id conn_input(struct tcp *tcp, struct conn *c, struct seg *s)
 		ack_challenge(tcp, c); /* RFC 5961 4.2 */
 		return CTR_drop_tcp_window;
 	}
-	if (!(s->flags & TH_ACK))
+	if (!(s->flags & TH_ACK)) {
+		if (shut)
+			ack_challenge(tcp, c);
 		return CTR_drop_tcp_window;
+	}
+	if (shut)
+		c->flags |= CF_ACK_NOW;
 	ack = ack_input(tcp, c, s);
 	if (!ack.go_on)
 		return ack.verdict;
 	heard(tcp, c, s);
+	if (unlikely(s->uto))
+		uto_input(tcp, c, s->uto);
+	verdict = text_input(tcp, c, s, &gone);
+	if (!gone)
+		output_soon(tcp, c);
+	return verdict;
+}
+
+enum counter_id syn_text_input(struct tcp *tcp, struct conn *c, struct seg *s)
+{
+	enum counter_id verdict;
+	bool gone;
+
+	s->seq++;
+	s->flags &= (uint8_t)~TH_SYN;
 	verdict = text_input(tcp, c, s, &gone);
 	if (!gone)
 		output_soon(tcp, c);

@@ -145,6 +145,8 @@ void conn_take_syn(struct tcp *tcp, struct conn *c, const struct seg *s)
 	}
 	c->mss = (uint16_t)mss;
 	pmtu_begin(tcp, c);
+	if (s->uto)
+		uto_input(tcp, c, s->uto);
 	/* RFC 7323 2.2: the window of a SYN is not scaled. */
 	c->snd_wnd = s->wnd;
 	c->snd_wnd_max = s->wnd;
@@ -202,18 +204,30 @@ static enum counter_id syn_keep(struct tcp *tcp, struct seg *s, const struct con
 	return CTR_rx_tcp;
 }
 
+/* A new connection of this peer is within the limits; CTR_rx_tcp if it is. */
+static enum counter_id syn_limits(const struct tcp *tcp, const struct conn_key *key)
+{
+	if (unlikely(limit_addr_full(tcp, &key->remote)))
+		return CTR_drop_tcp_address;
+	return likely(limit_accepts(tcp)) ? CTR_rx_tcp : CTR_drop_tcp_syn_full;
+}
+
 enum counter_id listen_again_input(struct tcp *tcp, struct seg *s, const struct conn_key *key,
                                    uint32_t after)
 {
+	enum counter_id verdict = syn_limits(tcp, key);
+
+	if (verdict != CTR_rx_tcp)
+		return verdict;
 	return syn_keep(tcp, s, key, conn_isn_after(tcp, key, after));
 }
 
 static enum counter_id syn_input(struct tcp *tcp, struct seg *s, const struct conn_key *key)
 {
-	if (unlikely(limit_addr_full(tcp, &key->remote)))
-		return CTR_drop_tcp_address;
-	if (unlikely(!limit_accepts(tcp)))
-		return CTR_drop_tcp_syn_full;
+	enum counter_id verdict = syn_limits(tcp, key);
+
+	if (verdict != CTR_rx_tcp)
+		return verdict;
 	if (unlikely(cookie_wanted(tcp)))
 		return cookie_send(tcp, s, key);
 	return syn_keep(tcp, s, key, conn_isn(tcp, key));

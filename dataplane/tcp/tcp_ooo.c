@@ -176,6 +176,15 @@ static enum counter_id ooo_take(struct tcp *tcp, struct conn *c, const struct se
 	return CTR_rx_tcp;
 }
 
+void rx_drop_ooo(struct tcp *tcp, struct conn *c)
+{
+	if (!c->rx)
+		return;
+	c->rx->ooo_count = 0;
+	c->rx->fresh_count = 0;
+	rx_buf_cut(&tcp->rx_mem, c->rx, c->rx->off + c->rx_len);
+}
+
 /* Blocks for data at rcv_nxt. When there are none, what this connection holds out of order makes
  * room: RFC 2018 8 allows a receiver without memory to forget what it reported. */
 static bool in_order_reserve(struct tcp *tcp, struct conn *c, uint32_t len)
@@ -187,9 +196,7 @@ static bool in_order_reserve(struct tcp *tcp, struct conn *c, uint32_t len)
 		return true;
 	if (rx->ooo_count > 0)
 		counter_inc(tcp->ctr, CTR_shed_rx_ooo);
-	rx->ooo_count = 0;
-	rx->fresh_count = 0;
-	rx_buf_cut(&tcp->rx_mem, rx, end);
+	rx_drop_ooo(tcp, c);
 	return rx_buf_reserve(&tcp->rx_mem, rx, end, len);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * TCP options: MSS (RFC 9293 3.2), window scale and timestamps (RFC 7323), SACK (RFC 2018), fast
- * open (RFC 7413). */
+ * TCP options: MSS (RFC 9293 3.2), window scale and timestamps (RFC 7323), SACK (RFC 2018), user
+ * timeout (RFC 5482), fast open (RFC 7413). */
 #include "dataplane/tcp/conn.h"
 
 enum opt_kind {
@@ -52,6 +52,10 @@ static void opt_take(struct seg *s, const uint8_t *opt, uint32_t len)
 			s->tsval = get_u32(opt + 2);
 			s->tsecr = get_u32(opt + 6);
 		}
+		break;
+	case UTO_OPT_KIND:
+		if (len == UTO_OPT_LEN)
+			s->uto = get_u16(opt + 2);
 		break;
 	case OPT_FAST_OPEN:
 		/* RFC 7413 4.1.1: a request, or 4 to 16 bytes and even. */
@@ -139,6 +143,8 @@ uint32_t opt_write_syn(struct tcp *tcp, const struct conn *c, uint8_t *out)
 	}
 	if (unlikely(c->hs.fast_open & (FO_TELL | FO_ASK)))
 		n += fast_open_write(tcp, c, out + n, TCP_MAX_OPTS - n);
+	if (n + UTO_OPT_LEN <= TCP_MAX_OPTS)
+		n += uto_write(tcp, out + n);
 	return n;
 }
 
@@ -168,6 +174,13 @@ uint32_t opt_write(const struct tcp *tcp, const struct conn *c, uint8_t *out, ui
 		put_u32(out + n + 4, runs[i].hi);
 	}
 	return n;
+}
+
+bool opt_ts_missing(const struct tcp *tcp, const struct conn *c, const struct seg *s)
+{
+	/* A SYN may come from a peer that lost all and needs a challenge ACK (RFC 5961 4.2). */
+	return c->flags & CF_TS && !s->has_ts && !(s->flags & (TH_RST | TH_SYN)) &&
+	       tcp->cfg.timestamps_required;
 }
 
 bool opt_paws_reject(const struct tcp *tcp, const struct conn *c, const struct seg *s)

@@ -67,9 +67,18 @@ bool segment_send(struct tcp *tcp, struct conn *c, const struct seg_out *o)
 	return true;
 }
 
+/* SEQ of a segment without text. RFC 9293 A.2: what we sent beyond a window that shrank or is shut
+ * makes snd_nxt unacceptable to the peer, and it would read neither ACK nor RST. */
+static uint32_t bare_seq(const struct conn *c)
+{
+	uint32_t edge = c->snd_una + c->snd_wnd;
+
+	return unlikely(seq_lt(edge, c->snd_nxt)) && conn_synchronized(c) ? edge : c->snd_nxt;
+}
+
 void ack_send(struct tcp *tcp, struct conn *c)
 {
-	struct seg_out o = {.seq = c->snd_nxt, .flags = TH_ACK};
+	struct seg_out o = {.seq = bare_seq(c), .flags = TH_ACK};
 	bool fin_due = (c->flags & (CF_FIN_QUEUED | CF_FIN_SENT)) == CF_FIN_QUEUED;
 	uint64_t again_ns = c->ack_ns;
 
@@ -95,7 +104,7 @@ void ack_challenge(struct tcp *tcp, struct conn *c)
 
 void reset_send(struct tcp *tcp, struct conn *c)
 {
-	struct seg_out o = {.seq = c->snd_nxt, .flags = TH_RST | TH_ACK};
+	struct seg_out o = {.seq = bare_seq(c), .flags = TH_RST | TH_ACK};
 
 	counter_inc(tcp->ctr, CTR_tcp_rst_out);
 	segment_send(tcp, c, &o);
@@ -189,16 +198,20 @@ static bool output_again(struct tcp *tcp, struct conn *c, const struct seq_run *
 	struct seq_run sent = {.lo = run->lo};
 
 	o.len = min_u32(seq_min(run->hi, end) - run->lo, c->mss);
+	/* RFC 9293 3.8.6 (SHLD-16): what a window that shrank still takes. */
+	if (unlikely(seq_lt(c->snd_una + c->snd_wnd, o.seq + o.len)) &&
+	    seq_lt(o.seq, c->snd_una + c->snd_wnd))
+		o.len = c->snd_una + c->snd_wnd - o.seq;
 	if (o.seq + o.len == end) {
 		o.flags |= TH_PSH;
 		if (c->flags & CF_FIN_SENT && seq_lt(end, run->hi))
 			o.flags |= TH_FIN;
 	}
-	if (!(c->flags & CF_FORCE) && loss_pipe(c) + o.len > c->cwnd_bytes)
+	if (loss_pipe(c) + o.len > c->cwnd_bytes)
 		return false;
 	if (!segment_send(tcp, c, &o))
 		return false;
-	c->flags &= ~(CF_FORCE | CF_TIMING); /* Karn: an ACK of this one says nothing about time */
+	c->flags &= ~CF_TIMING; /* Karn: an ACK of this one says nothing about time */
 	sent.hi = o.seq + o.len + (o.flags & TH_FIN ? 1 : 0);
 	loss_resent(tcp, c, &sent);
 	c->retransmits++;
@@ -208,12 +221,29 @@ static bool output_again(struct tcp *tcp, struct conn *c, const struct seq_run *
 	return true;
 }
 
-static bool output_one(struct tcp *tcp, struct conn *c)
+/* RFC 6675 4, NextSeg: what is lost (1), new data (2), the end of what is outstanding (4). What may
+ * only be late (3) has its time (RFC 8985). */
+static bool output_lossy(struct tcp *tcp, struct conn *c)
 {
+	uint32_t before = c->snd_nxt;
 	struct seq_run run;
 
-	if (unlikely(c->loss != LOSS_NONE) && loss_next(c, &run))
+	if (!frto_holds(c) && loss_next(c, &run))
 		return output_again(tcp, c, &run);
+	if (output_new(tcp, c)) {
+		loss_sent_new(tcp, c, before);
+		return true;
+	}
+	if (frto_give_up(c))
+		return loss_next(c, &run) && output_again(tcp, c, &run);
+	return loss_pipe(c) + c->mss <= c->cwnd_bytes && loss_rescue(tcp, c, &run) &&
+	       output_again(tcp, c, &run);
+}
+
+static bool output_one(struct tcp *tcp, struct conn *c)
+{
+	if (unlikely(c->loss != LOSS_NONE))
+		return output_lossy(tcp, c);
 	return output_new(tcp, c);
 }
 
@@ -237,15 +267,16 @@ static void output_ack(struct tcp *tcp, struct conn *c)
 
 void conn_output(struct tcp *tcp, struct conn *c)
 {
+	uint32_t before = c->snd_nxt;
+
 	if (unlikely(c->state < TCP_ESTABLISHED) &&
 	    !(c->state == TCP_SYN_RECEIVED && c->hs.fast_open & FO_TAKEN))
 		return;
 	if (c->state != TCP_TIME_WAIT)
 		while (output_one(tcp, c))
 			;
-	if (c->rtx_ns != 0 && !(c->flags & CF_RTX_EARLY) && conn_flight(c) > c->mss &&
-	    probe_wanted(c))
-		rtx_start(tcp, c);
+	if (c->snd_nxt != before && (conn_flight(c) > c->mss || c->rto_us > TCP_LONG_RTO_US))
+		probe_hasten(tcp, c);
 	output_ack(tcp, c);
 }
 
@@ -256,28 +287,40 @@ void tail_probe(struct tcp *tcp, struct conn *c)
 	struct seq_run last;
 
 	counter_inc(tcp->ctr, CTR_tcp_tail_probe);
+	probe_prepare(tcp, c);
 	/* The one segment is beyond the congestion window. */
 	c->cwnd_bytes = UINT32_MAX;
-	output_new(tcp, c);
-	c->cwnd_bytes = cwnd;
-	if (c->snd_nxt == before) {
-		last = (struct seq_run){before - min_u32(c->mss, conn_flight(c)), before};
-		c->flags |= CF_FORCE;
-		output_again(tcp, c, &last);
-		c->flags &= ~CF_FORCE;
-	} else {
+	if (output_new(tcp, c)) {
+		loss_sent_new(tcp, c, before);
 		c->flags |= CF_PROBED_NEW;
+	} else {
+		last = (struct seq_run){before - min_u32(c->mss, conn_flight(c)), before};
+		output_again(tcp, c, &last);
 	}
-	c->resent_count = 0;
-	c->relost = 0;
-	c->rxt_nxt = c->snd_nxt;
+	c->cwnd_bytes = cwnd;
+	c->ls.probe_end = c->snd_nxt;
 	c->flags |= CF_PROBED;
+}
+
+/* The window is too small to be worth a segment, and stays so. */
+static void window_override(struct tcp *tcp, struct conn *c)
+{
+	uint32_t unsent = conn_tx_end(c) - c->snd_nxt;
+	struct seg_out o = {.seq = c->snd_nxt, .flags = TH_ACK | TH_PSH};
+
+	o.len = min_u32(min_u32(unsent, c->snd_wnd), c->mss);
+	if (segment_send(tcp, c, &o))
+		sent_new(tcp, c, &o);
 }
 
 void window_probe(struct tcp *tcp, struct conn *c)
 {
 	struct seg_out o = {.seq = c->snd_una, .len = 1, .flags = TH_ACK};
 
+	if (c->snd_wnd > 0) {
+		window_override(tcp, c);
+		return;
+	}
 	counter_inc(tcp->ctr, CTR_tcp_persist);
 	if (c->tx_bytes == 0) {
 		/* Only our FIN is outstanding. */

@@ -110,8 +110,8 @@ static void mss_set(struct conn *c, uint32_t mss)
 	struct conn_pmtu *p = &c->pmtu;
 
 	c->mss = (uint16_t)mss;
-	/* Windows that shrank with small segments still hold one of the new size (RFC 5681 3.1): else
-	 * nothing could ever be sent again. */
+	/* Windows that shrank with small segments still hold one of the new size (RFC 5681 3.1):
+	 * else nothing could ever be sent again. */
 	c->cwnd_bytes = max_u32(c->cwnd_bytes, mss);
 	c->ssthresh_bytes = max_u32(c->ssthresh_bytes, 2 * mss);
 	p->probe = 0;
@@ -193,7 +193,7 @@ static bool probe_fits(const struct conn *c, uint32_t size)
 	uint32_t unsent = conn_tx_end(c) - c->snd_nxt;
 	int32_t room = (int32_t)(c->snd_una + c->snd_wnd - c->snd_nxt);
 
-	return c->loss == LOSS_NONE && c->sacked_count == 0 && c->dupacks == 0 && c->tries == 0 &&
+	return c->loss == LOSS_NONE && !c->has_runs && c->dupacks == 0 && c->tries == 0 &&
 	       unsent >= train && room >= (int32_t)train && loss_pipe(c) + train <= c->cwnd_bytes;
 }
 
@@ -255,8 +255,7 @@ bool pmtu_probe_lost(struct tcp *tcp, struct conn *c)
 {
 	struct conn_pmtu *p = &c->pmtu;
 	bool missing = p->mark - p->probe == c->snd_una;
-	bool alone =
-	        c->sacked_count == 0 || (c->sacked_count == 1 && seq_le(c->sacked[0].lo, p->mark));
+	bool alone = board_complete(c, p->mark);
 
 	if (seq_le(p->mark, c->snd_una)) {
 		marked_arrived(tcp, c);

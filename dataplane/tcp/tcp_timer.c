@@ -10,7 +10,6 @@ enum {
 	CLOCK_GRANULARITY_US = 1000,
 	RTT_MAX_US = 120 * 1000 * 1000,
 	KARN_MAX_TRIES = 3,
-	PROBE_SLACK_US = 4000, /* the wheel's tick, and a peer that is late by as much */
 };
 
 void conn_arm(struct tcp *tcp, struct conn *c, uint64_t deadline_ns)
@@ -40,7 +39,8 @@ static uint64_t rto_ns(const struct tcp *tcp, const struct conn *c)
 	if (c->rto_us == 0)
 		ns = max_u32(RTO_INITIAL_MS, tcp->cfg.min_rto_ms) * NS_PER_MS;
 	ns <<= c->tries < 16 ? c->tries : 16;
-	return min_u64(ns, max_ms * NS_PER_MS);
+	ns = min_u64(ns, max_ms * NS_PER_MS);
+	return unlikely(c->tries > 0) ? uto_clip_ns(tcp, c, ns) : ns;
 }
 
 void rto_start(struct tcp *tcp, struct conn *c)
@@ -50,25 +50,29 @@ void rto_start(struct tcp *tcp, struct conn *c)
 	conn_arm(tcp, c, c->rtx_ns);
 }
 
-/* RFC 8985 7.2. A single segment may wait for the peer's delayed ACK, which is no sooner than our
- * timeout. */
+/* RFC 8985 7.2. */
 bool probe_wanted(const struct conn *c)
 {
-	return conn_flight(c) > c->mss && c->loss == LOSS_NONE && c->sacked_count == 0 &&
-	       c->srtt_us > 0 && c->tries == 0 && c->snd_wnd > 0 &&
+	return conn_flight(c) > 0 && c->loss == LOSS_NONE &&
+	       (!c->has_runs || c->sacked_bytes == 0) && c->tries == 0 && c->snd_wnd > 0 &&
 	       (c->flags & (CF_SACK | CF_PROBED)) == CF_SACK && conn_synchronized(c);
 }
 
 void rtx_start(struct tcp *tcp, struct conn *c)
 {
-	uint64_t us = 2ull * c->srtt_us + PROBE_SLACK_US;
-
 	rto_start(tcp, c);
-	if (!probe_wanted(c) || us >= c->rto_us)
+	probe_hasten(tcp, c);
+}
+
+void probe_hasten(struct tcp *tcp, struct conn *c)
+{
+	uint64_t at = tcp->now_ns + probe_us(c) * NS_PER_US;
+
+	if (c->flags & CF_RTX_REORDER || c->rtx_ns <= at || !probe_wanted(c))
 		return;
 	c->flags |= CF_RTX_PROBE;
-	c->rtx_ns = tcp->now_ns + us * NS_PER_US;
-	conn_arm(tcp, c, c->rtx_ns);
+	c->rtx_ns = at;
+	conn_arm(tcp, c, at);
 }
 
 void reorder_start(struct tcp *tcp, struct conn *c, uint32_t us)
@@ -77,16 +81,27 @@ void reorder_start(struct tcp *tcp, struct conn *c, uint32_t us)
 
 	if (c->rtx_ns != 0 && !(c->flags & CF_RTX_PROBE) && c->rtx_ns <= at)
 		return;
+	if (c->rtx_ns == 0 || c->flags & CF_RTX_PROBE)
+		c->ls.rto_at_ns = tcp->now_ns + rto_ns(tcp, c);
+	else if (!(c->flags & CF_RTX_REORDER))
+		c->ls.rto_at_ns = c->rtx_ns;
 	c->flags = (c->flags & ~CF_RTX_EARLY) | CF_RTX_REORDER;
 	c->rtx_ns = at;
 	conn_arm(tcp, c, at);
+}
+
+static void rto_update(const struct tcp *tcp, struct conn *c)
+{
+	uint32_t rto = c->srtt_us + max_u32(CLOCK_GRANULARITY_US, 4 * c->rttvar_us);
+
+	rto = max_u32(rto, tcp->cfg.min_rto_ms * 1000);
+	c->rto_us = min_u32(rto, tcp->cfg.max_rto_ms * 1000);
 }
 
 /* RFC 6298 2.2, 2.3. */
 static void rtt_sample(const struct tcp *tcp, struct conn *c, uint64_t rtt)
 {
 	uint32_t us = rtt == 0 ? 1 : (uint32_t)min_u64(rtt, RTT_MAX_US);
-	uint32_t rto;
 
 	if (c->srtt_us == 0) {
 		c->srtt_us = us;
@@ -97,9 +112,7 @@ static void rtt_sample(const struct tcp *tcp, struct conn *c, uint64_t rtt)
 		c->rttvar_us = (uint32_t)((3ull * c->rttvar_us + diff) / 4);
 		c->srtt_us = max_u32((uint32_t)((7ull * c->srtt_us + us) / 8), 1);
 	}
-	rto = c->srtt_us + max_u32(CLOCK_GRANULARITY_US, 4 * c->rttvar_us);
-	rto = max_u32(rto, tcp->cfg.min_rto_ms * 1000);
-	c->rto_us = min_u32(rto, tcp->cfg.max_rto_ms * 1000);
+	rto_update(tcp, c);
 }
 
 /* True when a measurement ended. */
@@ -112,7 +125,11 @@ static bool rtt_measure(struct tcp *tcp, struct conn *c, const struct seg *s)
 		if (!seq_le(c->rtt_seq, s->ack))
 			return false;
 		c->flags &= ~CF_TIMING;
-		rtt_sample(tcp, c, (tcp->now_ns - c->rtt_start_ns) / NS_PER_US);
+		us = (tcp->now_ns - c->rtt_start_ns) / NS_PER_US;
+		rtt_sample(tcp, c, us);
+		/* A connection of short exchanges does without, and without its memory. */
+		if (unlikely(c->flags & CF_CWND_LIMITED))
+			rack_rtt(tcp, c, (uint32_t)min_u64(us, RTT_MAX_US));
 		return true;
 	}
 	/* After a retransmission only an echoed timestamp tells which copy arrived (RFC 7323 4).
@@ -135,6 +152,19 @@ void rtt_ack(struct tcp *tcp, struct conn *c, const struct seg *s)
 		c->tries = 0;
 	else if (c->tries > KARN_MAX_TRIES)
 		c->tries = KARN_MAX_TRIES;
+}
+
+void rtt_spurious(struct tcp *tcp, struct conn *c)
+{
+	uint32_t ticks = ts_clock(tcp) + c->ts_offset - c->ls.undo_ts;
+	/* The ACK took a timeout and what passed since. */
+	uint64_t us = (uint64_t)c->rto_us + ticks * 1049ull;
+	uint32_t sample = (uint32_t)min_u64(us, RTT_MAX_US);
+
+	c->srtt_us = max_u32(c->srtt_us, sample);
+	c->rttvar_us = max_u32(c->rttvar_us, sample / 2);
+	rto_update(tcp, c);
+	c->tries = 0;
 }
 
 static bool keepalive_wanted(const struct tcp *tcp, const struct conn *c)
@@ -190,17 +220,25 @@ static bool syn_timeout(struct tcp *tcp, struct conn *c)
 	return true;
 }
 
-/* RFC 9293 3.8.6.1: a peer that answers may keep its window closed for as long as it likes; probes
- * counts those without an answer. */
+/* RFC 9293 3.8.6.1: a peer that answers may keep its window closed, but not for ever while it holds
+ * our memory (RFC 6429 4); probes counts those without an answer. */
 static bool persist_timeout(struct tcp *tcp, struct conn *c)
 {
 	if (c->probes >= tcp->cfg.retries) {
 		timed_out(tcp, c);
 		return false;
 	}
-	c->probes++;
-	if (c->tries < UINT8_MAX)
-		c->tries++;
+	/* Only an answer says that the window is shut still, and not that a segment was lost. */
+	if (c->probes == 0 && uto_shut_expired(tcp, c)) {
+		counter_inc(tcp->ctr, CTR_tcp_persist_limit);
+		conn_reset(tcp, c);
+		return false;
+	}
+	if (c->snd_wnd == 0) {
+		c->probes++;
+		if (c->tries < UINT8_MAX)
+			c->tries++;
+	}
 	window_probe(tcp, c);
 	rto_start(tcp, c);
 	return true;
@@ -208,18 +246,24 @@ static bool persist_timeout(struct tcp *tcp, struct conn *c)
 
 static void early_timeout(struct tcp *tcp, struct conn *c)
 {
-	bool probe = c->flags & CF_RTX_PROBE;
-
-	rto_start(tcp, c);
-	if (probe)
+	if (c->flags & CF_RTX_REORDER) {
+		/* RFC 6298 5.3: only new data acknowledged starts the timeout anew. */
+		c->flags &= ~CF_RTX_EARLY;
+		c->rtx_ns = c->ls.rto_at_ns;
+		loss_ack_begin(tcp, c);
+		tcp->ack.by_clock = true;
+		loss_decide(tcp, c, false);
+	} else {
+		rto_start(tcp, c);
 		tail_probe(tcp, c);
-	else
-		loss_news(tcp, c);
+	}
 	conn_output(tcp, c);
 }
 
 static bool rtx_timeout(struct tcp *tcp, struct conn *c)
 {
+	bool mtu_probe = c->pmtu.probe > 0;
+
 	c->rtx_ns = 0;
 	if (c->state == TCP_TIME_WAIT) {
 		conn_finish(tcp, c); /* the owner may not have read everything yet */
@@ -231,17 +275,25 @@ static bool rtx_timeout(struct tcp *tcp, struct conn *c)
 		return persist_timeout(tcp, c);
 	if (conn_flight(c) == 0)
 		return true;
-	if (c->flags & CF_RTX_EARLY) {
+	/* RFC 8985 7.2: where the timeout were sooner than the probe, the probe takes its place.
+	 * Not for a single segment: its peer may delay the ACK for as long, and only a timeout
+	 * backs off until that is known (RFC 6298 5.5). */
+	if (c->flags & CF_RTX_EARLY || (conn_flight(c) > c->mss && probe_wanted(c))) {
 		early_timeout(tcp, c);
 		return true;
 	}
-	if (c->tries >= tcp->cfg.retries) {
+	if (uto_expired(tcp, c, rto_ns(tcp, c))) {
+		if (c->tries < tcp->cfg.retries)
+			counter_inc(tcp->ctr, CTR_tcp_user_timeout);
 		timed_out(tcp, c);
 		return false;
 	}
-	c->tries++;
+	if (c->tries < UINT8_MAX)
+		c->tries++;
 	if (!pmtu_timeout(tcp, c))
 		loss_timeout(tcp, c);
+	if (mtu_probe)
+		c->ls.frto = FRTO_NONE; /* it was too large: there is nothing to find out */
 	rto_start(tcp, c);
 	conn_output(tcp, c);
 	return true;

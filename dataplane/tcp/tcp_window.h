@@ -64,10 +64,11 @@ static inline bool window_update_due(const struct tcp *tcp, const struct conn *c
 	uint32_t half = c->rx_wnd / 2;
 	uint32_t edge;
 
-	/* In order arrivals are acknowledged anyway; this is for a window that was nearly closed.
-	 */
+	/* In order arrivals are acknowledged anyway; this is for a window that was nearly closed,
+	 * or that a peer sees too small in a recovery: what came out of order was acknowledged at
+	 * once, before the data in front of it was read. */
 	if (likely(c->rcv_adv - c->rcv_nxt >= half && c->ack_segs == 0 &&
-	           seq_lt(c->rcv_nxt, c->rcv_adv)))
+	           seq_lt(c->rcv_nxt, c->rcv_adv) && !(c->rx && c->rx->ooo_count > 0)))
 		return false;
 	edge = c->rcv_nxt + window_free(tcp, c);
 	return (int32_t)(edge - c->rcv_adv) >= (int32_t)min_u32(2u * c->mss, half);

@@ -3,7 +3,12 @@
  * Segments from fuzzed bytes against a stack that listens and has an established connection, mixed
  * with what an owner does and with time. Numbers in the input are relative to what the stack
  * expects, or to its last SYN-ACK where it keeps no connection, so that the fuzzer gets past the
- * window checks and the cookies. At the end all is ended, and nothing may be held. */
+ * window checks and the cookies. After each step the invariants of every
+ * connection are checked; at the end all is ended, and nothing may be held.
+ *
+ * The stack is made once. When nothing is held, all that is left of a run is in struct tcp, and a
+ * copy of it makes it new. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "dataplane/net/csum.h"
@@ -16,6 +21,8 @@ enum {
 	MAX_SEGS = 8, /* in a burst: what was lent lives until its end */
 	LOCAL_PORT = 80,
 	REMOTE_PORT = 4000,
+	MAX_CONNS = 16,
+	LONGEST_TIMER_S = 130, /* the longest of the configured times, or of two after each other */
 };
 
 struct input {
@@ -23,10 +30,22 @@ struct input {
 	size_t left;
 };
 
+/* What a connection had said and heard one step ago. */
+struct shadow {
+	bool valid;
+	uint32_t iss;
+	uint32_t rcv_adv;
+	uint32_t snd_edge; /* the farthest that the peer ever let us send */
+	uint32_t snd_una;
+	uint32_t snd_nxt;
+};
+
 struct target {
 	struct nic *nic;
 	struct net *net;
 	struct tcp *tcp;
+	struct tcp fresh; /* as it was created */
+	struct shadow shadows[MAX_CONNS];
 	struct counters ctr;
 	struct conn *conn; /* of the 4-tuple that is fuzzed, NULL: none known */
 	uint64_t now_ns;
@@ -45,7 +64,7 @@ struct target {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static uint8_t take(struct input *in)
+UNTRACED static uint8_t take(struct input *in)
 {
 	if (in->left == 0)
 		return 0;
@@ -53,7 +72,7 @@ static uint8_t take(struct input *in)
 	return *in->p++;
 }
 
-static uint32_t take16(struct input *in)
+UNTRACED static uint32_t take16(struct input *in)
 {
 	uint32_t hi = take(in);
 
@@ -67,11 +86,15 @@ static void release(void *arg, uint64_t cookie)
 	t->released += cookie;
 }
 
-static void must(bool ok)
+UNTRACED static void must_at(bool ok, const char *what, int line)
 {
-	if (!ok)
-		abort();
+	if (ok)
+		return;
+	fprintf(stderr, "fuzz_tcp.c:%d: not %s\n", line, what);
+	abort();
 }
+
+#define must(cond) must_at(cond, #cond, __LINE__)
 
 static void owner_act(struct target *t, struct conn *c, uint8_t what)
 {
@@ -274,18 +297,6 @@ static void icmp_error(struct target *t, struct input *in)
 	tcp_input_errors(t->tcp, t->now_ns);
 }
 
-/* What must hold between any two events. */
-static void check_conn(const struct target *t)
-{
-	const struct conn *c = t->conn;
-
-	if (!c || c->state < TCP_ESTABLISHED)
-		return;
-	must(seq_le(c->snd_una, c->snd_nxt));
-	must(c->mss >= 216 - TCP_TS_OPT_LEN && c->mss <= c->pmtu.ceil);
-	must(c->pmtu.probe == 0 || c->pmtu.probe > c->mss);
-}
-
 static void user_timer(void *arg, struct conn *c, uint64_t now_ns)
 {
 	struct target *t = arg;
@@ -303,18 +314,20 @@ static void open_target(struct target *t)
 	struct tcp_env env = {.ctr = &t->ctr, .release = release, .arg = t, .seed = seed};
 	struct ip_addr addr;
 
-	memset(t, 0, sizeof(*t));
 	t->now_ns = NS_PER_S;
 	tcp_config_default(&cfg);
-	cfg.max_conns = 16;
+	cfg.max_conns = MAX_CONNS;
 	cfg.max_syn_backlog = 4;
 	cfg.max_orphans = 2;
 	cfg.fast_open = true;
 	cfg.syn_cookie_step_s = 10;
 	cfg.rx_bufs = 2;
+	cfg.loss_boards = 1;
 	cfg.rx_buf_bytes = 8192;
 	cfg.tx_chunks = 16;
 	cfg.tx_refs = 32;
+	cfg.timestamps_required = 0; /* or few bytes would get past that */
+	cfg.user_timeout_max_ms = 200000;
 	must(ip_addr_parse("10.0.0.1", &addr));
 	t->nic = nic_sim_create(&nic);
 	must(net_create(&t->net, t->nic, &t->ctr, &addr, 1) == ST_OK);
@@ -322,6 +335,96 @@ static void open_target(struct target *t)
 	must(tcp_create(&t->tcp, &cfg, &env, t->now_ns) == ST_OK);
 	must(tcp_listen(t->tcp, &addr, LOCAL_PORT) == ST_OK);
 	tcp_set_user_timer_fn(t->tcp, user_timer, t);
+	t->fresh = *t->tcp;
+}
+
+static void reset_target(struct target *t)
+{
+	uint8_t sink[64];
+
+	while (nic_sim_take(t->nic, sink, sizeof(sink)) > 0)
+		;
+	*t->tcp = t->fresh;
+	memset(t->shadows, 0, sizeof(t->shadows));
+	t->now_ns = NS_PER_S;
+	t->conn = NULL;
+	t->segs = 0;
+	t->lent = 0;
+	t->released = 0;
+}
+
+UNTRACED static void check_runs(const struct conn *c)
+{
+	uint32_t at = c->snd_una;
+	uint32_t sacked = 0;
+
+	for (uint32_t i = 0; i < c->sacked_count; i++) {
+		must(seq_lt(c->sacked[i].lo, c->sacked[i].hi));
+		must(i == 0 ? seq_le(at, c->sacked[i].lo) : seq_lt(at, c->sacked[i].lo));
+		sacked += c->sacked[i].hi - c->sacked[i].lo;
+		at = c->sacked[i].hi;
+	}
+	must(seq_le(at, c->snd_nxt) && sacked == c->sacked_bytes);
+	at = c->rcv_nxt;
+	for (uint32_t i = 0; c->rx && i < c->rx->ooo_count; i++) {
+		must(seq_lt(at, c->rx->ooo[i].lo));
+		must(seq_lt(c->rx->ooo[i].lo, c->rx->ooo[i].hi));
+		at = c->rx->ooo[i].hi;
+	}
+}
+
+UNTRACED static void check_numbers(const struct target *t, const struct conn *c, struct shadow *old)
+{
+	uint32_t edge = c->snd_una + c->snd_wnd;
+	uint32_t flight = conn_flight(c);
+
+	must(seq_le(c->snd_una, c->snd_nxt) && flight <= c->tx_bytes + 2);
+	must(loss_pipe(c) <= flight);
+	must(conn_rx_len(c) <= t->tcp->rx_wnd_max);
+	if (c->state == TCP_SYN_SENT || c->state == TCP_SYN_RECEIVED)
+		return;
+	must(c->mss + TCP_TS_OPT_LEN >= (int)t->tcp->cfg.min_send_mss && c->mss <= c->pmtu.ceil);
+	must(c->pmtu.probe == 0 || c->pmtu.probe > c->mss);
+	if (!old->valid || old->iss != c->iss)
+		*old = (struct shadow){true, c->iss, c->rcv_adv, edge, c->snd_una, c->snd_nxt};
+	must(seq_le(old->rcv_adv, c->rcv_adv)); /* RFC 9293 3.8.6: no shrinking */
+	must(seq_le(old->snd_una, c->snd_una) && seq_le(old->snd_nxt, c->snd_nxt));
+	old->snd_edge = seq_max(old->snd_edge, edge);
+	/* An octet of a window probe, and our FIN. */
+	must(seq_le(c->snd_nxt, old->snd_edge + 2));
+	old->rcv_adv = c->rcv_adv;
+	old->snd_una = c->snd_una;
+	old->snd_nxt = c->snd_nxt;
+}
+
+/* A timer brings every live connection on, unless its owner has the next word. */
+UNTRACED static void check_timer(const struct target *t, const struct conn *c)
+{
+	if (c->flags & (CF_READY | CF_IN_HAND))
+		return;
+	must(timer_is_set(&c->timer));
+	must(c->timer.deadline_ns <= t->now_ns + LONGEST_TIMER_S * NS_PER_S);
+	if (c->tx_bytes > 0 || conn_flight(c) > 0)
+		must(c->rtx_ns != 0 || c->ack_ns != 0 || c->flags & CF_PACED);
+}
+
+UNTRACED static void check(struct target *t)
+{
+	uint32_t half_open = 0;
+
+	for (uint32_t i = 0; i < t->tcp->conns.fresh; i++) {
+		const struct conn *c = pool_at(&t->tcp->conns, i);
+
+		if (!(c->flags & CF_LIVE) || c->state == TCP_CLOSED) {
+			t->shadows[i].valid = false;
+			continue;
+		}
+		half_open += c->state == TCP_SYN_RECEIVED && c->flags & CF_PASSIVE;
+		check_numbers(t, c, &t->shadows[i]);
+		check_runs(c);
+		check_timer(t, c);
+	}
+	must(half_open == t->tcp->half_open);
 }
 
 static void close_target(struct target *t, struct input *in)
@@ -347,11 +450,9 @@ static void close_target(struct target *t, struct input *in)
 	}
 	ready(t, in);
 	tcp_usage(t->tcp, &use);
-	must(use.conns + use.rx_bufs + use.tx_chunks + use.tx_refs + use.timers == 0);
+	must(use.conns + use.rx_bufs + use.tx_chunks + use.tx_refs + use.loss_boards + use.timers ==
+	     0);
 	must(t->lent == t->released && t->tcp->half_open == 0);
-	tcp_destroy(t->tcp);
-	net_destroy(t->net);
-	nic_sim_destroy(t->nic);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -360,7 +461,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct target *t = &target;
 	struct input in = {data, size};
 
-	open_target(t);
+	if (!t->tcp)
+		open_target(t);
+	reset_target(t);
 	while (in.left > 0) {
 		uint8_t op = take(&in);
 
@@ -393,7 +496,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			segment(t, &in);
 			break;
 		}
-		check_conn(t);
+		check(t);
 	}
 	close_target(t, &in);
 	return 0;

@@ -11,8 +11,19 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 OPEN = "0 establish <mss 1000,sackOK> rtt 0.05\n"
 
+
+def tutorial():
+    """The first script of the README, without its indentation."""
+    with open(os.path.join(HERE, "README.md"), encoding="utf-8") as f:
+        part = f.read().split("## A first script\n\n")[1].split("\n\n`<` goes")[0]
+    return "\n".join(line[4:] for line in part.split("\n")) + "\n"
+
+
 # (name, script, exit code, pattern in the output)
 CASES = [
+    ("tutorial", tutorial(), 0, "4 passed, 0 failed"),
+    ("arithmetic", OPEN + "let X = {MSS / 2 * 2 - (1 << 3) + MSS % 7}\n1 write(4, ..., {X-X+5}) = 5\n"
+     "1 > P. 1:{1+5}(5) ack 1  // a comment\n", 0, "4 passed, 0 failed"),
     ("passes", OPEN + "1 < P. 1:11(10) ack 1 win 9\n1 > . 1:1(0) ack 11\n", 0, "4 passed, 0 failed"),
     ("wrong ack", OPEN + "1 < P. 1:11(10) ack 1 win 9\n1 > . 1:1(0) ack 12\n", 1,
      r"t\.pkt:3: .*\n.*came: .*\n *ack: expected 12, came 11"),

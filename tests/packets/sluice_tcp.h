@@ -74,7 +74,9 @@ ssize_t sluice_tcp_recvmsg(struct sluice_tcp *st, int fd, struct msghdr *msg, in
 ssize_t sluice_tcp_write(struct sluice_tcp *st, int fd, const void *buf, size_t count);
 ssize_t sluice_tcp_writev(struct sluice_tcp *st, int fd, const struct iovec *iov, int count);
 ssize_t sluice_tcp_send(struct sluice_tcp *st, int fd, const void *buf, size_t len, int flags);
-/* An address is ignored on a connected socket, as on Linux; MSG_FASTOPEN is not supported. */
+/* With MSG_FASTOPEN connect() and write() in one, without waiting: the bytes are queued, and go
+ * with the SYN when the server is known to take them (RFC 7413). Without it the address is ignored.
+ */
 ssize_t sluice_tcp_sendto(struct sluice_tcp *st, int fd, const void *buf, size_t len, int flags,
                           const struct sockaddr *addr, socklen_t addr_len);
 ssize_t sluice_tcp_sendmsg(struct sluice_tcp *st, int fd, const struct msghdr *msg, int flags);
@@ -85,9 +87,9 @@ int sluice_tcp_fcntl(struct sluice_tcp *st, int fd, int cmd, ...);
 int sluice_tcp_ioctl(struct sluice_tcp *st, int fd, unsigned long request, ...);
 /* SOL_SOCKET: SO_REUSEADDR, SO_LINGER, SO_KEEPALIVE, SO_ERROR, SO_TYPE, SO_RCVBUF (read),
  * SO_SNDBUF. IPPROTO_TCP: TCP_NODELAY (always on: clearing it fails), TCP_MAXSEG, TCP_INFO (read),
- * TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_CONGESTION, TCP_QUICKACK. What the stack has for
- * all connections alike (keepalive, TCP_MAXSEG, TCP_CONGESTION) changes for all of them. Others:
- * ENOPROTOOPT. */
+ * TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_CONGESTION, TCP_FASTOPEN, TCP_USER_TIMEOUT,
+ * TCP_QUICKACK. What the stack has for all connections alike (SO_KEEPALIVE and all of TCP but
+ * TCP_NODELAY and TCP_QUICKACK) changes for all of them. Others: ENOPROTOOPT. */
 int sluice_tcp_getsockopt(struct sluice_tcp *st, int fd, int level, int name, void *value,
                           socklen_t *len);
 int sluice_tcp_setsockopt(struct sluice_tcp *st, int fd, int level, int name, const void *value,

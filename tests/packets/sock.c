@@ -348,8 +348,6 @@ int sluice_tcp_accept(struct sluice_tcp *st, int fd, struct sockaddr *addr, sock
 
 static bool source_choose(struct sluice_tcp *st, struct sock *s)
 {
-	if (s->tuple.lport == 0)
-		s->tuple.lport = st->next_port++;
 	if (!addr_is_any(&s->tuple.local))
 		return true;
 	for (uint32_t i = 0; i < st->cfg.local_count; i++) {
@@ -361,9 +359,18 @@ static bool source_choose(struct sluice_tcp *st, struct sock *s)
 	return false;
 }
 
-static bool connect_begin(struct sluice_tcp *st, int fd, struct sock *s)
+/* data: what may go with the SYN (RFC 7413), or nothing. A port that was not bound the stack
+ * chooses (RFC 6056). */
+static bool connect_begin(struct sluice_tcp *st, int fd, struct sock *s, struct span data)
 {
 	struct net_path path = {.remote_mac = {2, 0, 0, 0, 0, 9}};
+	struct tcp_open open = {
+	        .path = &path,
+	        .local_port = s->tuple.lport,
+	        .remote_port = s->tuple.rport,
+	        .data = data.ptr,
+	        .len = (uint32_t)data.len,
+	};
 
 	if (!source_choose(st, s)) {
 		errno = EADDRNOTAVAIL;
@@ -371,11 +378,12 @@ static bool connect_begin(struct sluice_tcp *st, int fd, struct sock *s)
 	}
 	path.local = s->tuple.local;
 	path.remote = s->tuple.remote;
-	s->conn = tcp_connect(st->tcp, &path, s->tuple.lport, s->tuple.rport, st->now_ns);
+	s->conn = tcp_connect_fast(st->tcp, &open, st->now_ns);
 	if (s->conn == NULL) {
 		errno = EADDRINUSE;
 		return false;
 	}
+	s->tuple = tuple_of(s->conn);
 	tcp_set_owner(s->conn, s);
 	s->connecting = true;
 	st->last[fd] = s->tuple;
@@ -383,21 +391,30 @@ static bool connect_begin(struct sluice_tcp *st, int fd, struct sock *s)
 	return true;
 }
 
-static int connect_to(struct sluice_tcp *st, int fd, const struct sockaddr *addr, socklen_t len)
+bool sock_connect_start(struct sluice_tcp *st, int fd, const struct sock_peer *peer)
 {
 	struct sock *s = sock_get(st, fd);
-	uint64_t until = stack_block_end(st);
 
 	if (s == NULL)
-		return -1;
+		return false;
 	if (s->listening || s->connected || s->connecting) {
 		errno = s->connecting ? EALREADY : EISCONN;
-		return -1;
+		return false;
 	}
-	if (!addr_get(addr, len, &s->tuple.remote, &s->tuple.rport))
+	if (!addr_get(peer->addr, peer->len, &s->tuple.remote, &s->tuple.rport))
+		return false;
+	return connect_begin(st, fd, s, peer->data);
+}
+
+static int connect_to(struct sluice_tcp *st, int fd, const struct sockaddr *addr, socklen_t len)
+{
+	struct sock_peer peer = {.addr = addr, .len = len};
+	uint64_t until = stack_block_end(st);
+	struct sock *s;
+
+	if (!sock_connect_start(st, fd, &peer))
 		return -1;
-	if (!connect_begin(st, fd, s))
-		return -1;
+	s = sock_get(st, fd);
 	while (s->connecting) {
 		if (s->nonblock || !stack_block(st, until)) {
 			errno = s->nonblock ? EINPROGRESS : EAGAIN;

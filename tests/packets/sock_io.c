@@ -292,9 +292,15 @@ ssize_t sluice_tcp_send(struct sluice_tcp *st, int fd, const void *buf, size_t l
 ssize_t sluice_tcp_sendto(struct sluice_tcp *st, int fd, const void *buf, size_t len, int flags,
                           const struct sockaddr *addr, socklen_t addr_len)
 {
-	(void)addr;
-	(void)addr_len;
-	return sluice_tcp_send(st, fd, buf, len, flags);
+	struct sock_peer peer = {.addr = addr, .len = addr_len, .data = span_of(buf, len)};
+	bool ok;
+
+	if (!(flags & MSG_FASTOPEN))
+		return sluice_tcp_send(st, fd, buf, len, flags);
+	stack_enter(st);
+	ok = sock_connect_start(st, fd, &peer);
+	stack_leave(st);
+	return ok ? (ssize_t)len : -1;
 }
 
 ssize_t sluice_tcp_sendmsg(struct sluice_tcp *st, int fd, const struct msghdr *msg, int flags)

@@ -114,6 +114,10 @@ static int int_option(struct sluice_tcp *st, struct sock *s, int level, int name
 	} else if (level == IPPROTO_TCP && name == TCP_MAXSEG) {
 		v = (uint32_t)state_read(st, &s->tuple, "mss");
 		*out = (int)(v ? v : state_config_get(st, "mss"));
+	} else if (level == IPPROTO_TCP && name == TCP_USER_TIMEOUT) {
+		*out = (int)state_config_get(st, "user_timeout_ms");
+	} else if (level == IPPROTO_TCP && name == TCP_FASTOPEN) {
+		*out = (int)state_config_get(st, "fast_open");
 	} else if (level == SOL_SOCKET && name == SO_ERROR) {
 		*out = s->error;
 		s->error = 0;
@@ -195,13 +199,20 @@ static int socket_option_set(struct sluice_tcp *st, struct sock *s, int name, in
 
 static int tcp_option_set(struct sluice_tcp *st, int name, int v)
 {
-	if (v < 0 || (v == 0 && name != TCP_QUICKACK) || v > 32767) {
+	if (name == TCP_USER_TIMEOUT && v >= 0) {
+		state_config_set(st, "user_timeout_ms", (uint32_t)v);
+		return 0;
+	}
+	if (v < 0 || (v == 0 && name != TCP_QUICKACK && name != TCP_FASTOPEN) || v > 32767) {
 		errno = EINVAL;
 		return -1;
 	}
 	switch (name) {
 	case TCP_NODELAY:
 	case TCP_QUICKACK:
+		return 0;
+	case TCP_FASTOPEN:
+		state_config_set(st, "fast_open", v > 0);
 		return 0;
 	case TCP_MAXSEG:
 		state_config_set(st, "mss", (uint32_t)v);

@@ -46,10 +46,9 @@ struct flag {
 	}
 
 static const struct flag flags_own[] = {
-        FLAG(mtu, 576, 9000),     FLAG(offload, 0, 1),          FLAG(start_ms, 1, UINT32_MAX),
-        FLAG(start_us, 0, UINT32_MAX),
-        FLAG(nonblock, 0, 1),     FLAG(clock_step_us, 0, 1000), FLAG(block_ms, 1, UINT32_MAX),
-        FLAG(sndbuf, 1, 1 << 30),
+        FLAG(mtu, 576, 9000),          FLAG(offload, 0, 1),      FLAG(start_ms, 1, UINT32_MAX),
+        FLAG(start_us, 0, UINT32_MAX), FLAG(nonblock, 0, 1),     FLAG(clock_step_us, 0, 1000),
+        FLAG(block_ms, 1, UINT32_MAX), FLAG(sndbuf, 1, 1 << 30),
 };
 
 static bool number(const char *text, uint32_t *out)

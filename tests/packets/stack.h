@@ -9,6 +9,7 @@
 
 #include "dataplane/net/net.h"
 #include "dataplane/nic.h"
+#include "lib/span.h"
 #include "tests/packets/sluice_tcp.h"
 
 enum {
@@ -105,6 +106,14 @@ void stack_leave(struct sluice_tcp *st);
 struct sock *sock_get(struct sluice_tcp *st, int fd); /* NULL with EBADF */
 /* News of a connection, between tcp_ready and tcp_ready_done. */
 void sock_event(struct sluice_tcp *st, struct conn *conn, uint32_t events);
+/* Whom to connect to, and what may go with the SYN. */
+struct sock_peer {
+	const struct sockaddr *addr;
+	socklen_t len;
+	struct span data;
+};
+/* Sends the SYN; false with errno. */
+bool sock_connect_start(struct sluice_tcp *st, int fd, const struct sock_peer *peer);
 void sock_free_all(struct sluice_tcp *st);
 void sock_addr_put(const struct sock *s, struct sockaddr *addr, socklen_t *len);
 /* Room to write and data to read, as poll says it. */

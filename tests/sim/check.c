@@ -30,21 +30,26 @@ static const char *sequence_wrong(const struct conn *c)
 
 static const char *scoreboard_wrong(const struct conn *c)
 {
-	uint32_t sum = 0;
+	const struct loss_run *runs = c->ls.block ? c->ls.block->runs : c->ls.few;
+	uint32_t sum[RUN_SACKED + 1] = {0};
 	uint32_t at = c->snd_una;
 
-	if (c->sacked_count > TCP_MAX_SACKED || c->resent_count > TCP_MAX_RESENT)
+	if (c->ls.run_count > (c->ls.block ? LOSS_BLOCK_RUNS : LOSS_RUNS))
 		return "more runs than there is room for";
-	for (uint32_t i = 0; i < c->sacked_count; i++) {
-		const struct seq_run *r = &c->sacked[i];
-
-		if (!seq_lt(at, r->hi) || !seq_le(at, r->lo) || !seq_lt(r->lo, r->hi) ||
-		    seq_lt(c->snd_nxt, r->hi))
+	if (c->has_runs != (c->ls.run_count > 0))
+		return "a scoreboard that is not noticed";
+	for (uint32_t i = 0; i < c->ls.run_count; i++) {
+		if (!seq_lt(at, runs[i].hi) || seq_lt(c->snd_nxt, runs[i].hi) ||
+		    runs[i].state > RUN_SACKED)
 			return "a scoreboard out of order";
-		sum += r->hi - r->lo;
-		at = r->hi;
+		sum[runs[i].state] += runs[i].hi - at;
+		at = runs[i].hi;
 	}
-	return sum != c->sacked_bytes ? "a scoreboard with a wrong sum" : NULL;
+	if (c->loss == LOSS_NONE && c->ls.lost_bytes > 0)
+		return "lost bytes and no recovery";
+	return sum[RUN_SACKED] != c->sacked_bytes || sum[RUN_LOST] != c->ls.lost_bytes
+	               ? "a scoreboard with a wrong sum"
+	               : NULL;
 }
 
 static const char *receive_wrong(const struct tcp *tcp, const struct conn *c)

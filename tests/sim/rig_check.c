@@ -33,6 +33,8 @@ static const char *tcp_leak(const struct tcp *tcp)
 		return "send chunks";
 	if (u.tx_refs != 0)
 		return "send descriptors";
+	if (u.loss_boards != 0)
+		return "scoreboards";
 	return u.timers != 0 ? "timers" : NULL;
 }
 

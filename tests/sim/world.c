@@ -429,9 +429,9 @@ static void world_free(struct world *w)
 	uint32_t cursor = 0;
 	struct conn *c;
 
+	slots_destroy(w); /* it still looks at the ends */
 	while (w->server.tcp != NULL && (c = tcp_conn_walk(w->server.tcp, &cursor)) != NULL)
 		free(tcp_owner(c));
-	slots_destroy(w);
 	host_free(&w->server);
 	host_free(&w->client);
 	cable_destroy(w->cable);

@@ -66,7 +66,7 @@ def constant(text):
         else:
             extra = {"SIOCINQ": 0x541b, "FIONREAD": 0x541b, "SIOCOUTQ": 0x5411,
                      "O_RDWR": 2, "O_NONBLOCK": 0o4000, "TCP_CONGESTION": 13, "POLLRDHUP": 0x2000,
-                     "TCP_INFO": 11}
+                     "TCP_INFO": 11, "TCP_FASTOPEN": 23, "MSG_FASTOPEN": 0x20000000}
             try:
                 value |= extra[word] if word in extra else int(word, 0)
             except ValueError:
@@ -535,11 +535,16 @@ class Engine:
                 flow.read, flow.written = flow.syn_seq, bytearray()
         return r, error
 
-    def call_connect(self, args):
-        port = self.port_of(args, 1, CONNECT_PORT)
-        if port not in self.flows:
-            self.flows[port] = Flow(port, None, self.script.remote_isn)
+    def peer_flow(self, args, at):
+        """A flow for a connection that we open; its port is learned from the SYN."""
+        port = self.port_of(args, at, CONNECT_PORT)
+        self.flows[port] = Flow(port, None, self.script.remote_isn)
+        if self.current is None or self.current.rport == port:
             self.current = self.flows[port]
+        return port
+
+    def call_connect(self, args):
+        port = self.peer_flow(args, 1)
         self.fd_flow[int(args[0])] = self.flows[port]
         return self.stack.connect(int(args[0]), REMOTE[self.version], port)
 
@@ -579,6 +584,15 @@ class Engine:
         return r, error
 
     call_send = call_write
+
+    def call_sendto(self, args):
+        """connect() and write() in one: sendto(3, ..., 100, MSG_FASTOPEN, ..., ...)"""
+        fd, count = int(args[0]), int(args[2])
+        port = self.peer_flow(args, 4)
+        flow = self.fd_flow[fd] = self.flows[port]
+        flow.written = bytearray(pattern(0, count, 2))
+        return self.stack.sendto(fd, bytes(flow.written), self.flags_arg(args),
+                                 REMOTE[self.version], port)
 
     def call_shutdown(self, args):
         return self.stack.shutdown(int(args[0]), constant(args[1]))

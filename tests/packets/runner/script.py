@@ -14,7 +14,7 @@ class ScriptError(Exception):
 ANY = "any"
 HEADER = {"title", "rfc", "ip", "mtu", "remote_isn", "tolerance", "set", "broken"}
 OPERATORS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul,
-             ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod, ast.LShift: operator.lshift,
+             ast.Div: operator.floordiv, ast.Mod: operator.mod, ast.LShift: operator.lshift,
              ast.RShift: operator.rshift}
 
 
@@ -60,7 +60,7 @@ class Script:
 
 
 def evaluate(text, names):
-    """An integer expression of + - * // % << >>, names and numbers."""
+    """An integer expression of + - * / % << >>, names and whole numbers."""
     def walk(n):
         if isinstance(n, ast.Constant) and isinstance(n.value, int):
             return n.value
@@ -72,7 +72,7 @@ def evaluate(text, names):
             return OPERATORS[type(n.op)](walk(n.left), walk(n.right))
         if isinstance(n, ast.UnaryOp) and isinstance(n.op, ast.USub):
             return -walk(n.operand)
-        raise ValueError("only + - * // % << >> of whole numbers and names")
+        raise ValueError("only + - * / % << >> of whole numbers and names")
     try:
         return walk(ast.parse(text.strip(), mode="eval").body)
     except (SyntaxError, ValueError) as e:

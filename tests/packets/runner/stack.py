@@ -49,6 +49,8 @@ class Library:
         lib.sluice_tcp_recv.restype = ctypes.c_ssize_t
         lib.sluice_tcp_send.argtypes = [p, i, p, s, i]
         lib.sluice_tcp_send.restype = ctypes.c_ssize_t
+        lib.sluice_tcp_sendto.argtypes = [p, i, p, s, i, p, ctypes.c_uint]
+        lib.sluice_tcp_sendto.restype = ctypes.c_ssize_t
         lib.sluice_tcp_shutdown.argtypes = [p, i, i]
         lib.sluice_tcp_close.argtypes = [p, i]
         lib.sluice_tcp_fcntl.argtypes = [p, i, i]
@@ -143,6 +145,11 @@ class Stack:
 
     def send(self, fd, data, flags):
         return self._result(self.lib.sluice_tcp_send(self.st, fd, data, len(data), flags))
+
+    def sendto(self, fd, data, flags, address, port):
+        a = sockaddr(address, port)
+        return self._result(self.lib.sluice_tcp_sendto(self.st, fd, data, len(data), flags, a,
+                                                       len(a)))
 
     def shutdown(self, fd, how):
         return self._result(self.lib.sluice_tcp_shutdown(self.st, fd, how))

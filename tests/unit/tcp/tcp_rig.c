@@ -15,6 +15,9 @@ void tcp_config_small(struct tcp_config *cfg)
 	cfg->rx_bufs = 64;
 	cfg->tx_chunks = 512;
 	cfg->tx_refs = 1024;
+	cfg->loss_boards = 16;
+	/* Most segments made by hand have no options; test_tcp_ack.c is for this rule. */
+	cfg->timestamps_required = 0;
 }
 
 static uint64_t next_random(uint64_t *state)
@@ -270,7 +273,10 @@ static void host_open(struct host *host, struct rig *rig, uint32_t index)
 	        .on_tx = host_sent,
 	        .arg = host,
 	};
-	struct tcp_env env = {.ctr = &host->ctr, .release = host_release, .arg = host};
+	/* One seed, one run: keys as well. */
+	uint8_t seed[TCP_SEED_BYTES] = {(uint8_t)index, (uint8_t)rig->cfg.seed};
+	struct tcp_env env = {
+	        .ctr = &host->ctr, .release = host_release, .arg = host, .seed = seed};
 	static const struct ip_addr any;
 
 	*host = (struct host){.rig = rig, .index = index};
@@ -444,6 +450,7 @@ void rig_close(struct rig *rig)
 		assert_int_equal(use.rx_bufs, 0);
 		assert_int_equal(use.tx_chunks, 0);
 		assert_int_equal(use.tx_refs, 0);
+		assert_int_equal(use.loss_boards, 0);
 		assert_int_equal(use.timers, 0);
 		assert_int_equal(rig->host[i].lent, rig->host[i].released);
 		assert_int_equal(rig->host[i].tcp->half_open, 0);

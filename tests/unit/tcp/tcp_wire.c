@@ -23,7 +23,8 @@ void wire_open(struct wire *w, const struct tcp_config *cfg, bool v6)
 {
 	struct nic_sim_config nic = {.buffers = 2048, .tx_queue = 1024};
 	struct tcp_config small;
-	struct tcp_env env = {.ctr = &w->ctr, .release = wire_release, .arg = w};
+	static const uint8_t seed[TCP_SEED_BYTES] = {7};
+	struct tcp_env env = {.ctr = &w->ctr, .release = wire_release, .arg = w, .seed = seed};
 
 	memset(w, 0, sizeof(*w));
 	w->v6 = v6;
@@ -58,6 +59,7 @@ void wire_close(struct wire *w)
 	assert_int_equal(use.rx_bufs, 0);
 	assert_int_equal(use.tx_chunks, 0);
 	assert_int_equal(use.tx_refs, 0);
+	assert_int_equal(use.loss_boards, 0);
 	assert_int_equal(use.timers, 0);
 	assert_int_equal(w->lent, w->released);
 	assert_int_equal(w->tcp->half_open, 0);

@@ -141,6 +141,41 @@ static void test_options(void **state)
 	}
 }
 
+/* RFC 3168 6.1.1: remembered like the other options, only with timestamps. */
+static void test_ecn(void **state)
+{
+	static const struct {
+		bool ts, asked;
+		enum tcp_ecn ecn;
+		bool on;
+	} cases[] = {
+	        {true, true, TCP_ECN_ACCEPT, true},
+	        {true, false, TCP_ECN_ACCEPT, false},
+	        {false, true, TCP_ECN_ACCEPT, false},
+	        {true, true, TCP_ECN_OFF, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < 2 * ARRAY_LEN(cases); i++) {
+		static const uint8_t ts[12] = {OPT_TS(5)};
+		struct wire_seg s = {.seq = 7, .wnd = 500, .flags = TH_SYN};
+		struct wire_seg got;
+
+		open_always(&wire, i & 1);
+		wire.tcp->cfg.ecn = cases[i / 2].ecn;
+		s.flags |= cases[i / 2].asked ? TH_ECN_SETUP : 0;
+		memcpy(s.opts, ts, sizeof(ts));
+		s.opts_len = cases[i / 2].ts ? sizeof(ts) : 0;
+		wire_send(&wire, &s);
+		assert_true(wire_take(&wire, &got));
+		assert_int_equal(got.flags, TH_SYN | TH_ACK | (cases[i / 2].on ? TH_ECE : 0));
+		s = answer_to(&got);
+		wire_send(&wire, &s);
+		assert_int_equal(!!(wire.conn->flags & CF_ECN), cases[i / 2].on);
+		wire_close(&wire);
+	}
+}
+
 /* Our timestamps must not go back, wherever the clock stands when the cookie takes its low bits
  * (RFC 7323 4.3, 5.4). */
 static void test_timestamps(void **state)
@@ -198,6 +233,35 @@ static void test_first_segment(void **state)
 		assert_int_equal(wire.conn->state, cases[i / 2].end);
 		assert_int_equal(wire.rx_len, s.len);
 		assert_memory_equal(wire.rx, cases[i / 2].data, s.len);
+		wire_close(&wire);
+	}
+}
+
+/* A segment that overtakes the first cannot be checked; it must not end the connection. */
+static void test_overtaken(void **state)
+{
+	(void)state;
+	for (int fin = 0; fin < 2; fin++) {
+		struct wire_seg got;
+		struct wire_seg s;
+
+		open_always(&wire, fin);
+		got = synack_of(&wire, 0xfffffffa, NULL, 0);
+		s = answer_to(&got);
+		s.seq += 5;
+		s.flags |= fin ? TH_FIN : TH_PSH;
+		s.data = "world";
+		s.len = fin ? 0 : 5;
+		wire_send(&wire, &s);
+		assert_false(wire_take(&wire, &got));
+		assert_int_equal(count(&wire, CTR_tcp_cookie_failed), 1);
+		s.seq -= 5;
+		s.flags = TH_ACK | TH_PSH;
+		s.data = "hello";
+		s.len = 5;
+		wire_send(&wire, &s);
+		assert_int_equal(wire.opened, 1);
+		assert_int_equal(wire.rx_len, 5);
 		wire_close(&wire);
 	}
 }
@@ -504,6 +568,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_options),
+	        cmocka_unit_test(test_ecn),
+	        cmocka_unit_test(test_overtaken),
 	        cmocka_unit_test(test_timestamps),
 	        cmocka_unit_test(test_first_segment),
 	        cmocka_unit_test(test_not_a_cookie),

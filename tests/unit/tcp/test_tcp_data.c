@@ -244,10 +244,13 @@ static void test_persist(void **state)
 {
 	struct wire *w = &wire;
 	struct wire_seg got;
+	struct tcp_config cfg;
 	uint64_t gap = 0;
 
 	(void)state;
-	wire_open(w, NULL, false);
+	tcp_config_small(&cfg);
+	cfg.persist_limit_ms = 0; /* for ever, as RFC 9293 3.8.6.1 has it (MUST-37) */
+	wire_open(w, &cfg, false);
 	wire_handshake(w, opts_mss, sizeof(opts_mss), 5);
 	ack_with(w, w->ack, 0);
 	wire_write(w, text, 3000);

@@ -103,7 +103,7 @@ static void test_acked(void **state)
 		assert_int_equal(syn.len, 10);
 		assert_memory_equal(syn.payload, text, 10);
 		assert_int_equal(syn.parsed.fo_len, 10);
-		assert_int_equal(syn.parsed.fo_cookie[7], 0xc0);
+		assert_int_equal(syn.opts[syn.opts_len - 1], 0xc0);
 		answer(w, &syn, n, 0);
 		assert_int_equal(w->conn->state, TCP_ESTABLISHED);
 		assert_true(w->events & TCP_EV_OPEN);
@@ -156,7 +156,7 @@ static void test_sizes(void **state)
 		learn(&wire, len);
 		syn = syn_of(&wire, big, sizeof(big));
 		assert_int_equal(syn.parsed.fo_len, 2 + len);
-		assert_int_equal(syn.parsed.fo_cookie[len - 1], 0xc0);
+		assert_int_equal(syn.opts[syn.opts_len - 1], 0xc0);
 		assert_true(syn.parsed.has_ts && syn.parsed.sack_ok && syn.parsed.has_wscale);
 		assert_int_equal(syn.len, (wire.v6 ? 1440 : 1460) - 40);
 		answer(&wire, &syn, syn.len, 0);

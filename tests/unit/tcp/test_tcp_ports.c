@@ -207,7 +207,7 @@ static void test_syn_sent(void **state)
 	        {TH_RST | TH_ACK, 0, 0, TCP_CLOSED},
 	        {TH_RST | TH_ACK | TH_SYN, 0, 0, TCP_CLOSED},
 	        {TH_SYN | TH_ACK, 0, TH_ACK, TCP_ESTABLISHED},
-	        {TH_SYN | TH_ACK | TH_FIN, 0, TH_ACK, TCP_ESTABLISHED}, /* eighth: not now */
+	        {TH_SYN | TH_ACK | TH_FIN, 0, TH_ACK, TCP_CLOSE_WAIT}, /* goes on with the sixth */
 	        {TH_SYN, 0, TH_SYN | TH_ACK, TCP_SYN_RECEIVED},
 	        {TH_SYN | TH_FIN, 0, TH_SYN | TH_ACK, TCP_SYN_RECEIVED},
 	};
@@ -302,13 +302,49 @@ static void test_after_loss(void **state)
 	}
 }
 
+/* RFC 6528 3: a clock of 4 microseconds and a hash of the 4-tuple; RFC 7323 5.4: timestamps the
+ * same way. Keys of another seed give other numbers. */
+static void test_isn(void **state)
+{
+	struct wire *w = &wire;
+	struct conn_key key;
+	uint32_t isn[2][4];
+	uint32_t ts[4];
+
+	(void)state;
+	for (int v6 = 0; v6 < 2; v6++) {
+		uint32_t differ = 0;
+
+		wire_open(w, NULL, v6);
+		key = (struct conn_key){w->local, w->remote, 80, 5000};
+		for (uint32_t t = 0; t < 2; t++) {
+			w->tcp->now_ns = t * 10 * NS_PER_S + (1ull << 40);
+			for (uint16_t i = 0; i < 4; i++) {
+				key.rport = (uint16_t)(5000 + i);
+				isn[t][i] = conn_isn(w->tcp, &key);
+				ts[i] = conn_ts_offset(w->tcp, &key);
+			}
+		}
+		for (uint32_t i = 0; i < 4; i++) {
+			/* 10 s of 4.096 us; all wrap within five hours. */
+			assert_in_range(isn[1][i] - isn[0][i], 2441406, 2441407);
+			differ += i > 0 && abs((int32_t)(isn[0][i] - isn[0][0])) > 1000;
+			differ += i > 0 && ts[i] != ts[0];
+		}
+		assert_int_equal(differ, 6);
+		w->tcp->isn_key[0] ^= 1;
+		assert_int_not_equal(conn_isn(w->tcp, &key), isn[1][3]);
+		wire_close(w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_all_ports),    cmocka_unit_test(test_order),
 	        cmocka_unit_test(test_range_limits), cmocka_unit_test(test_time_wait),
 	        cmocka_unit_test(test_syn_sent),     cmocka_unit_test(test_give_up),
-	        cmocka_unit_test(test_after_loss),
+	        cmocka_unit_test(test_after_loss),   cmocka_unit_test(test_isn),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

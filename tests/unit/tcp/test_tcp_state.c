@@ -137,7 +137,7 @@ static void test_no_connection(void **state)
 	s.flags = TH_ACK;
 	wire_send(w, &s);
 	expect(w, TH_RST, 7, 0);
-	s.flags = TH_FIN;
+	s.flags = TH_FIN; /* as is no ACK, in CLOSED */
 	s.data = "abc";
 	s.len = 3;
 	wire_send(w, &s);
@@ -148,8 +148,13 @@ static void test_no_connection(void **state)
 	/* The listener's port wants a SYN and nothing else. */
 	wire_flags(w, TH_ACK, 5, 6);
 	expect(w, TH_RST, 6, 0);
+	/* SYN with FIN is reset on purpose. */
 	wire_flags(w, TH_SYN | TH_FIN, 5, 6);
 	expect(w, TH_RST | TH_ACK, 0, 7);
+	/* 3.10.7.2, fourth: without an ACK the rest is dropped. */
+	wire_flags(w, TH_FIN, 5, 6);
+	wire_flags(w, 0, 5, 6);
+	expect_nothing(w);
 	wire_flags(w, TH_SYN | TH_ACK, 5, 6);
 	expect(w, TH_RST, 6, 0);
 	tcp_stop_listening(w->tcp);

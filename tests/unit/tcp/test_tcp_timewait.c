@@ -179,9 +179,10 @@ static void test_segments(void **state)
 	        {TH_ACK, 0, 0, 0, false, false},
 	        {TH_ACK, 0, -1, 0, false, false},
 	        {TH_ACK, -1, 0, 0, true, false},
-	        {TH_ACK, 1, 0, 0, true, false},
+	        {TH_ACK, 1, 0, 0, false, false}, /* in the window, which is what it was */
+	        {TH_ACK, 1 << 24, 0, 0, true, false},
 	        {TH_ACK, INT32_MIN, 0, 0, true, false},
-	        {TH_ACK | TH_PSH, 0, 0, 5, true, false},
+	        {TH_ACK | TH_PSH, 0, 0, 5, false, false}, /* 3.10.7.4, seventh: ignored */
 	        {TH_ACK | TH_PSH, -6, 0, 5, true, false},
 	        {TH_FIN | TH_ACK, -1, 0, 0, true, true},
 	        {TH_FIN | TH_ACK | TH_PSH, -6, 0, 5, true, true},
