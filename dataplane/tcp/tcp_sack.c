@@ -236,14 +236,18 @@ void board_lose_all(struct tcp *tcp, struct conn *c)
 	board_tidy(c);
 }
 
-void board_unlose(struct conn *c)
+void board_unlose(const struct tcp *tcp, struct conn *c, bool late)
 {
 	struct loss_run *runs = board_runs(c);
 
-	/* Their time stays: what was sent later may still show that they are lost. */
-	for (uint32_t i = 0; i < c->ls.run_count; i++)
-		if (runs[i].state == RUN_LOST)
-			runs[i].state = RUN_OLD;
+	for (uint32_t i = 0; i < c->ls.run_count; i++) {
+		if (runs[i].state != RUN_LOST)
+			continue;
+		runs[i].state = RUN_OLD;
+		/* Else their time stays: what was sent later may still show that they are lost. */
+		if (late)
+			runs[i].clock = fine_clock(tcp);
+	}
 	board_tidy(c);
 }
 
@@ -418,9 +422,6 @@ bool loss_sack_input(struct tcp *tcp, struct conn *c, const struct seg *s)
 		/* Old, inside out, or never sent; or it would touch what this ACK or one before it
 		 * says is missing. */
 		if (lo == 0 || lo >= hi || hi > conn_flight(c) || seq_le(run.lo, s->ack))
-			continue;
-		/* A lie of half of the number space looks right from either end. */
-		if (run.lo - c->snd_una >= conn_flight(c) || run.hi - c->snd_una > conn_flight(c))
 			continue;
 		news |= block_input(tcp, c, s, run, i == 0);
 	}

@@ -43,7 +43,7 @@ BREAKS = [
     ("no_timer", "clean", "something to send and no deadline|a deadline without a timer|no timer"),
     ("memory", "bulk", "more queued than its owner may"),
     ("counter", "clean", "the counters know of"),
-    ("stall", "chaos", "after the last fault"),
+    ("stall", "recovery", "after the last fault"),
     ("stuck", "loss", "no progress for 300 s"),
 ]
 REPLAYED = ["loss", "liars", "starved", "scarce", "web_loss", "web_faults"]

@@ -55,7 +55,7 @@ static const struct row rows[] = {
               "connections of the tests' own TCP; the rest is Sluice's (tcp)"),
         TOP("liars", SHARE, liars, "of those: misbehave (web: of at_once, besides the clients)"),
         TOP("lies", LIES, lies, "how: all, none, or names"),
-        TOP("quirks", SHARE, quirks, "of the others: lawful oddities, as tiny segments"),
+        TOP("quirks", SHARE, quirks, "of all peers: lawful oddities, as tiny segments"),
         FIXED("up_bytes", BYTES, up_bytes, "most that a connection sends (tcp)"),
         FIXED("down_bytes", BYTES, down_bytes, "most that the server sends (tcp)"),
         TOP("echo", SHARE, echo, "connections whose bytes the server sends back (tcp)"),

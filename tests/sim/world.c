@@ -324,6 +324,9 @@ static bool may_refuse(const struct scenario *sc)
 	/* Handshakes and TIME-WAITs are given up when there are more. */
 	bool may = sc->max_conns < 2 * sc->at_once || sc->syn_backlog < sc->at_once;
 
+	/* Liars may hold all of the receive memory, and then no SYN is let in. */
+	may |= sc->liars > 0 && sc->lies != 0 &&
+	       (uint64_t)sc->rx_bufs * sc->rx_buf_bytes < 65536ull * sc->at_once;
 	/* A lost ACK of a cookie is not asked for again (RFC 4987 3.6). */
 	may |= sc->flood > 0 && (link_loses(&sc->up) || link_loses(&sc->down));
 	for (uint32_t i = 0; i < sc->fault_count; i++) {
