@@ -138,7 +138,7 @@ static bool rtt_measure(struct tcp *tcp, struct conn *c, const struct seg *s)
 	 * When ACKs were lost it may be an early copy's, though, and cover all the timeouts in
 	 * between. */
 	ticks = ts_clock(tcp) + c->ts_offset - s->tsecr;
-	us = ticks * 1049ull; /* 2^20 ns */
+	us = (uint64_t)ticks * TS_TICK_US;
 	if (!(c->flags & CF_TS) || !s->has_ts || s->tsecr == 0 || us >= c->rto_us)
 		return false;
 	rtt_sample(tcp, c, us);
@@ -160,7 +160,7 @@ void rtt_spurious(struct tcp *tcp, struct conn *c)
 {
 	uint32_t ticks = ts_clock(tcp) + c->ts_offset - c->ls.undo_ts;
 	/* The ACK took a timeout and what passed since. */
-	uint64_t us = (uint64_t)c->rto_us + ticks * 1049ull;
+	uint64_t us = (uint64_t)c->rto_us + (uint64_t)ticks * TS_TICK_US;
 	uint32_t sample = (uint32_t)min_u64(us, RTT_MAX_US);
 
 	c->srtt_us = max_u32(c->srtt_us, sample);
