@@ -90,8 +90,8 @@ void reorder_start(struct tcp *tcp, struct conn *c, uint32_t us)
 	conn_arm(tcp, c, at);
 }
 
-/* The floor is beyond the round trip, since it is for what the peer's delayed ACK adds to that: were
- * it one of the whole, an ACK delayed by just so much would always be too late. */
+/* The floor is beyond the round trip, since it is for what the peer's delayed ACK adds to that:
+ * were it one of the whole, an ACK delayed by just so much would always be too late. */
 static void rto_update(const struct tcp *tcp, struct conn *c)
 {
 	uint32_t floor_us = max_u32(CLOCK_GRANULARITY_US, tcp->cfg.min_rto_ms * 1000);
