@@ -120,8 +120,9 @@ void board_cover(struct tcp *tcp, struct conn *c, uint32_t clock);
 void board_tidy(struct conn *c);
 /* Everything but what is SACKed is lost. */
 void board_lose_all(struct tcp *tcp, struct conn *c);
-/* Nothing is lost after all. */
-void board_unlose(struct conn *c);
+/* Nothing is lost after all. late: all in flight is, so that only what is sent from now on can tell
+ * of a loss; ACKs that come one by one would have each next segment look lost. */
+void board_unlose(const struct tcp *tcp, struct conn *c, bool late);
 /* Takes SACKed data for missing: the peer dropped it (RFC 2018 8). */
 void board_distrust(struct conn *c);
 void board_release(struct tcp *tcp, struct conn *c);

@@ -31,8 +31,9 @@ static void timeout_undo(struct tcp *tcp, struct conn *c, uint32_t ack)
 void recovery_undo(struct tcp *tcp, struct conn *c, uint32_t ack)
 {
 	struct conn_loss *l = &c->ls;
+	bool late = c->loss == LOSS_RTO;
 
-	if (c->loss == LOSS_RTO)
+	if (late)
 		timeout_undo(tcp, c, ack);
 	else
 		c->cwnd_bytes = max_u32(c->cwnd_bytes, l->undo_cwnd_bytes);
@@ -45,7 +46,7 @@ void recovery_undo(struct tcp *tcp, struct conn *c, uint32_t ack)
 	if (c->loss == LOSS_NONE)
 		return;
 	recovery_end(c);
-	board_unlose(c);
+	board_unlose(tcp, c, late);
 }
 
 void loss_spurious(struct tcp *tcp, struct conn *c, const struct seg *s)

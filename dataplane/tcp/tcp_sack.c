@@ -236,14 +236,18 @@ void board_lose_all(struct tcp *tcp, struct conn *c)
 	board_tidy(c);
 }
 
-void board_unlose(struct conn *c)
+void board_unlose(const struct tcp *tcp, struct conn *c, bool late)
 {
 	struct loss_run *runs = board_runs(c);
 
-	/* Their time stays: what was sent later may still show that they are lost. */
-	for (uint32_t i = 0; i < c->ls.run_count; i++)
-		if (runs[i].state == RUN_LOST)
-			runs[i].state = RUN_OLD;
+	for (uint32_t i = 0; i < c->ls.run_count; i++) {
+		if (runs[i].state != RUN_LOST)
+			continue;
+		runs[i].state = RUN_OLD;
+		/* Else their time stays: what was sent later may still show that they are lost. */
+		if (late)
+			runs[i].clock = fine_clock(tcp);
+	}
 	board_tidy(c);
 }
 
