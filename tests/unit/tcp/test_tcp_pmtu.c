@@ -394,13 +394,17 @@ static void error_in_handshake(void **state)
 		wire_send(w, &syn);
 		assert_true(wire_take(w, &got));
 		wire_too_big(w, got.seq, 1280);
+		wire_advance(w, 1100); /* once more */
+		wire_drain(w);
 		w->seq = 0;
 		w->ack = got.seq + 1;
 		wire_flags(w, TH_ACK, w->seq, w->ack);
 		assert_non_null(w->conn);
 		assert_int_equal(w->conn->state, TCP_ESTABLISHED);
 		assert_int_equal(w->conn->mss, 1280 - (v6 ? 60 : 40));
-		assert_false(w->conn->has_runs);
+		wire_write(w, text, 300);
+		for (uint32_t i = 0; i < w->conn->ls.run_count; i++)
+			assert_true(seq_lt(w->conn->snd_una, board_runs(w->conn)[i].hi));
 		assert_int_equal(w->conn->ls.lost_bytes, 0);
 		assert_int_equal(w->conn->loss, LOSS_NONE);
 		wire_close(w);
