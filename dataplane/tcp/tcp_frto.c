@@ -38,9 +38,6 @@ void loss_window_opened(struct tcp *tcp, struct conn *c)
 
 void loss_mtu_shrunk(struct tcp *tcp, struct conn *c)
 {
-	/* A SYN is never what was too large; its own timer sends it again. */
-	if (c->flags & CF_SYN_UNACKED)
-		return;
 	resend_all(tcp, c);
 	rto_start(tcp, c);
 }
