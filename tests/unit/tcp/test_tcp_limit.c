@@ -256,6 +256,7 @@ static void test_silent_holes(void **state)
 	                         .wnd = 65535,
 	                         .flags = TH_ACK,
 	                         .sport = 1000,
+	                         .data = text,
 	                         .len = 100};
 	wire_send(w, &hole);
 	assert_int_equal(c->rx->ooo_count, 1);
