@@ -9,6 +9,9 @@
 /* All in flight is lost. */
 static void resend_all(struct tcp *tcp, struct conn *c)
 {
+	/* A SYN has a timer of its own, and no place in the scoreboard. */
+	if (!conn_synchronized(c))
+		return;
 	c->loss = LOSS_RTO;
 	c->dupacks = 0;
 	c->recover = c->snd_nxt;

@@ -205,7 +205,8 @@ bool loss_next(const struct conn *c, struct seq_run *out)
 
 bool loss_rescue(const struct tcp *tcp, struct conn *c, struct seq_run *out)
 {
-	uint32_t wait = clock_ticks(c->srtt_us + rack_reorder_us(c)) + RESCUE_SLACK_TICKS;
+	uint32_t wait_us = c->srtt_us + 4 * c->rttvar_us + rack_reorder_us(c);
+	uint32_t wait = clock_ticks(wait_us) + RESCUE_SLACK_TICKS;
 	uint32_t i = c->ls.run_count - 1;
 	const struct loss_run *last;
 

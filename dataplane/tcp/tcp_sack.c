@@ -423,9 +423,6 @@ bool loss_sack_input(struct tcp *tcp, struct conn *c, const struct seg *s)
 		 * says is missing. */
 		if (lo == 0 || lo >= hi || hi > conn_flight(c) || seq_le(run.lo, s->ack))
 			continue;
-		/* A lie of half of the number space looks right from either end. */
-		if (run.lo - c->snd_una >= conn_flight(c) || run.hi - c->snd_una > conn_flight(c))
-			continue;
 		news |= block_input(tcp, c, s, run, i == 0);
 	}
 	return news;

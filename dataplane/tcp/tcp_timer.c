@@ -90,11 +90,13 @@ void reorder_start(struct tcp *tcp, struct conn *c, uint32_t us)
 	conn_arm(tcp, c, at);
 }
 
+/* The floor is beyond the round trip, since it is for what the peer's delayed ACK adds to that: were
+ * it one of the whole, an ACK delayed by just so much would always be too late. */
 static void rto_update(const struct tcp *tcp, struct conn *c)
 {
-	uint32_t rto = c->srtt_us + max_u32(CLOCK_GRANULARITY_US, 4 * c->rttvar_us);
+	uint32_t floor_us = max_u32(CLOCK_GRANULARITY_US, tcp->cfg.min_rto_ms * 1000);
+	uint32_t rto = c->srtt_us + max_u32(floor_us, 4 * c->rttvar_us);
 
-	rto = max_u32(rto, tcp->cfg.min_rto_ms * 1000);
 	c->rto_us = min_u32(rto, tcp->cfg.max_rto_ms * 1000);
 }
 

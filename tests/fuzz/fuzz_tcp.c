@@ -353,18 +353,20 @@ static void reset_target(struct target *t)
 	t->released = 0;
 }
 
-UNTRACED static void check_runs(const struct conn *c)
+UNTRACED static void check_runs(struct conn *c)
 {
+	const struct loss_run *runs = board_runs(c);
 	uint32_t at = c->snd_una;
 	uint32_t sacked = 0;
+	uint32_t lost = 0;
 
-	for (uint32_t i = 0; i < c->sacked_count; i++) {
-		must(seq_lt(c->sacked[i].lo, c->sacked[i].hi));
-		must(i == 0 ? seq_le(at, c->sacked[i].lo) : seq_lt(at, c->sacked[i].lo));
-		sacked += c->sacked[i].hi - c->sacked[i].lo;
-		at = c->sacked[i].hi;
+	for (uint32_t i = 0; i < c->ls.run_count; i++) {
+		must(seq_lt(at, runs[i].hi));
+		sacked += runs[i].state == RUN_SACKED ? runs[i].hi - at : 0;
+		lost += runs[i].state == RUN_LOST ? runs[i].hi - at : 0;
+		at = runs[i].hi;
 	}
-	must(seq_le(at, c->snd_nxt) && sacked == c->sacked_bytes);
+	must(seq_le(at, c->snd_nxt) && sacked == c->sacked_bytes && lost == c->ls.lost_bytes);
 	at = c->rcv_nxt;
 	for (uint32_t i = 0; c->rx && i < c->rx->ooo_count; i++) {
 		must(seq_lt(at, c->rx->ooo[i].lo));
@@ -413,7 +415,7 @@ UNTRACED static void check(struct target *t)
 	uint32_t half_open = 0;
 
 	for (uint32_t i = 0; i < t->tcp->conns.fresh; i++) {
-		const struct conn *c = pool_at(&t->tcp->conns, i);
+		struct conn *c = pool_at(&t->tcp->conns, i);
 
 		if (!(c->flags & CF_LIVE) || c->state == TCP_CLOSED) {
 			t->shadows[i].valid = false;

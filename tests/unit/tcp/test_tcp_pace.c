@@ -269,7 +269,7 @@ static void restart_over_link(enum tcp_pacing pacing, struct cc_link *link, uint
 	assert_non_null(server);
 	server->conn->cwnd_bytes = 100 * 1448;
 	server->conn->ssthresh_bytes = 90 * 1448;
-	rig_run_for(&net, 120);
+	rig_run_for(&net, 160);
 	server->tx_total = LINK_SEGS * 1448;
 	rig_wake(server);
 	begin = net.now_ns;

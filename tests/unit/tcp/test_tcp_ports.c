@@ -284,7 +284,7 @@ static void test_after_loss(void **state)
 		wire_advance(&wire, lost == 0 ? 10 : lost == 1 ? 1100 : 3100);
 		wire_drain(&wire);
 		established(&wire, c, NULL, 0);
-		assert_int_equal(c->rto_us, lost > 0 ? 3000000 : 200000);
+		assert_int_equal(c->rto_us, lost > 0 ? 3000000 : 210000);
 		assert_int_equal(c->cwnd_bytes, lost > 1 ? c->mss : 10u * c->mss);
 		assert_int_equal(c->tries, 0);
 		wire_close(&wire);
@@ -296,7 +296,7 @@ static void test_after_loss(void **state)
 		c = pool_at(&wire.tcp->conns, 0);
 		wire_flags(&wire, TH_ACK, 6, c->snd_nxt);
 		assert_int_equal(c->state, TCP_ESTABLISHED);
-		assert_int_equal(c->rto_us, lost > 0 ? 3000000 : 200000);
+		assert_int_equal(c->rto_us, lost > 0 ? 3000000 : 210000);
 		assert_int_equal(c->cwnd_bytes, lost > 1 ? c->mss : 10u * c->mss);
 		wire_close(&wire);
 	}
