@@ -105,7 +105,7 @@ bool orphan_give_up(struct tcp *tcp)
 
 /* A bound on those that nobody but the stack waits for: peers that never acknowledge the end would
  * fill the table. */
-static void orphan_link(struct tcp *tcp, struct conn *c)
+void orphan_link(struct tcp *tcp, struct conn *c)
 {
 	if (c->hs.orphan)
 		return;

@@ -70,6 +70,8 @@ enum counter_id conn_input(struct tcp *tcp, struct conn *c, struct seg *s);
 
 /* tcp_close.c: forgets the oldest in TIME-WAIT; false when there is none to forget. */
 bool time_wait_give_up(struct tcp *tcp);
+/* Nobody but the stack waits for its end from now on; perhaps another orphan must go for it. */
+void orphan_link(struct tcp *tcp, struct conn *c);
 /* No longer an orphan, or none at all. */
 void orphan_unlink(struct tcp *tcp, struct conn *c);
 /* Resets the connection that has been without an owner for longest; false when there is none. */

@@ -88,6 +88,8 @@ void conn_established(struct tcp *tcp, struct conn *c)
 	keepalive_start(tcp, c);
 	if (!(c->hs.fast_open & FO_TAKEN))
 		conn_post(tcp, c, TCP_EV_OPEN);
+	else if (c->flags & CF_DETACHED)
+		orphan_link(tcp, c);
 }
 
 /* snd_una moves to s->ack; false when the connection is gone. */

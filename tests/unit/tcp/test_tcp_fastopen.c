@@ -381,6 +381,7 @@ static void test_close_early(void **state)
 		assert_int_equal(got.flags, TH_ACK | TH_PSH | TH_FIN);
 		assert_int_equal(got.seq, w->ack + 3);
 		assert_int_equal(c->state, TCP_FIN_WAIT_1);
+		assert_int_equal(w->tcp->orphan_count, how);
 		wire_close(w);
 	}
 }
