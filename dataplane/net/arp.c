@@ -28,7 +28,9 @@ static enum counter_id reply_input(struct net *net, const struct pkt *pkt, uint6
 	return neigh_answer(net, &from, arp->sha, now_ns) ? CTR_rx_arp : CTR_drop_arp;
 }
 
-void arp_ask(const struct net *net, struct pkt *pkt, const struct net_path *path)
+/* A request of sender for target, behind the link's header at l3_off. */
+static void request_write(const struct net *net, struct pkt *pkt, const uint8_t sender[4],
+                          const uint8_t target[4])
 {
 	struct wire_arp *arp = (void *)(pkt->data + pkt->l3_off);
 
@@ -40,9 +42,14 @@ void arp_ask(const struct net *net, struct pkt *pkt, const struct net_path *path
 	        .op = be16_make(ARP_OP_REQUEST),
 	};
 	memcpy(arp->sha, net->caps.mac, 6);
-	memcpy(arp->spa, &path->local.b[12], 4);
-	memcpy(arp->tpa, &path->remote.b[12], 4);
+	memcpy(arp->spa, sender, 4);
+	memcpy(arp->tpa, target, 4);
 	pkt->len = pkt->l3_off + ARP_LEN;
+}
+
+void arp_ask(const struct net *net, struct pkt *pkt, const struct net_path *path)
+{
+	request_write(net, pkt, &path->local.b[12], &path->remote.b[12]);
 }
 
 enum counter_id arp_input(struct net *net, struct pkt *pkt, uint64_t now_ns)
@@ -87,21 +94,8 @@ enum counter_id arp_input(struct net *net, struct pkt *pkt, uint64_t now_ns)
 /* RFC 5227 3: a broadcast request with our address as sender and as target. */
 void arp_announce(const struct net *net, struct pkt *pkt, uint32_t i)
 {
-	struct wire_eth *eth = (void *)pkt->data;
-	struct wire_arp *arp = (void *)(eth + 1);
+	static const struct net_path all = {.remote_mac = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
 
-	memset(eth->dst, 0xff, 6);
-	memcpy(eth->src, net->caps.mac, 6);
-	eth->type = be16_make(ETHERTYPE_ARPV4);
-	*arp = (struct wire_arp){
-	        .htype = be16_make(1),
-	        .ptype = be16_make(ETHERTYPE_V4),
-	        .hlen = 6,
-	        .plen = 4,
-	        .op = be16_make(ARP_OP_REQUEST),
-	};
-	memcpy(arp->sha, net->caps.mac, 6);
-	memcpy(arp->spa, net->v4[i], 4);
-	memcpy(arp->tpa, net->v4[i], 4);
-	pkt->len = ETH_HDR_LEN + ARP_LEN;
+	pkt->l3_off = net_eth_write(net, &all, pkt->data, ETHERTYPE_ARPV4);
+	request_write(net, pkt, net->v4[i], net->v4[i]);
 }

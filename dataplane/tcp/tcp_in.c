@@ -42,8 +42,9 @@ static bool seg_read(const struct pkt *pkt, struct seg *s)
 
 void path_follow(struct conn *c, const struct pkt *pkt)
 {
-	if (likely(memcmp(pkt->data + 6, c->path.remote_mac, 6) == 0 &&
-	           (pkt->l3_off != 14) == (c->path.vlan != 0)))
+	/* A tag is read anew each time: a router may have one address on several VLANs. */
+	if (likely(memcmp(pkt->data + 6, c->path.remote_mac, 6) == 0 && pkt->l3_off == 14 &&
+	           c->path.vlan == 0))
 		return;
 	net_path_reply(pkt, &c->path);
 }

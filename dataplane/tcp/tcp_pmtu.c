@@ -272,6 +272,20 @@ bool pmtu_probe_lost(struct tcp *tcp, struct conn *c)
 	return false;
 }
 
+/* An ICMP error is believed. False when segments are as small already. */
+static bool error_obey(struct tcp *tcp, struct conn *c, uint32_t mtu)
+{
+	if (!shrink(tcp, c, mtu))
+		return false;
+	c->pmtu.raise_s = now_s(tcp) + tcp->cfg.pmtu_age_s;
+	counter_inc(tcp->ctr, CTR_tcp_pmtu_icmp);
+	cache_put(tcp, c);
+	/* Data goes again only when the SYN in front of it is acknowledged. */
+	if (conn_synchronized(c))
+		loss_mtu_shrunk(tcp, c);
+	return true;
+}
+
 /* An error said before that it is too large what still is not acknowledged. */
 static bool claim_confirmed(struct tcp *tcp, struct conn *c)
 {
@@ -279,13 +293,7 @@ static bool claim_confirmed(struct tcp *tcp, struct conn *c)
 	uint32_t mtu = p->claim_mtu;
 
 	p->claim_mtu = 0;
-	if (mtu == 0 || seq_lt(p->claim_seq, c->snd_una) || !shrink(tcp, c, mtu))
-		return false;
-	p->raise_s = now_s(tcp) + tcp->cfg.pmtu_age_s;
-	counter_inc(tcp->ctr, CTR_tcp_pmtu_icmp);
-	cache_put(tcp, c);
-	loss_mtu_shrunk(tcp, c);
-	return true;
+	return mtu != 0 && !seq_lt(p->claim_seq, c->snd_una) && error_obey(tcp, c, mtu);
 }
 
 bool pmtu_timeout(struct tcp *tcp, struct conn *c)
@@ -352,13 +360,6 @@ enum counter_id pmtu_too_big(struct tcp *tcp, struct conn *c, const struct net_e
 		p->claim_seq = e->seq;
 		return CTR_rx_icmp;
 	}
-	if (!shrink(tcp, c, mtu))
-		return CTR_rx_icmp;
-	p->raise_s = now_s(tcp) + tcp->cfg.pmtu_age_s;
-	counter_inc(tcp->ctr, CTR_tcp_pmtu_icmp);
-	cache_put(tcp, c);
-	/* Data goes again only when the SYN in front of it is acknowledged. */
-	if (conn_synchronized(c))
-		loss_mtu_shrunk(tcp, c);
+	error_obey(tcp, c, mtu);
 	return CTR_rx_icmp;
 }

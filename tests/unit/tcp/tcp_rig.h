@@ -171,6 +171,7 @@ struct wire {
 	uint16_t port;
 	uint32_t peer_isn;
 	uint8_t peer_mac_end; /* last byte of the peer's MAC address; 0: 9 */
+	uint16_t vlan;        /* of its frames, 0: untagged */
 };
 
 void wire_open(struct wire *w, const struct tcp_config *cfg, bool v6);

@@ -110,6 +110,17 @@ static void tcp_csum_write(const struct wire *w, uint8_t *h, uint32_t tcp_len)
 	memcpy(h + 16, &sum, 2);
 }
 
+/* The frame with a tag, if it shall have one; returns its length. */
+static uint32_t tag_put(const struct wire *w, uint8_t *frame, uint32_t len)
+{
+	if (w->vlan == 0)
+		return len;
+	memmove(frame + 16, frame + 12, len - 12);
+	put_u16(frame + 12, 0x8100);
+	put_u16(frame + 14, w->vlan);
+	return len + 4;
+}
+
 static void wire_put(struct wire *w, const struct wire_seg *s)
 {
 	static const uint8_t peer_mac[6] = {2, 0, 0, 0, 0, 9};
@@ -136,7 +147,8 @@ static void wire_put(struct wire *w, const struct wire_seg *s)
 	if (s->len > 0)
 		memcpy(h + hdr_len, s->data, s->len);
 	tcp_csum_write(w, h, hdr_len + s->len);
-	assert_true(nic_sim_inject(w->nic, frame, 14 + ip_len + hdr_len + s->len));
+	assert_true(
+	        nic_sim_inject(w->nic, frame, tag_put(w, frame, 14 + ip_len + hdr_len + s->len)));
 }
 
 static void wire_app(struct wire *w, struct conn *conn, uint32_t events)
@@ -223,6 +235,8 @@ bool wire_take(struct wire *w, struct wire_seg *out)
 
 	if (len == 0)
 		return false;
+	if (get_u16(frame + 12) == 0x8100)
+		memmove(frame + 12, frame + 16, len - 16);
 	hdr_len = (h[12] >> 4) * 4u;
 	memset(out, 0, sizeof(*out));
 	out->sport = get_u16(h);

@@ -129,6 +129,28 @@ static void test_path_of_resent(void **state)
 	}
 }
 
+/* One router, several VLANs: the tag that comes is the tag that answers bear. */
+static void test_path_of_tag(void **state)
+{
+	static const uint16_t tags[] = {0, 5, 7, 0, 7};
+	struct wire *w = &wire;
+
+	(void)state;
+	for (uint32_t v6 = 0; v6 < 2; v6++) {
+		wire_open(w, NULL, v6);
+		wire_handshake(w, opts_mss, sizeof(opts_mss), 0u - 60);
+		for (uint32_t i = 0; i < ARRAY_LEN(tags); i++) {
+			w->vlan = tags[i];
+			wire_data(w, w->seq + 100 * i, text, 100);
+			assert_int_equal(w->conn->path.vlan, tags[i]);
+		}
+		w->vlan = 0;
+		tcp_abort(w->tcp, w->conn);
+		wire_run(w);
+		wire_close(w);
+	}
+}
+
 /* The same for the FIN, when we are in TIME-WAIT. */
 static void test_path_in_time_wait(void **state)
 {
@@ -192,6 +214,7 @@ int main(void)
 	        cmocka_unit_test(test_window_of_resent),
 	        cmocka_unit_test(test_edge_with_lent_bytes),
 	        cmocka_unit_test(test_path_of_resent),
+	        cmocka_unit_test(test_path_of_tag),
 	        cmocka_unit_test(test_path_in_time_wait),
 	        cmocka_unit_test(test_output_waits),
 	};
