@@ -18,20 +18,26 @@ struct guard {
 	char *room; /* GUARD_ROOM_BYTES */
 };
 
-static inline bool guard_open(struct guard *g)
+/* The one of this test program. */
+static struct guard guard;
+
+/* For cmocka_run_group_tests. */
+static inline int guard_setup(void **state)
 {
 	size_t all = GUARD_ROOM_BYTES + 2 * GUARD_PAGE_BYTES;
 
-	g->map = mmap(NULL, all, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (g->map == MAP_FAILED)
-		return false;
-	g->room = g->map + GUARD_PAGE_BYTES;
-	return mprotect(g->room, GUARD_ROOM_BYTES, PROT_READ | PROT_WRITE) == 0;
+	(void)state;
+	guard.map = mmap(NULL, all, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (guard.map == MAP_FAILED)
+		return -1;
+	guard.room = guard.map + GUARD_PAGE_BYTES;
+	return mprotect(guard.room, GUARD_ROOM_BYTES, PROT_READ | PROT_WRITE);
 }
 
-static inline void guard_close(struct guard *g)
+static inline int guard_teardown(void **state)
 {
-	munmap(g->map, GUARD_ROOM_BYTES + 2 * GUARD_PAGE_BYTES);
+	(void)state;
+	return munmap(guard.map, GUARD_ROOM_BYTES + 2 * GUARD_PAGE_BYTES);
 }
 
 /* A copy whose last byte is the last one before the forbidden page. */

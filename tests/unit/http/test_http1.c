@@ -12,8 +12,6 @@
 #include "lib/http1_scan.h"
 #include "tests/unit/http/guard.h"
 
-static struct guard guard;
-
 static void methods(void **state)
 {
 	static const char *const unknown[] = {"",      "G",    "GE",   "get",   "GETT",
@@ -437,19 +435,6 @@ static void init_names(void **state)
 	assert_non_null(http1_init(NULL));
 }
 
-static int open_guard(void **state)
-{
-	(void)state;
-	return guard_open(&guard) ? 0 : -1;
-}
-
-static int close_guard(void **state)
-{
-	(void)state;
-	guard_close(&guard);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -461,5 +446,5 @@ int main(void)
 	        cmocka_unit_test(init_names),
 	};
 
-	return cmocka_run_group_tests(tests, open_guard, close_guard);
+	return cmocka_run_group_tests(tests, guard_setup, guard_teardown);
 }

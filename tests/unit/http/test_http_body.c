@@ -106,8 +106,6 @@ static const struct body_case chunked_cases[] = {
         CUT("0\r\nA: b\r\n", ""),
 };
 
-static struct guard guard;
-
 struct outcome {
 	unsigned result; /* END, MORE or a status */
 	size_t used;
@@ -279,19 +277,6 @@ static void without_body(void **state)
 	}
 }
 
-static int open_guard(void **state)
-{
-	(void)state;
-	return guard_open(&guard) ? 0 : -1;
-}
-
-static int close_guard(void **state)
-{
-	(void)state;
-	guard_close(&guard);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -300,5 +285,5 @@ int main(void)
 	        cmocka_unit_test(without_body),
 	};
 
-	return cmocka_run_group_tests(tests, open_guard, close_guard);
+	return cmocka_run_group_tests(tests, guard_setup, guard_teardown);
 }

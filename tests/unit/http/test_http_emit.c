@@ -14,8 +14,6 @@
 static const char date[] = "Sun, 06 Nov 1994 08:49:37 GMT";
 static_assert(sizeof(date) - 1 == HTTP_DATE_BYTES, "IMF-fixdate");
 
-static struct guard guard;
-
 static void decimals(void **state)
 {
 	static const uint64_t rows[] = {0,
@@ -180,19 +178,6 @@ static void errors_read_back(void **state)
 	}
 }
 
-static int open_guard(void **state)
-{
-	(void)state;
-	return guard_open(&guard) ? 0 : -1;
-}
-
-static int close_guard(void **state)
-{
-	(void)state;
-	guard_close(&guard);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -202,5 +187,5 @@ int main(void)
 	        cmocka_unit_test(errors_read_back),
 	};
 
-	return cmocka_run_group_tests(tests, open_guard, close_guard);
+	return cmocka_run_group_tests(tests, guard_setup, guard_teardown);
 }

@@ -31,8 +31,6 @@ static const struct request_case cases[] = {
 static const char *const paths[] = {"scalar", "sse42", "avx2"};
 static const struct http_limits roomy = {.head_bytes = 16384, .target_bytes = 4096, .fields = 100};
 
-static struct guard guard;
-
 /* What came of reading a request, in words, so that two readings can be compared. */
 struct reading {
 	unsigned result; /* DONE, PARTIAL or a status */
@@ -433,19 +431,6 @@ static void dot_segments(void **state)
 			fail_msg("%s", rows[i].path);
 }
 
-static int open_guard(void **state)
-{
-	(void)state;
-	return guard_open(&guard) ? 0 : -1;
-}
-
-static int close_guard(void **state)
-{
-	(void)state;
-	guard_close(&guard);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -459,5 +444,5 @@ int main(void)
 	        cmocka_unit_test(dot_segments),
 	};
 
-	return cmocka_run_group_tests(tests, open_guard, close_guard);
+	return cmocka_run_group_tests(tests, guard_setup, guard_teardown);
 }
