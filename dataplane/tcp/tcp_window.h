@@ -53,7 +53,7 @@ static inline uint16_t window_take(const struct tcp *tcp, struct conn *c)
  * have offered more, which stays (RFC 9293 3.8.6.2.1). */
 static inline uint16_t window_take_syn(const struct tcp *tcp, struct conn *c)
 {
-	uint32_t wnd = min_u32(tcp->cfg.rx_buf_bytes, 65535);
+	uint32_t wnd = syn_window(tcp);
 
 	c->rcv_adv = seq_max(c->rcv_adv, c->rcv_nxt + wnd);
 	return (uint16_t)wnd;
