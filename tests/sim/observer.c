@@ -46,6 +46,19 @@ static void bytes_came(struct watch *w, uint32_t lo, uint32_t hi)
 	w->early = true;
 }
 
+/* The window counts if the ACK is not of what was not sent; of what is sent in the same burst, it
+ * may be. */
+static void ack_came(struct watch *w, uint32_t ack, uint32_t edge)
+{
+	if (!sq_lt(w->sent, ack)) {
+		w->edge = max_seq(w->edge, edge);
+		return;
+	}
+	w->early_ack = w->ack_early && sq_lt(w->early_ack, ack) ? w->early_ack : ack;
+	w->early_edge = w->ack_early ? max_seq(w->early_edge, edge) : edge;
+	w->ack_early = true;
+}
+
 void watch_came(struct watch *w, const struct view *v)
 {
 	uint32_t end = v->seq + v->data_len + (v->flags & PF_FIN ? 1 : 0);
@@ -65,12 +78,12 @@ void watch_came(struct watch *w, const struct view *v)
 		return;
 	}
 	bytes_came(w, v->seq, end);
-	if (!(v->flags & PF_ACK) || sq_lt(w->sent, v->ack))
+	if (!(v->flags & PF_ACK))
 		return;
 	wnd = v->wnd;
 	if (w->client_shift != 255 && (w->server_shift != 255 || w->scale_unsure))
 		wnd <<= w->client_shift > 14 ? 14 : w->client_shift;
-	w->edge = max_seq(w->edge, v->ack + wnd);
+	ack_came(w, v->ack, v->ack + wnd);
 }
 
 static const char *syn_sent(struct watch *w, const struct view *v)
@@ -169,6 +182,7 @@ static const char *ack_sent(struct watch *w, const struct view *v)
 void watch_step(struct watch *w)
 {
 	w->early = false;
+	w->ack_early = false;
 }
 
 const char *watch_sent(struct watch *w, const struct view *v)
@@ -181,6 +195,8 @@ const char *watch_sent(struct watch *w, const struct view *v)
 		return syn_sent(w, v);
 	if (!w->syn_out || !(v->flags & PF_ACK))
 		return w->syn_out ? "neither ACK nor RST nor SYN" : NULL;
+	if (w->ack_early && !sq_lt(w->sent, w->early_ack))
+		w->edge = max_seq(w->edge, w->early_edge);
 	why = v->data_len > 0 ? data_sent(w, v) : NULL;
 	w->sent = max_seq(w->sent, v->seq + v->data_len + (v->flags & PF_FIN ? 1 : 0));
 	return why != NULL ? why : ack_sent(w, v);
