@@ -3,8 +3,8 @@
 
 #define MSS_V4      536u
 #define MSS_V6      1220u
-#define WINDOW_MOST (4u << 20)
-#define MSS_LEAST   88u /* smaller offers are raised to this or less, with the options */
+#define WINDOW_MOST (4u << 20) /* that a burst or a lie is ahead of; what is further is absurd */
+#define MSS_LEAST   88u        /* smaller offers are raised to this or less, with the options */
 
 static uint32_t max_seq(uint32_t a, uint32_t b)
 {
@@ -35,15 +35,14 @@ static void syn_came(struct watch *w, const struct view *v)
 }
 
 /* What begins beyond the window is not taken, and cannot be acknowledged: unless the answer to what
- * came just before it, in one burst, moves the window first. A liar may know of a wider window that
- * the server's port did not take. */
+ * came just before it, in one burst, moves the window first. */
 static void bytes_came(struct watch *w, uint32_t lo, uint32_t hi)
 {
-	if (sq_le(lo, w->offered + (w->plan->honest ? 0 : WINDOW_MOST))) {
+	if (sq_le(lo, w->offered)) {
 		w->came = max_seq(w->came, hi);
 		return;
 	}
-	if (!w->plan->honest)
+	if (lo - w->offered > WINDOW_MOST)
 		return;
 	w->early_lo = w->early && sq_lt(w->early_lo, lo) ? w->early_lo : lo;
 	w->early_hi = w->early ? max_seq(w->early_hi, hi) : hi;
@@ -58,6 +57,8 @@ static void ack_came(struct watch *w, uint32_t ack, uint32_t edge)
 		w->edge = max_seq(w->edge, edge);
 		return;
 	}
+	if (ack - w->sent > WINDOW_MOST)
+		return;
 	w->early_ack = w->ack_early && sq_lt(w->early_ack, ack) ? w->early_ack : ack;
 	w->early_edge = w->ack_early ? max_seq(w->early_edge, edge) : edge;
 	w->ack_early = true;
@@ -101,6 +102,8 @@ static const char *syn_sent(struct watch *w, const struct view *v)
 			w->blind = true;
 			w->iss_unsure = true;
 			w->scale_unsure |= v->wscale != w->server_shift;
+			if (w->server_shift == 255)
+				w->server_shift = v->wscale; /* the wider window of the two */
 			w->edge = v->seq + 1 + w->syn_wnd;
 			w->sent = v->seq + 1;
 		}
