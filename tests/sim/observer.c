@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tests/sim/observer.h"
 
-#define MSS_V4    536u
-#define MSS_V6    1220u
-#define MSS_LEAST 88u /* smaller offers are raised to this or less, with the options */
+#define MSS_V4      536u
+#define MSS_V6      1220u
+#define WINDOW_MOST (4u << 20)
+#define MSS_LEAST   88u /* smaller offers are raised to this or less, with the options */
 
 static uint32_t max_seq(uint32_t a, uint32_t b)
 {
@@ -33,6 +34,20 @@ static void syn_came(struct watch *w, const struct view *v)
 	w->syn_wnd = v->wnd; /* from where is known with the SYN-ACK */
 }
 
+/* What begins beyond the window is not taken, and cannot be acknowledged: unless the answer to what
+ * came just before it, in one burst, moves the window first. A liar may know of a wider one that the
+ * server's port did not take. */
+static void bytes_came(struct watch *w, uint32_t lo, uint32_t hi)
+{
+	if (sq_le(lo, w->offered + (w->plan->honest ? 0 : WINDOW_MOST))) {
+		w->came = max_seq(w->came, hi);
+		return;
+	}
+	w->early_lo = w->early && sq_lt(w->early_lo, lo) ? w->early_lo : lo;
+	w->early_hi = w->early ? max_seq(w->early_hi, hi) : hi;
+	w->early = true;
+}
+
 void watch_came(struct watch *w, const struct view *v)
 {
 	uint32_t end = v->seq + v->data_len + (v->flags & PF_FIN ? 1 : 0);
@@ -51,9 +66,7 @@ void watch_came(struct watch *w, const struct view *v)
 		w->blind = true;
 		return;
 	}
-	/* What begins beyond the window was not taken, and cannot be acknowledged. */
-	if (sq_le(v->seq, w->offered))
-		w->came = max_seq(w->came, end);
+	bytes_came(w, v->seq, end);
 	if (!(v->flags & PF_ACK) || sq_lt(w->sent, v->ack))
 		return;
 	wnd = v->wnd;
@@ -143,6 +156,8 @@ static const char *ack_sent(struct watch *w, const struct view *v)
 	if (!w->scale_unsure && sq_lt(edge + (1u << shift), w->offered))
 		return "a window taken back";
 	w->offered = max_seq(w->offered, edge);
+	if (w->early && sq_le(w->early_lo, w->offered))
+		w->came = max_seq(w->came, w->early_hi);
 	if (!w->ts)
 		return sack_sent(w, v);
 	if (!v->has_ts)
@@ -151,6 +166,11 @@ static const char *ack_sent(struct watch *w, const struct view *v)
 		return "a timestamp that goes back";
 	w->tsval = v->tsval;
 	return sack_sent(w, v);
+}
+
+void watch_step(struct watch *w)
+{
+	w->early = false;
 }
 
 const char *watch_sent(struct watch *w, const struct view *v)
