@@ -35,14 +35,16 @@ static void syn_came(struct watch *w, const struct view *v)
 }
 
 /* What begins beyond the window is not taken, and cannot be acknowledged: unless the answer to what
- * came just before it, in one burst, moves the window first. A liar may know of a wider one that the
- * server's port did not take. */
+ * came just before it, in one burst, moves the window first. A liar may know of a wider window that
+ * the server's port did not take. */
 static void bytes_came(struct watch *w, uint32_t lo, uint32_t hi)
 {
 	if (sq_le(lo, w->offered + (w->plan->honest ? 0 : WINDOW_MOST))) {
 		w->came = max_seq(w->came, hi);
 		return;
 	}
+	if (!w->plan->honest)
+		return;
 	w->early_lo = w->early && sq_lt(w->early_lo, lo) ? w->early_lo : lo;
 	w->early_hi = w->early ? max_seq(w->early_hi, hi) : hi;
 	w->early = true;
