@@ -30,14 +30,19 @@ bool window_closed(const struct conn *c)
 	return conn_flight(c) == 0 && c->tx_bytes > 0 && unsent > 0;
 }
 
+/* Without what timeouts in a row make of it. */
+static uint64_t rto_base_us(const struct tcp *tcp, const struct conn *c)
+{
+	return c->rto_us > 0 ? c->rto_us
+	                     : (uint64_t)max_u32(RTO_INITIAL_MS, tcp->cfg.min_rto_ms) * 1000;
+}
+
 /* RFC 6298 5.5: doubled for each timeout in a row. */
 static uint64_t rto_ns(const struct tcp *tcp, const struct conn *c)
 {
 	uint32_t max_ms = window_closed(c) ? tcp->cfg.persist_max_ms : tcp->cfg.max_rto_ms;
-	uint64_t ns = (uint64_t)c->rto_us * NS_PER_US;
+	uint64_t ns = rto_base_us(tcp, c) * NS_PER_US;
 
-	if (c->rto_us == 0)
-		ns = max_u32(RTO_INITIAL_MS, tcp->cfg.min_rto_ms) * NS_PER_MS;
 	ns <<= c->tries < 16 ? c->tries : 16;
 	ns = min_u64(ns, max_ms * NS_PER_MS);
 	return unlikely(c->tries > 0) ? uto_clip_ns(tcp, c, ns) : ns;
@@ -139,7 +144,7 @@ static bool rtt_measure(struct tcp *tcp, struct conn *c, const struct seg *s)
 	 * between. */
 	ticks = ts_clock(tcp) + c->ts_offset - s->tsecr;
 	us = (uint64_t)ticks * TS_TICK_US;
-	if (!(c->flags & CF_TS) || !s->has_ts || s->tsecr == 0 || us >= c->rto_us)
+	if (!(c->flags & CF_TS) || !s->has_ts || s->tsecr == 0 || us >= rto_base_us(tcp, c))
 		return false;
 	rtt_sample(tcp, c, us);
 	return true;
