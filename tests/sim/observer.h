@@ -25,13 +25,16 @@ struct watch {
 	uint32_t server_iss;
 	uint32_t edge; /* right edge of the client's window, the furthest that reached the server */
 	bool early;    /* in this step, something came that began beyond the window */
+	bool ack_early; /* and an ACK of what was not sent */
 	uint32_t early_lo;
 	uint32_t early_hi;
-	uint32_t came;    /* behind the highest number that reached the server in its window */
-	uint32_t sent;    /* behind the highest number that the server sent */
-	uint32_t acked;   /* the server's last ACK */
-	uint32_t offered; /* right edge of the server's window */
-	uint32_t tsval;   /* the server's last */
+	uint32_t early_ack;
+	uint32_t early_edge; /* of the window that it offered */
+	uint32_t came;       /* behind the highest number that reached the server in its window */
+	uint32_t sent;       /* behind the highest number that the server sent */
+	uint32_t acked;      /* the server's last ACK */
+	uint32_t offered;    /* right edge of the server's window */
+	uint32_t tsval;      /* the server's last */
 	uint32_t syn_wnd;
 };
 
