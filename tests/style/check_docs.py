@@ -147,6 +147,10 @@ class Page:
             if not named(name) and not name.endswith((".pkt", ".sim")):
                 self.complain(f"there is no file {name}")
 
+        for path in re.findall(r"(?<![\w`/.])(\w+/[\w*\\]+\.pkt)", line):
+            if self.path in STRICT:
+                self.script(path.replace("\\", ""))
+
     def quoted(self, word):
         path = word.split(":")[0].rstrip("/")
         top = path.split("/")[0]
