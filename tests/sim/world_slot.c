@@ -143,6 +143,18 @@ static uint64_t slot_moved(const struct slot *s)
 	return s->client != NULL ? end_progress(s->client) : 0;
 }
 
+static void slot_give_up(struct world *w, struct slot *s)
+{
+	if (s->plan.peer) {
+		peer_drop(&w->peers, &s->peer, false);
+		return;
+	}
+	s->client->aborted = true;
+	s->client->closing = true;
+	tcp_abort(w->client.tcp, s->client->conn);
+	w->client.busy = true;
+}
+
 void slots_progress(struct world *w)
 {
 	for (uint32_t i = 0; i < w->slot_count; i++) {
@@ -158,10 +170,11 @@ void slots_progress(struct world *w)
 			continue;
 		}
 		/* The reset was lost, or the handshake given up, and nothing is left to send: it
-		 * is not the peer's to find out. */
-		if (s->plan.peer && (s->plan.server_abort != PLAN_NEVER || w->lossy)) {
+		 * is not the peer's to find out. Or the TIME-WAIT was given up, and while cookies
+		 * are out, a FIN sent again may belong to one and gets no reset. */
+		if (w->lossy || (s->plan.peer && s->plan.server_abort != PLAN_NEVER)) {
 			if (w->now_ns - s->moved_ns > ABORTED_NS)
-				peer_drop(&w->peers, &s->peer, false);
+				slot_give_up(w, s);
 			continue;
 		}
 		if (w->faults.mended_ns != 0 &&
