@@ -77,8 +77,9 @@ void conn_established(struct tcp *tcp, struct conn *c)
 	}
 	c->state = TCP_ESTABLISHED;
 	c->flags &= ~CF_SYN_UNACKED;
-	/* RFC 6298 5.7: the first timeout was too short for this path, and nothing was measured. */
-	if (c->hs.syn_resent > 0 && c->srtt_us == 0)
+	/* RFC 6298 5.7, also when a timestamp measured the round trip: a tail probe may then be
+	 * sooner, the timeout may not. */
+	if (c->hs.syn_resent > 0)
 		c->rto_us = TCP_RTO_AFTER_SYN_LOSS_US;
 	/* RFC 5681 3.1, but for the first loss as of RFC 6928 2: a lost SYN tells of congestion. */
 	if (c->hs.syn_resent > 1)
@@ -286,7 +287,9 @@ static struct ack_result ack_input(struct tcp *tcp, struct conn *c, struct seg *
 			conn_reset(tcp, c);
 			return (struct ack_result){false, CTR_drop_tcp_address};
 		}
-		rtt_ack(tcp, c, s);
+		/* A cookie's timestamp holds options and not the time. */
+		if (c->flags & CF_TIMING || c->hs.syn_resent > 0)
+			rtt_ack(tcp, c, s);
 		c->snd_una++;
 		conn_established(tcp, c);
 		if (conn_flight(c) > 0)
@@ -313,7 +316,7 @@ static struct ack_result ack_input(struct tcp *tcp, struct conn *c, struct seg *
 		if (c->flags & CF_SACK ? sack_news : dup)
 			loss_dupack(tcp, c);
 		if (unlikely(c->flags & CF_PROBED))
-			probe_acked(tcp, c, s);
+			probe_acked(c, s);
 	}
 	if (c->has_runs || c->loss != LOSS_NONE)
 		loss_decide(tcp, c, c->snd_una != una);

@@ -74,8 +74,7 @@ void limit_addr_give(struct tcp *tcp, struct conn *c)
 	c->mem.counted = 0;
 }
 
-/* Less than one of parts is left of chunks or of descriptors. */
-static bool send_below(const struct tcp *tcp, uint32_t parts)
+bool send_below(const struct tcp *tcp, uint32_t parts)
 {
 	return (uint64_t)pool_available(&tcp->chunks) * parts < tcp->chunks.count ||
 	       (uint64_t)pool_available(&tcp->refs) * parts < tcp->refs.count;
