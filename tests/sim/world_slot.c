@@ -170,7 +170,8 @@ void slots_progress(struct world *w)
 			continue;
 		}
 		/* The reset was lost, or the handshake given up, and nothing is left to send: it
-		 * is not the peer's to find out. */
+		 * is not the peer's to find out. Or the TIME-WAIT was given up, and while cookies
+		 * are out, a FIN sent again may belong to one and gets no reset. */
 		if (w->lossy || (s->plan.peer && s->plan.server_abort != PLAN_NEVER)) {
 			if (w->now_ns - s->moved_ns > ABORTED_NS)
 				slot_give_up(w, s);
