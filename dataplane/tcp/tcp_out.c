@@ -256,7 +256,7 @@ static bool ack_awaited(const struct tcp *tcp, const struct conn *c)
 	return c->rcv_nxt - c->last_ack >= c->mss && window_quiet(tcp, c);
 }
 
-static void output_ack(struct tcp *tcp, struct conn *c)
+void output_ack(struct tcp *tcp, struct conn *c)
 {
 	if (c->flags & CF_ACK_NOW || window_update_due(tcp, c)) {
 		ack_send(tcp, c);
