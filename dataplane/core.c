@@ -339,7 +339,7 @@ uint32_t core_round(struct core *core, uint64_t now_ns, uint64_t wall_ns)
 	core_tx(core);
 	if (now_ns >= core->next_housekeep_ns) {
 		core->next_housekeep_ns = now_ns + HOUSEKEEP_NS;
-		core_housekeep(core); /* snapshot, attach, drain, announcements, gauges */
+		core_housekeep(core); /* snapshot, attach, drain, announcements */
 	}
 	return core->did;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * What a core does once a millisecond beside requests: takes a new snapshot, notices that control
- * came or went, drains, announces its addresses, publishes gauges. */
+ * came or went, drains, announces its addresses. */
 #include "dataplane/path.h"
 
 #include "lib/log.h"
@@ -189,5 +189,4 @@ void core_housekeep(struct core *core)
 	net_tick(core->net, core->now_ns);
 	conflicts_notice(core);
 	hot_set_wall(core->hot, core->wall_ms);
-	counter_set(core->ctr, CTR_tcp_conns, tcp_conn_count(core->tcp));
 }

@@ -69,7 +69,7 @@ enum counter_id icmp_input(struct net *net, struct pkt *pkt, uint64_t now_ns)
 	ip = (void *)(pkt->data + pkt->l3_off);
 	ip->ver_ihl = 0x45;
 	ip->total_len = be16_make(IPV4_HDR_LEN + len);
-	ip->id = be16_make(net->ip_id++);
+	ip->id = be16_make(0);
 	ip->frag = be16_make(0x4000);
 	ip->ttl = NET_TTL;
 	addrs_turn(ip->src, ip->dst, 4);

@@ -8,12 +8,11 @@ enum {
 	V6_MOST = 1280, /* RFC 4443 2.4 (c) */
 };
 
-static void v4_head(struct net *net, const struct icmp_out *o, struct wire_ipv4 *ip, uint32_t len)
+static void v4_head(const struct icmp_out *o, struct wire_ipv4 *ip, uint32_t len)
 {
 	*ip = (struct wire_ipv4){
 	        .ver_ihl = 0x45,
 	        .total_len = be16_make(IPV4_HDR_LEN + len),
-	        .id = be16_make(net->ip_id++),
 	        .frag = be16_make(0x4000),
 	        .ttl = NET_TTL,
 	        .proto = PROTO_ICMP,
@@ -69,7 +68,7 @@ void icmp_send(struct net *net, const struct icmp_out *o, uint64_t now_ns)
 		v6_head(o, ip, len);
 		sum = pseudo_sum(ip->src, 32, PROTO_ICMPV6, len);
 	} else {
-		v4_head(net, o, (void *)(pkt->data + pkt->l3_off), len);
+		v4_head(o, (void *)(pkt->data + pkt->l3_off), len);
 	}
 	csum_put(icmp->csum, csum_fold(csum_add(sum, icmp, len)));
 	net_staged_send(net);

@@ -63,7 +63,6 @@ struct net {
 	struct nic_caps caps;
 	uint32_t tx_count;
 	bool staged; /* tx[tx_count] is with the caller of net_alloc */
-	uint16_t ip_id;
 	uint32_t v4_count;
 	uint32_t v6_count;
 	uint32_t icmp_per_s;

@@ -179,17 +179,18 @@ void net_staged_send(struct net *net)
 }
 
 /* Returns where the addresses for the pseudo-header lie. */
-static const uint8_t *v4_write(struct net *net, const struct net_path *path, struct pkt *pkt,
+static const uint8_t *v4_write(const struct net *net, const struct net_path *path, struct pkt *pkt,
                                const struct net_seg *seg)
 {
 	struct wire_ipv4 *ip = (void *)(pkt->data + pkt->l3_off);
 
-	/* RFC 6864 4: the identification of a datagram that is never cut needs no uniqueness. */
+	/* RFC 6864 4.1: the identification of a datagram that is never cut may be anything. A count
+	 * of what was sent would tell an outsider of segments that he does not see, such as the
+	 * challenge ACKs that his guesses bring about. */
 	*ip = (struct wire_ipv4){
 	        .ver_ihl = 0x45,
 	        .tos = seg->ecn & 3,
 	        .total_len = be16_make(IPV4_HDR_LEN + seg->tcp_len),
-	        .id = be16_make(net->ip_id++),
 	        .frag = be16_make(0x4000), /* do not fragment (RFC 1191 3) */
 	        .ttl = NET_TTL,
 	        .proto = PROTO_TCP,

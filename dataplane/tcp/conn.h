@@ -50,6 +50,11 @@ enum {
 	        1 << 30, /* bytes in a send queue: half the sequence space and well below */
 };
 
+enum {
+	TS_TICK_NS = 1 << 20, /* of ts_clock */
+	TS_TICK_US = 1049,    /* the same, rounded up */
+};
+
 #define TCP_NONE UINT32_MAX /* no descriptor, no connection */
 
 enum tcp_hdr_flag {
@@ -279,7 +284,7 @@ struct tcp {
 	struct seq_run dup;
 	struct loss_ack ack; /* the one in hand */
 	bool csum_offload;
-	bool stopped; /* tcp_stop_listening was called */
+	bool stopped; /* tcp_stop_listening was called, and tcp_listen not since */
 	uint64_t hash_key[5];
 	uint64_t isn_key[2];
 	struct pool conns;
@@ -463,7 +468,7 @@ uint32_t rx_sack_blocks(const struct conn *c, struct seq_run *out, uint32_t max)
 /* tcp_queue.c: the send queue */
 void tx_acked(struct tcp *tcp, struct conn *c, uint32_t n);
 void tx_release_all(struct tcp *tcp, struct conn *c);
-/* Copies n bytes of the queue from the sequence number seq; returns their checksum when sum. */
+/* Copies these bytes of the queue; returns their partial checksum, 0 when the port sums. */
 uint32_t tx_gather(struct tcp *tcp, struct conn *c, uint8_t *dst, struct seq_run bytes);
 
 /* tcp_out.c */

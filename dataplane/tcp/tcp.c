@@ -283,6 +283,7 @@ enum status tcp_listen(struct tcp *tcp, const struct ip_addr *addr, uint16_t por
 	if (tcp->listener_count == TCP_MAX_LISTENERS)
 		return ST_FULL;
 	tcp->listeners[tcp->listener_count++] = (struct tcp_listener){*addr, port};
+	tcp->stopped = false;
 	return ST_OK;
 }
 

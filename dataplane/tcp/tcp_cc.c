@@ -13,7 +13,6 @@ enum {
 	PERIOD_MIN_MS = 1000,             /* RFC 7661 4.2: the sampling period, 3 round trips */
 	NON_VALIDATED_MS = 5 * 60 * 1000, /* RFC 7661 4.4.3 */
 	RTO_INITIAL_US = 1000 * 1000,     /* RFC 6298 2.1 */
-	TS_TICK_US = 1049,                /* 2^20 ns */
 };
 
 /* 16.8 ms a tick; differences are good for 18 minutes. */

@@ -162,6 +162,11 @@ static enum counter_id time_wait_syn(struct tcp *tcp, struct conn *c, struct seg
 	bool newer = syn_newer(c, s);
 
 	if (newer && listening(tcp, &key)) {
+		enum counter_id verdict = listen_limits(tcp, &key);
+
+		/* Whoever is turned away takes nothing from the old connection. */
+		if (verdict != CTR_rx_tcp)
+			return verdict;
 		conn_finish(tcp, c); /* the owner may not have read everything yet */
 		return listen_again_input(tcp, s, &key, after);
 	}

@@ -41,8 +41,11 @@ uint32_t syn_window(const struct tcp *tcp);
 uint16_t conn_own_mss(const struct tcp *tcp, const struct net_path *path);
 /* Somebody listens at the local end. */
 bool listening(const struct tcp *tcp, const struct conn_key *key);
-/* A SYN to a listener for a 4-tuple that was in use up to the sequence number after: ours are
- * beyond it (RFC 9293 3.6.1, MAY-2). Kept even under flood, for its peer has been seen. */
+/* CTR_rx_tcp: a new connection of this peer is within the limits; else why the SYN is dropped. */
+enum counter_id listen_limits(const struct tcp *tcp, const struct conn_key *key);
+/* A SYN within the limits to a listener for a 4-tuple that was in use up to the sequence number
+ * after: ours are beyond it (RFC 9293 3.6.1, MAY-2). Kept even under flood, for its peer has been
+ * seen. */
 enum counter_id listen_again_input(struct tcp *tcp, struct seg *s, const struct conn_key *key,
                                    uint32_t after);
 /* A segment without payload that belongs to no connection; false when there is no packet buffer. */

@@ -35,7 +35,7 @@ static uint32_t rtt_of(const struct tcp *tcp, const struct conn *c, const struct
 		/* Half a minute is no round trip, but an echo that makes no sense. */
 		if (!s->has_ts || s->tsecr == 0 || ticks > 1u << 15)
 			return 0;
-		return ticks * 1049 + 1; /* 2^20 ns */
+		return ticks * TS_TICK_US + 1;
 	}
 	if (!(c->flags & CF_TIMING) || !seq_le(c->rtt_seq, s->ack))
 		return 0;

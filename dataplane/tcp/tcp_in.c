@@ -326,7 +326,7 @@ static struct ack_result ack_input(struct tcp *tcp, struct conn *c, struct seg *
 		if (c->flags & CF_SACK ? sack_news : dup)
 			loss_dupack(tcp, c);
 		if (unlikely(c->flags & CF_PROBED))
-			probe_acked(tcp, c, s);
+			probe_acked(c, s);
 	}
 	if (c->has_runs || c->loss != LOSS_NONE)
 		loss_decide(tcp, c, c->snd_una != una);

@@ -74,8 +74,7 @@ void limit_addr_give(struct tcp *tcp, struct conn *c)
 	c->mem.counted = 0;
 }
 
-/* Less than one of parts is left of chunks or of descriptors. */
-static bool send_below(const struct tcp *tcp, uint32_t parts)
+bool send_below(const struct tcp *tcp, uint32_t parts)
 {
 	return (uint64_t)pool_available(&tcp->chunks) * parts < tcp->chunks.count ||
 	       (uint64_t)pool_available(&tcp->refs) * parts < tcp->refs.count;
@@ -100,9 +99,21 @@ static bool reads_on(const struct tcp *tcp, struct conn *c, uint32_t stall_ms)
 	return true;
 }
 
+/* Without it, peers that leave a hole and fall silent would keep everybody else out. */
+static void ooo_shed(struct tcp *tcp, struct conn *c)
+{
+	if (tcp->rx_mem.level < MEM_OUT || !c->rx || c->rx->ooo_count == 0)
+		return;
+	counter_inc(tcp->ctr, CTR_shed_rx_ooo);
+	rx_drop_ooo(tcp, c);
+	rx_release_read(tcp, c);
+}
+
 void tcp_relieve(struct tcp *tcp, uint32_t stall_ms, uint64_t now_ns)
 {
-	if (likely(!send_below(tcp, SEND_SHORT)))
+	bool send_short = send_below(tcp, SEND_SHORT);
+
+	if (likely(!send_short && tcp->rx_mem.level < MEM_OUT))
 		return;
 	tcp->now_ns = now_ns;
 	for (uint32_t i = 0; i < RELIEF_WALK; i++) {
@@ -112,7 +123,8 @@ void tcp_relieve(struct tcp *tcp, uint32_t stall_ms, uint64_t now_ns)
 			tcp->relief_cursor = 0;
 			return;
 		}
-		if (!conn_synchronized(c) || reads_on(tcp, c, stall_ms))
+		ooo_shed(tcp, c);
+		if (!send_short || !conn_synchronized(c) || reads_on(tcp, c, stall_ms))
 			continue;
 		counter_inc(tcp->ctr, CTR_shed_slow_reader);
 		conn_reset(tcp, c);

@@ -204,8 +204,7 @@ static enum counter_id syn_keep(struct tcp *tcp, struct seg *s, const struct con
 	return CTR_rx_tcp;
 }
 
-/* A new connection of this peer is within the limits; CTR_rx_tcp if it is. */
-static enum counter_id syn_limits(const struct tcp *tcp, const struct conn_key *key)
+enum counter_id listen_limits(const struct tcp *tcp, const struct conn_key *key)
 {
 	if (unlikely(limit_addr_full(tcp, &key->remote)))
 		return CTR_drop_tcp_address;
@@ -215,16 +214,12 @@ static enum counter_id syn_limits(const struct tcp *tcp, const struct conn_key *
 enum counter_id listen_again_input(struct tcp *tcp, struct seg *s, const struct conn_key *key,
                                    uint32_t after)
 {
-	enum counter_id verdict = syn_limits(tcp, key);
-
-	if (verdict != CTR_rx_tcp)
-		return verdict;
 	return syn_keep(tcp, s, key, conn_isn_after(tcp, key, after));
 }
 
 static enum counter_id syn_input(struct tcp *tcp, struct seg *s, const struct conn_key *key)
 {
-	enum counter_id verdict = syn_limits(tcp, key);
+	enum counter_id verdict = listen_limits(tcp, key);
 
 	if (verdict != CTR_rx_tcp)
 		return verdict;

@@ -161,7 +161,7 @@ uint64_t probe_us(const struct conn *c);
 /* Before the probe goes out: what it will tell about is older than it. */
 void probe_prepare(struct tcp *tcp, struct conn *c);
 /* RFC 8985 7.4.2. */
-void probe_acked(struct tcp *tcp, struct conn *c, const struct seg *s);
+void probe_acked(struct conn *c, const struct seg *s);
 
 /* tcp_prr.c: how much to send meanwhile (RFC 9937) */
 void prr_begin(const struct tcp *tcp, struct conn *c);

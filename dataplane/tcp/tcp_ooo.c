@@ -283,7 +283,18 @@ enum counter_id rx_take(struct tcp *tcp, struct conn *c, struct seg *s)
 	return CTR_rx_tcp;
 }
 
-/* RFC 2018 4: the first block holds the segment that caused this ACK, the others follow by age. */
+/* Appends run unless it is among the n blocks already; returns how many there are now. */
+static uint32_t block_add(struct seq_run *out, uint32_t n, const struct seq_run *run)
+{
+	for (uint32_t k = 0; k < n; k++)
+		if (out[k].lo == run->lo)
+			return n;
+	out[n] = *run;
+	return n + 1;
+}
+
+/* RFC 2018 4: the first block holds the segment that caused this ACK, the others follow by age; as
+ * many as there is room for, also when the fresh ones have all become data in order. */
 uint32_t rx_sack_blocks(const struct conn *c, struct seq_run *out, uint32_t max)
 {
 	const struct rx_buf *rx = c->rx;
@@ -291,15 +302,12 @@ uint32_t rx_sack_blocks(const struct conn *c, struct seq_run *out, uint32_t max)
 
 	for (uint32_t j = 0; j < rx->fresh_count && n < max; j++) {
 		uint32_t i = ooo_find(rx, rx->fresh[j] + 1);
-		bool said = false;
 
 		/* It may have become data in order since, or one with a fresher. */
-		if (i == rx->ooo_count || seq_lt(rx->fresh[j], rx->ooo[i].lo))
-			continue;
-		for (uint32_t k = 0; k < n; k++)
-			said |= out[k].lo == rx->ooo[i].lo;
-		if (!said)
-			out[n++] = rx->ooo[i];
+		if (i < rx->ooo_count && seq_le(rx->ooo[i].lo, rx->fresh[j]))
+			n = block_add(out, n, &rx->ooo[i]);
 	}
+	for (uint32_t i = 0; i < rx->ooo_count && n < max; i++)
+		n = block_add(out, n, &rx->ooo[i]);
 	return n;
 }

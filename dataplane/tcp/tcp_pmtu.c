@@ -332,7 +332,8 @@ enum counter_id pmtu_too_big(struct tcp *tcp, struct conn *c, const struct net_e
 	struct conn_pmtu *p = &c->pmtu;
 	uint32_t mtu = claimed_mtu(c, e);
 
-	if (mtu == 0)
+	/* A SYN is smaller than what any path carries (RFC 5927 7.2). */
+	if (mtu == 0 || (!conn_synchronized(c) && e->seq == c->iss))
 		return CTR_drop_icmp;
 	if (p->probe > 0 && e->seq == p->mark - p->probe) {
 		/* Its loss will be noticed; the next probe may not be larger than claimed. */
@@ -356,6 +357,8 @@ enum counter_id pmtu_too_big(struct tcp *tcp, struct conn *c, const struct net_e
 	p->raise_s = now_s(tcp) + tcp->cfg.pmtu_age_s;
 	counter_inc(tcp->ctr, CTR_tcp_pmtu_icmp);
 	cache_put(tcp, c);
-	loss_mtu_shrunk(tcp, c);
+	/* Data goes again only when the SYN in front of it is acknowledged. */
+	if (conn_synchronized(c))
+		loss_mtu_shrunk(tcp, c);
 	return CTR_rx_icmp;
 }

@@ -246,7 +246,7 @@ void probe_prepare(struct tcp *tcp, struct conn *c)
 	            fine_clock(tcp) - clock_ticks((uint32_t)min_u64(probe_us(c), 1u << 30)));
 }
 
-void probe_acked(struct tcp *tcp, struct conn *c, const struct seg *s)
+void probe_acked(struct conn *c, const struct seg *s)
 {
 	bool is_new = c->flags & CF_PROBED_NEW;
 
@@ -262,5 +262,4 @@ void probe_acked(struct tcp *tcp, struct conn *c, const struct seg *s)
 	/* More than the probe is acknowledged and nothing came twice: it filled a hole. */
 	if (!is_new)
 		cc_loss(c);
-	(void)tcp;
 }

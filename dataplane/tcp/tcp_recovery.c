@@ -142,7 +142,7 @@ void loss_ack(struct tcp *tcp, struct conn *c, const struct seg *s)
 	uint32_t acked = s->ack - c->snd_una;
 
 	if (unlikely(c->flags & CF_PROBED))
-		probe_acked(tcp, c, s);
+		probe_acked(c, s);
 	if (likely(!c->has_runs && c->loss == LOSS_NONE)) {
 		/* Keeps recover near, so that it never seems ahead after 2^31 bytes. */
 		if (seq_lt(c->recover, c->snd_una))

@@ -95,8 +95,8 @@ void reorder_start(struct tcp *tcp, struct conn *c, uint32_t us)
 	conn_arm(tcp, c, at);
 }
 
-/* The floor is beyond the round trip, since it is for what the peer's delayed ACK adds to that: were
- * it one of the whole, an ACK delayed by just so much would always be too late. */
+/* The floor is beyond the round trip, since it is for what the peer's delayed ACK adds to that:
+ * were it one of the whole, an ACK delayed by just so much would always be too late. */
 static void rto_update(const struct tcp *tcp, struct conn *c)
 {
 	uint32_t floor_us = max_u32(CLOCK_GRANULARITY_US, tcp->cfg.min_rto_ms * 1000);
@@ -143,7 +143,7 @@ static bool rtt_measure(struct tcp *tcp, struct conn *c, const struct seg *s)
 	 * When ACKs were lost it may be an early copy's, though, and cover all the timeouts in
 	 * between. */
 	ticks = ts_clock(tcp) + c->ts_offset - s->tsecr;
-	us = ticks * 1049ull; /* 2^20 ns */
+	us = (uint64_t)ticks * TS_TICK_US;
 	if (!(c->flags & CF_TS) || !s->has_ts || s->tsecr == 0 || us >= rto_base_us(tcp, c))
 		return false;
 	rtt_sample(tcp, c, us);
@@ -165,7 +165,7 @@ void rtt_spurious(struct tcp *tcp, struct conn *c)
 {
 	uint32_t ticks = ts_clock(tcp) + c->ts_offset - c->ls.undo_ts;
 	/* The ACK took a timeout and what passed since. */
-	uint64_t us = (uint64_t)c->rto_us + ticks * 1049ull;
+	uint64_t us = (uint64_t)c->rto_us + (uint64_t)ticks * TS_TICK_US;
 	uint32_t sample = (uint32_t)min_u64(us, RTT_MAX_US);
 
 	c->srtt_us = max_u32(c->srtt_us, sample);

@@ -2,17 +2,17 @@
 #include "dataplane/tcp/tcp_uto.h"
 
 #include "dataplane/tcp/conn.h"
+#include "dataplane/tcp/tcp_limit.h"
 
 enum {
 	UTO_MINUTES = 1 << 15, /* the option's granularity bit */
 	UTO_VALUE = UTO_MINUTES - 1,
 	UTO_MINUTE_S = 60,
-	TICK_NS = 1 << 20, /* of ts_clock */
 };
 
 static uint32_t clock_ms(uint32_t ticks)
 {
-	return (uint32_t)((uint64_t)ticks * TICK_NS / NS_PER_MS);
+	return (uint32_t)((uint64_t)ticks * TS_TICK_NS / NS_PER_MS);
 }
 
 void uto_input(const struct tcp *tcp, struct conn *c, uint16_t option)
@@ -62,7 +62,7 @@ bool uto_expired(const struct tcp *tcp, struct conn *c, uint64_t waited_ns)
 		u->shut = 0;
 		u->stuck = 1;
 		u->mark = c->snd_una;
-		u->since = ts_clock(tcp) - (uint32_t)(waited_ns / TICK_NS);
+		u->since = ts_clock(tcp) - (uint32_t)(waited_ns / TS_TICK_NS);
 	}
 	return clock_ms(ts_clock(tcp) - u->since) >= limit;
 }
@@ -78,12 +78,6 @@ uint64_t uto_clip_ns(const struct tcp *tcp, const struct conn *c, uint64_t ns)
 	if (age >= limit)
 		return ns;
 	return min_u64(ns, (limit - age + 1) * NS_PER_MS);
-}
-
-static bool send_memory_short(const struct tcp *tcp)
-{
-	return pool_available(&tcp->chunks) <= tcp->chunks.count / UTO_PRESSURE_SHARE ||
-	       pool_available(&tcp->refs) <= tcp->refs.count / UTO_PRESSURE_SHARE;
 }
 
 bool uto_shut_expired(const struct tcp *tcp, struct conn *c)
@@ -103,7 +97,7 @@ bool uto_shut_expired(const struct tcp *tcp, struct conn *c)
 	}
 	if (limit == 0)
 		return false;
-	if (send_memory_short(tcp))
+	if (send_below(tcp, UTO_PRESSURE_SHARE))
 		limit /= UTO_PRESSURE_DIVISOR;
 	return clock_ms(ts_clock(tcp) - u->since) >= limit;
 }

@@ -21,7 +21,6 @@ enum {
 	UTO_LEAST_MS = 100 * 1000, /* RFC 9293 3.8.3: no peer may ask for less */
 	UTO_PRESSURE_SHARE = 16,   /* of the send pools; less than one such part free is pressure */
 	UTO_PRESSURE_DIVISOR = 10, /* of persist_limit_ms is what is left under pressure */
-	TCP_ACTIVE_SYN_MS = 180 * 1000, /* RFC 9293 3.8.3, MUST-23 */
 };
 
 struct conn_uto {

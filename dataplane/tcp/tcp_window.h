@@ -51,12 +51,13 @@ static inline uint16_t window_take(const struct tcp *tcp, struct conn *c)
 	return (uint16_t)min_u32(wnd, 65535);
 }
 
-/* RFC 7323 2.2: the window of a SYN is never scaled. */
+/* RFC 7323 2.2: the window of a SYN is never scaled. When it is sent again, an ACK in between may
+ * have offered more, which stays (RFC 9293 3.8.6.2.1). */
 static inline uint16_t window_take_syn(const struct tcp *tcp, struct conn *c)
 {
 	uint32_t wnd = min_u32(tcp->cfg.rx_buf_bytes, 65535);
 
-	c->rcv_adv = c->rcv_nxt + wnd;
+	c->rcv_adv = seq_max(c->rcv_adv, c->rcv_nxt + wnd);
 	return (uint16_t)wnd;
 }
 

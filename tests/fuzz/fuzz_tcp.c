@@ -387,8 +387,12 @@ UNTRACED static void check_numbers(const struct target *t, const struct conn *c,
 		return;
 	must(c->mss + TCP_TS_OPT_LEN >= (int)t->tcp->cfg.min_send_mss && c->mss <= c->pmtu.ceil);
 	must(c->pmtu.probe == 0 || c->pmtu.probe > c->mss);
-	if (!old->valid || old->iss != c->iss)
+	if (!old->valid || old->iss != c->iss) {
 		*old = (struct shadow){true, c->iss, c->rcv_adv, edge, c->snd_una, c->snd_nxt};
+		/* Fast open may have sent as the SYN's window let it. */
+		if (c->hs.fast_open)
+			old->snd_edge = seq_max(edge, c->snd_nxt);
+	}
 	must(seq_le(old->rcv_adv, c->rcv_adv)); /* RFC 9293 3.8.6: no shrinking */
 	must(seq_le(old->snd_una, c->snd_una) && seq_le(old->snd_nxt, c->snd_nxt));
 	old->snd_edge = seq_max(old->snd_edge, edge);

@@ -149,6 +149,7 @@ void check_touched(struct world *w)
 		struct slot *s = w->touched[i];
 
 		s->touched = false;
+		watch_step(&s->watch);
 		if (s->server == NULL || s->server->conn == NULL)
 			continue;
 		conn_check(w, s->server->conn);

@@ -20,6 +20,9 @@ struct queue {
 struct nic {
 	struct nic_caps caps;
 	nic_sim_tx_fn on_tx;
+	nic_sim_tx_fn on_refused;
+	const void *refused; /* the first buffer that on_refused was called for, and waits to be
+	                        tried again */
 	void *arg;
 	uint32_t faults; /* enum nic_sim_fault */
 	struct pool bufs;
@@ -71,6 +74,7 @@ struct nic *nic_sim_create(const struct nic_sim_config *cfg)
 	nic->caps.rx_csum = cfg->rx_csum;
 	nic->caps.rx_partial_csum = cfg->rx_partial_csum;
 	nic->on_tx = cfg->on_tx;
+	nic->on_refused = cfg->on_refused;
 	nic->arg = cfg->arg;
 	size = align_up(HEADROOM + nic->caps.mtu + ETH_HDR_LEN + VLAN_TAG_LEN, CACHE_LINE);
 	nic->mem = aligned_alloc(CACHE_LINE, size * buffers);
@@ -257,10 +261,25 @@ unsigned nic_rx_burst(struct nic *nic, struct pkt *pkts, unsigned n)
 	return got;
 }
 
+static void refuse(struct nic *nic, struct pkt *pkts, unsigned n)
+{
+	if (nic->on_refused == NULL || n == 0)
+		return;
+	if (nic->refused == pkts[0].handle) {
+		nic->refused = NULL;
+		return;
+	}
+	nic->refused = pkts[0].handle;
+	for (unsigned i = 0; i < n; i++)
+		nic->on_refused(nic->arg, pkts[i].data, pkts[i].len);
+}
+
 unsigned nic_tx_burst(struct nic *nic, struct pkt *pkts, unsigned n)
 {
-	if (unlikely(nic->faults & NIC_SIM_REFUSES))
+	if (unlikely(nic->faults & NIC_SIM_REFUSES)) {
+		refuse(nic, pkts, n);
 		return 0;
+	}
 	for (unsigned i = 0; i < n; i++) {
 		if (nic->on_tx == NULL && queue_used(&nic->tx) == nic->tx.count)
 			return i;

@@ -23,6 +23,9 @@ struct nic_sim_config {
 	bool rx_csum; /* the port verifies checksums, as they come in */
 	bool rx_partial_csum;
 	nic_sim_tx_fn on_tx; /* NULL: frames wait for nic_sim_take */
+	/* NULL, or called for each frame that NIC_SIM_REFUSES keeps back; for the first of the two
+	 * times that net_flush tries. */
+	nic_sim_tx_fn on_refused;
 	void *arg;
 };
 

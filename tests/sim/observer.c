@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tests/sim/observer.h"
 
-#define MSS_V4    536u
-#define MSS_V6    1220u
-#define MSS_LEAST 88u /* smaller offers are raised to this or less, with the options */
+#define MSS_V4      536u
+#define MSS_V6      1220u
+#define WINDOW_MOST (4u << 20) /* that a burst or a lie is ahead of; what is further is absurd */
+#define MSS_LEAST   88u        /* smaller offers are raised to this or less, with the options */
 
 static uint32_t max_seq(uint32_t a, uint32_t b)
 {
@@ -33,6 +34,36 @@ static void syn_came(struct watch *w, const struct view *v)
 	w->syn_wnd = v->wnd; /* from where is known with the SYN-ACK */
 }
 
+/* What begins beyond the window is not taken, and cannot be acknowledged: unless the answer to what
+ * came just before it, in one burst, moves the window first. */
+static void bytes_came(struct watch *w, uint32_t lo, uint32_t hi)
+{
+	if (sq_le(lo, w->offered)) {
+		w->came = max_seq(w->came, hi);
+		return;
+	}
+	if (lo - w->offered > WINDOW_MOST)
+		return;
+	w->early_lo = w->early && sq_lt(w->early_lo, lo) ? w->early_lo : lo;
+	w->early_hi = w->early ? max_seq(w->early_hi, hi) : hi;
+	w->early = true;
+}
+
+/* The window counts if the ACK is not of what was not sent; of what is sent in the same burst, it
+ * may be. */
+static void ack_came(struct watch *w, uint32_t ack, uint32_t edge)
+{
+	if (!sq_lt(w->sent, ack)) {
+		w->edge = max_seq(w->edge, edge);
+		return;
+	}
+	if (ack - w->sent > WINDOW_MOST)
+		return;
+	w->early_ack = w->ack_early && sq_lt(w->early_ack, ack) ? w->early_ack : ack;
+	w->early_edge = w->ack_early ? max_seq(w->early_edge, edge) : edge;
+	w->ack_early = true;
+}
+
 void watch_came(struct watch *w, const struct view *v)
 {
 	uint32_t end = v->seq + v->data_len + (v->flags & PF_FIN ? 1 : 0);
@@ -51,15 +82,13 @@ void watch_came(struct watch *w, const struct view *v)
 		w->blind = true;
 		return;
 	}
-	/* What begins beyond the window was not taken, and cannot be acknowledged. */
-	if (sq_le(v->seq, w->offered))
-		w->came = max_seq(w->came, end);
-	if (!(v->flags & PF_ACK) || sq_lt(w->sent, v->ack))
+	bytes_came(w, v->seq, end);
+	if (!(v->flags & PF_ACK))
 		return;
 	wnd = v->wnd;
 	if (w->client_shift != 255 && (w->server_shift != 255 || w->scale_unsure))
 		wnd <<= w->client_shift > 14 ? 14 : w->client_shift;
-	w->edge = max_seq(w->edge, v->ack + wnd);
+	ack_came(w, v->ack, v->ack + wnd);
 }
 
 static const char *syn_sent(struct watch *w, const struct view *v)
@@ -73,6 +102,8 @@ static const char *syn_sent(struct watch *w, const struct view *v)
 			w->blind = true;
 			w->iss_unsure = true;
 			w->scale_unsure |= v->wscale != w->server_shift;
+			if (w->server_shift == 255)
+				w->server_shift = v->wscale; /* the wider window of the two */
 			w->edge = v->seq + 1 + w->syn_wnd;
 			w->sent = v->seq + 1;
 		}
@@ -143,6 +174,8 @@ static const char *ack_sent(struct watch *w, const struct view *v)
 	if (!w->scale_unsure && sq_lt(edge + (1u << shift), w->offered))
 		return "a window taken back";
 	w->offered = max_seq(w->offered, edge);
+	if (w->early && sq_le(w->early_lo, w->offered))
+		w->came = max_seq(w->came, w->early_hi);
 	if (!w->ts)
 		return sack_sent(w, v);
 	if (!v->has_ts)
@@ -151,6 +184,12 @@ static const char *ack_sent(struct watch *w, const struct view *v)
 		return "a timestamp that goes back";
 	w->tsval = v->tsval;
 	return sack_sent(w, v);
+}
+
+void watch_step(struct watch *w)
+{
+	w->early = false;
+	w->ack_early = false;
 }
 
 const char *watch_sent(struct watch *w, const struct view *v)
@@ -163,6 +202,8 @@ const char *watch_sent(struct watch *w, const struct view *v)
 		return syn_sent(w, v);
 	if (!w->syn_out || !(v->flags & PF_ACK))
 		return w->syn_out ? "neither ACK nor RST nor SYN" : NULL;
+	if (w->ack_early && !sq_lt(w->sent, w->early_ack))
+		w->edge = max_seq(w->edge, w->early_edge);
 	why = v->data_len > 0 ? data_sent(w, v) : NULL;
 	w->sent = max_seq(w->sent, v->seq + v->data_len + (v->flags & PF_FIN ? 1 : 0));
 	return why != NULL ? why : ack_sent(w, v);

@@ -24,16 +24,24 @@ struct watch {
 	uint32_t client_iss;
 	uint32_t server_iss;
 	uint32_t edge; /* right edge of the client's window, the furthest that reached the server */
-	uint32_t came; /* behind the highest number that reached the server in its window */
-	uint32_t sent; /* behind the highest number that the server sent */
-	uint32_t acked;   /* the server's last ACK */
-	uint32_t offered; /* right edge of the server's window */
-	uint32_t tsval;   /* the server's last */
+	bool early;    /* in this step, something came that began beyond the window */
+	bool ack_early; /* and an ACK of what was not sent */
+	uint32_t early_lo;
+	uint32_t early_hi;
+	uint32_t early_ack;
+	uint32_t early_edge; /* of the window that it offered */
+	uint32_t came;       /* behind the highest number that reached the server in its window */
+	uint32_t sent;       /* behind the highest number that the server sent */
+	uint32_t acked;      /* the server's last ACK */
+	uint32_t offered;    /* right edge of the server's window */
+	uint32_t tsval;      /* the server's last */
 	uint32_t syn_wnd;
 };
 
 void watch_open(struct watch *w, const struct plan *plan);
 void watch_came(struct watch *w, const struct view *v);
+/* The server took or dropped all that came. */
+void watch_step(struct watch *w);
 /* NULL, or which rule the segment breaks. */
 const char *watch_sent(struct watch *w, const struct view *v);
 

@@ -26,6 +26,26 @@ static struct slot *slot_of(struct world *w, const uint8_t *addr, bool v6, uint1
 	return slot_find(w, peer, port);
 }
 
+static void sent_check(struct world *w, const void *data, uint32_t len)
+{
+	const char *why;
+	struct slot *s;
+	struct view v;
+
+	if (!view_parse(&v, data, len))
+		return;
+	s = slot_of(w, v.dst, v.v6, v.dport);
+	why = s != NULL ? watch_sent(&s->watch, &v) : NULL;
+	if (unlikely(why != NULL))
+		run_fail(w->run, w->now_ns,
+		         "connection %u (port %u, %s): the server sent %s (seq %u, len %u, "
+		         "ack %u, window %u; came %u, offered %u)",
+		         s->plan.number, v.dport, s->plan.honest ? "honest" : "liar", why,
+		         v.seq - s->watch.server_iss, v.data_len, v.ack - s->watch.client_iss,
+		         v.wnd, s->watch.came - s->watch.client_iss,
+		         s->watch.offered - s->watch.client_iss);
+}
+
 static void host_sent(struct world *w, bool server, const void *data, uint32_t len)
 {
 	static uint8_t copy[CABLE_FRAME_MAX];
@@ -43,26 +63,19 @@ static void host_sent(struct world *w, bool server, const void *data, uint32_t l
 			return;
 		data = copy;
 	}
-	if (view_parse(&v, data, len)) {
-		struct slot *s = slot_of(w, v.dst, v.v6, v.dport);
-		const char *why = s != NULL ? watch_sent(&s->watch, &v) : NULL;
-
-		if (unlikely(why != NULL))
-			run_fail(w->run, w->now_ns,
-			         "connection %u (port %u, %s): the server sent %s (seq %u, len %u, "
-			         "ack %u, window %u; came %u, offered %u)",
-			         s->plan.number, v.dport, s->plan.honest ? "honest" : "liar", why,
-			         v.seq - s->watch.server_iss, v.data_len,
-			         v.ack - s->watch.client_iss, v.wnd,
-			         s->watch.came - s->watch.client_iss,
-			         s->watch.offered - s->watch.client_iss);
-	}
+	sent_check(w, data, len);
 	cable_send(w->cable, CABLE_DOWN, data, len, w->now_ns);
 }
 
 static void server_sent(void *arg, const void *data, uint32_t len)
 {
 	host_sent(arg, true, data, len);
+}
+
+/* Lost before it reached the wire; but the server knows nothing of that, and holds to it. */
+static void server_refused(void *arg, const void *data, uint32_t len)
+{
+	sent_check(arg, data, len);
 }
 
 static void client_sent(void *arg, const void *data, uint32_t len)
@@ -239,6 +252,7 @@ static bool server_make(struct world *w)
 	                            .tx_l4_csum = sc->offload,
 	                            .rx_csum = sc->offload,
 	                            .on_tx = server_sent,
+	                            .on_refused = server_refused,
 	                            .arg = w};
 	struct tcp_config cfg;
 

@@ -150,6 +150,31 @@ static void test_sack_sent(void **state)
 	wire_close(w);
 }
 
+/* What was received last has all become data in order; the older is still reported. */
+static void test_sack_old(void **state)
+{
+	enum { RUNS = TCP_MAX_FRESH + 3 };
+	struct wire *w = &wire;
+	struct wire_seg got;
+
+	(void)state;
+	wire_open(w, NULL, false);
+	wire_handshake(w, opts_sack, sizeof(opts_sack), 0u - 100);
+	for (uint32_t i = RUNS; i > 0; i--)
+		wire_data(w, w->seq + 20 * i, text + 20 * i, 10);
+	wire_data(w, w->seq, text, 10);
+	for (uint32_t i = 0; i < RUNS; i++) {
+		wire_drain(w);
+		wire_data(w, w->seq + 20 * i + 10, text + 20 * i + 10, 10);
+		assert_true(wire_take(w, &got));
+		assert_int_equal(got.ack, w->seq + 20 * i + 30);
+		assert_int_equal(got.parsed.sack_count, min_u32(RUNS - 1 - i, 4));
+		assert_int_equal(got.opts_len, i == RUNS - 1 ? 0 : 4 + 8 * got.parsed.sack_count);
+	}
+	assert_memory_equal(w->rx, text, w->rx_len);
+	wire_close(w);
+}
+
 static void test_ooo_bound(void **state)
 {
 	struct wire *w = &wire;
@@ -489,6 +514,7 @@ int main(void)
 	        cmocka_unit_test(test_window_scales),    cmocka_unit_test(test_mss),
 	        cmocka_unit_test(test_gather),           cmocka_unit_test(test_room_event),
 	        cmocka_unit_test(test_delayed_ack),      cmocka_unit_test(test_paws),
+	        cmocka_unit_test(test_sack_old),
 	};
 
 	return cmocka_run_group_tests(tests, text_fill, NULL);

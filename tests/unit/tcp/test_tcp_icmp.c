@@ -175,6 +175,110 @@ static void errors_while_connecting(void **state)
 	}
 }
 
+/* A SYN is too big for no path (RFC 5927 7.2): such an error is a lie, and the data behind the
+ * handshake knows nothing of it. */
+static void too_big_is_no_syn(void **state)
+{
+	static const uint32_t isns[] = {5, 0xffffffffu};
+	struct wire *w = &wire;
+
+	(void)state;
+	for (size_t i = 0; i < 2 * ARRAY_LEN(isns); i++) {
+		struct wire_seg syn = {.seq = isns[i / 2],
+		                       .wnd = 65535,
+		                       .flags = TH_SYN,
+		                       .opts_len = sizeof(opts_mss)};
+		struct wire_seg got;
+
+		wire_open(w, NULL, i & 1);
+		memcpy(syn.opts, opts_mss, sizeof(opts_mss));
+		wire_send(w, &syn);
+		assert_true(wire_take(w, &got));
+		wire_too_big(w, got.seq, w->v6 ? 1280 : 576);
+		assert_int_equal(w->ctr.v[CTR_drop_icmp], 1);
+		check_identity(&w->ctr);
+		w->ack = got.seq + 1;
+		wire_flags(w, TH_ACK, got.ack, w->ack);
+		assert_int_equal(w->conn->state, TCP_ESTABLISHED);
+		assert_int_equal(w->conn->loss, LOSS_NONE);
+		assert_false(w->conn->has_runs);
+		wire_write(w, text, 5000);
+		assert_true(wire_take(w, &got));
+		assert_int_equal(got.seq, w->ack);
+		assert_int_equal(got.len, w->v6 ? 1440 : 1460);
+		wire_drain(w);
+		wire_close(w);
+	}
+}
+
+/* A SYN with a cookie of fast open (RFC 7413), or, without one, a request for it; data may follow.
+ */
+static struct wire_seg fast_syn(const uint8_t *cookie)
+{
+	struct wire_seg s = {.seq = 9, .wnd = 65535, .flags = TH_SYN, .opts_len = 16};
+
+	memcpy(s.opts, opts_mss, sizeof(opts_mss));
+	s.opts[4] = FAST_OPEN_KIND;
+	s.opts[5] = cookie ? 2 + FAST_OPEN_COOKIE : 2;
+	if (cookie)
+		memcpy(s.opts + 6, cookie, FAST_OPEN_COOKIE);
+	s.data = text;
+	s.len = cookie ? 5 : 0;
+	return s;
+}
+
+/* Fast open's answer may be too big before the handshake is over. It is sent again, in pieces that
+ * fit, behind that. */
+static void too_big_before_the_handshake(void **state)
+{
+	struct wire *w = &wire;
+
+	(void)state;
+	for (int v6 = 0; v6 < 2; v6++) {
+		uint32_t most = v6 ? 1280 - 60 : 576 - 40;
+		struct tcp_config cfg;
+		struct wire_seg syn;
+		struct wire_seg got;
+
+		tcp_config_small(&cfg);
+		cfg.fast_open = true;
+		wire_open(w, &cfg, v6);
+		syn = fast_syn(NULL);
+		syn.sport = 999;
+		wire_send(w, &syn);
+		assert_true(wire_take(w, &got));
+		wire_send(w, &(struct wire_seg){.seq = 10, .sport = 999, .flags = TH_RST});
+		syn = fast_syn(got.parsed.fo_cookie);
+		wire_send(w, &syn);
+		assert_true(wire_take(w, &got));
+		w->ack = got.seq + 1;
+		w->seq = got.ack;
+		wire_write(w, text, 2000);
+		wire_drain(w);
+		assert_int_equal(w->conn->state, TCP_SYN_RECEIVED);
+		wire_too_big(w, w->ack, v6 ? 1280 : 576);
+		assert_int_equal(w->ctr.v[CTR_tcp_pmtu_icmp], 1);
+		assert_int_equal(w->conn->mss, most);
+		assert_false(w->conn->has_runs);
+		wire_drain(w);
+		wire_flags(w, TH_ACK, w->seq, w->ack);
+		assert_int_equal(w->conn->state, TCP_ESTABLISHED);
+		assert_false(w->conn->has_runs);
+		for (uint32_t at = 0; at < 2000; at += most) {
+			uint32_t len = min_u32(most, 2000 - at);
+
+			for (uint32_t ms = 0; ms < 4000 && !wire_take(w, &got); ms++)
+				wire_advance(w, 1);
+			assert_int_equal(got.seq, w->ack);
+			assert_int_equal(got.len, len);
+			assert_memory_equal(got.payload, text + at, len);
+			w->ack += len;
+			wire_flags(w, TH_ACK, w->seq, w->ack);
+		}
+		wire_close(w);
+	}
+}
+
 /* A flood of errors costs a bounded amount of work, and each packet is counted. */
 static void errors_are_bounded(void **state)
 {
@@ -204,6 +308,8 @@ int main(void)
 	        cmocka_unit_test(quoted_sequence),
 	        cmocka_unit_test(errors_are_soft),
 	        cmocka_unit_test(errors_while_connecting),
+	        cmocka_unit_test(too_big_is_no_syn),
+	        cmocka_unit_test(too_big_before_the_handshake),
 	        cmocka_unit_test(errors_are_bounded),
 	};
 

@@ -235,6 +235,46 @@ static void test_no_memory_no_newcomers(void **state)
 	wire_close(w);
 }
 
+/* Those who left a hole and fell silent give their memory up for newcomers. */
+static void test_silent_holes(void **state)
+{
+	struct wire *w = &wire;
+	struct tcp_config cfg;
+	struct wire_seg hole;
+	struct rx_buf *rx;
+	struct peer p[2] = {0};
+	struct conn *c;
+
+	(void)state;
+	tcp_config_small(&cfg);
+	cfg.rx_bufs = 1;
+	wire_open(w, &cfg, false);
+	assert_true(open_one(w, &p[0], 1000));
+	c = w->conn;
+	hole = (struct wire_seg){.seq = 5101,
+	                         .ack = p[0].ack,
+	                         .wnd = 65535,
+	                         .flags = TH_ACK,
+	                         .sport = 1000,
+	                         .data = text,
+	                         .len = 100};
+	wire_send(w, &hole);
+	assert_int_equal(c->rx->ooo_count, 1);
+	rx = rx_buf_get(&w->tcp->rx_mem);
+	assert_true(rx_buf_reserve(&w->tcp->rx_mem, rx, 0,
+	                           rx_mem_free(&w->tcp->rx_mem) * TCP_RX_BLOCK));
+	assert_false(open_one(w, &p[1], 1001));
+	tcp_relieve(w->tcp, 5000, w->now_ns);
+	assert_int_equal(count(w, CTR_shed_rx_ooo), 1);
+	assert_null(c->rx);
+	assert_true(open_one(w, &p[1], 1001));
+	/* No more than is needed. */
+	tcp_relieve(w->tcp, 5000, w->now_ns);
+	assert_int_equal(count(w, CTR_shed_rx_ooo), 1);
+	rx_buf_put(&w->tcp->rx_mem, rx);
+	wire_close(w);
+}
+
 static void relieve(struct wire *w, uint32_t ms)
 {
 	for (uint32_t i = 0; i < ms; i += 10) {
@@ -295,6 +335,7 @@ int main(void)
 	        cmocka_unit_test(test_time_waits),
 	        cmocka_unit_test(test_full_of_orphans),
 	        cmocka_unit_test(test_no_memory_no_newcomers),
+	        cmocka_unit_test(test_silent_holes),
 	        cmocka_unit_test(test_slow_reader),
 	};
 

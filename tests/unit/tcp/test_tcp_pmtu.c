@@ -378,6 +378,40 @@ static void least_mss(void **state)
 	}
 }
 
+/* An error about our SYN-ACK, which no path is too narrow for, is a lie: nothing changes, and nothing
+ * seems lost. */
+static void error_in_handshake(void **state)
+{
+	struct wire *w = &wire;
+
+	(void)state;
+	for (int v6 = 0; v6 < 2; v6++) {
+		struct wire_seg syn = {.seq = 0u - 1, .wnd = 65535, .flags = TH_SYN};
+		struct wire_seg got;
+
+		memcpy(syn.opts, (const uint8_t[]){2, 4, 5, 0xb4, 1, 1, 4, 2}, 8);
+		syn.opts_len = 8;
+		wire_open(w, NULL, v6);
+		wire_send(w, &syn);
+		assert_true(wire_take(w, &got));
+		wire_too_big(w, got.seq, 1280);
+		wire_advance(w, 1100); /* once more */
+		wire_drain(w);
+		w->seq = 0;
+		w->ack = got.seq + 1;
+		wire_flags(w, TH_ACK, w->seq, w->ack);
+		assert_non_null(w->conn);
+		assert_int_equal(w->conn->state, TCP_ESTABLISHED);
+		assert_int_equal(w->conn->mss, v6 ? 1440 : 1460);
+		wire_write(w, text, 300);
+		for (uint32_t i = 0; i < w->conn->ls.run_count; i++)
+			assert_true(seq_lt(w->conn->snd_una, board_runs(w->conn)[i].hi));
+		assert_int_equal(w->conn->ls.lost_bytes, 0);
+		assert_int_equal(w->conn->loss, LOSS_NONE);
+		wire_close(w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -389,6 +423,7 @@ int main(void)
 	        cmocka_unit_test(probe_loss_is_no_congestion),
 	        cmocka_unit_test(cached_for_the_next),
 	        cmocka_unit_test(least_mss),
+	        cmocka_unit_test(error_in_handshake),
 	};
 
 	return cmocka_run_group_tests(tests, text_fill, NULL);

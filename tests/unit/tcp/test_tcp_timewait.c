@@ -147,6 +147,28 @@ static void test_syn_under_flood(void **state)
 	wire_close(w);
 }
 
+/* A SYN that is turned away for a limit does not end the old connection. */
+static void test_syn_limited(void **state)
+{
+	struct tcp_config cfg;
+	struct wire_seg got;
+
+	(void)state;
+	tcp_config_small(&cfg);
+	cfg.max_per_address = 1;
+	wire_open(&wire, &cfg, false);
+	into_time_wait(&wire, NULL, 0, 1000);
+	wire.port++;
+	wire_handshake(&wire, NULL, 0, 9000);
+	wire.port--;
+	wire_flags(&wire, TH_SYN, 2000, 0);
+	assert_false(wire_take(&wire, &got));
+	assert_int_equal(count(&wire, CTR_drop_tcp_address), 1);
+	assert_int_equal(tcp_conn_count(wire.tcp), 2);
+	assert_int_equal(wire.tcp->time_wait_count, 1);
+	wire_close(&wire);
+}
+
 /* Nobody listens any more: the old connection stays what it is. */
 static void test_syn_not_listening(void **state)
 {
@@ -160,6 +182,24 @@ static void test_syn_not_listening(void **state)
 	assert_true(wire_take(&wire, &got));
 	assert_int_equal(got.flags, TH_ACK);
 	assert_int_equal(only_conn(&wire)->state, TCP_TIME_WAIT);
+	wire_close(&wire);
+}
+
+/* A SYN to a port that is closed counts as refused for want of room only while all are. */
+static void test_listen_again(void **state)
+{
+	struct wire_seg syn = {.seq = 1, .sport = 5000, .dport = RIG_PORT + 1, .flags = TH_SYN};
+	static const struct ip_addr any;
+
+	(void)state;
+	wire_open(&wire, NULL, false);
+	tcp_stop_listening(wire.tcp);
+	wire_send(&wire, &syn);
+	assert_int_equal(count(&wire, CTR_drop_tcp_syn_full), 1);
+	assert_int_equal(tcp_listen(wire.tcp, &any, RIG_PORT), ST_OK);
+	wire_send(&wire, &syn);
+	assert_int_equal(count(&wire, CTR_drop_tcp_syn_full), 1);
+	assert_int_equal(count(&wire, CTR_drop_tcp_closed), 1);
 	wire_close(&wire);
 }
 
@@ -381,7 +421,9 @@ int main(void)
 	        cmocka_unit_test(test_syn),
 	        cmocka_unit_test(test_isn),
 	        cmocka_unit_test(test_syn_under_flood),
+	        cmocka_unit_test(test_syn_limited),
 	        cmocka_unit_test(test_syn_not_listening),
+	        cmocka_unit_test(test_listen_again),
 	        cmocka_unit_test(test_segments),
 	        cmocka_unit_test(test_full_table),
 	        cmocka_unit_test(test_bound),

@@ -338,12 +338,55 @@ static void test_acks_of_a_burst(void **state)
 	}
 }
 
+/* An ACK between two SYN-ACKs offers more than a SYN can; the second SYN-ACK does not take it back.
+ */
+static void test_syn_again(void **state)
+{
+	static const uint32_t isns[] = {9, 0xfffffffeu, 0xffffffffu - 70000};
+
+	(void)state;
+	for (uint32_t i = 0; i < 2 * ARRAY_LEN(isns); i++) {
+		struct wire *w = &wire;
+		struct wire_seg syn = {.seq = isns[i / 2], .wnd = 65535, .flags = TH_SYN};
+		struct tcp_config cfg;
+		struct wire_seg got;
+		uint32_t edge;
+
+		tcp_config_small(&cfg);
+		cfg.rx_buf_bytes = 131072;
+		cfg.rx_window_bytes = 131072;
+		wire_open(w, &cfg, i & 1);
+		memcpy(syn.opts, opts_plain, sizeof(opts_plain));
+		syn.opts_len = sizeof(opts_plain);
+		wire_send(w, &syn);
+		assert_true(wire_take(w, &got));
+		w->ack = got.seq + 1;
+		w->seq = got.ack;
+		/* The peer's keep-alive. */
+		wire_flags(w, TH_ACK, w->seq - 1, w->ack);
+		assert_true(wire_take(w, &got));
+		assert_int_equal(got.flags, TH_ACK);
+		edge = got.ack + (got.wnd << w->tcp->rcv_wscale);
+		assert_int_equal(edge - w->seq, 131072);
+		wire_advance(w, 1500);
+		assert_true(wire_take(w, &got));
+		assert_int_equal(got.flags, TH_SYN | TH_ACK);
+		/* What lies at the end of the offer is taken. */
+		wire_data(w, edge - 1000, text, 1000);
+		assert_int_equal(counter_read(&w->ctr, CTR_drop_tcp_window), 0);
+		assert_true(wire_take(w, &got));
+		assert_int_equal(got.ack + (got.wnd << w->tcp->rcv_wscale), edge);
+		wire_close(w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_scale),  cmocka_unit_test(test_grows),
-	        cmocka_unit_test(test_stays),  cmocka_unit_test(test_edge_never_back),
-	        cmocka_unit_test(test_pieces), cmocka_unit_test(test_acks_of_a_burst),
+	        cmocka_unit_test(test_scale),     cmocka_unit_test(test_grows),
+	        cmocka_unit_test(test_stays),     cmocka_unit_test(test_edge_never_back),
+	        cmocka_unit_test(test_pieces),    cmocka_unit_test(test_acks_of_a_burst),
+	        cmocka_unit_test(test_syn_again),
 	};
 
 	return cmocka_run_group_tests(tests, text_fill, NULL);
