@@ -483,6 +483,8 @@ bool segment_send(struct tcp *tcp, struct conn *c, const struct seg_out *o);
 /* Sends what congestion and window allow, or a bare ACK when one is due. */
 void conn_output(struct tcp *tcp, struct conn *c);
 void ack_send(struct tcp *tcp, struct conn *c);
+/* An ACK if one is due, or the time for it. */
+void output_ack(struct tcp *tcp, struct conn *c);
 /* One octet beyond the closed window (RFC 9293 3.8.6.1); what fits one that is merely small
  * (3.8.6.2.1, the override timeout). */
 void window_probe(struct tcp *tcp, struct conn *c);

@@ -169,6 +169,16 @@ static void output_soon(struct tcp *tcp, struct conn *c)
 		conn_output(tcp, c);
 }
 
+/* Not one ACK for all that came at once, as when nothing is missing: it may be lost too, and the
+ * peer, which has sent all that it may, would wait for its timeout. What is only lent has to be
+ * taken first. */
+static void ack_after_loss(struct tcp *tcp, struct conn *c)
+{
+	if (c->quick > TCP_QUICK_ACKS && c->flags & CF_READY && c->view_len == 0 &&
+	    c->state >= TCP_ESTABLISHED)
+		output_ack(tcp, c);
+}
+
 static enum counter_id predicted_input(struct tcp *tcp, struct conn *c, struct seg *s)
 {
 	enum counter_id verdict = CTR_rx_tcp;
@@ -429,8 +439,10 @@ enum counter_id conn_input(struct tcp *tcp, struct conn *c, struct seg *s)
 	if (unlikely(s->uto))
 		uto_input(tcp, c, s->uto);
 	verdict = text_input(tcp, c, s, &gone);
-	if (!gone)
+	if (!gone) {
 		output_soon(tcp, c);
+		ack_after_loss(tcp, c);
+	}
 	return verdict;
 }
 

@@ -247,7 +247,16 @@ static bool output_one(struct tcp *tcp, struct conn *c)
 	return output_new(tcp, c);
 }
 
-static void output_ack(struct tcp *tcp, struct conn *c)
+/* A full segment alone, after silence: the peer's window is a segment or two, and an ACK or the
+ * rest of them was lost. It is a tail probe with new data (RFC 8985 7.3) or what follows a timeout,
+ * and the peer waits for nothing but the ACK, which RFC 5681 4.2 lets a receiver delay but does not
+ * ask for. Requests, which are shorter, wait for their answer. */
+static bool ack_awaited(const struct tcp *tcp, const struct conn *c)
+{
+	return c->rcv_nxt - c->last_ack >= c->mss && window_quiet(tcp, c);
+}
+
+void output_ack(struct tcp *tcp, struct conn *c)
 {
 	if (c->flags & CF_ACK_NOW || window_update_due(tcp, c)) {
 		ack_send(tcp, c);
@@ -255,6 +264,8 @@ static void output_ack(struct tcp *tcp, struct conn *c)
 	}
 	if (c->ack_segs == 0)
 		return;
+	if (c->ack_segs == 1 && c->quick == 0 && c->ack_ns == 0 && ack_awaited(tcp, c))
+		c->quick = TCP_LOSS_QUICK_ACKS;
 	if (c->ack_segs >= 2 || c->quick > 0 || tcp->cfg.delayed_ack_ms == 0) {
 		if (c->quick > 0)
 			c->quick--;

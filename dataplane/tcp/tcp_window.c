@@ -7,8 +7,16 @@ enum {
 	/* The peer may double what it sends in a round trip (RFC 5681 3.1), and a lost segment's
 	 * successors stay in the window for one more. */
 	ROUND_GROWTH = 4,
+	/* A round begins late by up to one, and the peer's tail probe waits for two (RFC 8985 7.2).
+	 */
+	QUIET_ROUNDS = 3,
 	SHARE = 8, /* of the free memory, for one connection under pressure */
 };
+
+static uint32_t round_us_of(const struct conn *c)
+{
+	return c->srtt_us > 0 ? max_u32(c->srtt_us, ROUND_MIN_US) : ROUND_UNKNOWN_US;
+}
 
 void window_begin(struct tcp *tcp, struct conn *c)
 {
@@ -25,7 +33,7 @@ uint32_t window_share(const struct tcp *tcp, const struct conn *c, uint32_t want
 
 void window_tune(const struct tcp *tcp, struct conn *c)
 {
-	uint32_t round_us = c->srtt_us > 0 ? max_u32(c->srtt_us, ROUND_MIN_US) : ROUND_UNKNOWN_US;
+	uint32_t round_us = round_us_of(c);
 	uint32_t elapsed = fine_clock(tcp) - c->mem.rx_clock;
 	uint32_t done = c->rcv_nxt - conn_rx_len(c);
 	uint64_t want = (uint64_t)(done - c->mem.rx_mark) * ROUND_GROWTH;
@@ -38,4 +46,9 @@ void window_tune(const struct tcp *tcp, struct conn *c)
 	c->mem.rx_clock += elapsed;
 	if (want > c->rx_wnd && tcp->rx_mem.level == MEM_AMPLE)
 		c->rx_wnd = (uint32_t)min_u64(want, tcp->rx_wnd_max);
+}
+
+bool window_quiet(const struct tcp *tcp, const struct conn *c)
+{
+	return fine_clock(tcp) - c->mem.rx_clock > (uint64_t)QUIET_ROUNDS * round_us_of(c);
 }

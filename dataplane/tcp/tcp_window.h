@@ -16,6 +16,8 @@ void window_begin(struct tcp *tcp, struct conn *c);
 /* When the right edge moves: once in a round trip, the window grows to several times of what the
  * owner read in it. A window that is not the limit does not grow, whatever the path. */
 void window_tune(const struct tcp *tcp, struct conn *c);
+/* Nothing moved the right edge for several round trips. */
+bool window_quiet(const struct tcp *tcp, const struct conn *c);
 /* Memory is scarce: what of want bytes may be offered. */
 uint32_t window_share(const struct tcp *tcp, const struct conn *c, uint32_t want);
 
