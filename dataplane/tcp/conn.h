@@ -307,6 +307,7 @@ struct tcp {
 	uint32_t orphan_count;
 	uint32_t resets_s; /* of now_s; so many resets were sent in it */
 	uint32_t resets;
+	uint32_t resets_most; /* in that second */
 	struct pmtu_cache pmtu_cache;
 	/* tcp_tx_reserve until tcp_tx_commit */
 	struct conn *reserved_by;

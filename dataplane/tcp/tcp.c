@@ -253,6 +253,7 @@ enum status tcp_create(struct tcp **out, const struct tcp_config *cfg, const str
 	tables_init(tcp, &l);
 	bulk_init(tcp, &l);
 	keys_init(tcp);
+	tcp->resets_s = now_s(tcp) - 1;
 	timerwheel_init(&tcp->wheel, WHEEL_TICK_NS, now_ns);
 	*out = tcp;
 	return ST_OK;

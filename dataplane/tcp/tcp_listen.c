@@ -3,6 +3,7 @@
  * Segments that belong to no connection: SYNs become connections in SYN-RECEIVED, the rest is
  * answered with a reset. */
 #include "dataplane/tcp/conn.h"
+#include "lib/hash.h"
 #include "dataplane/tcp/tcp_limit.h"
 #include "dataplane/tcp/tcp_window.h"
 
@@ -31,14 +32,25 @@ bool bare_send(struct tcp *tcp, const struct bare_seg *b)
 	return true;
 }
 
+/* How many resets this second has; up to a quarter fewer than may be, since whoever knew the number
+ * could spend all but one and then see whether a forged segment had met a connection. */
+static uint32_t resets_of_second(const struct tcp *tcp)
+{
+	uint32_t second = now_s(tcp);
+	uint32_t most = tcp->cfg.max_resets_per_s;
+
+	return most - (uint32_t)(siphash24(&second, sizeof(second), tcp->isn_key) % (most / 4 + 1));
+}
+
 /* Forged segments must not make us a source of many resets. */
 static bool reset_allowed(struct tcp *tcp)
 {
 	if (tcp->resets_s != now_s(tcp)) {
 		tcp->resets_s = now_s(tcp);
+		tcp->resets_most = resets_of_second(tcp);
 		tcp->resets = 0;
 	}
-	if (tcp->resets >= tcp->cfg.max_resets_per_s) {
+	if (tcp->resets >= tcp->resets_most) {
 		counter_inc(tcp->ctr, CTR_shed_rst);
 		return false;
 	}
