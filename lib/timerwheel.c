@@ -200,6 +200,8 @@ uint32_t timerwheel_advance(struct timerwheel *w, uint64_t now_ns, uint32_t budg
 	/* Most calls come within the same tick: no division for them. */
 	if (now_ns >= (w->now_tick + 1) * w->tick_ns)
 		target = now_ns / w->tick_ns;
+	else if (w->slots[0][w->now_tick & SLOT_MASK] == NULL && !is_busy(w))
+		return 0;
 	for (;;) {
 		spread(w, &f);
 		w->floor_tick = target;
