@@ -163,11 +163,25 @@ static enum status memif_wait(const char *path, char err[TRANSPORT_ERR])
 }
 
 /* The CPU that the thread runs on now, when it does not matter. */
-static unsigned cpu_choose(int cpu)
+static enum status cpu_choose(int want, unsigned *cpu, char err[TRANSPORT_ERR])
 {
-	int here = cpu >= 0 ? cpu : sched_getcpu();
+	cpu_set_t set;
 
-	return here >= 0 ? (unsigned)here : 0;
+	*cpu = (unsigned)(want >= 0 ? want : sched_getcpu());
+	if (sched_getaffinity(0, sizeof(set), &set) != 0 || *cpu >= CPU_SETSIZE ||
+	    !CPU_ISSET(*cpu, &set))
+		return fail(err, ST_INVALID, "CPU %d is not there, or not for this process", want);
+	return ST_OK;
+}
+
+/* What is most often missing. */
+static const char *device_hint(const struct load_port_plan *plan)
+{
+	if (plan->type == (int)PORT_MEMIF)
+		return " (a server that was killed leaves its socket behind)";
+	if (plan->type == (int)PORT_PCI)
+		return " (it must be bound to vfio-pci)";
+	return "";
 }
 
 static enum status port_start(struct load_port *port, const struct transport_config *tc,
@@ -177,7 +191,7 @@ static enum status port_start(struct load_port *port, const struct transport_con
 	struct config_listener listeners[NET_MAX_ADDRS] = {0};
 	char addr_texts[NET_MAX_ADDRS][IP_ADDR_TEXT];
 	static char client[] = "client";
-	unsigned cpu = cpu_choose(tc->cpu);
+	unsigned cpu;
 	struct config_port cp = {
 	        .type = (enum config_port_type)plan->type,
 	        .interface = plan->name,
@@ -197,8 +211,10 @@ static enum status port_start(struct load_port *port, const struct transport_con
 	                   .packet_buffers = PACKET_BUFFERS},
 	};
 	char why[512];
-	enum status st;
+	enum status st = cpu_choose(tc->cpu, &cpu, err);
 
+	if (st != ST_OK)
+		return st;
 	/* Port 0: whatever port a connection of ours has. */
 	for (uint32_t i = 0; i < plan->local_count; i++) {
 		ip_addr_text(&plan->locals[i], addr_texts[i]);
@@ -210,7 +226,8 @@ static enum status port_start(struct load_port *port, const struct transport_con
 		            "not enough free huge pages: reserve some (sysctl "
 		            "vm.nr_hugepages=64), or do without (--no-huge)");
 	if (st != ST_OK)
-		return fail(err, st, "the port %.100s cannot be opened: %.120s", tc->device, why);
+		return fail(err, st, "%.90s cannot be opened%s: %.120s", tc->device,
+		            device_hint(plan), why);
 	port->nic = dpdk_nic(port->dpdk, 0);
 	st = dpdk_thread_start(port->dpdk, 0);
 	if (st == ST_OK)
