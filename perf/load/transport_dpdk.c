@@ -13,6 +13,7 @@
 
 #include "dataplane/tcp/tcp.h"
 #include "lib/clock.h"
+#include "lib/config.h"
 #include "perf/load/dpdk_port.h"
 #include "perf/load/transport.h"
 
@@ -54,6 +55,9 @@ struct dpdk_transport {
 	uint64_t busy_cycles;
 	uint64_t timeout_ns;
 	uint16_t remote_port;
+	/* Memory that two processes share: checksums are not verified, as they are not on a port
+	 * that does it. The server has to write them all the same. */
+	bool trusted;
 	uint32_t next_path;
 	uint32_t path_count;
 	struct net_path paths[NET_MAX_ADDRS]; /* from each local address */
@@ -209,6 +213,8 @@ static uint32_t receive(struct dpdk_transport *t)
 
 	if (got == 0)
 		return 0;
+	for (unsigned i = 0; t->trusted && i < got; i++)
+		pkts[i].flags |= PKT_RX_IP_CSUM_OK | PKT_RX_L4_CSUM_OK;
 	n = net_input(t->net, pkts, got, t->now_ns);
 	tcp_input_burst(t->tcp, pkts, n, t->now_ns);
 	ready_run(t);
@@ -454,13 +460,14 @@ static enum status dpdk_open(struct transport **out, const struct transport_conf
 	t->sink = cfg->sink;
 	t->max_links = cfg->links;
 	t->remote_port = cfg->port;
+	t->trusted = t->port.plan.type == (int)PORT_MEMIF;
 	t->timeout_ns = cfg->timeout_ms * NS_PER_MS;
 	t->now_ns = clock_mono_ns();
 	t->took_ns = t->now_ns;
 	st = stack_make(t, cfg->huge_pages);
 	if (st != ST_OK)
-		snprintf(err, TRANSPORT_ERR, "the TCP stack cannot be made for %u connections: %s",
-		         cfg->links, status_text(st));
+		load_port_fail(err, st, "the TCP stack cannot be made for %u connections: %s",
+		               cfg->links, status_text(st));
 	if (st == ST_OK) {
 		st = resolve(t);
 		if (st != ST_OK)
