@@ -47,6 +47,7 @@ struct dpdk_transport {
 	uint32_t max_links;
 	uint64_t bytes_in;
 	uint64_t bytes_out;
+	const char *note;
 	uint64_t next_tick_ns;
 	uint64_t next_resolve_ns;
 	uint64_t took_ns; /* when the port last took a packet, or none waited */
@@ -93,6 +94,7 @@ static uint32_t flush(struct dpdk_transport *t)
 		t->dead = t->dead && sent == 0;
 	} else if (t->now_ns - t->took_ns > DEAD_NS) {
 		t->dead = true;
+		t->note = "the port took no packets for 100 ms and more; is its other end alive?";
 		net_flush(t->net);
 	}
 	return sent;
@@ -314,8 +316,10 @@ static struct link *dpdk_connect(struct transport *base, void *owner)
 	if (++t->next_path >= t->path_count)
 		t->next_path = 0;
 	c = tcp_connect(t->tcp, &t->paths[t->next_path], 0, t->remote_port, t->now_ns);
-	if (c == NULL)
+	if (c == NULL) {
+		t->note = "no local port was free; give more local addresses";
 		return NULL;
+	}
 	tcp_set_owner(c, owner);
 	tcp_user_timer(t->tcp, c, t->now_ns + t->timeout_ns);
 	t->open++;
@@ -370,6 +374,7 @@ static void dpdk_stats(const struct transport *base, struct transport_stats *out
 	        .bytes_out = t->bytes_out,
 	        .busy_ns = (uint64_t)((double)t->busy_cycles / clock_cycles_per_ns()),
 	        .retransmits = counter_read(&t->ctr, CTR_tcp_rexmit),
+	        .note = t->note,
 	};
 	for (size_t i = 0; i < ARRAY_LEN(drops); i++)
 		out->drops += counter_read(&t->ctr, drops[i]);
