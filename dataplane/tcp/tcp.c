@@ -294,10 +294,10 @@ void tcp_stop_listening(struct tcp *tcp)
 	tcp->stopped = true;
 }
 
-void tcp_timers(struct tcp *tcp, uint64_t now_ns)
+uint32_t tcp_timers(struct tcp *tcp, uint64_t now_ns)
 {
 	tcp_input_errors(tcp, now_ns);
-	timerwheel_advance(&tcp->wheel, now_ns, TIMERS_A_CALL, conn_timer, tcp);
+	return timerwheel_advance(&tcp->wheel, now_ns, TIMERS_A_CALL, conn_timer, tcp);
 }
 
 uint64_t tcp_next_timer_ns(const struct tcp *tcp)
