@@ -202,6 +202,7 @@ enum status core_create(struct core **out, const struct core_config *cfg,
 	core->ctr = &cfg->stats->counters;
 	core->nic = cfg->nic;
 	core->snap = cfg->snapshot;
+	reply_prepare(core);
 	core->shared = shared;
 	core->random = cfg->random ? cfg->random : kernel_random;
 	core->random_arg = cfg->random_arg;

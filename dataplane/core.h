@@ -121,7 +121,8 @@ struct core_chan {
 	struct req *park_tail;
 };
 
-#define CORE_OUT_BYTES 32768u
+#define CORE_OUT_BYTES  32768u
+#define CORE_NAME_BYTES 160u
 
 struct core {
 	uint64_t now_ns; /* set by core_tick only */
@@ -142,6 +143,8 @@ struct core {
 	bool draining;
 	uint64_t date_s; /* the second that date holds */
 	char date[HTTP_DATE_LEN + 3];
+	uint32_t cache_name_len; /* "Cache-Status: " and this node's name: reply_prepare */
+	char cache_name[CORE_NAME_BYTES];
 
 	/* Scratch of the request that runs now */
 	struct http_request *http;

@@ -18,6 +18,7 @@ static void snapshot_take(struct core *core)
 	if (next == core->snap)
 		return;
 	core->snap = next;
+	reply_prepare(core);
 	/* Nothing of the core refers to the old one between rounds; main may free it now. */
 	__atomic_store_n(&core->shared->used_snapshot, next, __ATOMIC_RELEASE);
 }

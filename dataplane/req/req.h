@@ -130,7 +130,9 @@ struct span req_authority(const struct http_request *h);
 /* The cache key of core->http, in core->key_buf; false when it would be too long. */
 bool req_key(struct core *core, struct cache_key *out);
 
-/* reply.c: what goes to TCP. REQ_CLOSE when TCP had no room: the connection is reset. */
+/* reply.c: what the heads of all answers share; call it when core->snap has changed. */
+void reply_prepare(struct core *core);
+/* What goes to TCP. REQ_CLOSE when TCP had no room: the connection is reset. */
 enum req_next reply_error(struct core *core, struct req *req, unsigned status);
 enum req_next reply_options(struct core *core, struct req *req, uint32_t methods);
 enum req_next reply_object(struct core *core, struct req *req, const struct object *o);
