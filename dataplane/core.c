@@ -45,7 +45,7 @@ static void core_carve(struct core *core, struct carve *c, const struct core_con
 	ch->down_blocks = cfg->down_blocks;
 	ch->release_due = carve_take(c, sizeof(ch->release_due[0]) * cfg->down_blocks);
 	ch->release = carve_take(c, sizeof(ch->release[0]) * cfg->down_blocks);
-	core->http = carve_take(c, sizeof(*core->http));
+	core->turns = carve_take(c, sizeof(core->turns[0]) * CORE_TURNS);
 	core->out = carve_take(c, CORE_OUT_BYTES);
 	core->head_copy = carve_take(c, CORE_OUT_BYTES / 2);
 	core->key_buf = carve_take(c, CACHE_KEY_MAX);
@@ -202,6 +202,8 @@ enum status core_create(struct core **out, const struct core_config *cfg,
 	core->ctr = &cfg->stats->counters;
 	core->nic = cfg->nic;
 	core->snap = cfg->snapshot;
+	core->turn = core->turns;
+	core->http = &core->turns[0].http;
 	reply_prepare(core);
 	core->shared = shared;
 	core->random = cfg->random ? cfg->random : kernel_random;
@@ -281,13 +283,8 @@ void core_rx(struct core *core)
 
 void core_ready(struct core *core)
 {
-	struct conn *conn;
-	uint32_t events;
-
-	while ((conn = tcp_ready(core->tcp, &events)) != NULL) {
-		req_run(core, conn, events);
-		tcp_ready_done(core->tcp, conn, core->now_ns);
-	}
+	while (req_burst(core) > 0)
+		;
 }
 
 void core_completions(struct core *core)
