@@ -23,7 +23,10 @@
 #define MAX_ROUNDS 200000u
 
 /* As wrk sends it. */
-static const char request[] = "GET /item/1 HTTP/1.1\r\nHost: api.test\r\n\r\n";
+#define REQUEST       "GET /item/%u HTTP/1.1\r\nHost: api.test\r\n\r\n"
+#define REQUEST_BYTES 64u
+#define MAX_OBJECTS   4000000u
+#define OBJECT_ROOM   1024u /* of the hot table, for each object */
 
 struct peer {
 	uint16_t port;
@@ -36,6 +39,8 @@ struct peer {
 struct bench {
 	struct rig rig;
 	struct peer peers[CONNS];
+	uint32_t objects; /* asked for at random */
+	uint64_t random;
 	uint64_t answers;
 	uint64_t bytes;
 	bool bad;
@@ -167,15 +172,25 @@ static void peers_open(struct bench *b)
 	}
 }
 
+/* xorshift64 (Marsaglia, 2003) */
+static uint32_t object_pick(struct bench *b)
+{
+	b->random ^= b->random << 13;
+	b->random ^= b->random >> 7;
+	b->random ^= b->random << 17;
+	return 1 + (uint32_t)((b->random >> 32) * b->objects >> 32);
+}
+
 static void requests_send(struct bench *b, uint32_t first, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++) {
 		struct peer *p = &b->peers[(first + i) % CONNS];
+		char text[REQUEST_BYTES];
 		uint8_t ts[12];
+		int len = snprintf(text, sizeof(text), REQUEST, object_pick(b));
 
 		timestamps(b, p, ts);
-		segment_send(b, p, 24, span_of(ts, sizeof(ts)),
-		             span_of(request, sizeof(request) - 1));
+		segment_send(b, p, 24, span_of(ts, sizeof(ts)), span_of(text, (size_t)len));
 	}
 }
 
@@ -245,7 +260,9 @@ static void staged_round(struct bench *b, uint64_t cycles[STAGES])
 	cycles[ST_TCP_IN] += t1 - t0;
 	while ((conn = tcp_ready(core->tcp, &events)) != NULL) {
 		t0 = clock_cycles();
-		req_run(core, conn, events);
+		core->turns[0].conn = conn;
+		if (req_begin(core, &core->turns[0], events))
+			req_resume(core, &core->turns[0]);
 		t1 = clock_cycles();
 		cycles[ST_REQ] += t1 - t0;
 		tcp_ready_done(core->tcp, conn, core->now_ns);
@@ -305,10 +322,36 @@ static double instructions(const char *self, enum config_stages mode)
 	return (count[1] - count[0]) / (100.0 * NIC_BURST);
 }
 
+/* So many objects /item/1, /item/2 and so on, in a hot table that has room for all. */
+static enum status bench_create(struct bench *b)
+{
+	const char *yaml = "memory:\n    hot_table_bytes: %llu\n    up_blocks: 256\n"
+	                   "    down_blocks: 512\nlisteners:\n    - address: " RIG_SERVER "\n"
+	                   "ports:\n    - type: tap\n      interface: unused\n"
+	                   "upstreams:\n    - name: origin\n      addresses: ['127.0.0.1:1']\n"
+	                   "routes:\n    - path: /*\n      upstream: origin\n";
+	unsigned long long bytes = max_u64(b->objects * (uint64_t)OBJECT_ROOM, 32u << 20);
+	char text[1024], body[100], key[64];
+	enum status st;
+
+	memset(body, 'x', sizeof(body));
+	snprintf(text, sizeof(text), yaml, bytes);
+	st = rig_create(&b->rig, b->objects == 1 ? NULL : text);
+	for (uint32_t i = 1; st == ST_OK && i <= b->objects; i++) {
+		snprintf(key, sizeof(key), "api.test/item/%u", i);
+		st = rig_hot_put(&b->rig, key,
+		                 "Content-Type: application/json\r\nCache-Control: max-age=3600\r\n"
+		                 "Date: Tue, 14 Nov 2023 22:13:20 GMT\r\nETag: \"65c0-1\"\r\n",
+		                 span_of(body, sizeof(body)));
+	}
+	return st;
+}
+
 static const char about[] =
         "Cycles a cache hit costs from packet to packet, on the in-memory NIC: 100-byte object,\n"
         "keep-alive, 128 connections, bursts of 32; with the share of each stage.\n"
         "  --instructions  count instructions a request with callgrind as well\n"
+        "  --objects N     ask for N objects at random instead of for one\n"
         "  --rounds N      only N rounds of the whole path (for callgrind)\n"
         "  --stages MODE   off, sampled or all: the core's own stage counters (sampled)";
 
@@ -354,13 +397,12 @@ static void stages_cost(struct bench *b, uint32_t rounds, struct report *rep)
 
 int main(int argc, char **argv)
 {
-	static struct bench b;
+	static struct bench b = {.objects = 1, .random = 88172645463325252ull};
 	struct report rep;
 	int n = report_init(&rep, about, argc, argv);
 	uint32_t rounds = rep.short_run ? 2000 : 50000;
 	enum config_stages mode = CONFIG_STAGES_SAMPLED;
 	bool quiet = false, count = false;
-	char body[100];
 
 	for (int i = 0; i < n; i++) {
 		if (strcmp(rep.argv[i], "--instructions") == 0) {
@@ -371,17 +413,15 @@ int main(int argc, char **argv)
 		} else if (strcmp(rep.argv[i], "--stages") == 0 && i + 1 < n &&
 		           stages_parse(rep.argv[i + 1], &mode)) {
 			i++;
+		} else if (strcmp(rep.argv[i], "--objects") == 0 && i + 1 < n) {
+			b.objects = (uint32_t)strtoul(rep.argv[++i], NULL, 10);
 		} else {
 			fprintf(stderr, "bench_hit: unknown option %s; see --help\n", rep.argv[i]);
 			return 2;
 		}
 	}
-	memset(body, 'x', sizeof(body));
-	if (rounds == 0 || rounds > MAX_ROUNDS || rig_create(&b.rig, NULL) != ST_OK ||
-	    rig_hot_put(&b.rig, "api.test/item/1",
-	                "Content-Type: application/json\r\nCache-Control: max-age=3600\r\n"
-	                "Date: Tue, 14 Nov 2023 22:13:20 GMT\r\nETag: \"65c0-1\"\r\n",
-	                span_of(body, sizeof(body))) != ST_OK) {
+	if (rounds == 0 || rounds > MAX_ROUNDS || b.objects == 0 || b.objects > MAX_OBJECTS ||
+	    bench_create(&b) != ST_OK) {
 		fprintf(stderr, "bench_hit: cannot set up\n");
 		return 1;
 	}

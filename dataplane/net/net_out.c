@@ -200,7 +200,7 @@ static const uint8_t *v4_write(const struct net *net, const struct net_path *pat
 	if (net->caps.tx_ip_csum)
 		pkt->flags |= PKT_TX_IP_CSUM;
 	else
-		csum_put(ip->csum, csum_fold(csum_add(0, ip, IPV4_HDR_LEN)));
+		csum_put(ip->csum, ipv4_header_csum(ip));
 	return ip->src;
 }
 
