@@ -243,6 +243,8 @@ enum status tcp_create(struct tcp **out, const struct tcp_config *cfg, const str
 	tcp->net = env->net;
 	tcp->ctr = env->ctr;
 	tcp->csum_offload = net_caps(env->net)->tx_l4_csum;
+	if (net_caps(env->net)->tx_tso)
+		tcp->super_bytes = NIC_LARGE_BYTES - TCP_SUPER_HDRS;
 	tcp->half_opens = (struct conn_ages){TCP_NONE, TCP_NONE};
 	tcp->time_waits = (struct conn_ages){TCP_NONE, TCP_NONE};
 	tcp->orphans = (struct conn_ages){TCP_NONE, TCP_NONE};
