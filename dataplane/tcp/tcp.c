@@ -459,6 +459,11 @@ bool tcp_rx_eof(const struct conn *c)
 	return c->flags & CF_FIN_RCVD && conn_rx_len(c) == 0;
 }
 
+enum tcp_end tcp_conn_end(const struct conn *c)
+{
+	return (enum tcp_end)c->end;
+}
+
 void *tcp_owner(const struct conn *c)
 {
 	return c->owner;
