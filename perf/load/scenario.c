@@ -144,7 +144,6 @@ const char *scenario_line_split(struct span line, struct span *method, struct sp
 	if (target->len == 0 || (target->ptr[0] != '/' && !span_eq(*target, SPAN_LIT("*"))))
 		return "has a target that does not begin with '/'; write for example "
 		       "\"GET /path\", and the server on the command line";
-	 */
 	for (size_t i = 0; i < target->len; i++)
 		if ((unsigned char)target->ptr[i] <= 0x20 || target->ptr[i] == 0x7f)
 			return "has a space or control byte in its target; write %20 for a space";
