@@ -243,6 +243,8 @@ enum status tcp_create(struct tcp **out, const struct tcp_config *cfg, const str
 	tcp->net = env->net;
 	tcp->ctr = env->ctr;
 	tcp->csum_offload = net_caps(env->net)->tx_l4_csum;
+	if (net_caps(env->net)->tx_tso)
+		tcp->super_bytes = NIC_LARGE_BYTES - TCP_SUPER_HDRS;
 	tcp->half_opens = (struct conn_ages){TCP_NONE, TCP_NONE};
 	tcp->time_waits = (struct conn_ages){TCP_NONE, TCP_NONE};
 	tcp->orphans = (struct conn_ages){TCP_NONE, TCP_NONE};
@@ -294,10 +296,10 @@ void tcp_stop_listening(struct tcp *tcp)
 	tcp->stopped = true;
 }
 
-void tcp_timers(struct tcp *tcp, uint64_t now_ns)
+uint32_t tcp_timers(struct tcp *tcp, uint64_t now_ns)
 {
 	tcp_input_errors(tcp, now_ns);
-	timerwheel_advance(&tcp->wheel, now_ns, TIMERS_A_CALL, conn_timer, tcp);
+	return timerwheel_advance(&tcp->wheel, now_ns, TIMERS_A_CALL, conn_timer, tcp);
 }
 
 uint64_t tcp_next_timer_ns(const struct tcp *tcp)

@@ -160,8 +160,9 @@ void tcp_input(struct tcp *tcp, struct pkt *pkt, uint64_t now_ns);
 void tcp_input_burst(struct tcp *tcp, struct pkt *pkts, unsigned n, uint64_t now_ns);
 /* ICMP errors that net_input put by: tcp_input_burst and tcp_timers do this as well. */
 void tcp_input_errors(struct tcp *tcp, uint64_t now_ns);
-/* Retransmission, persist, keepalive, delayed ACK, TIME-WAIT, user timers. */
-void tcp_timers(struct tcp *tcp, uint64_t now_ns);
+/* Retransmission, persist, keepalive, delayed ACK, TIME-WAIT, user timers. Returns how many fired.
+ */
+uint32_t tcp_timers(struct tcp *tcp, uint64_t now_ns);
 /* When tcp_timers has something to do next, at the earliest. */
 uint64_t tcp_next_timer_ns(const struct tcp *tcp);
 

@@ -100,7 +100,7 @@ static enum status port_start(struct load_port *port, const struct transport_con
 	if (st == ST_NOMEM && tc->huge_pages)
 		return load_port_fail(err, st,
 		                      "not enough free huge pages: reserve some (sysctl "
-		                      "vm.nr_hugepages=64), or do without (--no-huge)");
+		                      "vm.nr_hugepages=64), or leave --huge-pages out");
 	if (st != ST_OK)
 		return load_port_fail(err, st, "%.90s cannot be opened%s: %.120s", tc->device,
 		                      device_hint(plan), why);

@@ -2,7 +2,8 @@
  *
  * How the load tool's requests travel: kernel TCP on io_uring (transport_socket.c), or Sluice's own
  * TCP as a client on a DPDK port (transport_dpdk.c). A transport belongs to one worker thread. It
- * knows bytes and connections; HTTP, schedules and measuring are the engine's.
+ * knows bytes and connections; HTTP, schedules and measuring are the engine's. Every function is
+ * called on that thread.
  *
  * Everything happens within transport_poll: it sends what was queued, receives, and calls the sink.
  * Sink functions may call any function below but transport_poll and transport_close. */
@@ -77,7 +78,6 @@ struct transport_ops {
 	/* One round. Without anything to do it waits until wait_until_ns at most (0: not at all;
 	 * dpdk polls and never waits). Returns how much it did. */
 	uint32_t (*poll)(struct transport *t, uint64_t wait_until_ns);
-	/* Called on the worker's thread. */
 	void (*stats)(const struct transport *t, struct transport_stats *out);
 };
 
