@@ -323,33 +323,50 @@ static bool stages_parse(const char *text, enum config_stages *out)
 	return false;
 }
 
-/* What the core's own stage counters cost: blocks of rounds, long enough to hold some that are
- * timed, take turns with each mode. */
+static uint64_t median(uint64_t *took, uint32_t n)
+{
+	qsort(took, n, sizeof(*took), compare_u64);
+	return n > 0 ? took[n / 2] : 0;
+}
+
+/* What the core's own stage counters cost: the modes take turns, round by round. Rounds that are
+ * timed and others have a median each, or that of all would not see the timed ones. */
 static void stages_cost(struct bench *b, uint32_t rounds, struct report *rep)
 {
-	enum { BLOCK = 64, MODES = ARRAY_LEN(stage_modes) };
-	uint32_t blocks = rounds / (BLOCK * MODES) + 1;
-	uint64_t *took = calloc((size_t)blocks * MODES, sizeof(*took));
+	enum { MODES = ARRAY_LEN(stage_modes) };
+	const struct stages *stages = &b->rig.core->stats->stages;
+	uint64_t *took[MODES][2];
+	uint32_t n[MODES][2] = {{0}};
 
-	if (took == NULL)
-		exit(1);
-	for (uint32_t i = 0; i < blocks * MODES; i++) {
-		uint32_t mode = i % MODES;
+	for (uint32_t i = 0; i < 2 * MODES; i++) {
+		took[i / 2][i % 2] = calloc(rounds, sizeof(**took[0]));
+		if (took[i / 2][i % 2] == NULL)
+			exit(1);
+	}
+	for (uint32_t i = 0; i < rounds * MODES; i++) {
+		/* Some rounds in one go, so that the gap between two that are timed is kept. */
+		uint32_t mode = i / 64 % MODES;
+		uint64_t timed = stages->timed_rounds, cycles;
 
-		stages_set_mode(&b->rig.core->stages, (enum config_stages)mode);
-		for (uint32_t r = 0; r < BLOCK; r++) {
-			b->rig.now_ns += STEP_NS;
-			b->rig.wall_ns += STEP_NS;
-			requests_send(b, r * NIC_BURST, NIC_BURST);
-			took[mode * blocks + i / MODES] += timed_round(b);
-		}
+		if (i % 64 == 0)
+			stages_set_mode(&b->rig.core->stages, (enum config_stages)mode);
+		b->rig.now_ns += STEP_NS;
+		b->rig.wall_ns += STEP_NS;
+		requests_send(b, i * NIC_BURST, NIC_BURST);
+		cycles = timed_round(b);
+		timed = stages->timed_rounds - timed;
+		if (n[mode][timed] < rounds)
+			took[mode][timed][n[mode][timed]++] = cycles;
 	}
-	for (uint32_t mode = 0; mode < MODES; mode++) {
-		qsort(took + mode * blocks, blocks, sizeof(*took), compare_u64);
-		report_add(rep, (double)took[mode * blocks + blocks / 2] / (BLOCK * NIC_BURST),
-		           "median of alternating blocks", "stages_%s_cycles", stage_modes[mode]);
+	for (uint32_t m = 0; m < MODES; m++) {
+		double sum = (double)median(took[m][0], n[m][0]) * n[m][0] +
+		             (double)median(took[m][1], n[m][1]) * n[m][1];
+
+		report_add(rep, sum / ((double)(n[m][0] + n[m][1]) * NIC_BURST),
+		           "medians of alternating rounds", "stages_%s_cycles", stage_modes[m]);
+		free(took[m][0]);
+		free(took[m][1]);
 	}
-	free(took);
 }
 
 int main(int argc, char **argv)
