@@ -45,7 +45,7 @@ static void core_carve(struct core *core, struct carve *c, const struct core_con
 	ch->down_blocks = cfg->down_blocks;
 	ch->release_due = carve_take(c, sizeof(ch->release_due[0]) * cfg->down_blocks);
 	ch->release = carve_take(c, sizeof(ch->release[0]) * cfg->down_blocks);
-	core->http = carve_take(c, sizeof(*core->http));
+	core->turns = carve_take(c, sizeof(core->turns[0]) * CORE_TURNS);
 	core->out = carve_take(c, CORE_OUT_BYTES);
 	core->head_copy = carve_take(c, CORE_OUT_BYTES / 2);
 	core->key_buf = carve_take(c, CACHE_KEY_MAX);
@@ -204,6 +204,9 @@ enum status core_create(struct core **out, const struct core_config *cfg,
 	stages_set_mode(&core->stages, (enum config_stages)cfg->snapshot->stages);
 	core->nic = cfg->nic;
 	core->snap = cfg->snapshot;
+	core->turn = core->turns;
+	core->http = &core->turns[0].http;
+	reply_prepare(core);
 	core->shared = shared;
 	core->random = cfg->random ? cfg->random : kernel_random;
 	core->random_arg = cfg->random_arg;
@@ -288,15 +291,11 @@ void core_rx(struct core *core)
 
 void core_ready(struct core *core)
 {
-	struct conn *conn;
-	uint32_t events, n = 0;
+	uint32_t n, sum = 0;
 
-	while ((conn = tcp_ready(core->tcp, &events)) != NULL) {
-		req_run(core, conn, events);
-		tcp_ready_done(core->tcp, conn, core->now_ns);
-		n++;
-	}
-	stage_mark(&core->stages, STAGE_request, n);
+	while ((n = req_burst(core)) > 0)
+		sum += n;
+	stage_mark(&core->stages, STAGE_request, sum);
 }
 
 void core_completions(struct core *core)

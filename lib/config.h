@@ -44,6 +44,7 @@ struct config_memory {
 	enum config_huge huge_pages;   /* auto: when the machine has some free */
 	uint64_t hot_table_bytes;      /* a core: 64 MiB */
 	uint32_t packet_buffers;       /* a core: 16384 */
+	uint32_t large_buffers;        /* a core, where the port cuts segments: 1024 */
 	uint32_t channel_ring_entries; /* 4096 */
 	uint32_t up_block_bytes;       /* 16384 */
 	uint32_t up_blocks;            /* a core: 4096 */
@@ -88,12 +89,14 @@ struct config_timeouts {
 
 enum config_congestion { CONFIG_CONGESTION_CUBIC, CONFIG_CONGESTION_NEWRENO };
 enum config_pacing { CONFIG_PACING_OFF, CONFIG_PACING_INITIAL, CONFIG_PACING_ON };
+enum config_offload { CONFIG_OFFLOAD_OFF, CONFIG_OFFLOAD_AUTO, CONFIG_OFFLOAD_ON };
 enum config_ecn { CONFIG_ECN_OFF, CONFIG_ECN_ACCEPT, CONFIG_ECN_REQUEST };
 
 struct config_tcp {
 	uint32_t initial_window; /* segments: 10 */
 	enum config_congestion congestion_control;
-	enum config_pacing pacing;      /* CONFIG_PACING_INITIAL */
+	enum config_pacing pacing; /* CONFIG_PACING_INITIAL */
+	enum config_offload segmentation_offload;
 	enum config_ecn ecn;            /* CONFIG_ECN_ACCEPT */
 	uint32_t min_rto_ms;            /* 200 */
 	uint32_t max_rto_ms;            /* 60000 */

@@ -44,6 +44,11 @@ static const struct param_name names_pacing[] = {
         {"initial", CONFIG_PACING_INITIAL},
         {"on", CONFIG_PACING_ON},
 };
+static const struct param_name names_offload[] = {
+        {"off", CONFIG_OFFLOAD_OFF},
+        {"auto", CONFIG_OFFLOAD_AUTO},
+        {"on", CONFIG_OFFLOAD_ON},
+};
 static const struct param_name names_ecn[] = {
         {"off", CONFIG_ECN_OFF},
         {"accept", CONFIG_ECN_ACCEPT},

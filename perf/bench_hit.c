@@ -11,13 +11,35 @@
 #include "perf/report.h"
 
 /* As wrk sends it. */
-static const char request[] = "GET /item/1 HTTP/1.1\r\nHost: api.test\r\n\r\n";
+#define REQUEST       "GET /item/%u HTTP/1.1\r\nHost: api.test\r\n\r\n"
+#define REQUEST_BYTES 64u
+#define MAX_OBJECTS   4000000u
+#define OBJECT_ROOM   1024u /* of the hot table, for each object */
 
-static void requests_send(struct peers *b, uint32_t first, uint32_t n)
+struct bench {
+	struct peers peers;
+	uint32_t objects; /* asked for at random */
+	uint64_t random;
+};
+
+/* xorshift64 (Marsaglia, 2003) */
+static uint32_t object_pick(struct bench *b)
 {
-	for (uint32_t i = 0; i < n; i++)
-		peer_request(b, &b->peer[(first + i) % PEERS],
-		             span_of(request, sizeof(request) - 1));
+	b->random ^= b->random << 13;
+	b->random ^= b->random >> 7;
+	b->random ^= b->random << 17;
+	return 1 + (uint32_t)((b->random >> 32) * b->objects >> 32);
+}
+
+static void requests_send(struct bench *b, uint32_t first, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		char text[REQUEST_BYTES];
+		int len = snprintf(text, sizeof(text), REQUEST, object_pick(b));
+
+		peer_request(&b->peers, &b->peers.peer[(first + i) % PEERS],
+		             span_of(text, (size_t)len));
+	}
 }
 
 static int compare_u64(const void *a, const void *b)
@@ -28,20 +50,20 @@ static int compare_u64(const void *a, const void *b)
 }
 
 /* Median cycles a request over rounds of one burst. */
-static double run_whole(struct peers *b, uint32_t rounds, uint32_t burst)
+static double run_whole(struct bench *b, uint32_t rounds, uint32_t burst)
 {
 	uint64_t *took = calloc(rounds, sizeof(*took));
-	uint64_t before = b->answers;
+	uint64_t before = b->peers.answers;
 	double median;
 
 	if (took == NULL)
 		exit(1);
 	for (uint32_t r = 0; r < rounds; r++) {
 		requests_send(b, r * burst, burst);
-		took[r] = path_round(b);
+		took[r] = path_round(&b->peers);
 	}
-	if (b->answers - before != (uint64_t)rounds * burst)
-		b->bad = true;
+	if (b->peers.answers - before != (uint64_t)rounds * burst)
+		b->peers.bad = true;
 	qsort(took, rounds, sizeof(*took), compare_u64);
 	median = (double)took[rounds / 2] / burst;
 	free(took);
@@ -53,16 +75,16 @@ static const char *const stage_names[STAGES] = {
         "nic_rx", "net_input", "tcp_input", "parse_lookup_reply", "tcp_output", "nic_tx"};
 
 /* core_rx and core_tx with a look at the clock between the stages. */
-static void staged_round(struct peers *b, uint64_t cycles[STAGES])
+static void staged_round(struct bench *b, uint64_t cycles[STAGES])
 {
-	struct core *core = b->rig.core;
+	struct core *core = b->peers.rig.core;
 	struct pkt pkts[NIC_BURST];
 	struct conn *conn;
 	uint32_t events;
 	uint64_t t0, t1;
 	unsigned n;
 
-	core_tick(core, b->rig.now_ns, b->rig.wall_ns);
+	core_tick(core, b->peers.rig.now_ns, b->peers.rig.wall_ns);
 	t0 = clock_cycles();
 	n = nic_rx_burst(core->nic, pkts, NIC_BURST);
 	t1 = clock_cycles();
@@ -75,7 +97,9 @@ static void staged_round(struct peers *b, uint64_t cycles[STAGES])
 	cycles[ST_TCP_IN] += t1 - t0;
 	while ((conn = tcp_ready(core->tcp, &events)) != NULL) {
 		t0 = clock_cycles();
-		req_run(core, conn, events);
+		core->turns[0].conn = conn;
+		if (req_begin(core, &core->turns[0], events))
+			req_resume(core, &core->turns[0]);
 		t1 = clock_cycles();
 		cycles[ST_REQ] += t1 - t0;
 		tcp_ready_done(core->tcp, conn, core->now_ns);
@@ -88,13 +112,13 @@ static void staged_round(struct peers *b, uint64_t cycles[STAGES])
 	cycles[ST_TX] += clock_cycles() - t0;
 }
 
-static void run_staged(struct peers *b, uint32_t rounds, struct report *rep)
+static void run_staged(struct bench *b, uint32_t rounds, struct report *rep)
 {
 	uint64_t cycles[STAGES] = {0};
 
 	for (uint32_t r = 0; r < rounds; r++) {
-		b->rig.now_ns += PEERS_STEP_NS;
-		b->rig.wall_ns += PEERS_STEP_NS;
+		b->peers.rig.now_ns += PEERS_STEP_NS;
+		b->peers.rig.wall_ns += PEERS_STEP_NS;
 		requests_send(b, r * NIC_BURST, NIC_BURST);
 		staged_round(b, cycles);
 	}
@@ -105,9 +129,35 @@ static void run_staged(struct peers *b, uint32_t rounds, struct report *rep)
 
 static const char *const stage_modes[] = {"off", "sampled", "all"};
 
+/* So many objects /item/1, /item/2 and so on, in a hot table that has room for all. */
+static enum status bench_create(struct bench *b)
+{
+	const char *yaml = "memory:\n    hot_table_bytes: %llu\n    up_blocks: 256\n"
+	                   "    down_blocks: 512\nlisteners:\n    - address: " RIG_SERVER "\n"
+	                   "ports:\n    - type: tap\n      interface: unused\n"
+	                   "upstreams:\n    - name: origin\n      addresses: ['127.0.0.1:1']\n"
+	                   "routes:\n    - path: /*\n      upstream: origin\n";
+	unsigned long long bytes = max_u64(b->objects * (uint64_t)OBJECT_ROOM, 32u << 20);
+	char text[1024], body[100], key[64];
+	enum status st;
+
+	memset(body, 'x', sizeof(body));
+	snprintf(text, sizeof(text), yaml, bytes);
+	st = peers_create(&b->peers, b->objects == 1 ? NULL : text);
+	for (uint32_t i = 1; st == ST_OK && i <= b->objects; i++) {
+		snprintf(key, sizeof(key), "api.test/item/%u", i);
+		st = rig_hot_put(&b->peers.rig, key,
+		                 "Content-Type: application/json\r\nCache-Control: max-age=3600\r\n"
+		                 "Date: Tue, 14 Nov 2023 22:13:20 GMT\r\nETag: \"65c0-1\"\r\n",
+		                 span_of(body, sizeof(body)));
+	}
+	return st;
+}
+
 static const char about[] =
         "Cycles a cache hit costs from packet to packet, on the in-memory NIC: 100-byte object,\n"
         "keep-alive, 128 connections, bursts of 32; with the share of each stage.\n"
+        "  --objects N     ask for N objects at random instead of for one\n"
         "  --stages MODE   off, sampled or all: the core's own stage counters (sampled)\n"
         "Instructions are counted by perf/instructions.";
 
@@ -130,10 +180,10 @@ static uint64_t median(uint64_t *took, uint32_t n)
 
 /* What the core's own stage counters cost: the modes take turns, round by round. Rounds that are
  * timed and others have a median each, or that of all would not see the timed ones. */
-static void stages_cost(struct peers *b, uint32_t rounds, struct report *rep)
+static void stages_cost(struct bench *b, uint32_t rounds, struct report *rep)
 {
 	enum { MODES = ARRAY_LEN(stage_modes) };
-	const struct stages *stages = &b->rig.core->stats->stages;
+	const struct stages *stages = &b->peers.rig.core->stats->stages;
 	uint64_t *took[MODES][2];
 	uint32_t n[MODES][2] = {{0}};
 
@@ -148,9 +198,9 @@ static void stages_cost(struct peers *b, uint32_t rounds, struct report *rep)
 		uint64_t timed = stages->timed_rounds, cycles;
 
 		if (i % 64 == 0)
-			stages_set_mode(&b->rig.core->stages, (enum config_stages)mode);
+			stages_set_mode(&b->peers.rig.core->stages, (enum config_stages)mode);
 		requests_send(b, i * NIC_BURST, NIC_BURST);
-		cycles = path_round(b);
+		cycles = path_round(&b->peers);
 		timed = stages->timed_rounds - timed;
 		if (n[mode][timed] < rounds)
 			took[mode][timed][n[mode][timed]++] = cycles;
@@ -168,33 +218,30 @@ static void stages_cost(struct peers *b, uint32_t rounds, struct report *rep)
 
 int main(int argc, char **argv)
 {
-	static struct peers b;
+	static struct bench b = {.objects = 1, .random = 88172645463325252ull};
 	struct report rep;
 	int n = report_init(&rep, about, argc, argv);
 	uint32_t rounds = rep.short_run ? 2000 : 50000;
 	enum config_stages mode = CONFIG_STAGES_SAMPLED;
-	char body[100];
 
-	for (int i = 0; i < n; i++) {
-		if (strcmp(rep.argv[i], "--stages") == 0 && i + 1 < n &&
-		    stages_parse(rep.argv[i + 1], &mode)) {
-			i++;
+	for (int i = 0; i < n; i += 2) {
+		const char *value = i + 1 < n ? rep.argv[i + 1] : "";
+
+		if (strcmp(rep.argv[i], "--stages") == 0 && stages_parse(value, &mode))
+			continue;
+		if (strcmp(rep.argv[i], "--objects") == 0) {
+			b.objects = (uint32_t)strtoul(value, NULL, 10);
 			continue;
 		}
 		fprintf(stderr, "bench_hit: unknown option %s; see --help\n", rep.argv[i]);
 		return 2;
 	}
-	memset(body, 'x', sizeof(body));
-	if (peers_create(&b) != ST_OK ||
-	    rig_hot_put(&b.rig, "api.test/item/1",
-	                "Content-Type: application/json\r\nCache-Control: max-age=3600\r\n"
-	                "Date: Tue, 14 Nov 2023 22:13:20 GMT\r\nETag: \"65c0-1\"\r\n",
-	                span_of(body, sizeof(body))) != ST_OK) {
+	if (b.objects == 0 || b.objects > MAX_OBJECTS || bench_create(&b) != ST_OK) {
 		fprintf(stderr, "bench_hit: cannot set up\n");
 		return 1;
 	}
-	stages_set_mode(&b.rig.core->stages, mode);
-	peers_open(&b);
+	stages_set_mode(&b.peers.rig.core->stages, mode);
+	peers_open(&b.peers);
 	run_whole(&b, rounds / 10 + 1, NIC_BURST);
 	double cycles = run_whole(&b, rounds, NIC_BURST);
 
@@ -204,9 +251,10 @@ int main(int argc, char **argv)
 	           "hit_alone_cycles");
 	run_staged(&b, rounds, &rep);
 	stages_cost(&b, rounds, &rep);
-	report_add(&rep, (double)b.bytes / (double)b.answers, "head and body", "answer_bytes");
-	peers_destroy(&b);
-	if (b.bad) {
+	report_add(&rep, (double)b.peers.bytes / (double)b.peers.answers, "head and body",
+	           "answer_bytes");
+	peers_destroy(&b.peers);
+	if (b.peers.bad) {
 		fprintf(stderr, "bench_hit: wrong or missing answers; no figure can be trusted\n");
 		return 1;
 	}

@@ -185,7 +185,7 @@ static bool case_open(struct run *r)
 	struct peers *b = &r->peers;
 
 	memset(r->body, 'x', sizeof(r->body));
-	if (peers_create(b) != ST_OK)
+	if (peers_create(b, NULL) != ST_OK)
 		return false;
 	/* Callgrind counts the same on every machine that has AVX2. */
 	if (http1_init("avx2") == NULL)

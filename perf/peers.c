@@ -149,9 +149,9 @@ static NOINLINE void peers_input(void *arg, struct rig *rig, bool to_server, con
 		data_input(b, p, tcp + hdr, data);
 }
 
-enum status peers_create(struct peers *b)
+enum status peers_create(struct peers *b, const char *yaml)
 {
-	enum status st = rig_create(&b->rig, NULL);
+	enum status st = rig_create(&b->rig, yaml);
 
 	if (st != ST_OK)
 		return st;

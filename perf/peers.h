@@ -36,9 +36,9 @@ struct peers {
 	bool bad; /* something came that should not; no figure holds */
 };
 
-/* The rig with its default configuration; path_round is then to be used for all time to pass.
- * b: zeroed. */
-enum status peers_create(struct peers *b);
+/* The rig with this configuration (NULL: its own); path_round is then to be used for all time to
+ * pass. b: zeroed. */
+enum status peers_create(struct peers *b, const char *yaml);
 void peers_destroy(struct peers *b);
 /* Opens all PEERS connections. */
 void peers_open(struct peers *b);

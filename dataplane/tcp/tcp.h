@@ -230,6 +230,16 @@ typedef void (*tcp_user_timer_fn)(void *arg, struct conn *conn, uint64_t now_ns)
 void tcp_set_user_timer_fn(struct tcp *tcp, tcp_user_timer_fn fn, void *arg);
 void tcp_user_timer(struct tcp *tcp, struct conn *conn, uint64_t deadline_ns);
 
+/* Why a connection ended, for whoever was told TCP_EV_CLOSED; it holds until tcp_ready_done. */
+enum tcp_end {
+	TCP_END_ORDERLY, /* both sides closed, or we ended it ourselves */
+	TCP_END_RESET,
+	TCP_END_REFUSED, /* our SYN was answered by a reset */
+	TCP_END_TIMEOUT,
+	TCP_END_UNREACHABLE, /* an ICMP error answered our SYN */
+};
+enum tcp_end tcp_conn_end(const struct conn *conn);
+
 /* For reports (sluicectl conns) and for X-Forwarded-For. */
 struct tcp_info {
 	struct ip_addr local;
