@@ -200,6 +200,8 @@ enum status core_create(struct core **out, const struct core_config *cfg,
 	core->started_ns = cfg->now_ns;
 	core->stats = cfg->stats;
 	core->ctr = &cfg->stats->counters;
+	stages_init(&core->stages, &cfg->stats->stages, cfg->cpu);
+	stages_set_mode(&core->stages, (enum config_stages)cfg->snapshot->stages);
 	core->nic = cfg->nic;
 	core->snap = cfg->snapshot;
 	core->turn = core->turns;
@@ -268,23 +270,32 @@ void core_tick(struct core *core, uint64_t now_ns, uint64_t wall_ns)
 void core_rx(struct core *core)
 {
 	struct pkt pkts[NIC_BURST];
-	unsigned n = nic_rx_burst(core->nic, pkts, NIC_BURST);
+	unsigned n = nic_rx_burst(core->nic, pkts, NIC_BURST), got;
 
+	stage_mark(&core->stages, STAGE_rx, n);
 	if (n == 0)
 		return;
 	core->did += n;
+	stages_burst(&core->stages, n);
+	got = n;
 	n = net_input(core->net, pkts, n, core->now_ns);
+	stage_mark(&core->stages, STAGE_net, got);
 	tcp_input_burst(core->tcp, pkts, n, core->now_ns);
+	stage_mark(&core->stages, STAGE_tcp, n);
 	core_ready(core);
 	/* Only now: until here, payload was lent to connections and parsed where it lay. */
 	if (n > 0)
 		nic_pkt_free(core->nic, pkts, n);
+	stage_mark(&core->stages, STAGE_rx, 0);
 }
 
 void core_ready(struct core *core)
 {
-	while (req_burst(core) > 0)
-		;
+	uint32_t n, sum = 0;
+
+	while ((n = req_burst(core)) > 0)
+		sum += n;
+	stage_mark(&core->stages, STAGE_request, sum);
 }
 
 void core_completions(struct core *core)
@@ -313,23 +324,29 @@ void core_completions(struct core *core)
 		miss_sync(core);
 	else if (ch->park_head != NULL)
 		miss_wake_parked(core);
+	stage_mark(&core->stages, STAGE_completion, n);
 	core_ready(core);
 }
 
 void core_timers(struct core *core)
 {
-	tcp_timers(core->tcp, core->now_ns);
+	stage_mark(&core->stages, STAGE_timer, tcp_timers(core->tcp, core->now_ns));
 	core_ready(core);
 }
 
 void core_tx(struct core *core)
 {
-	miss_flush(core);
-	core->did += net_flush(core->net);
+	uint32_t sent;
+
+	stage_mark(&core->stages, STAGE_flush, miss_flush(core));
+	sent = net_flush(core->net);
+	stage_mark(&core->stages, STAGE_tx, sent);
+	core->did += sent;
 }
 
 uint32_t core_round(struct core *core, uint64_t now_ns, uint64_t wall_ns)
 {
+	stages_begin(&core->stages);
 	core_tick(core, now_ns, wall_ns); /* the only clock there is */
 	core_rx(core);                    /* NIC > TCP > HTTP > reply */
 	core_completions(core);           /* control > miss_input */
@@ -339,6 +356,7 @@ uint32_t core_round(struct core *core, uint64_t now_ns, uint64_t wall_ns)
 		core->next_housekeep_ns = now_ns + HOUSEKEEP_NS;
 		core_housekeep(core); /* snapshot, attach, drain, announcements */
 	}
+	stages_end(&core->stages, now_ns);
 	return core->did;
 }
 

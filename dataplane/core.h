@@ -9,6 +9,7 @@
 #include "dataplane/http/http_parse.h"
 #include "dataplane/net/net.h"
 #include "dataplane/nic.h"
+#include "dataplane/stages.h"
 #include "dataplane/tcp/tcp.h"
 #include "lib/channel.h"
 #include "lib/clock.h"
@@ -151,7 +152,8 @@ struct core {
 	uint32_t did;  /* work of this round */
 	uint32_t hits; /* requests answered here and now, in this round */
 	bool draining;
-	uint64_t date_s; /* the second that date holds */
+	struct stage_clock stages; /* for reports alone */
+	uint64_t date_s;           /* the second that date holds */
 	char date[HTTP_DATE_LEN + 3];
 	uint32_t cache_name_len; /* "Cache-Status: " and this node's name: reply_prepare */
 	char cache_name[CORE_NAME_BYTES];

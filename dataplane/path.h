@@ -60,7 +60,7 @@ void miss_away(struct core *core); /* the grace has run out */
 void miss_release_down(struct core *core, uint32_t block);
 void miss_release_none(struct core_chan *ch);
 void miss_released_up(struct core *core, const struct chan_msg *m);
-void miss_flush(struct core *core); /* releases, publishes, rings */
+uint32_t miss_flush(struct core *core); /* releases, publishes, rings; messages */
 /* req/query.c: questions of the operator */
 void query_input(struct core *core, const struct chan_msg *m);
 

@@ -290,9 +290,11 @@ static void run_staged(struct bench *b, uint32_t rounds, struct report *rep)
 		           "mean, with the cost of the look", "stage_%s_cycles", stage_names[i]);
 }
 
+static const char *const stage_modes[] = {"off", "sampled", "all"};
+
 /* Runs this program again under callgrind, once with few and once with more requests: the
  * difference is the requests' alone. Negative when callgrind is not there. */
-static double instructions(const char *self)
+static double instructions(const char *self, enum config_stages mode)
 {
 	double count[2] = {-1, -1};
 
@@ -302,8 +304,8 @@ static double instructions(const char *self)
 
 		snprintf(cmd, sizeof(cmd),
 		         "valgrind --tool=callgrind --callgrind-out-file=/dev/null "
-		         "--toggle-collect='timed_round*' '%s' --rounds %d 2>&1",
-		         self, i == 0 ? 50 : 150);
+		         "--toggle-collect='timed_round*' '%s' --stages %s --rounds %d 2>&1",
+		         self, stage_modes[mode], i == 0 ? 50 : 150);
 		p = popen(cmd, "r");
 		if (p == NULL)
 			return -1;
@@ -350,7 +352,48 @@ static const char about[] =
         "keep-alive, 128 connections, bursts of 32; with the share of each stage.\n"
         "  --instructions  count instructions a request with callgrind as well\n"
         "  --objects N     ask for N objects at random instead of for one\n"
-        "  --rounds N      only N rounds of the whole path (for callgrind)";
+        "  --rounds N      only N rounds of the whole path (for callgrind)\n"
+        "  --stages MODE   off, sampled or all: the core's own stage counters (sampled)";
+
+static bool stages_parse(const char *text, enum config_stages *out)
+{
+	for (uint32_t i = 0; i < ARRAY_LEN(stage_modes); i++) {
+		if (strcmp(text, stage_modes[i]) == 0) {
+			*out = (enum config_stages)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* What the core's own stage counters cost: blocks of rounds, long enough to hold some that are
+ * timed, take turns with each mode. */
+static void stages_cost(struct bench *b, uint32_t rounds, struct report *rep)
+{
+	enum { BLOCK = 64, MODES = ARRAY_LEN(stage_modes) };
+	uint32_t blocks = rounds / (BLOCK * MODES) + 1;
+	uint64_t *took = calloc((size_t)blocks * MODES, sizeof(*took));
+
+	if (took == NULL)
+		exit(1);
+	for (uint32_t i = 0; i < blocks * MODES; i++) {
+		uint32_t mode = i % MODES;
+
+		stages_set_mode(&b->rig.core->stages, (enum config_stages)mode);
+		for (uint32_t r = 0; r < BLOCK; r++) {
+			b->rig.now_ns += STEP_NS;
+			b->rig.wall_ns += STEP_NS;
+			requests_send(b, r * NIC_BURST, NIC_BURST);
+			took[mode * blocks + i / MODES] += timed_round(b);
+		}
+	}
+	for (uint32_t mode = 0; mode < MODES; mode++) {
+		qsort(took + mode * blocks, blocks, sizeof(*took), compare_u64);
+		report_add(rep, (double)took[mode * blocks + blocks / 2] / (BLOCK * NIC_BURST),
+		           "median of alternating blocks", "stages_%s_cycles", stage_modes[mode]);
+	}
+	free(took);
+}
 
 int main(int argc, char **argv)
 {
@@ -358,6 +401,7 @@ int main(int argc, char **argv)
 	struct report rep;
 	int n = report_init(&rep, about, argc, argv);
 	uint32_t rounds = rep.short_run ? 2000 : 50000;
+	enum config_stages mode = CONFIG_STAGES_SAMPLED;
 	bool quiet = false, count = false;
 
 	for (int i = 0; i < n; i++) {
@@ -366,6 +410,9 @@ int main(int argc, char **argv)
 		} else if (strcmp(rep.argv[i], "--rounds") == 0 && i + 1 < n) {
 			rounds = (uint32_t)strtoul(rep.argv[++i], NULL, 10);
 			quiet = true;
+		} else if (strcmp(rep.argv[i], "--stages") == 0 && i + 1 < n &&
+		           stages_parse(rep.argv[i + 1], &mode)) {
+			i++;
 		} else if (strcmp(rep.argv[i], "--objects") == 0 && i + 1 < n) {
 			b.objects = (uint32_t)strtoul(rep.argv[++i], NULL, 10);
 		} else {
@@ -378,6 +425,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "bench_hit: cannot set up\n");
 		return 1;
 	}
+	stages_set_mode(&b.rig.core->stages, mode);
 	b.rig.link = link_input;
 	b.rig.link_arg = &b;
 	peers_open(&b);
@@ -390,11 +438,12 @@ int main(int argc, char **argv)
 		report_add(&rep, run_whole(&b, rounds, 1), "a burst of one: latency, not rate",
 		           "hit_alone_cycles");
 		run_staged(&b, rounds, &rep);
+		stages_cost(&b, rounds, &rep);
 		report_add(&rep, (double)b.bytes / (double)b.answers, "head and body",
 		           "answer_bytes");
 	}
 	if (count) {
-		double instr = instructions(argv[0]);
+		double instr = instructions(argv[0], mode);
 
 		if (instr < 0)
 			fprintf(stderr, "bench_hit: no valgrind: no instructions\n");

@@ -11,7 +11,6 @@
 #include "dataplane/net/wire.h"
 
 enum {
-	NET_TX_QUEUE = 64,      /* packets that wait for net_flush */
 	NET_ERRORS = 32,        /* ICMP errors that wait for TCP */
 	NET_NEIGHBORS = 32,     /* whose link address is known or asked for */
 	NET_V6_EXT_HEADERS = 4, /* extension headers that are skipped in one packet */

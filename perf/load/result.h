@@ -7,6 +7,7 @@
 #define PERF_LOAD_RESULT_H
 
 #include "lib/base.h"
+#include "lib/hist.h"
 #include "perf/load/scenario.h"
 
 /* Log-linear: 128 steps an octave (error below 0.8 %), 0 to 2^40 ns. */
@@ -22,7 +23,16 @@ struct load_hist {
 	uint64_t bucket[LOAD_HIST_BUCKETS];
 };
 
-void load_hist_add(struct load_hist *h, uint64_t ns);
+/* All zero is an empty one. */
+static inline void load_hist_add(struct load_hist *h, uint64_t ns)
+{
+	h->bucket[hist_log_index(ns, LOAD_HIST_SUB_BITS, LOAD_HIST_MAX_BITS)]++;
+	h->min_ns = h->count == 0 || ns < h->min_ns ? ns : h->min_ns;
+	h->max_ns = ns > h->max_ns ? ns : h->max_ns;
+	h->sum_ns += ns;
+	h->count++;
+}
+
 void load_hist_merge(struct load_hist *dst, const struct load_hist *src);
 /* q in [0, 1]; 0 when empty. Never above max_ns. */
 uint64_t load_hist_quantile_ns(const struct load_hist *h, double q);
@@ -71,7 +81,8 @@ struct result {
 	uint32_t open_links;  /* now */
 	uint64_t cpu_busy_ns; /* of all workers, as transport_stats */
 	uint64_t elapsed_ns;  /* since the end of the warm-up */
-	double offered; /* requests a second that open stages asked for, mean over them; 0: none */
+	double offered; /* requests a second that open stages asked for, mean over them; 0: none. A
+	                 * worker's is its own part */
 	bool interrupted;
 	struct load_part total;
 	struct load_part stages[SCENARIO_STAGES];
@@ -87,6 +98,8 @@ void result_merge(struct result *dst, const struct result *src);
 /* The client was the limit: its busy share of all workers' time, and whether that is above 90 %. */
 double result_client_share(const struct result *r);
 bool result_client_bound(const struct result *r);
+/* Errors of all kinds. */
+uint64_t load_errors(const struct load_counts *c);
 /* Value of a figure in the threshold's unit; part: total or one endpoint's. */
 double result_figure(const struct load_part *part, enum load_figure figure);
 

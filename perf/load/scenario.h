@@ -113,8 +113,9 @@ struct scenario {
 	uint64_t timeout_ns; /* of a request: 30 s */
 	uint64_t warmup_ns;  /* before the first stage, at its level, not counted */
 	uint64_t seed;       /* of all that is random: 1 */
-	struct span host;    /* Host field; empty: the server's name */
-	char *texts;         /* the bytes that spans point into */
+	struct span
+	        host; /* Host field; empty: main sets the server's name and port before the run */
+	struct scenario_bytes *bytes; /* what spans point into */
 };
 
 /* Closed, 1 user, 10 s, one endpoint "GET /". */
@@ -126,10 +127,26 @@ enum status scenario_parse(struct scenario *s, struct span text, const char *nam
 void scenario_free(struct scenario *s);
 /* Durations times factor, at least a second each stage: for short runs. */
 void scenario_scale(struct scenario *s, double factor);
-/* Adds one as a text; false with the reason in err. */
+/* From the command line; errors begin with the option's place, as "--threshold: ...". False with
+ * the reason in err. */
+/* "p95 < 150ms"; one for an endpoint names it first: "list: p99 < 20ms". */
 bool scenario_threshold_add(struct scenario *s, const char *text, struct config_error *err);
-/* The names and descriptions of those that are shipped, for `sluice-bench list`. */
+/* "/path", "GET /path": instead of all endpoints there are. */
+bool scenario_request_set(struct scenario *s, const char *text, struct config_error *err);
+/* "Name: value", to all endpoints. */
+bool scenario_header_add(struct scenario *s, const char *text, struct config_error *err);
+/* Of all endpoints; a GET becomes a POST. */
+bool scenario_body_set(struct scenario *s, struct span text, struct config_error *err);
+/* Host of all requests. */
+bool scenario_host_set(struct scenario *s, struct span host);
+/* "30s", "250ms", "1m30s"; "1000", "5k", "90/m"; false when it is none. */
+bool scenario_duration(struct span text, uint64_t *out_ns);
+bool scenario_rate(struct span text, double *out);
+/* The names and descriptions of those that are shipped, for `sluice-bench list`, to standard
+ * output. */
 void scenario_list(void);
+/* The file of a shipped one, for `sluice-bench show`; empty when there is none such. */
+struct span scenario_shipped(const char *name);
 
 /* Makes requests for one worker: chooses an endpoint by weight and a key, fills in templates. */
 struct request_maker;
@@ -140,7 +157,7 @@ struct made_request {
 	uint32_t endpoint;
 };
 
-/* worker: index, so that workers differ and a run can be repeated. */
+/* worker: index, so that workers differ and a run can be repeated. NULL: no memory. */
 struct request_maker *request_maker_create(const struct scenario *s, uint32_t worker);
 void request_maker_destroy(struct request_maker *m);
 /* user: number of the virtual user or connection, for {user}. */
