@@ -19,6 +19,8 @@ enum config_cache_mode { CONFIG_CACHE_OFF, CONFIG_CACHE_ORIGIN, CONFIG_CACHE_TTL
 enum config_cookies { COOKIES_OFF, COOKIES_ON_PRESSURE, COOKIES_ALWAYS };
 enum config_fast_open { FAST_OPEN_OFF, FAST_OPEN_ON };
 enum config_pmtu { CONFIG_PMTU_OFF, CONFIG_PMTU_BLACKHOLE, CONFIG_PMTU_ALWAYS };
+/* Which rounds of a core are timed stage by stage: none, one in about 16, or all. */
+enum config_stages { CONFIG_STAGES_OFF, CONFIG_STAGES_SAMPLED, CONFIG_STAGES_ALL };
 enum config_huge { HUGE_AUTO, HUGE_ON, HUGE_OFF };
 
 struct config_listener {
@@ -170,9 +172,10 @@ struct config {
 	char *node;    /* default: the host's name */
 	char *run_dir; /* sockets: "/run/sluice" */
 	enum log_level log_level;
-	enum config_idle idle;    /* adaptive */
-	uint32_t idle_sleep_us;   /* longest sleep of an idle core: 100 */
-	uint32_t control_spin_us; /* control polls that long before it sleeps: 20 */
+	enum config_idle idle;     /* adaptive */
+	uint32_t idle_sleep_us;    /* longest sleep of an idle core: 100 */
+	enum config_stages stages; /* sampled */
+	uint32_t control_spin_us;  /* control polls that long before it sleeps: 20 */
 	struct config_listener *listeners;
 	unsigned listeners_count;
 	struct config_port *ports;

@@ -43,6 +43,7 @@ struct net_path {
 };
 
 #define NET_MAX_ADDRS     64u
+#define NET_TX_QUEUE      64u /* packets that wait for net_flush */
 #define NET_MAX_FRAGMENTS 256u
 
 struct net;
@@ -169,5 +170,11 @@ void net_send_large(struct net *net, const struct net_path *path, struct pkt *pk
 /* Hands the queue to the NIC; what it refuses is dropped and counted (shed_tx). Returns how many
  * packets went out. */
 unsigned net_flush(struct net *net);
+/* The same, but what the NIC refuses stays in the queue, which holds NET_TX_QUEUE packets: for
+ * programs that had rather wait than lose. One more packet than that makes room as net_flush does.
+ */
+unsigned net_flush_some(struct net *net);
+/* Packets in the queue. */
+uint32_t net_queued(const struct net *net);
 
 #endif

@@ -209,7 +209,7 @@ static const uint8_t *v4_write(const struct net *net, const struct net_path *pat
 	if (net->caps.tx_ip_csum)
 		pkt->flags |= PKT_TX_IP_CSUM;
 	else
-		csum_put(ip->csum, csum_fold(csum_add(0, ip, IPV4_HDR_LEN)));
+		csum_put(ip->csum, ipv4_header_csum(ip));
 	return ip->src;
 }
 
@@ -308,6 +308,31 @@ unsigned net_flush(struct net *net)
 	counter_add(net->ctr, CTR_tx_packets, sent);
 	counter_add(net->ctr, CTR_tx_bytes, bytes);
 	return sent;
+}
+
+unsigned net_flush_some(struct net *net)
+{
+	uint64_t bytes = 0;
+	unsigned count = net->tx_count;
+	unsigned sent;
+
+	if (count == 0)
+		return 0;
+	assert(!net->staged);
+	sent = nic_tx_burst(net->nic, net->tx, count);
+	for (unsigned i = 0; i < sent; i++)
+		bytes += net->tx[i].len;
+	if (unlikely(sent < count))
+		memmove(net->tx, net->tx + sent, (count - sent) * sizeof(net->tx[0]));
+	net->tx_count = count - sent;
+	counter_add(net->ctr, CTR_tx_packets, sent);
+	counter_add(net->ctr, CTR_tx_bytes, bytes);
+	return sent;
+}
+
+uint32_t net_queued(const struct net *net)
+{
+	return net->tx_count;
 }
 
 struct pkt *net_frame_begin(struct net *net)

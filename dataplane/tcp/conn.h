@@ -245,6 +245,7 @@ struct conn {
 	uint64_t opened_ns;
 	struct conn_cc cc;
 	uint8_t challenges; /* in the second challenge_s */
+	uint8_t end;        /* enum tcp_end */
 	struct conn_pmtu pmtu;
 	struct conn_handshake hs;
 	struct conn_uto uto;
