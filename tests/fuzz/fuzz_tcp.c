@@ -307,7 +307,8 @@ static void user_timer(void *arg, struct conn *c, uint64_t now_ns)
 
 static void open_target(struct target *t)
 {
-	struct nic_sim_config nic = {.buffers = 32, .rx_queue = 2, .tx_queue = 16};
+	struct nic_sim_config nic = {
+	        .buffers = 32, .rx_queue = 2, .tx_queue = 16, .large_buffers = 2};
 	struct tcp_config cfg;
 	/* The same input does the same each time. */
 	static const uint8_t seed[TCP_SEED_BYTES] = {0x5a};
