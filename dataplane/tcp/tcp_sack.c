@@ -150,6 +150,14 @@ void board_cover(struct tcp *tcp, struct conn *c, uint32_t clock)
 	run_add(c, c->snd_nxt, clock);
 }
 
+/* What was sent behind it arrived. Its noted time may be no more than that of the recovery's begin,
+ * and it was sent before what arrived. */
+static void run_overtaken(const struct tcp *tcp, const struct conn *c, struct loss_run *run)
+{
+	if (run->state == RUN_OLD)
+		run->clock = seq_min(run->clock, rack_sent_about(tcp, c));
+}
+
 bool board_paint(struct tcp *tcp, struct conn *c, const struct seq_run *span,
                  const struct loss_run *as)
 {
@@ -178,6 +186,8 @@ bool board_paint(struct tcp *tcp, struct conn *c, const struct seq_run *span,
 		run_split(c, last, span->hi);
 	for (uint32_t i = first; i <= last; i++)
 		bytes_count(c, runs[i].state, 0 - (runs[i].hi - board_lo(c, i)));
+	if (as->state == RUN_SACKED && first > 0)
+		run_overtaken(tcp, c, &runs[first - 1]);
 	runs[first] = *as;
 	runs[first].hi = span->hi;
 	run_remove(c, first + 1, last - first);

@@ -200,6 +200,51 @@ static void test_many_holes(void **state)
 		}
 }
 
+static bool drop_first_twice(uint32_t segment, uint32_t times)
+{
+	return times < (segment == 0 ? 2 : segment == 33 || segment == 36 || segment == 49 ? 1 : 0);
+}
+
+static bool drop_two_late(uint32_t segment, uint32_t times)
+{
+	return times == 0 && (segment == 0 || segment == 7 || segment == 8);
+}
+
+/* Holes that SACK shows after the recovery began, in what was sent before: each is lost as soon as
+ * what was sent behind it has arrived (RFC 8985 6.2), though there is nothing else to be sent and
+ * what was sent again is yet to arrive. Segments come four in a millisecond. */
+static void test_holes_one_by_one(void **state)
+{
+	static const struct {
+		const char *name;
+		uint32_t segments;
+		bool (*drops)(uint32_t segment, uint32_t times);
+		uint32_t ms; /* the last of them arrives, a round trip, and that of what is lost
+		                twice */
+	} cases[] = {
+	        {"two behind the first", 11, drop_two_late, 3 + 2 * LR_TRIP_MS},
+	        {"the first twice", 68, drop_first_twice, 17 + 3 * LR_TRIP_MS},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct loss_rig_opts o = {.segments = cases[i].segments};
+		struct receiver *x = &receiver;
+		struct loss_rig *r = &rig;
+		uint32_t ms;
+
+		link_open(r, x, &o, cases[i].drops);
+		for (uint32_t k = 0; k < x->queue_tail; k++)
+			x->queue[k].due_ns += x->queue[k].segment / 4 * NS_PER_MS;
+		ms = link_run(r, x, o.segments);
+		print_message("%-26s %3u ms\n", cases[i].name, ms);
+		assert_true(ms <= cases[i].ms + 3);
+		assert_int_equal(lr_counter(r, CTR_tcp_rto), 0);
+		lr_ack(r, o.segments, 0, NULL);
+		lr_close(r);
+	}
+}
+
 /* No time is given to a hole without signs of reordering when three segments lie behind it, a
  * quarter of the least round trip otherwise, and more for each round trip with a D-SACK. */
 static void test_reordering_window(void **state)
@@ -509,11 +554,17 @@ static void test_noise(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_many_holes),   cmocka_unit_test(test_reordering_window),
-	        cmocka_unit_test(test_dsack_rounds), cmocka_unit_test(test_reordering_seen),
-	        cmocka_unit_test(test_ambiguous),    cmocka_unit_test(test_probe_time),
-	        cmocka_unit_test(test_probe_dupack), cmocka_unit_test(test_lies),
-	        cmocka_unit_test(test_noise),        cmocka_unit_test(test_lies_far_away),
+	        cmocka_unit_test(test_many_holes),
+	        cmocka_unit_test(test_holes_one_by_one),
+	        cmocka_unit_test(test_reordering_window),
+	        cmocka_unit_test(test_dsack_rounds),
+	        cmocka_unit_test(test_reordering_seen),
+	        cmocka_unit_test(test_ambiguous),
+	        cmocka_unit_test(test_probe_time),
+	        cmocka_unit_test(test_probe_dupack),
+	        cmocka_unit_test(test_lies),
+	        cmocka_unit_test(test_noise),
+	        cmocka_unit_test(test_lies_far_away),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
