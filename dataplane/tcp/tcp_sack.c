@@ -94,6 +94,11 @@ static void run_split(struct conn *c, uint32_t i, uint32_t seq)
 	count_set(c, c->ls.run_count + 1);
 }
 
+uint32_t run_spread(const struct conn *c, const struct loss_run *run)
+{
+	return run->state == RUN_OLD || !run->joined ? 0 : clock_ticks(c->srtt_us / 8);
+}
+
 static bool run_joins(const struct conn *c, const struct loss_run *a, const struct loss_run *b)
 {
 	if (a->state != b->state)
@@ -107,8 +112,15 @@ static bool run_joins(const struct conn *c, const struct loss_run *a, const stru
 		return a->clock == b->clock && a->again == b->again;
 	default:
 		/* A run has the time of its first byte; the last is not much younger. */
-		return b->clock - a->clock <= clock_ticks(c->srtt_us / 8) && a->again == b->again;
+		return a->again == b->again && b->clock - a->clock <= clock_ticks(c->srtt_us / 8);
 	}
+}
+
+/* b, which is behind a and says the same, becomes a part of it. A split does not undo this. */
+static void run_append(struct loss_run *a, const struct loss_run *b)
+{
+	a->joined |= b->joined || a->clock != b->clock;
+	a->hi = b->hi;
 }
 
 /* Run i becomes a part of the one in front of it if they say the same. */
@@ -118,7 +130,7 @@ static void run_join(struct conn *c, uint32_t i)
 
 	if (i == 0 || i >= c->ls.run_count || !run_joins(c, &runs[i - 1], &runs[i]))
 		return;
-	runs[i - 1].hi = runs[i].hi;
+	run_append(&runs[i - 1], &runs[i]);
 	run_remove(c, i, 1);
 }
 
@@ -216,7 +228,7 @@ void board_tidy(struct conn *c)
 			c->ls.lost_lo = seq_min(c->ls.lost_lo, lo);
 		lo = run.hi;
 		if (n > 0 && run_joins(c, &runs[n - 1], &run))
-			runs[n - 1].hi = run.hi;
+			run_append(&runs[n - 1], &run);
 		else
 			runs[n++] = run;
 	}
