@@ -157,6 +157,7 @@ static void configure(struct target *t, uint32_t how)
 	cfg->ecn = (how >> 2) % TCP_ECN_COUNT;
 	cfg->pmtu_probing = (how >> 3) % (TCP_PMTU_ALWAYS + 1);
 	cfg->timestamps_required = how >> 4;
+	cfg->user_timeout_advertise_ms = how & 1 ? 30000 : 0;
 }
 
 void target_misc(struct target *t, uint8_t what)
