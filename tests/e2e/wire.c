@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * A bad wire: carries frames between two interfaces of its namespace and loses, repeats, reorders,
- * corrupts and delays them as it is told, each direction alike. Chances are in parts per million,
- * from a seeded generator, so that a run can be repeated as far as time allows.
+ * corrupts and delays them as it is told, each direction alike. Chances are in parts per million.
+ * What befalls the nth segment of the kth connection in one direction follows from the seed alone:
+ * two stacks that are compared meet the same fate with the same seed, as far as they send the same.
  *
  *   wire INTERFACE INTERFACE SEED
  *
- * Reads lines "loss dup reorder corrupt delay_us rate_kbit queue_bytes" from its standard input
- * (rate 0: no limit), answers each with the counts since the last, "carried lost repeated reordered
- * corrupted", and ends with its input. ARP and neighbour discovery pass untouched: they would only
- * make tests slow. */
+ * Reads lines "loss dup reorder corrupt delay_us rate_kbit queue_bytes [SEED]" from its standard
+ * input (rate 0: no limit), answers each with the counts since the last, "carried lost repeated
+ * reordered corrupted", and ends with its input. A seed in the line begins anew: the next
+ * connection is the first. ARP and neighbour discovery pass untouched: they would only make tests
+ * slow. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/if_packet.h>
@@ -31,6 +33,7 @@ enum {
 	BURST = 64,
 	REORDER_MIN_US = 200,
 	REORDER_SPAN_US = 2000,
+	FLOWS = 4096, /* a power of two; of two that meet in a place, each begins anew in turn */
 };
 
 struct frame {
@@ -59,17 +62,26 @@ struct counts {
 	uint64_t corrupted;
 };
 
+/* A connection, by its ports. */
+struct flow {
+	uint32_t ports;
+	bool used;
+	uint64_t rng[2]; /* of each direction */
+};
+
 struct wire {
 	int fd[2];
 	struct setting set;
 	struct counts n;
-	uint64_t rng;
+	uint64_t seed;
+	uint64_t flows_seen;
 	uint64_t order;
 	uint64_t free_ns[2]; /* when the rate limit lets the next frame begin */
 	uint32_t free_count;
 	uint32_t heap_len;
 	struct frame *free[FRAMES];
 	struct frame *heap[FRAMES + 1]; /* from 1; the earliest first */
+	struct flow flows[FLOWS];
 };
 
 static uint64_t clock_ns(void)
@@ -80,17 +92,33 @@ static uint64_t clock_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-static uint64_t random_next(struct wire *w)
+static uint64_t random_next(uint64_t *rng)
 {
-	w->rng ^= w->rng >> 12;
-	w->rng ^= w->rng << 25;
-	w->rng ^= w->rng >> 27;
-	return w->rng * 2685821657736338717u;
+	*rng ^= *rng >> 12;
+	*rng ^= *rng << 25;
+	*rng ^= *rng >> 27;
+	return *rng * 2685821657736338717u;
 }
 
-static bool chance(struct wire *w, uint64_t ppm)
+static bool chance(uint64_t *rng, uint64_t ppm)
 {
-	return ppm > 0 && (random_next(w) >> 32) % 1000000 < ppm;
+	return ppm > 0 && (random_next(rng) >> 32) % 1000000 < ppm;
+}
+
+/* Numbers that differ in a bit begin rows that have nothing in common (splitmix64). */
+static uint64_t row_begin(uint64_t n)
+{
+	n += 0x9e3779b97f4a7c15u;
+	n = (n ^ n >> 30) * 0xbf58476d1ce4e5b9u;
+	n = (n ^ n >> 27) * 0x94d049bb133111ebu;
+	return (n ^ n >> 31) | 1;
+}
+
+static void seed_set(struct wire *w, uint64_t seed)
+{
+	memset(w->flows, 0, sizeof(w->flows));
+	w->flows_seen = 0;
+	w->seed = row_begin(seed);
 }
 
 static bool before(const struct frame *a, const struct frame *b)
@@ -127,24 +155,45 @@ static struct frame *heap_pop(struct wire *w)
 	return top;
 }
 
-/* TCP over IPv4 or IPv6, possibly fragmented: what may be harmed. */
-static bool is_fair_game(const struct frame *f)
+/* Where the ports are in TCP over IPv4 or IPv6, possibly fragmented, which is what may be harmed;
+ * 0: it is something else. */
+static uint32_t tcp_offset(const struct frame *f)
 {
 	const uint8_t *p = f->data;
+	uint32_t at = 0;
 
 	if (f->len < 54)
-		return false;
-	if (p[12] == 0x08 && p[13] == 0x00)
-		return p[23] == IPPROTO_TCP;
-	return p[12] == 0x86 && p[13] == 0xdd && p[20] == IPPROTO_TCP;
+		return 0;
+	if (p[12] == 0x08 && p[13] == 0x00 && p[23] == IPPROTO_TCP)
+		at = 14 + (p[14] & 15u) * 4;
+	else if (p[12] == 0x86 && p[13] == 0xdd && p[20] == IPPROTO_TCP)
+		at = 14 + 40;
+	return at + 4 <= f->len ? at : 0;
 }
 
-static void frame_corrupt(struct wire *w, struct frame *f)
+static struct flow *flow_of(struct wire *w, const uint8_t *ports)
+{
+	uint32_t a = (uint32_t)ports[0] << 8 | ports[1];
+	uint32_t b = (uint32_t)ports[2] << 8 | ports[3];
+	uint32_t key = a < b ? b << 16 | a : a << 16 | b;
+	uint64_t at = row_begin(key) >> 32 & (FLOWS - 1);
+	struct flow *flow = &w->flows[at];
+
+	if (flow->used && flow->ports == key)
+		return flow;
+	*flow = (struct flow){.ports = key, .used = true};
+	for (uint32_t way = 0; way < 2; way++)
+		flow->rng[way] = row_begin(w->seed + 2 * w->flows_seen + way);
+	w->flows_seen++;
+	return flow;
+}
+
+static void frame_corrupt(struct wire *w, struct frame *f, uint64_t *rng)
 {
 	/* Behind the Ethernet header, which has a checksum of its own that no test can reach. */
-	uint32_t at = 14 + (uint32_t)(random_next(w) >> 33) % (f->len - 14);
+	uint32_t at = 14 + (uint32_t)(random_next(rng) >> 33) % (f->len - 14);
 
-	f->data[at] ^= (uint8_t)(1u << (random_next(w) >> 61));
+	f->data[at] ^= (uint8_t)(1u << (random_next(rng) >> 61));
 	w->n.corrupted++;
 }
 
@@ -186,26 +235,49 @@ static void frame_repeat(struct wire *w, const struct frame *f)
 	heap_push(w, copy);
 }
 
+/* Each frame draws as many numbers, so that the fate of the next does not depend on this one's. */
+struct fate {
+	bool lost;
+	bool corrupt;
+	bool reorder;
+	bool repeat;
+};
+
+static struct fate fate_draw(const struct wire *w, uint64_t *rng)
+{
+	struct fate fate;
+
+	fate.lost = chance(rng, w->set.loss);
+	fate.corrupt = chance(rng, w->set.corrupt);
+	fate.reorder = chance(rng, w->set.reorder);
+	fate.repeat = chance(rng, w->set.dup);
+	return fate;
+}
+
 static void frame_in(struct wire *w, struct frame *f, uint64_t now)
 {
-	bool harm = is_fair_game(f);
+	uint32_t tcp = tcp_offset(f);
+	uint64_t *rng = tcp > 0 ? &flow_of(w, f->data + tcp)->rng[f->to] : NULL;
+	struct fate fate = {0};
 
+	if (rng)
+		fate = fate_draw(w, rng);
 	f->due_ns = frame_due(w, f, now);
-	if (f->due_ns == 0 || (harm && chance(w, w->set.loss))) {
+	if (f->due_ns == 0 || fate.lost) {
 		w->n.lost++;
 		frame_put(w, f);
 		return;
 	}
 	w->n.carried++;
 	f->order = w->order++;
-	if (harm && chance(w, w->set.corrupt))
-		frame_corrupt(w, f);
-	if (harm && chance(w, w->set.reorder)) {
-		f->due_ns += (REORDER_MIN_US + (random_next(w) >> 33) % REORDER_SPAN_US) * 1000;
+	if (fate.corrupt)
+		frame_corrupt(w, f, rng);
+	if (fate.reorder) {
+		f->due_ns += (REORDER_MIN_US + (random_next(rng) >> 33) % REORDER_SPAN_US) * 1000;
 		w->n.reordered++;
 	}
 	heap_push(w, f);
-	if (harm && chance(w, w->set.dup))
+	if (fate.repeat)
 		frame_repeat(w, f);
 }
 
@@ -243,15 +315,19 @@ static void frames_out(struct wire *w, uint64_t now)
 static bool command_read(struct wire *w)
 {
 	char line[256];
-	unsigned long long v[7];
+	unsigned long long v[8];
+	int got;
 
 	if (!fgets(line, sizeof(line), stdin))
 		return false;
-	if (sscanf(line, "%llu %llu %llu %llu %llu %llu %llu", &v[0], &v[1], &v[2], &v[3], &v[4],
-	           &v[5], &v[6]) != 7) {
+	got = sscanf(line, "%llu %llu %llu %llu %llu %llu %llu %llu", &v[0], &v[1], &v[2], &v[3],
+	             &v[4], &v[5], &v[6], &v[7]);
+	if (got < 7) {
 		fprintf(stderr, "wire: seven numbers are needed: %s", line);
 		return false;
 	}
+	if (got == 8)
+		seed_set(w, v[7]);
 	w->set = (struct setting){v[0], v[1], v[2], v[3], v[4], v[5], v[6]};
 	printf("%llu %llu %llu %llu %llu\n", (unsigned long long)w->n.carried,
 	       (unsigned long long)w->n.lost, (unsigned long long)w->n.repeated,
@@ -305,7 +381,7 @@ int main(int argc, char **argv)
 		frame_put(w, &frames[i]);
 	w->fd[0] = interface_open(argv[1]);
 	w->fd[1] = interface_open(argv[2]);
-	w->rng = strtoull(argv[3], NULL, 0) * 2 + 1;
+	seed_set(w, strtoull(argv[3], NULL, 0));
 	setvbuf(stdin, NULL, _IONBF, 0);
 	for (;;) {
 		struct pollfd p[3] = {{.fd = w->fd[0], .events = POLLIN},

@@ -72,14 +72,15 @@ class WireLab(e2e.Lab):
         self.impair()
 
     def impair(self, **how):
-        """Sets the wire: loss, dup, reorder, corrupt in percent, delay_ms one way, rate_mbit. Returns
-        what it did since the last time."""
+        """Sets the wire: loss, dup, reorder, corrupt in percent, delay_ms one way, rate_mbit. With seed
+        its chances begin anew, the same for the same seed. Returns what it did since the last time."""
         ppm = [round(how.get(k, 0) * 10000) for k in ("loss", "dup", "reorder", "corrupt")]
         rate_kbit = round(how.get("rate_mbit", 0) * 1000)
         # A queue of 100 ms, as cheap switches have
         queue = how.get("queue_bytes", max(rate_kbit * 100 // 8, 65536))
         self.wire.stdin.write(" ".join(str(v) for v in (
-            *ppm, round(how.get("delay_ms", 0) * 1000), rate_kbit, queue)) + "\n")
+            *ppm, round(how.get("delay_ms", 0) * 1000), rate_kbit, queue,
+            *([how["seed"]] if "seed" in how else []))) + "\n")
         self.wire.stdin.flush()
         line = self.wire.stdout.readline()
         if not line:
