@@ -45,6 +45,20 @@ void report_machine(char *cpu, size_t room, long *cores)
 		(void)fclose(f);
 }
 
+/* So that a shell reads it as it was. */
+static void put_quoted(FILE *out, const char *arg)
+{
+	if (arg[0] && arg[strspn(arg, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	                              "0123456789-_./:=,+%@")] == '\0') {
+		(void)fputs(arg, out);
+		return;
+	}
+	(void)fputc('\'', out);
+	for (; *arg; arg++)
+		(void)fputs(*arg == '\'' ? "'\\''" : (const char[]){*arg, '\0'}, out);
+	(void)fputc('\'', out);
+}
+
 char *report_command(const struct report_options *o)
 {
 	char *text = NULL;
@@ -53,8 +67,11 @@ char *report_command(const struct report_options *o)
 
 	if (!mem)
 		return NULL;
-	for (int i = 0; i < o->argc; i++)
-		(void)fprintf(mem, "%s%s", i ? " " : "", o->argv[i]);
+	(void)fputs("sluice-bench", mem);
+	for (int i = 1; i < o->argc; i++) {
+		(void)fputc(' ', mem);
+		put_quoted(mem, o->argv[i]);
+	}
 	(void)fclose(mem);
 	return text;
 }
