@@ -128,7 +128,7 @@ uint32_t report_hist_rows(const struct load_hist *h, struct hist_row rows[HIST_R
 	for (uint32_t i = 0; i < count; i++)
 		rows[i] = (struct hist_row){.from_ns = boundary(series, first + i),
 		                            .to_ns = boundary(series, first + i + 1)};
-	if (h->max_ns > rows[count - 1].to_ns)
+	if ((double)h->max_ns > rows[count - 1].to_ns)
 		rows[count - 1].to_ns = (double)h->max_ns;
 	for (uint32_t i = 0, row = 0; i < LOAD_HIST_BUCKETS; i++) {
 		double top = (double)min_u64(hist_log_max(i, LOAD_HIST_SUB_BITS), h->max_ns);
