@@ -3,11 +3,12 @@
 
 static const struct transport_ops *const transports[] = {
         &transport_socket,
+        &transport_dpdk,
 };
 
 const char *transport_names(void)
 {
-	return "socket";
+	return "socket, dpdk";
 }
 
 const struct transport_ops *transport_find(const char *name)
