@@ -135,7 +135,7 @@ static void publish(struct worker *w)
 	r->open_links = w->open_count;
 	if (!counted)
 		return;
-	r->cpu_busy_ns = w->stats.busy_ns - w->busy_before_ns;
+	r->cpu_busy_ns = w->stats.busy_ns - min_u64(w->stats.busy_ns, w->busy_before_ns);
 	r->elapsed_ns = w->now_ns - min_u64(w->now_ns, w->counted_from_ns);
 	if (!w->draining)
 		w->parts[w->stage_index]->duration_ns =
