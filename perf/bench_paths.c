@@ -12,7 +12,7 @@
 #include "perf/report.h"
 
 #define BATCH        NIC_BURST
-#define WARM_BATCHES 24u
+#define WARM_BATCHES 64u
 #define ROUNDS_MAX   64u /* of a batch, before it counts as stuck */
 #define BODY_LARGE   16384u
 #define FIELDS                                                              \
