@@ -23,7 +23,7 @@
 #define MAX_ROUNDS 200000u
 
 /* As wrk sends it. */
-#define REQUEST       "GET /item/%u HTTP/1.1\r\nHost: api.test\r\n\r\n"
+#define REQUEST(i)    "GET /item/" i " HTTP/1.1\r\nHost: api.test\r\n\r\n"
 #define REQUEST_BYTES 64u
 #define MAX_OBJECTS   4000000u
 #define OBJECT_ROOM   1024u /* of the hot table, for each object */
@@ -185,12 +185,15 @@ static void requests_send(struct bench *b, uint32_t first, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++) {
 		struct peer *p = &b->peers[(first + i) % CONNS];
+		struct span request = SPAN_LIT(REQUEST("1"));
 		char text[REQUEST_BYTES];
 		uint8_t ts[12];
-		int len = snprintf(text, sizeof(text), REQUEST, object_pick(b));
 
+		if (b->objects > 1)
+			request = span_of(text, (size_t)snprintf(text, sizeof(text), REQUEST("%u"),
+			                                         object_pick(b)));
 		timestamps(b, p, ts);
-		segment_send(b, p, 24, span_of(ts, sizeof(ts)), span_of(text, (size_t)len));
+		segment_send(b, p, 24, span_of(ts, sizeof(ts)), request);
 	}
 }
 
