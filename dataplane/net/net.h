@@ -152,9 +152,9 @@ static inline uint32_t net_headroom(const struct net_path *path)
  * there is no buffer (counted as shed_pkt). The pointer holds until net_send, and no other function
  * of this header may be called in between. */
 struct pkt *net_alloc(struct net *net, const struct net_path *path);
-/* The same for several segments at once, NIC_LARGE_BYTES with all headers, where the port cuts them
- * (nic_caps.tx_tso); net_send then needs tso_mss. NULL is counted as shed_large. */
-struct pkt *net_alloc_large(struct net *net, const struct net_path *path);
+/* The same for several segments at once, NIC_LARGE_BYTES with all headers, which the port cuts into
+ * mss bytes each (nic_caps.tx_tso). NULL is counted as shed_large. */
+struct pkt *net_alloc_large(struct net *net, const struct net_path *path, uint16_t mss);
 /* tcp_len: header and payload bytes. payload_sum: the ones-complement sum of the payload when it
  * was taken during the copy (csum_copy in csum.h), hdr_sum: that of the TCP header, its checksum
  * zero; with have_sum false net_send takes both.
@@ -164,12 +164,14 @@ struct net_seg {
 	uint32_t tcp_len;
 	uint32_t payload_sum;
 	uint32_t hdr_sum;
-	uint16_t tso_mss; /* above 0: the port cuts the payload into so many bytes each */
 	bool have_sum;
 	uint8_t ecn; /* 0 to 3, for the IP header */
 };
 void net_send(struct net *net, const struct net_path *path, struct pkt *pkt,
               const struct net_seg *seg);
+/* The same for what net_alloc_large gave. */
+void net_send_large(struct net *net, const struct net_path *path, struct pkt *pkt,
+                    const struct net_seg *seg);
 /* Hands the queue to the NIC; what it refuses is dropped and counted (shed_tx). Returns how many
  * packets went out. */
 unsigned net_flush(struct net *net);

@@ -134,7 +134,7 @@ void net_reply(struct net *net, struct pkt *pkt)
 	pkt->data = NULL;
 }
 
-struct pkt *net_alloc_large(struct net *net, const struct net_path *path)
+struct pkt *net_alloc_large(struct net *net, const struct net_path *path, uint16_t mss)
 {
 	struct pkt *pkt = tx_place(net);
 
@@ -144,6 +144,7 @@ struct pkt *net_alloc_large(struct net *net, const struct net_path *path)
 		return NULL;
 	}
 	assert(pkt->cap >= NIC_LARGE_BYTES && NIC_LARGE_BYTES > net_headroom(path));
+	pkt->tso_mss = mss;
 	net->staged = true;
 	return pkt;
 }
@@ -326,14 +327,25 @@ void net_send(struct net *net, const struct net_path *path, struct pkt *pkt,
 	pkt->payload_len = (uint16_t)(seg->tcp_len - seg->tcp_hdr_len);
 	pkt->len = pkt->l4_off + seg->tcp_len;
 	assert(pkt->len <= pkt->cap && seg->tcp_hdr_len <= seg->tcp_len);
-	pkt->tso_mss = seg->tso_mss;
-	if (unlikely(seg->tso_mss > 0))
-		pkt->flags |= PKT_TX_TSO; /* the port puts each segment's own length into the sum */
-	else
-		pseudo += __builtin_bswap32(seg->tcp_len);
+	pseudo += __builtin_bswap32(seg->tcp_len);
 	tcp_csum_write(net, pkt, seg, csum_fold32(pseudo));
 	net->staged = false;
 	net->tx_count++;
+}
+
+void net_send_large(struct net *net, const struct net_path *path, struct pkt *pkt,
+                    const struct net_seg *seg)
+{
+	bool v4 = ip_addr_is_v4(&path->local);
+	const uint8_t *addrs;
+	struct wire_tcp *tcp;
+
+	net_send(net, path, pkt, seg);
+	pkt->flags |= PKT_TX_TSO;
+	addrs = pkt->data + pkt->l3_off + (v4 ? 12 : 8);
+	/* The port puts each segment's own length into the sum. */
+	tcp = (void *)(pkt->data + pkt->l4_off);
+	csum_put(tcp->csum, csum_fold_partial(pseudo_sum(addrs, v4 ? 8 : 32, PROTO_TCP, 0)));
 }
 
 unsigned net_flush(struct net *net)
@@ -395,8 +407,6 @@ struct pkt *net_frame_begin(struct net *net)
 		counter_inc(net->ctr, CTR_shed_pkt);
 		return NULL;
 	}
-	pkt->flags = 0;
-	pkt->tso_mss = 0;
 	net->staged = true;
 	return pkt;
 }

@@ -63,6 +63,7 @@ struct frame {
 	struct net_seg seg;
 };
 
+/* Leaves it to the caller to send it. */
 static inline __attribute__((always_inline)) void
 segment_write(struct tcp *tcp, struct conn *c, const struct seg_out *o, struct frame *f)
 {
@@ -94,7 +95,6 @@ segment_write(struct tcp *tcp, struct conn *c, const struct seg_out *o, struct f
 	f->seg.have_sum = !tcp->csum_offload;
 	f->seg.tcp_hdr_len = hdr.len;
 	f->seg.tcp_len = hdr.len + o->len;
-	net_send(tcp->net, &c->path, f->pkt, &f->seg);
 	if (o->flags & TH_ACK) {
 		if (unlikely(tcp->dup_conn == c))
 			tcp->dup_conn = NULL;
@@ -114,6 +114,7 @@ bool segment_send(struct tcp *tcp, struct conn *c, const struct seg_out *o)
 		return false;
 	}
 	segment_write(tcp, c, o, &f);
+	net_send(tcp->net, &c->path, f.pkt, &f.seg);
 	return true;
 }
 
@@ -228,6 +229,8 @@ static uint32_t super_len(const struct tcp *tcp, const struct conn *c, uint32_t 
 	 * after silence may make the window smaller, so it goes ahead. */
 	if (mss < TCP_SUPER_LEAST_MSS || c->cc.cwr || (c->rtx_ns == 0 && cc_is_large(c)))
 		return mss;
+	if (!net_caps(tcp->net)->tx_tso_v6 && !ip_addr_is_v4(&c->path.local))
+		return mss;
 	if (len < unsent)
 		len -= len % mss;
 	if (len <= mss)
@@ -242,13 +245,13 @@ static uint32_t super_len(const struct tcp *tcp, const struct conn *c, uint32_t 
 static NOINLINE bool output_super(struct tcp *tcp, struct conn *c, uint32_t unsent)
 {
 	struct seg_out o = {.seq = c->snd_nxt, .flags = TH_ACK, .fresh = true};
-	struct frame f = {.seg.tso_mss = c->mss};
+	struct frame f = {0};
 	bool timing = c->flags & CF_TIMING;
 
 	o.len = super_len(tcp, c, unsent);
 	if (o.len == c->mss)
 		return false;
-	f.pkt = net_alloc_large(tcp->net, &c->path);
+	f.pkt = net_alloc_large(tcp->net, &c->path, c->mss);
 	if (!f.pkt)
 		return false;
 	if (o.len == unsent)
@@ -256,6 +259,7 @@ static NOINLINE bool output_super(struct tcp *tcp, struct conn *c, uint32_t unse
 	if (unlikely(c->flags & CF_PACED))
 		pace_sent(c, o.len - c->mss);
 	segment_write(tcp, c, &o, &f);
+	net_send_large(tcp->net, &c->path, f.pkt, &f.seg);
 	sent_new(tcp, c, &o);
 	if (!timing)
 		c->rtt_seq = o.seq + c->mss; /* its first segment has an ACK of its own */
