@@ -50,8 +50,16 @@ static uint64_t rto_ns(const struct tcp *tcp, const struct conn *c)
 
 void rto_start(struct tcp *tcp, struct conn *c)
 {
+	bool plain = c->tries == 0 && c->rto_us > 0 && c->snd_wnd > 0 && conn_flight(c) > 0;
+	uint64_t ns = (uint64_t)c->rto_us * NS_PER_US;
+
 	c->flags &= ~CF_RTX_EARLY;
-	c->rtx_ns = tcp->now_ns + rto_ns(tcp, c);
+	/* Nothing is doubled, and the window is not closed. */
+	if (likely(plain))
+		ns = min_u64(ns, tcp->cfg.max_rto_ms * NS_PER_MS);
+	else
+		ns = rto_ns(tcp, c);
+	c->rtx_ns = tcp->now_ns + ns;
 	conn_arm(tcp, c, c->rtx_ns);
 }
 
