@@ -95,6 +95,14 @@ void reorder_start(struct tcp *tcp, struct conn *c, uint32_t us)
 	conn_arm(tcp, c, at);
 }
 
+void rto_postpone(struct tcp *tcp, struct conn *c)
+{
+	if (c->flags & CF_RTX_REORDER)
+		c->ls.rto_at_ns = tcp->now_ns + rto_ns(tcp, c);
+	else
+		rto_start(tcp, c);
+}
+
 /* The floor is beyond the round trip, since it is for what the peer's delayed ACK adds to that:
  * were it one of the whole, an ACK delayed by just so much would always be too late. */
 static void rto_update(const struct tcp *tcp, struct conn *c)
