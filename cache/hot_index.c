@@ -9,6 +9,8 @@
 #include <emmintrin.h>
 #endif
 
+#define HOT_PREFETCH_LINES 5u
+
 static struct hot_bucket *first_bucket(const struct hot_table *t, struct hash128 h)
 {
 	return &t->buckets[(h.lo >> 32) * t->bucket_count >> 32];
@@ -64,9 +66,10 @@ void hot_prefetch_object(const struct hot_table *t, struct hash128 hash)
 	for (; m != 0; m &= m - 1) {
 		const char *o = (const char *)hot_at(t, b->unit[__builtin_ctz(m)]);
 
-		/* The head and the key, as far as they lie in two lines. */
-		__builtin_prefetch(o);
-		__builtin_prefetch(o + CACHE_LINE);
+		/* The head, the key, and of a small object the fields and the body. What lies
+		 * behind the object, or behind the log, costs nothing but the fetch. */
+		for (uint32_t line = 0; line < HOT_PREFETCH_LINES; line++)
+			__builtin_prefetch(o + line * CACHE_LINE);
 	}
 }
 

@@ -6,28 +6,18 @@
 #define AGE_MAX_S 2147483648ull /* what an overflow counts as (RFC 9111 1.2.2) */
 #define ABSENT    UINT32_MAX
 
-static bool has_field(const struct http_fields *fs, enum http_hdr id)
-{
-	for (uint32_t i = 0; i < fs->count; i++)
-		if (fs->f[i].id == id)
-			return true;
-	return false;
-}
-
 /* Request fields that this cache does not evaluate: such a request goes to the origin, and its
  * answer (a part, or the outcome of a condition) is not one for others. A body makes the answer
  * depend on more than the key. */
 static bool request_bypasses(const struct http_fields *fs)
 {
-	static const enum http_hdr ids[] = {
-	        HDR_RANGE,    HDR_IF_MATCH,          HDR_IF_UNMODIFIED_SINCE,
-	        HDR_IF_RANGE, HDR_TRANSFER_ENCODING,
-	};
+	const uint64_t ids = http_hdr_bit(HDR_RANGE) | http_hdr_bit(HDR_IF_MATCH) |
+	                     http_hdr_bit(HDR_IF_UNMODIFIED_SINCE) | http_hdr_bit(HDR_IF_RANGE) |
+	                     http_hdr_bit(HDR_TRANSFER_ENCODING);
 
-	for (size_t i = 0; i < ARRAY_LEN(ids); i++)
-		if (has_field(fs, ids[i]))
-			return true;
-	if (!has_field(fs, HDR_CONTENT_LENGTH))
+	if ((fs->seen & ids) != 0)
+		return true;
+	if (!http_fields_have(fs, HDR_CONTENT_LENGTH))
 		return false;
 	int64_t len = -1;
 	uint32_t count;
@@ -41,7 +31,7 @@ void cache_request_policy(enum http_method method, const struct http_fields *fs,
 	struct cache_control cc;
 
 	*out = (struct cache_request){
-	        .authorized = has_field(fs, HDR_AUTHORIZATION),
+	        .authorized = http_fields_have(fs, HDR_AUTHORIZATION),
 	        .max_age_s = ABSENT,
 	};
 	if (rule->mode == CACHE_OFF)
@@ -145,7 +135,7 @@ static bool explicit_lifetime_s(const struct cache_response_in *in, const struct
 		*out = cc->s_maxage_s != ABSENT ? cc->s_maxage_s : cc->max_age_s;
 		return true;
 	}
-	if (!has_field(in->fields, HDR_EXPIRES))
+	if (!http_fields_have(in->fields, HDR_EXPIRES))
 		return false;
 	/* No date, or several: expired (5.3, 4.2.1). Without Date, it was made on arrival. */
 	*out = 0;
@@ -170,7 +160,7 @@ static bool vary_is_empty(const struct http_fields *fs)
  * origin to forbid that; here it must allow it in words, and an operator's TTL never does. */
 static bool cookie_allows(const struct cache_response_in *in, const struct cache_control *cc)
 {
-	if (!has_field(in->fields, HDR_SET_COOKIE))
+	if (!http_fields_have(in->fields, HDR_SET_COOKIE))
 		return true;
 	return in->rule.mode == CACHE_ORIGIN && (cc->public_ || cc->s_maxage_s != ABSENT);
 }
@@ -196,7 +186,7 @@ static bool may_store(const struct cache_response_in *in, const struct cache_con
 	/* RFC 9111 3.5 */
 	if (in->authorized && !cc->public_ && !cc->must_revalidate && cc->s_maxage_s == ABSENT)
 		return false;
-	if (has_field(in->fields, HDR_CONTENT_RANGE) || !vary_is_empty(in->fields))
+	if (http_fields_have(in->fields, HDR_CONTENT_RANGE) || !vary_is_empty(in->fields))
 		return false;
 	return cookie_allows(in, cc);
 }

@@ -192,6 +192,8 @@ void cache_control_parse(const struct http_fields *fs, struct cache_control *out
 	        .stale_while_revalidate_s = ABSENT,
 	        .stale_if_error_s = ABSENT,
 	};
+	if (!http_fields_have(fs, HDR_CACHE_CONTROL))
+		return;
 	for (uint32_t i = 0; i < fs->count; i++) {
 		struct directive d;
 		size_t pos = 0;

@@ -73,7 +73,7 @@ static bool ports_differ(const struct config *a, const struct config *b)
 static bool memory_differs(const struct config_memory *a, const struct config_memory *b)
 {
 	return a->huge_pages != b->huge_pages || a->hot_table_bytes != b->hot_table_bytes ||
-	       a->packet_buffers != b->packet_buffers ||
+	       a->packet_buffers != b->packet_buffers || a->large_buffers != b->large_buffers ||
 	       a->channel_ring_entries != b->channel_ring_entries ||
 	       a->up_block_bytes != b->up_block_bytes || a->up_blocks != b->up_blocks ||
 	       a->down_block_bytes != b->down_block_bytes || a->down_blocks != b->down_blocks;

@@ -45,7 +45,7 @@ static void core_carve(struct core *core, struct carve *c, const struct core_con
 	ch->down_blocks = cfg->down_blocks;
 	ch->release_due = carve_take(c, sizeof(ch->release_due[0]) * cfg->down_blocks);
 	ch->release = carve_take(c, sizeof(ch->release[0]) * cfg->down_blocks);
-	core->http = carve_take(c, sizeof(*core->http));
+	core->turns = carve_take(c, sizeof(core->turns[0]) * CORE_TURNS);
 	core->out = carve_take(c, CORE_OUT_BYTES);
 	core->head_copy = carve_take(c, CORE_OUT_BYTES / 2);
 	core->key_buf = carve_take(c, CACHE_KEY_MAX);
@@ -200,8 +200,13 @@ enum status core_create(struct core **out, const struct core_config *cfg,
 	core->started_ns = cfg->now_ns;
 	core->stats = cfg->stats;
 	core->ctr = &cfg->stats->counters;
+	stages_init(&core->stages, &cfg->stats->stages, cfg->cpu);
+	stages_set_mode(&core->stages, (enum config_stages)cfg->snapshot->stages);
 	core->nic = cfg->nic;
 	core->snap = cfg->snapshot;
+	core->turn = core->turns;
+	core->http = &core->turns[0].http;
+	reply_prepare(core);
 	core->shared = shared;
 	core->random = cfg->random ? cfg->random : kernel_random;
 	core->random_arg = cfg->random_arg;
@@ -265,28 +270,32 @@ void core_tick(struct core *core, uint64_t now_ns, uint64_t wall_ns)
 void core_rx(struct core *core)
 {
 	struct pkt pkts[NIC_BURST];
-	unsigned n = nic_rx_burst(core->nic, pkts, NIC_BURST);
+	unsigned n = nic_rx_burst(core->nic, pkts, NIC_BURST), got;
 
+	stage_mark(&core->stages, STAGE_rx, n);
 	if (n == 0)
 		return;
 	core->did += n;
+	stages_burst(&core->stages, n);
+	got = n;
 	n = net_input(core->net, pkts, n, core->now_ns);
+	stage_mark(&core->stages, STAGE_net, got);
 	tcp_input_burst(core->tcp, pkts, n, core->now_ns);
+	stage_mark(&core->stages, STAGE_tcp, n);
 	core_ready(core);
 	/* Only now: until here, payload was lent to connections and parsed where it lay. */
 	if (n > 0)
 		nic_pkt_free(core->nic, pkts, n);
+	stage_mark(&core->stages, STAGE_rx, 0);
 }
 
 void core_ready(struct core *core)
 {
-	struct conn *conn;
-	uint32_t events;
+	uint32_t n, sum = 0;
 
-	while ((conn = tcp_ready(core->tcp, &events)) != NULL) {
-		req_run(core, conn, events);
-		tcp_ready_done(core->tcp, conn, core->now_ns);
-	}
+	while ((n = req_burst(core)) > 0)
+		sum += n;
+	stage_mark(&core->stages, STAGE_request, sum);
 }
 
 void core_completions(struct core *core)
@@ -315,23 +324,29 @@ void core_completions(struct core *core)
 		miss_sync(core);
 	else if (ch->park_head != NULL)
 		miss_wake_parked(core);
+	stage_mark(&core->stages, STAGE_completion, n);
 	core_ready(core);
 }
 
 void core_timers(struct core *core)
 {
-	tcp_timers(core->tcp, core->now_ns);
+	stage_mark(&core->stages, STAGE_timer, tcp_timers(core->tcp, core->now_ns));
 	core_ready(core);
 }
 
 void core_tx(struct core *core)
 {
-	miss_flush(core);
-	core->did += net_flush(core->net);
+	uint32_t sent;
+
+	stage_mark(&core->stages, STAGE_flush, miss_flush(core));
+	sent = net_flush(core->net);
+	stage_mark(&core->stages, STAGE_tx, sent);
+	core->did += sent;
 }
 
 uint32_t core_round(struct core *core, uint64_t now_ns, uint64_t wall_ns)
 {
+	stages_begin(&core->stages);
 	core_tick(core, now_ns, wall_ns); /* the only clock there is */
 	core_rx(core);                    /* NIC > TCP > HTTP > reply */
 	core_completions(core);           /* control > miss_input */
@@ -341,6 +356,7 @@ uint32_t core_round(struct core *core, uint64_t now_ns, uint64_t wall_ns)
 		core->next_housekeep_ns = now_ns + HOUSEKEEP_NS;
 		core_housekeep(core); /* snapshot, attach, drain, announcements */
 	}
+	stages_end(&core->stages, now_ns);
 	return core->did;
 }
 

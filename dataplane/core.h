@@ -9,6 +9,7 @@
 #include "dataplane/http/http_parse.h"
 #include "dataplane/net/net.h"
 #include "dataplane/nic.h"
+#include "dataplane/stages.h"
 #include "dataplane/tcp/tcp.h"
 #include "lib/channel.h"
 #include "lib/clock.h"
@@ -121,7 +122,18 @@ struct core_chan {
 	struct req *park_tail;
 };
 
-#define CORE_OUT_BYTES 32768u
+/* What is known of a request between its two steps: req_begin parses the heads of a burst and has
+ * the memory of their objects on its way, req_resume answers them. */
+struct turn {
+	struct conn *conn;
+	struct cache_key key;
+	struct http_request http;
+	char key_text[CACHE_KEY_MAX];
+};
+
+#define CORE_TURNS      NIC_BURST
+#define CORE_OUT_BYTES  32768u
+#define CORE_NAME_BYTES 160u
 
 struct core {
 	uint64_t now_ns; /* set by core_tick only */
@@ -140,14 +152,19 @@ struct core {
 	uint32_t did;  /* work of this round */
 	uint32_t hits; /* requests answered here and now, in this round */
 	bool draining;
-	uint64_t date_s; /* the second that date holds */
+	struct stage_clock stages; /* for reports alone */
+	uint64_t date_s;           /* the second that date holds */
 	char date[HTTP_DATE_LEN + 3];
+	uint32_t cache_name_len; /* "Cache-Status: " and this node's name: reply_prepare */
+	char cache_name[CORE_NAME_BYTES];
 
 	/* Scratch of the request that runs now */
-	struct http_request *http;
-	char *out;                /* CORE_OUT_BYTES, for heads that do not fit a chunk */
-	char *key_buf;            /* CACHE_KEY_MAX */
-	unsigned char *head_copy; /* CORE_OUT_BYTES / 2: a head of control, before it is checked */
+	struct turn *turn;         /* one of turns */
+	struct http_request *http; /* &turn->http */
+	struct turn *turns;        /* CORE_TURNS */
+	char *out;                 /* CORE_OUT_BYTES, for heads that do not fit a chunk */
+	char *key_buf;             /* CACHE_KEY_MAX */
+	unsigned char *head_copy;  /* CORE_OUT_BYTES / 2: a head of control, before it is checked */
 
 	/* Housekeeping */
 	uint64_t next_housekeep_ns;

@@ -18,6 +18,8 @@ static void snapshot_take(struct core *core)
 	if (next == core->snap)
 		return;
 	core->snap = next;
+	stages_set_mode(&core->stages, (enum config_stages)next->stages);
+	reply_prepare(core);
 	/* Nothing of the core refers to the old one between rounds; main may free it now. */
 	__atomic_store_n(&core->shared->used_snapshot, next, __ATOMIC_RELEASE);
 }
@@ -102,6 +104,7 @@ static void drain_step(struct core *core)
 		else
 			drain_idle(core, conn, info.state);
 	}
+	stage_mark(&core->stages, STAGE_housekeep, 0);
 	core_ready(core);
 	if (tcp_conn_count(core->tcp) == 0)
 		__atomic_store_n(&core->shared->drained, 1, __ATOMIC_RELEASE);
@@ -178,6 +181,7 @@ void core_housekeep(struct core *core)
 	else
 		shed_idle(core);
 	tcp_relieve(core->tcp, core->snap->timeouts.stall_ms, core->now_ns);
+	stage_mark(&core->stages, STAGE_housekeep, 0);
 	core_ready(core);
 	if (core->announces_left > 0 && core->now_ns >= core->announce_at_ns) {
 		core->announces_left--;
@@ -189,4 +193,5 @@ void core_housekeep(struct core *core)
 	net_tick(core->net, core->now_ns);
 	conflicts_notice(core);
 	hot_set_wall(core->hot, core->wall_ms);
+	stage_mark(&core->stages, STAGE_housekeep, 1);
 }

@@ -13,6 +13,9 @@
 #include "lib/status.h"
 
 #define NIC_BURST 32u
+/* Frames for the port to cut, with their headers: what one descriptor of every port that is known
+ * takes, which is ten segments of 1500-byte packets (docs/decisions/segmentation-offload.md). */
+#define NIC_LARGE_BYTES 15872u
 
 enum pkt_flag {
 	PKT_RX_IP_CSUM_OK = 1 << 0, /* the port verified the IPv4 header checksum */
@@ -22,7 +25,8 @@ enum pkt_flag {
 	PKT_TX_L4_CSUM = 1 << 4,    /* the port shall fill in the TCP checksum; the field holds the
 	                               pseudo-header's sum, not inverted (with PKT_TX_TSO
 	                               without the length) */
-	PKT_TX_TSO = 1 << 5, /* the port shall cut the payload into segments of tso_mss bytes */
+	PKT_TX_TSO = 1 << 5, /* the port shall cut the payload into segments of tso_mss bytes, with
+	                        both checksums, and FIN and PSH on the last one only */
 	PKT_RX_FRAGMENTS = 1 << 6, /* set by net_input: it came in fragments */
 };
 
@@ -46,7 +50,7 @@ struct nic_caps {
 	uint16_t mtu; /* IP bytes a frame */
 	bool tx_ip_csum;
 	bool tx_l4_csum;
-	bool tx_tso;
+	bool tx_tso;  /* the port cuts (PKT_TX_TSO), does both sums, and there are large buffers */
 	bool rx_csum; /* receive flags above are set by the port */
 	/* Frames of a local veth or tap peer may carry only the pseudo-header's sum (the kernel's
 	 * CHECKSUM_PARTIAL); such a checksum is accepted when this is true. */
@@ -65,8 +69,11 @@ unsigned nic_rx_burst(struct nic *nic, struct pkt *pkts, unsigned n);
 unsigned nic_tx_burst(struct nic *nic, struct pkt *pkts, unsigned n);
 /* A buffer to write a frame into; false when the port has none. At least mtu + 14 bytes fit. */
 bool nic_pkt_alloc(struct nic *nic, struct pkt *out);
+/* The same for NIC_LARGE_BYTES, to be sent with PKT_TX_TSO; only with caps.tx_tso. */
+bool nic_pkt_alloc_large(struct nic *nic, struct pkt *out);
+/* Takes both kinds. */
 void nic_pkt_free(struct nic *nic, struct pkt *pkts, unsigned n);
-/* Packet buffers free now, for watermarks and reports. */
+/* Packet buffers free now, the large ones not counted, for watermarks and reports. */
 uint32_t nic_pkts_free(const struct nic *nic);
 
 #endif

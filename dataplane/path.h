@@ -24,14 +24,19 @@ void core_tx(struct core *core);
 void core_housekeep(struct core *core); /* housekeep.c: snapshot, attach, drain, gauges */
 void core_drain(struct core *core, uint32_t within_ms); /* 0 ends a drain */
 
-/* req/req.c: runs the stages until the request waits or the connection has no more */
-void req_run(struct core *core, struct conn *conn, uint32_t events);
+/* req/req.c: runs the stages of connections that have news, a burst of them, until each request
+ * waits or its connection has no more. Returns how many had. */
+uint32_t req_burst(struct core *core);
+/* Its two steps: false when the first was all; else req_resume must follow. */
+bool req_begin(struct core *core, struct turn *turn, uint32_t events);
+void req_resume(struct core *core, struct turn *turn);
 
 /* req/route.c */
 enum req_next http_read(struct core *core, struct req *req); /* is the head complete and sound? */
 enum req_next req_route(struct core *core, struct req *req); /* host, path, method */
 /* req/lookup.c */
-enum req_next req_lookup(struct core *core, struct req *req); /* hot table, conditions */
+enum req_next req_prepare(struct core *core, struct req *req); /* policy, cache key */
+enum req_next req_lookup(struct core *core, struct req *req);  /* hot table, conditions */
 /* req/miss.c, miss_upload.c: out to control */
 enum req_next miss_submit(struct core *core, struct req *req);
 enum req_next miss_upload(struct core *core, struct req *req);
@@ -55,7 +60,7 @@ void miss_away(struct core *core); /* the grace has run out */
 void miss_release_down(struct core *core, uint32_t block);
 void miss_release_none(struct core_chan *ch);
 void miss_released_up(struct core *core, const struct chan_msg *m);
-void miss_flush(struct core *core); /* releases, publishes, rings */
+uint32_t miss_flush(struct core *core); /* releases, publishes, rings; messages */
 /* req/query.c: questions of the operator */
 void query_input(struct core *core, const struct chan_msg *m);
 

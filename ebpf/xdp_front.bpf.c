@@ -76,6 +76,7 @@ struct solicit {
 static __always_inline int ours(const __u8 *addr, __u32 len, __u16 port)
 {
 	struct xdp_front_key key;
+	const __u8 *value;
 
 	__builtin_memset(&key, 0, sizeof(key));
 	if (len == 4) {
@@ -86,7 +87,13 @@ static __always_inline int ours(const __u8 *addr, __u32 len, __u16 port)
 		__builtin_memcpy(key.addr, addr, 16);
 	}
 	key.port = port;
-	return bpf_map_lookup_elem(&front_addrs, &key) != NULL;
+	value = bpf_map_lookup_elem(&front_addrs, &key);
+	return value != NULL ? *value : 0;
+}
+
+static __always_inline int ours_tcp(const __u8 *addr, __u32 len, __u16 port)
+{
+	return ours(addr, len, port) == 1 || ours(addr, len, 0) == XDP_FRONT_EVERY_PORT;
 }
 
 static __always_inline enum xdp_front_stat look_arp(const void *at, const void *end)
@@ -112,7 +119,8 @@ static __always_inline enum xdp_front_stat look_v4(const void *at, const void *e
 	at += ip->ihl * 4;
 	if (ip->protocol == IPPROTO_TCP) {
 		tcp = at;
-		if ((const void *)(tcp + 1) > end || !ours((const __u8 *)&ip->daddr, 4, tcp->dest))
+		if ((const void *)(tcp + 1) > end ||
+		    !ours_tcp((const __u8 *)&ip->daddr, 4, tcp->dest))
 			return XDP_FRONT_PASS;
 		return XDP_FRONT_TCP;
 	}
@@ -135,7 +143,7 @@ static __always_inline enum xdp_front_stat look_v6(const void *at, const void *e
 	if ((const void *)(ip + 1) > end)
 		return XDP_FRONT_PASS;
 	if (ip->nexthdr == IPPROTO_TCP) {
-		if ((const void *)(tcp + 1) > end || !ours(dst, 16, tcp->dest))
+		if ((const void *)(tcp + 1) > end || !ours_tcp(dst, 16, tcp->dest))
 			return XDP_FRONT_PASS;
 		return XDP_FRONT_TCP;
 	}

@@ -19,6 +19,8 @@
 /* One listener is two keys: address and port for TCP; address and port 0 for ARP, neighbor
  * discovery, ICMP and fragments. IPv4 addresses are ::ffff:a.b.c.d; everything in network byte
  * order. */
+#define XDP_FRONT_EVERY_PORT 2 /* value at port 0: TCP to any port of the address; else 1 */
+
 struct xdp_front_key {
 	__u8 addr[16];
 	__u16 port;

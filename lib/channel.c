@@ -252,6 +252,11 @@ void chan_push(struct chan_port *p)
 	spsc_push(&p->tx);
 }
 
+uint32_t chan_unflushed(const struct chan_port *p)
+{
+	return p->tx.pos - __atomic_load_n(&p->tx.shared->tail, __ATOMIC_RELAXED);
+}
+
 bool chan_flush(struct chan_port *p)
 {
 	struct spsc_shared *sh = p->tx.shared;

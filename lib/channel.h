@@ -235,6 +235,8 @@ static inline unsigned char *chan_block_at(const struct chan_slab *s, uint32_t b
 struct chan_msg *chan_slot(struct chan_port *p);
 void chan_push(struct chan_port *p);
 bool chan_flush(struct chan_port *p);
+/* Messages that the next chan_flush publishes. */
+uint32_t chan_unflushed(const struct chan_port *p);
 
 /* Receiving: copies the oldest message out; false when there is none or the ring is corrupt
  * (p->rx.corrupt). chan_rx_done once a burst gives the slots back; before the chan_flush of

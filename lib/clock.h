@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The only place that reads clocks. Called by core_tick, by the control loop and by benchmarks;
- * everything else takes now_ns as an argument. */
+ * The only place that reads clocks. Called by the loops of both processes and by benchmarks;
+ * everything else takes now_ns as an argument. The TSC is read by the core's stop watch as well
+ * (dataplane/stages.h), for reports alone. */
 #ifndef LIB_CLOCK_H
 #define LIB_CLOCK_H
 

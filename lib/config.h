@@ -19,6 +19,8 @@ enum config_cache_mode { CONFIG_CACHE_OFF, CONFIG_CACHE_ORIGIN, CONFIG_CACHE_TTL
 enum config_cookies { COOKIES_OFF, COOKIES_ON_PRESSURE, COOKIES_ALWAYS };
 enum config_fast_open { FAST_OPEN_OFF, FAST_OPEN_ON };
 enum config_pmtu { CONFIG_PMTU_OFF, CONFIG_PMTU_BLACKHOLE, CONFIG_PMTU_ALWAYS };
+/* Which rounds of a core are timed stage by stage: none, one in about 16, or all. */
+enum config_stages { CONFIG_STAGES_OFF, CONFIG_STAGES_SAMPLED, CONFIG_STAGES_ALL };
 enum config_huge { HUGE_AUTO, HUGE_ON, HUGE_OFF };
 
 struct config_listener {
@@ -42,6 +44,7 @@ struct config_memory {
 	enum config_huge huge_pages;   /* auto: when the machine has some free */
 	uint64_t hot_table_bytes;      /* a core: 64 MiB */
 	uint32_t packet_buffers;       /* a core: 16384 */
+	uint32_t large_buffers;        /* a core, where the port cuts segments: 1024 */
 	uint32_t channel_ring_entries; /* 4096 */
 	uint32_t up_block_bytes;       /* 16384 */
 	uint32_t up_blocks;            /* a core: 4096 */
@@ -86,12 +89,14 @@ struct config_timeouts {
 
 enum config_congestion { CONFIG_CONGESTION_CUBIC, CONFIG_CONGESTION_NEWRENO };
 enum config_pacing { CONFIG_PACING_OFF, CONFIG_PACING_INITIAL, CONFIG_PACING_ON };
+enum config_offload { CONFIG_OFFLOAD_OFF, CONFIG_OFFLOAD_AUTO, CONFIG_OFFLOAD_ON };
 enum config_ecn { CONFIG_ECN_OFF, CONFIG_ECN_ACCEPT, CONFIG_ECN_REQUEST };
 
 struct config_tcp {
 	uint32_t initial_window; /* segments: 10 */
 	enum config_congestion congestion_control;
-	enum config_pacing pacing;      /* CONFIG_PACING_INITIAL */
+	enum config_pacing pacing; /* CONFIG_PACING_INITIAL */
+	enum config_offload segmentation_offload;
 	enum config_ecn ecn;            /* CONFIG_ECN_ACCEPT */
 	uint32_t min_rto_ms;            /* 200 */
 	uint32_t max_rto_ms;            /* 60000 */
@@ -167,9 +172,10 @@ struct config {
 	char *node;    /* default: the host's name */
 	char *run_dir; /* sockets: "/run/sluice" */
 	enum log_level log_level;
-	enum config_idle idle;    /* adaptive */
-	uint32_t idle_sleep_us;   /* longest sleep of an idle core: 100 */
-	uint32_t control_spin_us; /* control polls that long before it sleeps: 20 */
+	enum config_idle idle;     /* adaptive */
+	uint32_t idle_sleep_us;    /* longest sleep of an idle core: 100 */
+	enum config_stages stages; /* sampled */
+	uint32_t control_spin_us;  /* control polls that long before it sleeps: 20 */
 	struct config_listener *listeners;
 	unsigned listeners_count;
 	struct config_port *ports;

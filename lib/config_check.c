@@ -8,8 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define WORD_MAX 32u
-
 struct check {
 	const struct doc *doc;
 	struct config_error *err;
@@ -28,48 +26,11 @@ static const char *kind_name(enum doc_kind kind)
 	}
 }
 
-/* Edits (insert, delete, replace, swap of neighbours) that make b of a; Damerau 1964, restricted.
- */
-static uint32_t edit_distance(const char *a, size_t a_len, const char *b)
-{
-	uint32_t rows[3][WORD_MAX + 1];
-	size_t b_len = strlen(b);
-
-	if (a_len > WORD_MAX || b_len > WORD_MAX)
-		return WORD_MAX;
-	for (uint32_t j = 0; j <= b_len; j++)
-		rows[0][j] = j;
-	for (uint32_t i = 1; i <= a_len; i++) {
-		uint32_t *now = rows[i % 3], *up = rows[(i + 2) % 3], *up2 = rows[(i + 1) % 3];
-
-		now[0] = i;
-		for (uint32_t j = 1; j <= b_len; j++) {
-			uint32_t replace = up[j - 1] + (a[i - 1] != b[j - 1]);
-
-			now[j] = min_u32(min_u32(up[j], now[j - 1]) + 1, replace);
-			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-				now[j] = min_u32(now[j], up2[j - 2] + 1);
-		}
-	}
-	return rows[a_len % 3][b_len];
-}
-
-void config_guess_try(struct config_guess *g, struct span text, const char *word)
-{
-	uint32_t distance = edit_distance(text.ptr, text.len, word);
-
-	/* Beyond a third of the word, a guess confuses more than it helps. */
-	if (distance < g->distance && distance <= max_u32(1, (uint32_t)strlen(word) / 3)) {
-		g->word = word;
-		g->distance = distance;
-	}
-}
-
 static enum status unknown_key(struct check *c, const struct doc_node *node,
                                enum param_section section)
 {
 	struct param_group group = param_group(section);
-	struct config_guess g = {.distance = UINT32_MAX};
+	struct doc_guess g = {.distance = UINT32_MAX};
 	char known[256] = "";
 	size_t used = 0;
 
@@ -78,7 +39,7 @@ static enum status unknown_key(struct check *c, const struct doc_node *node,
 		                 group.params[i].key);
 
 		used = min_size(used + (n > 0 ? (size_t)n : 0), sizeof(known) - 1);
-		config_guess_try(&g, node->key, group.params[i].key);
+		doc_guess_try(&g, node->key, group.params[i].key);
 	}
 	doc_path(node->parent, c->path);
 	if (g.word)
@@ -144,7 +105,7 @@ static enum status check_number(struct check *c, const struct doc_node *node,
 
 static enum status check_enum(struct check *c, const struct doc_node *node, const struct param *p)
 {
-	struct config_guess g = {.distance = UINT32_MAX};
+	struct doc_guess g = {.distance = UINT32_MAX};
 	char known[128] = "";
 	size_t used = 0;
 	int64_t value;
@@ -154,7 +115,7 @@ static enum status check_enum(struct check *c, const struct doc_node *node, cons
 		                 p->names.names[i].name);
 
 		used = min_size(used + (n > 0 ? (size_t)n : 0), sizeof(known) - 1);
-		config_guess_try(&g, node->text, p->names.names[i].name);
+		doc_guess_try(&g, node->text, p->names.names[i].name);
 	}
 	if (node->kind != DOC_SCALAR || node->text.len == 0) {
 		char right[160];

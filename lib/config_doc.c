@@ -8,6 +8,7 @@
 
 /* More than any section has: it bounds the search for keys given twice. */
 #define MAPPING_MAX_KEYS 64u
+#define WORD_MAX         32u /* longer ones are never near */
 
 struct builder {
 	struct doc *doc;
@@ -365,4 +366,41 @@ const char *doc_path(const struct doc_node *node, char *buf)
 		used += wrote > 0 ? (size_t)wrote : 0;
 	}
 	return buf;
+}
+
+/* Edits (insert, delete, replace, swap of neighbours) that make b of a; Damerau 1964, restricted.
+ */
+static uint32_t edit_distance(const char *a, size_t a_len, const char *b)
+{
+	uint32_t rows[3][WORD_MAX + 1];
+	size_t b_len = strlen(b);
+
+	if (a_len > WORD_MAX || b_len > WORD_MAX)
+		return WORD_MAX;
+	for (uint32_t j = 0; j <= b_len; j++)
+		rows[0][j] = j;
+	for (uint32_t i = 1; i <= a_len; i++) {
+		uint32_t *now = rows[i % 3], *up = rows[(i + 2) % 3], *up2 = rows[(i + 1) % 3];
+
+		now[0] = i;
+		for (uint32_t j = 1; j <= b_len; j++) {
+			uint32_t replace = up[j - 1] + (a[i - 1] != b[j - 1]);
+
+			now[j] = min_u32(min_u32(up[j], now[j - 1]) + 1, replace);
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+				now[j] = min_u32(now[j], up2[j - 2] + 1);
+		}
+	}
+	return rows[a_len % 3][b_len];
+}
+
+void doc_guess_try(struct doc_guess *g, struct span text, const char *word)
+{
+	uint32_t distance = edit_distance(text.ptr, text.len, word);
+
+	/* Beyond a third of the word, a guess confuses more than it helps. */
+	if (distance < g->distance && distance <= max_u32(1, (uint32_t)strlen(word) / 3)) {
+		g->word = word;
+		g->distance = distance;
+	}
 }

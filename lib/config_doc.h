@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * A light index of a YAML document: every key and value with its line and column, which libcyaml
- * does not keep. Made with libyaml's event parser, for config*.c only. It knows nothing of what the
- * keys mean. Bounded in nodes and depth; anchors, aliases and tags are refused, since a
- * configuration needs none of them and they hide what a line says. */
+ * does not keep. Made with libyaml's event parser, for config*.c and the load tool's scenarios. It
+ * knows nothing of what the keys mean. Bounded in nodes and depth; anchors, aliases and tags are
+ * refused, since a configuration needs none of them and they hide what a line says. */
 #ifndef LIB_CONFIG_DOC_H
 #define LIB_CONFIG_DOC_H
 
@@ -67,5 +67,13 @@ enum status doc_key_error(const struct doc *doc, const struct doc_node *node,
 /* The same at a place that no node has. */
 void doc_place_error(struct config_error *err, const char *name, const uint32_t place[2],
                      const char *fmt, ...) PRINTF(4, 5);
+
+/* Which of the words offered did a person mean? word stays NULL when none is near. */
+struct doc_guess {
+	const char *word;
+	uint32_t distance; /* begins at UINT32_MAX */
+};
+
+void doc_guess_try(struct doc_guess *g, struct span text, const char *word);
 
 #endif

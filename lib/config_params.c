@@ -16,6 +16,11 @@ static const struct param_name names_idle[] = {
         {"busy", IDLE_BUSY},
         {"adaptive", IDLE_ADAPTIVE},
 };
+static const struct param_name names_stages[] = {
+        {"off", CONFIG_STAGES_OFF},
+        {"sampled", CONFIG_STAGES_SAMPLED},
+        {"all", CONFIG_STAGES_ALL},
+};
 static const struct param_name names_port_type[] = {
         {"af_xdp", PORT_AF_XDP}, {"memif", PORT_MEMIF}, {"af_packet", PORT_AF_PACKET},
         {"tap", PORT_TAP},       {"pci", PORT_PCI},
@@ -38,6 +43,11 @@ static const struct param_name names_pacing[] = {
         {"off", CONFIG_PACING_OFF},
         {"initial", CONFIG_PACING_INITIAL},
         {"on", CONFIG_PACING_ON},
+};
+static const struct param_name names_offload[] = {
+        {"off", CONFIG_OFFLOAD_OFF},
+        {"auto", CONFIG_OFFLOAD_AUTO},
+        {"on", CONFIG_OFFLOAD_ON},
 };
 static const struct param_name names_ecn[] = {
         {"off", CONFIG_ECN_OFF},

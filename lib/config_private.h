@@ -16,14 +16,6 @@ enum status config_check_rules(const struct doc *doc, const struct config *cfg,
 enum status config_check_routes(const struct doc *doc, const struct config *cfg,
                                 struct config_error *err);
 
-/* Which of the words offered did a person mean? word stays NULL when none is near. */
-struct config_guess {
-	const char *word;
-	uint32_t distance; /* begins at UINT32_MAX */
-};
-
-void config_guess_try(struct config_guess *g, struct span text, const char *word);
-
 /* The checks of texts; each returns NULL when the text is good, else what is wrong and what would
  * be right, to be read after the text itself. */
 const char *config_check_address(const char *text);    /* IPv4 or IPv6 */

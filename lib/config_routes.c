@@ -61,12 +61,12 @@ static enum status check_methods(struct routes *r, unsigned i)
 static enum status check_upstream(struct routes *r, unsigned i)
 {
 	const char *name = r->cfg->routes[i].upstream;
-	struct config_guess g = {.distance = UINT32_MAX};
+	struct doc_guess g = {.distance = UINT32_MAX};
 
 	for (unsigned k = 0; k < r->cfg->upstreams_count; k++) {
 		if (strcmp(r->cfg->upstreams[k].name, name) == 0)
 			return ST_OK;
-		config_guess_try(&g, span_cstr(name), r->cfg->upstreams[k].name);
+		doc_guess_try(&g, span_cstr(name), r->cfg->upstreams[k].name);
 	}
 	if (g.word)
 		return doc_error(

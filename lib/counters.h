@@ -7,6 +7,7 @@
 
 #include "lib/base.h"
 #include "lib/hist.h"
+#include "lib/stages.h"
 
 enum counter_id {
 #define COUNTER(id, metric, labels, help) CTR_##id,
@@ -41,6 +42,7 @@ struct core_stats {
 	struct counters counters;
 	struct hist hit;  /* start of the round that read the request to its answer at the NIC */
 	struct hist miss; /* head parsed to the answer's last byte queued in TCP */
+	struct stages stages;
 } ALIGNED(CACHE_LINE);
 
 static inline void counter_set(struct counters *c, enum counter_id id, uint64_t value)

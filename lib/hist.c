@@ -3,15 +3,7 @@
 
 uint64_t hist_bucket_max_ns(uint32_t index)
 {
-	const uint32_t steps = 1u << HIST_SUB_BITS;
-
-	if (index < steps)
-		return index;
-	if (index >= HIST_BUCKETS)
-		index = HIST_BUCKETS - 1;
-	uint32_t shift = (index >> HIST_SUB_BITS) - 1;
-	uint64_t mantissa = steps + (index & (steps - 1));
-	return ((mantissa + 1) << shift) - 1;
+	return hist_log_max(min_u32(index, HIST_BUCKETS - 1), HIST_SUB_BITS);
 }
 
 static uint64_t load(const uint64_t *cell)

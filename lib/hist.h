@@ -18,16 +18,34 @@ struct hist {
 	uint64_t bucket[HIST_BUCKETS];
 };
 
+/* The arithmetic for any number of steps: 1 << sub_bits an octave up to 1 << max_bits, in
+ * (max_bits - sub_bits + 1) << sub_bits buckets; above, the last one. */
+static inline uint32_t hist_log_index(uint64_t ns, uint32_t sub_bits, uint32_t max_bits)
+{
+	if (ns < (1u << sub_bits))
+		return (uint32_t)ns;
+	if (ns >> max_bits)
+		return ((max_bits - sub_bits + 1) << sub_bits) - 1;
+	uint32_t top = 63u - (uint32_t)__builtin_clzll(ns);
+	uint32_t shift = top - sub_bits;
+	return ((shift + 1) << sub_bits) + (uint32_t)((ns >> shift) & ((1u << sub_bits) - 1));
+}
+
+/* Largest value of a bucket; index must be one of the buckets. */
+static inline uint64_t hist_log_max(uint32_t index, uint32_t sub_bits)
+{
+	const uint32_t steps = 1u << sub_bits;
+
+	if (index < steps)
+		return index;
+	uint32_t shift = (index >> sub_bits) - 1;
+	uint64_t mantissa = steps + (index & (steps - 1));
+	return ((mantissa + 1) << shift) - 1;
+}
+
 static inline uint32_t hist_index(uint64_t ns)
 {
-	if (ns < (1u << HIST_SUB_BITS))
-		return (uint32_t)ns;
-	if (ns >> HIST_MAX_BITS)
-		return HIST_BUCKETS - 1;
-	uint32_t top = 63u - (uint32_t)__builtin_clzll(ns);
-	uint32_t shift = top - HIST_SUB_BITS;
-	return ((shift + 1) << HIST_SUB_BITS) +
-	       (uint32_t)((ns >> shift) & ((1u << HIST_SUB_BITS) - 1));
+	return hist_log_index(ns, HIST_SUB_BITS, HIST_MAX_BITS);
 }
 
 static inline void hist_store(uint64_t *cell, uint64_t value)

@@ -63,6 +63,8 @@ struct http_field {
 };
 
 struct http_fields {
+	uint64_t seen; /* bit 1 << id for each of f; set by http1_scan_fields, which is all that
+	                  fills this */
 	uint32_t count;
 	struct http_field f[HTTP_MAX_FIELDS];
 };
@@ -90,6 +92,19 @@ size_t http1_head_end(const char *buf, size_t len, size_t from);
  * yet. len may exceed the head. On PARTIAL *pos is where the first incomplete line begins; on every
  * result out holds the whole lines read before it. */
 enum http_scan http1_scan_fields(const char *buf, size_t len, size_t *pos, struct http_fields *out);
+
+static_assert(HDR_COUNT <= 64, "a set of field names is one word");
+
+static inline uint64_t http_hdr_bit(enum http_hdr id)
+{
+	return 1ull << id;
+}
+
+/* Is there any field with this id? */
+static inline bool http_fields_have(const struct http_fields *fs, enum http_hdr id)
+{
+	return (fs->seen & http_hdr_bit(id)) != 0;
+}
 
 /* The value of the field with this id if it occurs once, else an empty span; *count occurrences. */
 struct span http_field_get(const struct http_fields *fs, enum http_hdr id, uint32_t *count);

@@ -9,6 +9,11 @@ struct span http_field_get(const struct http_fields *fs, enum http_hdr id, uint3
 	struct span value = {0};
 	uint32_t n = 0;
 
+	if (!http_fields_have(fs, id)) {
+		if (count != NULL)
+			*count = 0;
+		return value;
+	}
 	for (uint32_t i = 0; i < fs->count; i++) {
 		if (fs->f[i].id != id)
 			continue;
@@ -46,6 +51,8 @@ bool http1_list_next(struct span *list, struct span *element)
 
 bool http_field_has_token(const struct http_fields *fs, enum http_hdr id, struct span token)
 {
+	if (!http_fields_have(fs, id))
+		return false;
 	for (uint32_t i = 0; i < fs->count; i++) {
 		struct span list = fs->f[i].value;
 		struct span element;

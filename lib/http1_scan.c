@@ -184,8 +184,10 @@ static inline size_t next_not_token(const struct http1_window *w, size_t from)
 }
 
 /* Stores the field whose name is line[0, name_len) and whose CR is at line[cr]. */
-static inline void field_store(struct http_field *f, const char *line, size_t name_len, size_t cr)
+static inline void field_store(struct http_fields *out, const char *line, size_t name_len,
+                               size_t cr)
 {
+	struct http_field *f = &out->f[out->count++];
 	const char *value = line + name_len + 1;
 	const char *end = line + cr;
 
@@ -197,6 +199,7 @@ static inline void field_store(struct http_field *f, const char *line, size_t na
 	f->name = span_of(line, name_len);
 	f->value = span_of(value, (size_t)(end - value));
 	f->id = http_hdr_lookup(f->name);
+	out->seen |= http_hdr_bit(f->id);
 }
 
 /* The walk over one window. */
@@ -225,7 +228,7 @@ static enum http_scan walk_lines(struct walk *k, const struct http1_window *w,
 			return HTTP_SCAN_BAD;
 		if (unlikely(out->count == HTTP_MAX_FIELDS))
 			return HTTP_SCAN_TOO_MANY;
-		field_store(&out->f[out->count++], line, name_len, cr);
+		field_store(out, line, name_len, cr);
 		k->line += cr + 2;
 	}
 	return w->bad < k->n ? HTTP_SCAN_BAD : HTTP_SCAN_PARTIAL;
@@ -288,7 +291,7 @@ static NOINLINE enum http_scan long_line(struct walk *k, struct http1_window *w,
 		return r;
 	if (out->count == HTTP_MAX_FIELDS)
 		return HTTP_SCAN_TOO_MANY;
-	field_store(&out->f[out->count++], k->p, name_len, cr);
+	field_store(out, k->p, name_len, cr);
 	k->line = cr + 2;
 	return HTTP_SCAN_DONE;
 }
@@ -301,6 +304,7 @@ enum http_scan http1_scan_fields(const char *buf, size_t len, size_t *pos, struc
 	enum http_scan r;
 
 	out->count = 0;
+	out->seen = 0;
 	while (*pos < len) {
 		struct walk k = {.p = buf + *pos, .n = min_size(len - *pos, window_bytes)};
 		bool last = k.n == len - *pos;

@@ -41,6 +41,7 @@ struct snapshot {
 	struct config_timeouts timeouts;
 	uint32_t idle; /* enum config_idle */
 	uint32_t idle_sleep_us;
+	uint32_t stages;   /* enum config_stages */
 	uint32_t node_off; /* node name, for Via and Cache-Status */
 	uint32_t node_len;
 	uint32_t route_count;

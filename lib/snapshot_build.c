@@ -355,6 +355,7 @@ static void head_put(struct builder *b)
 	section_put(PARAM_timeouts, &cfg->timeouts, &s->timeouts);
 	s->idle = cfg->idle;
 	s->idle_sleep_us = cfg->idle_sleep_us;
+	s->stages = cfg->stages;
 	s->node_len = (uint32_t)strlen(cfg->node);
 	s->node_off = bytes_put(b, cfg->node, s->node_len, 1);
 	s->upstream_count = cfg->upstreams_count;

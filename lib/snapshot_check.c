@@ -66,10 +66,10 @@ static bool head_ok(const struct snapshot *s)
 
 	return section_ok(PARAM_limits, &s->limits) && section_ok(PARAM_timeouts, &s->timeouts) &&
 	       s->limits.target_bytes <= s->limits.head_bytes && s->idle <= IDLE_ADAPTIVE &&
-	       s->idle_sleep_us >= sleep->min && s->idle_sleep_us <= sleep->max && node_ok(s) &&
-	       s->upstream_count > 0 && s->upstream_count <= UINT16_MAX && s->route_count > 0 &&
-	       s->host_count > 0 && s->host_count <= s->route_count &&
-	       s->host_exact <= s->host_count &&
+	       s->idle_sleep_us >= sleep->min && s->idle_sleep_us <= sleep->max &&
+	       s->stages <= CONFIG_STAGES_ALL && node_ok(s) && s->upstream_count > 0 &&
+	       s->upstream_count <= UINT16_MAX && s->route_count > 0 && s->host_count > 0 &&
+	       s->host_count <= s->route_count && s->host_exact <= s->host_count &&
 	       range_ok(s, s->routes_off, s->route_count, sizeof(struct snap_route)) &&
 	       range_ok(s, s->hosts_off, s->host_count, sizeof(struct snap_host));
 }

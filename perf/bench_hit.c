@@ -23,7 +23,10 @@
 #define MAX_ROUNDS 200000u
 
 /* As wrk sends it. */
-static const char request[] = "GET /item/1 HTTP/1.1\r\nHost: api.test\r\n\r\n";
+#define REQUEST       "GET /item/%u HTTP/1.1\r\nHost: api.test\r\n\r\n"
+#define REQUEST_BYTES 64u
+#define MAX_OBJECTS   4000000u
+#define OBJECT_ROOM   1024u /* of the hot table, for each object */
 
 struct peer {
 	uint16_t port;
@@ -36,6 +39,8 @@ struct peer {
 struct bench {
 	struct rig rig;
 	struct peer peers[CONNS];
+	uint32_t objects; /* asked for at random */
+	uint64_t random;
 	uint64_t answers;
 	uint64_t bytes;
 	bool bad;
@@ -167,15 +172,25 @@ static void peers_open(struct bench *b)
 	}
 }
 
+/* xorshift64 (Marsaglia, 2003) */
+static uint32_t object_pick(struct bench *b)
+{
+	b->random ^= b->random << 13;
+	b->random ^= b->random >> 7;
+	b->random ^= b->random << 17;
+	return 1 + (uint32_t)((b->random >> 32) * b->objects >> 32);
+}
+
 static void requests_send(struct bench *b, uint32_t first, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++) {
 		struct peer *p = &b->peers[(first + i) % CONNS];
+		char text[REQUEST_BYTES];
 		uint8_t ts[12];
+		int len = snprintf(text, sizeof(text), REQUEST, object_pick(b));
 
 		timestamps(b, p, ts);
-		segment_send(b, p, 24, span_of(ts, sizeof(ts)),
-		             span_of(request, sizeof(request) - 1));
+		segment_send(b, p, 24, span_of(ts, sizeof(ts)), span_of(text, (size_t)len));
 	}
 }
 
@@ -245,7 +260,9 @@ static void staged_round(struct bench *b, uint64_t cycles[STAGES])
 	cycles[ST_TCP_IN] += t1 - t0;
 	while ((conn = tcp_ready(core->tcp, &events)) != NULL) {
 		t0 = clock_cycles();
-		req_run(core, conn, events);
+		core->turns[0].conn = conn;
+		if (req_begin(core, &core->turns[0], events))
+			req_resume(core, &core->turns[0]);
 		t1 = clock_cycles();
 		cycles[ST_REQ] += t1 - t0;
 		tcp_ready_done(core->tcp, conn, core->now_ns);
@@ -273,9 +290,11 @@ static void run_staged(struct bench *b, uint32_t rounds, struct report *rep)
 		           "mean, with the cost of the look", "stage_%s_cycles", stage_names[i]);
 }
 
+static const char *const stage_modes[] = {"off", "sampled", "all"};
+
 /* Runs this program again under callgrind, once with few and once with more requests: the
  * difference is the requests' alone. Negative when callgrind is not there. */
-static double instructions(const char *self)
+static double instructions(const char *self, enum config_stages mode)
 {
 	double count[2] = {-1, -1};
 
@@ -285,8 +304,8 @@ static double instructions(const char *self)
 
 		snprintf(cmd, sizeof(cmd),
 		         "valgrind --tool=callgrind --callgrind-out-file=/dev/null "
-		         "--toggle-collect='timed_round*' '%s' --rounds %d 2>&1",
-		         self, i == 0 ? 50 : 150);
+		         "--toggle-collect='timed_round*' '%s' --stages %s --rounds %d 2>&1",
+		         self, stage_modes[mode], i == 0 ? 50 : 150);
 		p = popen(cmd, "r");
 		if (p == NULL)
 			return -1;
@@ -303,20 +322,87 @@ static double instructions(const char *self)
 	return (count[1] - count[0]) / (100.0 * NIC_BURST);
 }
 
+/* So many objects /item/1, /item/2 and so on, in a hot table that has room for all. */
+static enum status bench_create(struct bench *b)
+{
+	const char *yaml = "memory:\n    hot_table_bytes: %llu\n    up_blocks: 256\n"
+	                   "    down_blocks: 512\nlisteners:\n    - address: " RIG_SERVER "\n"
+	                   "ports:\n    - type: tap\n      interface: unused\n"
+	                   "upstreams:\n    - name: origin\n      addresses: ['127.0.0.1:1']\n"
+	                   "routes:\n    - path: /*\n      upstream: origin\n";
+	unsigned long long bytes = max_u64(b->objects * (uint64_t)OBJECT_ROOM, 32u << 20);
+	char text[1024], body[100], key[64];
+	enum status st;
+
+	memset(body, 'x', sizeof(body));
+	snprintf(text, sizeof(text), yaml, bytes);
+	st = rig_create(&b->rig, b->objects == 1 ? NULL : text);
+	for (uint32_t i = 1; st == ST_OK && i <= b->objects; i++) {
+		snprintf(key, sizeof(key), "api.test/item/%u", i);
+		st = rig_hot_put(&b->rig, key,
+		                 "Content-Type: application/json\r\nCache-Control: max-age=3600\r\n"
+		                 "Date: Tue, 14 Nov 2023 22:13:20 GMT\r\nETag: \"65c0-1\"\r\n",
+		                 span_of(body, sizeof(body)));
+	}
+	return st;
+}
+
 static const char about[] =
         "Cycles a cache hit costs from packet to packet, on the in-memory NIC: 100-byte object,\n"
         "keep-alive, 128 connections, bursts of 32; with the share of each stage.\n"
         "  --instructions  count instructions a request with callgrind as well\n"
-        "  --rounds N      only N rounds of the whole path (for callgrind)";
+        "  --objects N     ask for N objects at random instead of for one\n"
+        "  --rounds N      only N rounds of the whole path (for callgrind)\n"
+        "  --stages MODE   off, sampled or all: the core's own stage counters (sampled)";
+
+static bool stages_parse(const char *text, enum config_stages *out)
+{
+	for (uint32_t i = 0; i < ARRAY_LEN(stage_modes); i++) {
+		if (strcmp(text, stage_modes[i]) == 0) {
+			*out = (enum config_stages)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* What the core's own stage counters cost: blocks of rounds, long enough to hold some that are
+ * timed, take turns with each mode. */
+static void stages_cost(struct bench *b, uint32_t rounds, struct report *rep)
+{
+	enum { BLOCK = 64, MODES = ARRAY_LEN(stage_modes) };
+	uint32_t blocks = rounds / (BLOCK * MODES) + 1;
+	uint64_t *took = calloc((size_t)blocks * MODES, sizeof(*took));
+
+	if (took == NULL)
+		exit(1);
+	for (uint32_t i = 0; i < blocks * MODES; i++) {
+		uint32_t mode = i % MODES;
+
+		stages_set_mode(&b->rig.core->stages, (enum config_stages)mode);
+		for (uint32_t r = 0; r < BLOCK; r++) {
+			b->rig.now_ns += STEP_NS;
+			b->rig.wall_ns += STEP_NS;
+			requests_send(b, r * NIC_BURST, NIC_BURST);
+			took[mode * blocks + i / MODES] += timed_round(b);
+		}
+	}
+	for (uint32_t mode = 0; mode < MODES; mode++) {
+		qsort(took + mode * blocks, blocks, sizeof(*took), compare_u64);
+		report_add(rep, (double)took[mode * blocks + blocks / 2] / (BLOCK * NIC_BURST),
+		           "median of alternating blocks", "stages_%s_cycles", stage_modes[mode]);
+	}
+	free(took);
+}
 
 int main(int argc, char **argv)
 {
-	static struct bench b;
+	static struct bench b = {.objects = 1, .random = 88172645463325252ull};
 	struct report rep;
 	int n = report_init(&rep, about, argc, argv);
 	uint32_t rounds = rep.short_run ? 2000 : 50000;
+	enum config_stages mode = CONFIG_STAGES_SAMPLED;
 	bool quiet = false, count = false;
-	char body[100];
 
 	for (int i = 0; i < n; i++) {
 		if (strcmp(rep.argv[i], "--instructions") == 0) {
@@ -324,20 +410,22 @@ int main(int argc, char **argv)
 		} else if (strcmp(rep.argv[i], "--rounds") == 0 && i + 1 < n) {
 			rounds = (uint32_t)strtoul(rep.argv[++i], NULL, 10);
 			quiet = true;
+		} else if (strcmp(rep.argv[i], "--stages") == 0 && i + 1 < n &&
+		           stages_parse(rep.argv[i + 1], &mode)) {
+			i++;
+		} else if (strcmp(rep.argv[i], "--objects") == 0 && i + 1 < n) {
+			b.objects = (uint32_t)strtoul(rep.argv[++i], NULL, 10);
 		} else {
 			fprintf(stderr, "bench_hit: unknown option %s; see --help\n", rep.argv[i]);
 			return 2;
 		}
 	}
-	memset(body, 'x', sizeof(body));
-	if (rounds == 0 || rounds > MAX_ROUNDS || rig_create(&b.rig, NULL) != ST_OK ||
-	    rig_hot_put(&b.rig, "api.test/item/1",
-	                "Content-Type: application/json\r\nCache-Control: max-age=3600\r\n"
-	                "Date: Tue, 14 Nov 2023 22:13:20 GMT\r\nETag: \"65c0-1\"\r\n",
-	                span_of(body, sizeof(body))) != ST_OK) {
+	if (rounds == 0 || rounds > MAX_ROUNDS || b.objects == 0 || b.objects > MAX_OBJECTS ||
+	    bench_create(&b) != ST_OK) {
 		fprintf(stderr, "bench_hit: cannot set up\n");
 		return 1;
 	}
+	stages_set_mode(&b.rig.core->stages, mode);
 	b.rig.link = link_input;
 	b.rig.link_arg = &b;
 	peers_open(&b);
@@ -350,11 +438,12 @@ int main(int argc, char **argv)
 		report_add(&rep, run_whole(&b, rounds, 1), "a burst of one: latency, not rate",
 		           "hit_alone_cycles");
 		run_staged(&b, rounds, &rep);
+		stages_cost(&b, rounds, &rep);
 		report_add(&rep, (double)b.bytes / (double)b.answers, "head and body",
 		           "answer_bytes");
 	}
 	if (count) {
-		double instr = instructions(argv[0]);
+		double instr = instructions(argv[0], mode);
 
 		if (instr < 0)
 			fprintf(stderr, "bench_hit: no valgrind: no instructions\n");

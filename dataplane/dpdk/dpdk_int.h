@@ -25,6 +25,7 @@ struct dpdk_port {
 	int lock_fd; /* -1: none */
 	bool opened;
 	bool xdp;
+	bool cuts; /* it segments (TSO), and may */
 };
 
 struct dpdk {

@@ -60,6 +60,10 @@ static void tx_offload(struct rte_mbuf *m, const struct pkt *pkt)
 		m->ol_flags |= RTE_MBUF_F_TX_IP_CKSUM;
 	if (pkt->flags & PKT_TX_L4_CSUM)
 		m->ol_flags |= RTE_MBUF_F_TX_TCP_CKSUM;
+	if (pkt->flags & PKT_TX_TSO) {
+		m->ol_flags |= RTE_MBUF_F_TX_TCP_SEG;
+		m->tso_segsz = pkt->tso_mss;
+	}
 }
 
 static struct rte_mbuf *tx_prepare(const struct pkt *pkt)
@@ -86,6 +90,13 @@ unsigned nic_tx_burst(struct nic *nic, struct pkt *pkts, unsigned n)
 
 		for (unsigned i = 0; i < chunk; i++)
 			bufs[i] = tx_prepare(&pkts[sent + i]);
+		/* What a driver wants to find in the headers of a packet that it cuts differs. One
+		 * that it refuses is dropped by the caller, and TCP sends its segments again. */
+		if (unlikely(nic->large != NULL)) {
+			chunk = rte_eth_tx_prepare(nic->port, nic->queue, bufs, (uint16_t)chunk);
+			if (chunk == 0)
+				break;
+		}
 		taken = rte_eth_tx_burst(nic->port, nic->queue, bufs, (uint16_t)chunk);
 		sent += taken;
 		if (taken < chunk)
@@ -94,9 +105,9 @@ unsigned nic_tx_burst(struct nic *nic, struct pkt *pkts, unsigned n)
 	return sent;
 }
 
-bool nic_pkt_alloc(struct nic *nic, struct pkt *out)
+static inline bool pkt_alloc(struct rte_mempool *pool, struct pkt *out)
 {
-	struct rte_mbuf *m = rte_pktmbuf_alloc(nic->pool);
+	struct rte_mbuf *m = rte_pktmbuf_alloc(pool);
 
 	if (unlikely(m == NULL))
 		return false;
@@ -106,6 +117,16 @@ bool nic_pkt_alloc(struct nic *nic, struct pkt *out)
 	        .cap = rte_pktmbuf_tailroom(m),
 	};
 	return true;
+}
+
+bool nic_pkt_alloc(struct nic *nic, struct pkt *out)
+{
+	return pkt_alloc(nic->pool, out);
+}
+
+bool nic_pkt_alloc_large(struct nic *nic, struct pkt *out)
+{
+	return pkt_alloc(nic->large, out);
 }
 
 void nic_pkt_free(struct nic *nic, struct pkt *pkts, unsigned n)

@@ -15,6 +15,7 @@ struct nic {
 	uint16_t queue;
 	unsigned cpu;
 	struct rte_mempool *pool;
+	struct rte_mempool *large; /* NULL: the port cuts no segments */
 } ALIGNED(CACHE_LINE);
 
 #endif

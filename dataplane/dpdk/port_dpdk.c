@@ -18,7 +18,9 @@ enum {
 	MIN_MTU = 576,
 	MAX_MTU = 9216,
 	POOL_CACHE = 256,
+	LARGE_CACHE = 32,
 	OBJECT_OVERHEAD = 64 + 128, /* mempool header and struct rte_mbuf */
+	LARGE_ROOM = RTE_PKTMBUF_HEADROOM + NIC_LARGE_BYTES,
 };
 
 static bool has_interface(enum config_port_type type)
@@ -101,16 +103,49 @@ uint32_t port_data_room(const struct dpdk_port *port)
 	return RTE_PKTMBUF_HEADROOM + max_u32(2048, (uint32_t)align_up(frame, 64));
 }
 
+/* Before the port can be asked whether it segments. */
+static bool may_cut(const struct dpdk *d, const struct dpdk_port *port)
+{
+	enum config_offload want = d->cfg->tcp.segmentation_offload;
+
+	return d->cfg->memory.large_buffers > 0 &&
+	       (want == CONFIG_OFFLOAD_ON ||
+	        (want == CONFIG_OFFLOAD_AUTO && port->cfg->type == PORT_PCI));
+}
+
 uint64_t port_core_bytes(const struct dpdk *d, const struct dpdk_port *port)
 {
-	return (uint64_t)d->cfg->memory.packet_buffers *
-	               (OBJECT_OVERHEAD + 64 + (uint64_t)port_data_room(port)) +
-	       4096ull * 1024;
+	uint64_t bytes = 4096ull * 1024;
+
+	bytes += (uint64_t)d->cfg->memory.packet_buffers *
+	         (OBJECT_OVERHEAD + 64 + (uint64_t)port_data_room(port));
+	if (may_cut(d, port))
+		bytes += (uint64_t)d->cfg->memory.large_buffers *
+		         (OBJECT_OVERHEAD + 64 + (uint64_t)LARGE_ROOM);
+	return bytes;
+}
+
+static enum status open_large(struct dpdk *d, struct nic *nic, unsigned core)
+{
+	uint32_t count = d->cfg->memory.large_buffers;
+	char name[32];
+
+	snprintf(name, sizeof(name), "large%u", core);
+	nic->large = rte_pktmbuf_pool_create(name, count, count < 2 * LARGE_CACHE ? 0 : LARGE_CACHE,
+	                                     0, LARGE_ROOM, SOCKET_ID_ANY);
+	if (nic->large != NULL)
+		return ST_OK;
+	return dpdk_fail(d, ST_NOMEM,
+	                 "no memory for %u large packet buffers: %s; set "
+	                 "memory.large_buffers lower, or tcp.segmentation_offload to off",
+	                 count, rte_strerror(rte_errno));
 }
 
 static enum status open_pools(struct dpdk *d, struct dpdk_port *port)
 {
-	for (unsigned q = 0; q < port->cfg->cores_count; q++) {
+	enum status st = ST_OK;
+
+	for (unsigned q = 0; st == ST_OK && q < port->cfg->cores_count; q++) {
 		struct nic *nic = &d->nics[port->first_core + q];
 		char name[32];
 
@@ -128,24 +163,51 @@ static enum status open_pools(struct dpdk *d, struct dpdk_port *port)
 			return dpdk_fail(d, ST_NOMEM,
 			                 "packet buffers for AF_XDP do not lie in one piece; set "
 			                 "memory.huge_pages to off, or packet_buffers lower");
+		if (port->cuts)
+			st = open_large(d, nic, port->first_core + q);
 	}
-	return ST_OK;
+	return st;
 }
 
-/* Offloads of software ports would only move our own loops elsewhere, so only hardware is asked. */
-static void choose_offloads(const struct dpdk_port *port, const struct rte_eth_dev_info *info,
-                            struct rte_eth_conf *conf, struct nic_caps *caps)
+static void choose_rss(const struct dpdk_port *port, const struct rte_eth_dev_info *info,
+                       struct rte_eth_conf *conf)
+{
+	if (port->cfg->cores_count == 1)
+		return;
+	conf->rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+	conf->rx_adv_conf.rss_conf.rss_hf =
+	        info->flow_type_rss_offloads &
+	        (RTE_ETH_RSS_NONFRAG_IPV4_TCP | RTE_ETH_RSS_NONFRAG_IPV6_TCP);
+	if (conf->rx_adv_conf.rss_conf.rss_hf == 0)
+		conf->rxmode.mq_mode = RTE_ETH_MQ_RX_NONE;
+}
+
+/* The port cuts segments only if it does all that goes with it. */
+static void choose_tso(struct dpdk_port *port, uint64_t offered, struct rte_eth_conf *conf,
+                       struct nic_caps *caps)
+{
+	const uint64_t all = RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM |
+	                     RTE_ETH_TX_OFFLOAD_TCP_TSO;
+
+	if ((offered & all) != all)
+		return;
+	conf->txmode.offloads |= all;
+	caps->tx_ip_csum = true;
+	caps->tx_l4_csum = true;
+	caps->tx_tso = true;
+	port->cuts = true;
+}
+
+/* Offloads of software ports would only move our own loops elsewhere, so only hardware is asked,
+ * unless the configuration wants segments cut wherever that can be. */
+static void choose_offloads(const struct dpdk *d, struct dpdk_port *port,
+                            const struct rte_eth_dev_info *info, struct rte_eth_conf *conf,
+                            struct nic_caps *caps)
 {
 	const uint64_t rx = RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM;
 
-	if (port->cfg->cores_count > 1) {
-		conf->rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
-		conf->rx_adv_conf.rss_conf.rss_hf =
-		        info->flow_type_rss_offloads &
-		        (RTE_ETH_RSS_NONFRAG_IPV4_TCP | RTE_ETH_RSS_NONFRAG_IPV6_TCP);
-		if (conf->rx_adv_conf.rss_conf.rss_hf == 0)
-			conf->rxmode.mq_mode = RTE_ETH_MQ_RX_NONE;
-	}
+	if (may_cut(d, port))
+		choose_tso(port, info->tx_offload_capa, conf, caps);
 	if (port->cfg->type != PORT_PCI)
 		return;
 	if ((info->rx_offload_capa & rx) == rx) {
@@ -214,7 +276,8 @@ static enum status configure(struct dpdk *d, struct dpdk_port *port, struct nic_
 	memcpy(caps->mac, mac.addr_bytes, 6);
 	caps->mtu = port->mtu;
 	caps->rx_partial_csum = port->iface.partial_csum || port->cfg->type == PORT_TAP;
-	choose_offloads(port, &info, &conf, caps);
+	choose_rss(port, &info, &conf);
+	choose_offloads(d, port, &info, &conf, caps);
 	if (port->cfg->type == PORT_PCI)
 		conf.rxmode.mtu = port->mtu;
 	rc = rte_eth_dev_configure(port->id, queues, queues, &conf);

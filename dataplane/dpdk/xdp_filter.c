@@ -135,13 +135,16 @@ static enum status add_listener(int map, const struct config_listener *l)
 	struct xdp_front_key key;
 	struct ip_addr addr;
 	const __u8 one = 1;
+	const __u8 every = XDP_FRONT_EVERY_PORT;
 
 	if (!ip_addr_parse(l->address, &addr))
 		return ST_INVALID;
 	memset(&key, 0, sizeof(key));
 	memcpy(key.addr, addr.b, 16);
-	if (bpf_map_update_elem(map, &key, &one, BPF_ANY) != 0)
+	if (bpf_map_update_elem(map, &key, l->port == 0 ? &every : &one, BPF_ANY) != 0)
 		return errno == E2BIG ? ST_FULL : ST_IO;
+	if (l->port == 0)
+		return ST_OK;
 	key.port = (__u16)((l->port >> 8) | (l->port << 8));
 	if (bpf_map_update_elem(map, &key, &one, BPF_ANY) != 0)
 		return errno == E2BIG ? ST_FULL : ST_IO;

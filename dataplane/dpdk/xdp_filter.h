@@ -17,7 +17,8 @@ enum status xdp_filter_path(char *path, size_t len);
 /* Reserves the interface for this process (for as long as *lock_fd is open) and removes what an
  * earlier process left attached when it was killed. On failure err says why. */
 enum status xdp_filter_claim(const char *name, int ifindex, int *lock_fd, char *err, size_t errlen);
-/* Tells the attached program the addresses and ports of the listeners. */
+/* Tells the attached program the addresses and ports of the listeners; port 0, which no
+ * configuration file can have, is every port: for programs that connect from there. */
 enum status xdp_filter_fill(int ifindex, const struct config *cfg);
 /* Detaches our program if it is still there. */
 void xdp_filter_detach(int ifindex);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "dataplane/http/http_emit.h"
 
-static const char digit_pairs[] = "00010203040506070809101112131415161718192021222324"
-                                  "25262728293031323334353637383940414243444546474849"
-                                  "50515253545556575859606162636465666768697071727374"
-                                  "75767778798081828384858687888990919293949596979899";
+const char http_digit_pairs[200] = "00010203040506070809101112131415161718192021222324"
+                                   "25262728293031323334353637383940414243444546474849"
+                                   "50515253545556575859606162636465666768697071727374"
+                                   "75767778798081828384858687888990919293949596979899";
 
 size_t http_u64_write(char *dst, uint64_t n)
 {
@@ -13,12 +13,12 @@ size_t http_u64_write(char *dst, uint64_t n)
 
 	while (n >= 100) {
 		at -= 2;
-		memcpy(tmp + at, digit_pairs + 2 * (n % 100), 2);
+		memcpy(tmp + at, http_digit_pairs + 2 * (n % 100), 2);
 		n /= 100;
 	}
 	if (n >= 10) {
 		at -= 2;
-		memcpy(tmp + at, digit_pairs + 2 * n, 2);
+		memcpy(tmp + at, http_digit_pairs + 2 * n, 2);
 	} else {
 		tmp[--at] = (char)('0' + n);
 	}
@@ -41,13 +41,6 @@ static char *out_room(struct http_out *o, size_t n)
 	return at;
 }
 
-static inline char *put(char *at, struct span s)
-{
-	if (s.len > 0)
-		memcpy(at, s.ptr, s.len);
-	return at + s.len;
-}
-
 void http_out_status(struct http_out *o, unsigned status)
 {
 	const struct span ok = SPAN_LIT("HTTP/1.1 200 OK\r\n");
@@ -63,11 +56,11 @@ void http_out_status(struct http_out *o, unsigned status)
 	at = out_room(o, sizeof("HTTP/1.1 200 \r\n") - 1 + reason.len);
 	if (at == NULL)
 		return;
-	at = put(at, SPAN_LIT("HTTP/1.1 "));
+	at = http_put(at, SPAN_LIT("HTTP/1.1 "));
 	at += http_u64_write(at, status);
 	*at++ = ' ';
-	at = put(at, reason);
-	put(at, SPAN_LIT("\r\n"));
+	at = http_put(at, reason);
+	http_put(at, SPAN_LIT("\r\n"));
 }
 
 void http_out_field(struct http_out *o, struct span name, struct span value)
@@ -76,10 +69,10 @@ void http_out_field(struct http_out *o, struct span name, struct span value)
 
 	if (at == NULL)
 		return;
-	at = put(at, name);
-	at = put(at, SPAN_LIT(": "));
-	at = put(at, value);
-	put(at, SPAN_LIT("\r\n"));
+	at = http_put(at, name);
+	at = http_put(at, SPAN_LIT(": "));
+	at = http_put(at, value);
+	http_put(at, SPAN_LIT("\r\n"));
 }
 
 void http_out_u64_field(struct http_out *o, struct span name, uint64_t n)
@@ -95,7 +88,7 @@ void http_out_lines(struct http_out *o, struct span raw)
 	char *at = out_room(o, raw.len);
 
 	if (at != NULL)
-		put(at, raw);
+		http_put(at, raw);
 }
 
 size_t http_out_end(struct http_out *o)

@@ -39,6 +39,38 @@ static inline void http_out_init(struct http_out *o, char *buf, size_t cap)
  * digits; no NUL is written. */
 size_t http_u64_write(char *dst, uint64_t n);
 
+/* For a head whose room was checked as a whole: these write without a look and return where to go
+ * on. */
+static inline char *http_put(char *at, struct span s)
+{
+	if (s.len > 0)
+		memcpy(at, s.ptr, s.len);
+	return at + s.len;
+}
+
+extern const char http_digit_pairs[200]; /* "00" to "99" */
+
+/* n in decimal; room as for http_u64_write. */
+static inline char *http_put_u64(char *at, uint64_t n)
+{
+	if (unlikely(n >= 10000))
+		return at + http_u64_write(at, n);
+	if (n < 10) {
+		*at = (char)('0' + n);
+		return at + 1;
+	}
+	if (n >= 1000) {
+		memcpy(at, http_digit_pairs + 2 * ((uint32_t)n / 100), 2);
+		at += 2;
+		n = (uint32_t)n % 100;
+	} else if (n >= 100) {
+		*at++ = (char)('0' + (uint32_t)n / 100);
+		n = (uint32_t)n % 100;
+	}
+	memcpy(at, http_digit_pairs + 2 * n, 2);
+	return at + 2;
+}
+
 /* "HTTP/1.1 <status> <reason>" CRLF. status is 100..999. */
 void http_out_status(struct http_out *o, unsigned status);
 /* "name: value" CRLF. */

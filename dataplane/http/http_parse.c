@@ -143,13 +143,6 @@ static enum http_parse fields_read(struct reader *r, struct http_fields *fields,
 	return scan == HTTP_SCAN_DONE ? HTTP_PARSE_DONE : HTTP_PARSE_PARTIAL;
 }
 
-static_assert(HDR_COUNT <= 64, "a set of field names is one word");
-
-static uint64_t hdr_bit(enum http_hdr id)
-{
-	return 1ull << id;
-}
-
 /* RFC 9112 3.2: HTTP/1.1 needs Host, no request may have two, and a bad one is refused even when an
  * absolute-form target overrides it. */
 static bool host_read(struct http_request *out, const struct http_field *field)
@@ -205,12 +198,11 @@ static bool expect_read(struct http_request *out)
 static enum http_parse fields_apply(struct reader *r, struct http_request *out)
 {
 	const struct http_field *host = NULL;
-	uint64_t seen = 0;
+	uint64_t seen = out->fields.seen;
 
 	for (uint32_t i = 0; i < out->fields.count; i++) {
 		const struct http_field *f = &out->fields.f[i];
 
-		seen |= hdr_bit(f->id);
 		if (f->id != HDR_HOST)
 			continue;
 		if (host != NULL)
@@ -220,17 +212,17 @@ static enum http_parse fields_apply(struct reader *r, struct http_request *out)
 	if (!host_read(out, host))
 		return refuse(r, 400);
 	out->keep_alive = out->minor >= 1;
-	if ((seen & hdr_bit(HDR_CONNECTION)) != 0)
+	if ((seen & http_hdr_bit(HDR_CONNECTION)) != 0)
 		connection_read(out);
 	out->framing = (struct http_framing){.kind = HTTP_BODY_NONE};
-	if ((seen & (hdr_bit(HDR_CONTENT_LENGTH) | hdr_bit(HDR_TRANSFER_ENCODING))) != 0)
+	if ((seen & (http_hdr_bit(HDR_CONTENT_LENGTH) | http_hdr_bit(HDR_TRANSFER_ENCODING))) != 0)
 		out->framing = http1_request_framing(&out->fields, out->minor);
 	if (out->framing.kind == HTTP_BODY_BAD)
 		return refuse(r, 400);
 	if (out->framing.kind == HTTP_BODY_UNKNOWN_CODING)
 		return refuse(r, 501);
 	out->expect_continue = false;
-	if ((seen & hdr_bit(HDR_EXPECT)) != 0 && !expect_read(out))
+	if ((seen & http_hdr_bit(HDR_EXPECT)) != 0 && !expect_read(out))
 		return refuse(r, 417);
 	return HTTP_PARSE_DONE;
 }

@@ -12,6 +12,36 @@ uint32_t csum_add(uint32_t sum, const void *data, size_t len);
 /* Copies and sums in one pass. */
 uint32_t csum_copy(void *restrict dst, const void *restrict src, size_t len, uint32_t sum);
 
+static inline uint64_t csum_load64(const void *p)
+{
+	uint64_t v;
+
+	memcpy(&v, p, 8);
+	return v;
+}
+
+static inline uint64_t csum_add64(uint64_t sum, uint64_t v)
+{
+	sum += v;
+	return sum + (sum < v);
+}
+
+/* Adds n words of 64 bits; for a number that is known where it is called. */
+static inline uint64_t csum_words(uint64_t sum, const void *data, uint32_t n)
+{
+	const uint8_t *p = data;
+
+	for (uint32_t i = 0; i < n; i++)
+		sum = csum_add64(sum, csum_load64(p + 8 * i));
+	return sum;
+}
+
+static inline uint32_t csum_fold32(uint64_t sum)
+{
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	return (uint32_t)(sum + (sum >> 32));
+}
+
 /* The sum of two runs, the first of an even length. */
 static inline uint32_t csum_join(uint32_t a, uint32_t b)
 {

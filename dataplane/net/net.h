@@ -43,6 +43,7 @@ struct net_path {
 };
 
 #define NET_MAX_ADDRS     64u
+#define NET_TX_QUEUE      64u /* packets that wait for net_flush */
 #define NET_MAX_FRAGMENTS 256u
 
 struct net;
@@ -145,9 +146,12 @@ static inline uint32_t net_headroom(const struct net_path *path)
 }
 
 /* A packet to build a segment in: the TCP header begins at data + net_headroom(path). NULL when
- * there is no buffer (counted as shed_pkt). The pointer holds until net_send or net_unsend, and no
- * other function of this header may be called in between. */
+ * there is no buffer (counted as shed_pkt). The pointer holds until net_send, and no other function
+ * of this header may be called in between. */
 struct pkt *net_alloc(struct net *net, const struct net_path *path);
+/* The same for several segments at once, NIC_LARGE_BYTES with all headers, where the port cuts them
+ * (nic_caps.tx_tso); net_send then needs tso_mss. NULL is counted as shed_large. */
+struct pkt *net_alloc_large(struct net *net, const struct net_path *path);
 /* tcp_len: header and payload bytes. payload_sum: the ones-complement sum of the payload when it
  * was taken during the copy (csum_copy in csum.h); 0 with have_sum false makes net_send take it.
  * Fills Ethernet, IP and the TCP checksum, and queues the packet; a full queue is flushed first. */
@@ -155,15 +159,20 @@ struct net_seg {
 	uint32_t tcp_hdr_len;
 	uint32_t tcp_len;
 	uint32_t payload_sum;
-	uint16_t tso_mss; /* above 0: let the port segment */
+	uint16_t tso_mss; /* above 0: the port cuts the payload into so many bytes each */
 	bool have_sum;
 	uint8_t ecn; /* 0 to 3, for the IP header */
 };
 void net_send(struct net *net, const struct net_path *path, struct pkt *pkt,
               const struct net_seg *seg);
-void net_unsend(struct net *net, struct pkt *pkt);
 /* Hands the queue to the NIC; what it refuses is dropped and counted (shed_tx). Returns how many
  * packets went out. */
 unsigned net_flush(struct net *net);
+/* The same, but what the NIC refuses stays in the queue, which holds NET_TX_QUEUE packets: for
+ * programs that had rather wait than lose. One more packet than that makes room as net_flush does.
+ */
+unsigned net_flush_some(struct net *net);
+/* Packets in the queue. */
+uint32_t net_queued(const struct net *net);
 
 #endif

@@ -64,6 +64,13 @@ static bool v4_options_ok(const uint8_t *opt, uint32_t hdr_len)
 	return at <= len;
 }
 
+static uint16_t v4_header_csum(const struct wire_ipv4 *ip, uint32_t hdr_len)
+{
+	if (likely(hdr_len == IPV4_HDR_LEN))
+		return ipv4_header_csum(ip);
+	return csum_fold(csum_add(0, ip, hdr_len));
+}
+
 static enum counter_id v4_header(const struct net *net, struct pkt *pkt, uint32_t *hdr_len_out)
 {
 	const struct wire_ipv4 *ip = (const void *)(pkt->data + pkt->l3_off);
@@ -82,7 +89,7 @@ static enum counter_id v4_header(const struct net *net, struct pkt *pkt, uint32_
 		return CTR_drop_runt;
 	/* RFC 1122 3.2.1.2: silently discard a datagram with a bad checksum. */
 	if ((pkt->flags & (PKT_RX_IP_CSUM_OK | PKT_RX_CSUM_BAD)) != PKT_RX_IP_CSUM_OK &&
-	    unlikely(csum_fold(csum_add(0, ip, hdr_len)) != 0))
+	    unlikely(v4_header_csum(ip, hdr_len) != 0))
 		return CTR_drop_ip_csum;
 	pkt->len = pkt->l3_off + total; /* what follows is Ethernet padding */
 	*hdr_len_out = hdr_len;

@@ -11,7 +11,6 @@
 #include "dataplane/net/wire.h"
 
 enum {
-	NET_TX_QUEUE = 64,      /* packets that wait for net_flush */
 	NET_ERRORS = 32,        /* ICMP errors that wait for TCP */
 	NET_NEIGHBORS = 32,     /* whose link address is known or asked for */
 	NET_V6_EXT_HEADERS = 4, /* extension headers that are skipped in one packet */
@@ -177,20 +176,24 @@ uint16_t net_vlan(const struct pkt *pkt);
 enum counter_id ip6_input(struct net *net, struct pkt *pkt, uint64_t now_ns);
 
 /* The partial sum of the pseudo-header: RFC 9293 3.1 for IPv4, RFC 8200 8.1 for IPv6. addrs is
- * where source and destination lie in the IP header, next to each other. */
+ * where source and destination lie in the IP header, next to each other; addrs_len is 8 or 32. */
 static inline uint32_t pseudo_sum(const uint8_t *addrs, size_t addrs_len, uint8_t proto,
                                   uint32_t len)
 {
-	uint8_t tail[8] = {0,
-	                   0,
-	                   0,
-	                   proto,
-	                   (uint8_t)(len >> 24),
-	                   (uint8_t)(len >> 16),
-	                   (uint8_t)(len >> 8),
-	                   (uint8_t)len};
+	/* Upper-layer length and protocol as 32-bit words in network order. */
+	uint64_t sum = (uint64_t)__builtin_bswap32(len) + ((uint32_t)proto << 24);
 
-	return csum_add(csum_add(0, tail, sizeof(tail)), addrs, addrs_len);
+	sum = csum_words(sum, addrs, 1);
+	return csum_fold32(addrs_len == 8 ? sum : csum_words(sum, addrs + 8, 3));
+}
+
+/* 0 for a sound IPv4 header without options, its checksum for one whose field is zero. */
+static inline uint16_t ipv4_header_csum(const struct wire_ipv4 *ip)
+{
+	uint32_t dst;
+
+	memcpy(&dst, ip->dst, 4);
+	return csum_fold(csum_fold32(csum_add64(csum_words(0, ip, 2), dst)));
 }
 
 /* Index in v4, v4_count when it is none of ours. */

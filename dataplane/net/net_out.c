@@ -57,6 +57,7 @@ enum status net_open(struct net **out, const struct net_config *cfg)
 	net->nic = cfg->nic;
 	net->ctr = cfg->ctr;
 	net->caps = *nic_caps(cfg->nic);
+	assert(!net->caps.tx_tso || (net->caps.tx_ip_csum && net->caps.tx_l4_csum));
 	net->icmp_per_s = cfg->icmp_per_s;
 	for (uint32_t i = 0; i < cfg->addr_count; i++) {
 		if (ip_addr_is_v4(&cfg->addrs[i]))
@@ -133,6 +134,20 @@ void net_reply(struct net *net, struct pkt *pkt)
 	pkt->data = NULL;
 }
 
+struct pkt *net_alloc_large(struct net *net, const struct net_path *path)
+{
+	struct pkt *pkt = tx_place(net);
+
+	assert(net->caps.tx_tso);
+	if (unlikely(!nic_pkt_alloc_large(net->nic, pkt))) {
+		counter_inc(net->ctr, CTR_shed_large);
+		return NULL;
+	}
+	assert(pkt->cap >= NIC_LARGE_BYTES && NIC_LARGE_BYTES > net_headroom(path));
+	net->staged = true;
+	return pkt;
+}
+
 struct pkt *net_alloc(struct net *net, const struct net_path *path)
 {
 	struct pkt *pkt = tx_place(net);
@@ -144,13 +159,6 @@ struct pkt *net_alloc(struct net *net, const struct net_path *path)
 	assert(pkt->cap > net_headroom(path));
 	net->staged = true;
 	return pkt;
-}
-
-void net_unsend(struct net *net, struct pkt *pkt)
-{
-	assert(net->staged && pkt == &net->tx[net->tx_count]);
-	net->staged = false;
-	nic_pkt_free(net->nic, pkt, 1);
 }
 
 uint16_t net_eth_write(const struct net *net, const struct net_path *path, uint8_t *frame,
@@ -200,7 +208,7 @@ static const uint8_t *v4_write(const struct net *net, const struct net_path *pat
 	if (net->caps.tx_ip_csum)
 		pkt->flags |= PKT_TX_IP_CSUM;
 	else
-		csum_put(ip->csum, csum_fold(csum_add(0, ip, IPV4_HDR_LEN)));
+		csum_put(ip->csum, ipv4_header_csum(ip));
 	return ip->src;
 }
 
@@ -243,8 +251,8 @@ void net_send(struct net *net, const struct net_path *path, struct pkt *pkt,
               const struct net_seg *seg)
 {
 	bool v4 = ip_addr_is_v4(&path->local);
-	bool tso = seg->tso_mss > 0 && net->caps.tx_tso;
 	const uint8_t *addrs;
+	uint32_t sum_len = seg->tcp_len;
 
 	assert(net->staged && pkt == &net->tx[net->tx_count]);
 	pkt->flags = 0;
@@ -256,14 +264,12 @@ void net_send(struct net *net, const struct net_path *path, struct pkt *pkt,
 	pkt->len = pkt->l4_off + seg->tcp_len;
 	assert(pkt->len <= pkt->cap && seg->tcp_hdr_len <= seg->tcp_len);
 	addrs = v4 ? v4_write(net, path, pkt, seg) : v6_write(net, path, pkt, seg);
-	pkt->tso_mss = 0;
-	if (tso) {
+	pkt->tso_mss = seg->tso_mss;
+	if (unlikely(seg->tso_mss > 0)) {
 		pkt->flags |= PKT_TX_TSO;
-		pkt->tso_mss = seg->tso_mss;
+		sum_len = 0; /* the port puts each segment's own length into the sum */
 	}
-	/* A port that segments puts each segment's own length into the sum. */
-	tcp_csum_write(net, pkt, seg,
-	               pseudo_sum(addrs, v4 ? 8 : 32, PROTO_TCP, tso ? 0 : seg->tcp_len));
+	tcp_csum_write(net, pkt, seg, pseudo_sum(addrs, v4 ? 8 : 32, PROTO_TCP, sum_len));
 	net->staged = false;
 	net->tx_count++;
 }
@@ -292,6 +298,31 @@ unsigned net_flush(struct net *net)
 	counter_add(net->ctr, CTR_tx_packets, sent);
 	counter_add(net->ctr, CTR_tx_bytes, bytes);
 	return sent;
+}
+
+unsigned net_flush_some(struct net *net)
+{
+	uint64_t bytes = 0;
+	unsigned count = net->tx_count;
+	unsigned sent;
+
+	if (count == 0)
+		return 0;
+	assert(!net->staged);
+	sent = nic_tx_burst(net->nic, net->tx, count);
+	for (unsigned i = 0; i < sent; i++)
+		bytes += net->tx[i].len;
+	if (unlikely(sent < count))
+		memmove(net->tx, net->tx + sent, (count - sent) * sizeof(net->tx[0]));
+	net->tx_count = count - sent;
+	counter_add(net->ctr, CTR_tx_packets, sent);
+	counter_add(net->ctr, CTR_tx_bytes, bytes);
+	return sent;
+}
+
+uint32_t net_queued(const struct net *net)
+{
+	return net->tx_count;
 }
 
 struct pkt *net_frame_begin(struct net *net)

@@ -73,14 +73,14 @@ bool req_key(struct core *core, struct cache_key *out)
 	const struct http_request *h = core->http;
 	struct span host = h->host_port == HTTP_PORT ? h->host : req_authority(h);
 
-	return cache_key_default(core->key_buf, host, h->path, h->query, core->hash_seed, out);
+	return cache_key_default(core->turn->key_text, host, h->path, h->query, core->hash_seed,
+	                         out);
 }
 
-enum req_next req_lookup(struct core *core, struct req *req)
+enum req_next req_prepare(struct core *core, struct req *req)
 {
 	const struct http_request *h = core->http;
-	const struct object *o;
-	struct cache_key key;
+	struct cache_key *key = &core->turn->key;
 	bool too_long;
 
 	rule_of(req->route, &req->rule);
@@ -89,15 +89,24 @@ enum req_next req_lookup(struct core *core, struct req *req)
 		return bypass(core, req, SPAN_LIT("method"));
 	if (h->framing.kind != HTTP_BODY_NONE || (!req->cache.lookup && !req->cache.store))
 		return bypass(core, req, SPAN_LIT("bypass"));
-	if (!req_key(core, &key))
+	if (!req_key(core, key))
 		return bypass(core, req, SPAN_LIT("bypass"));
 	req_cond_keep(&req->cond, &h->fields, &too_long);
 	if (too_long)
 		return bypass(core, req, SPAN_LIT("bypass"));
 
-	req->key_hash = key.hash;
+	req->key_hash = key->hash;
+	hot_prefetch(core->hot, key->hash);
+	req->stage = REQ_LOOKUP;
+	return REQ_NEXT;
+}
+
+enum req_next req_lookup(struct core *core, struct req *req)
+{
+	const struct http_request *h = core->http;
+	const struct object *o = hot_get(core->hot, &core->turn->key);
+
 	req->fwd = SPAN_LIT("request");
-	o = hot_get(core->hot, &key);
 	if (o != NULL && req->cache.lookup) {
 		if (cache_may_serve(o, &req->cache, core->wall_ms))
 			return serve(core, req, o);

@@ -90,14 +90,17 @@ static void releases_send(struct core *core)
 	}
 }
 
-void miss_flush(struct core *core)
+uint32_t miss_flush(struct core *core)
 {
 	struct core_chan *ch = &core->chan;
+	uint32_t n;
 
 	if (ch->epoch == 0)
-		return;
+		return 0;
 	if (ch->release_count > 0 && !ch->syncing)
 		releases_send(core);
+	n = chan_unflushed(&ch->port);
 	if (chan_flush(&ch->port))
 		counter_inc(core->ctr, CTR_chan_doorbell);
+	return n;
 }

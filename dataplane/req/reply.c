@@ -9,7 +9,7 @@
 
 /* Room for what each head gets besides the stored lines: status, length, age, date, cache status.
  */
-#define HEAD_OWN_BYTES 384u
+#define HEAD_OWN_BYTES (CORE_NAME_BYTES + 224u)
 /* A body up to this size is copied behind its head rather than pinned. */
 #define INLINE_BODY_BYTES 512u
 
@@ -52,6 +52,10 @@ static void count_status(struct core *core, unsigned status)
 	                                           CTR_http_3xx, CTR_http_4xx, CTR_http_5xx};
 	unsigned class = status / 100;
 
+	if (likely(status == 200)) {
+		counter_inc(core->ctr, CTR_http_2xx);
+		return;
+	}
 	counter_inc(core->ctr, by_class[class < ARRAY_LEN(by_class) ? class : 5]);
 	if (status >= 500)
 		counter_inc(core->ctr, CTR_http_errors);
@@ -82,34 +86,57 @@ static bool is_sf_token(struct span s)
 	return true;
 }
 
-/* RFC 9211: the cache's name as a structured field item; parameters follow. */
-static void out_cache_name(struct core *core, struct http_out *out)
+/* RFC 9211: the cache's name as a structured field item; parameters follow. A name that leaves no
+ * room for the rest of a head is cut. */
+void reply_prepare(struct core *core)
 {
 	struct span node = snapshot_text(core->snap, core->snap->node_off, core->snap->node_len);
-	bool token = is_sf_token(node);
+	struct http_out out;
 
-	http_out_lines(out, token ? SPAN_LIT("Cache-Status: ") : SPAN_LIT("Cache-Status: \""));
-	http_out_lines(out, node);
-	if (!token)
-		http_out_lines(out, SPAN_LIT("\""));
+	http_out_init(&out, core->cache_name, sizeof(core->cache_name));
+	node.len = min_size(node.len, sizeof(core->cache_name) - sizeof("Cache-Status: \"\""));
+	http_out_lines(&out, SPAN_LIT("Cache-Status: "));
+	if (is_sf_token(node)) {
+		http_out_lines(&out, node);
+	} else {
+		http_out_lines(&out, SPAN_LIT("\""));
+		http_out_lines(&out, node);
+		http_out_lines(&out, SPAN_LIT("\""));
+	}
+	core->cache_name_len = (uint32_t)out.len;
 }
 
-static void out_number(struct http_out *out, uint64_t n)
+static void out_cache_name(struct core *core, struct http_out *out)
 {
-	char digits[HTTP_U64_DIGITS_MAX];
-
-	http_out_lines(out, span_of(digits, http_u64_write(digits, n)));
+	http_out_lines(out, span_of(core->cache_name, core->cache_name_len));
 }
 
-static void out_cache_hit(struct core *core, struct http_out *out, const struct object *o)
+#define HIT_OWN_BYTES                                                                        \
+	(sizeof("Content-Length: \r\nAge: \r\n; hit; ttl=-\r\n") + 3 * HTTP_U64_DIGITS_MAX + \
+	 CORE_NAME_BYTES)
+
+/* The fields that tell of a hit, as whole lines; room for HIT_OWN_BYTES. */
+static char *put_hit(const struct core *core, char *at, const struct object *o)
 {
 	bool fresh = object_is_fresh(o, core->wall_ms);
 	uint64_t ms = fresh ? o->expires_ms - core->wall_ms : core->wall_ms - o->expires_ms;
 
-	out_cache_name(core, out);
-	http_out_lines(out, fresh ? SPAN_LIT("; hit; ttl=") : SPAN_LIT("; hit; ttl=-"));
-	out_number(out, ms / 1000);
-	http_out_lines(out, SPAN_LIT("\r\n"));
+	at = http_put(at, SPAN_LIT("Age: "));
+	at = http_put_u64(at, object_age_s(o, core->wall_ms));
+	at = http_put(at, SPAN_LIT("\r\n"));
+	at = http_put(at, span_of(core->cache_name, core->cache_name_len));
+	at = http_put(at, SPAN_LIT("; hit; ttl="));
+	if (unlikely(!fresh))
+		*at++ = '-';
+	at = http_put_u64(at, ms / 1000);
+	return http_put(at, SPAN_LIT("\r\n"));
+}
+
+static void out_cache_hit(struct core *core, struct http_out *out, const struct object *o)
+{
+	char lines[HIT_OWN_BYTES];
+
+	http_out_lines(out, span_of(lines, (size_t)(put_hit(core, lines, o) - lines)));
 }
 
 static void out_cache_fwd(struct core *core, struct req *req, struct http_out *out, uint8_t flags)
@@ -230,7 +257,6 @@ static enum req_next not_modified(struct core *core, struct req *req, const stru
 	http_out_status(&out, 304);
 	out_not_modified_lines(&out, object_fields(o));
 	if (chan_flags < 0) {
-		http_out_u64_field(&out, SPAN_LIT("Age"), object_age_s(o, core->wall_ms));
 		out_cache_hit(core, &out, o);
 	} else {
 		out_cache_fwd(core, req, &out, (uint8_t)chan_flags);
@@ -241,6 +267,25 @@ static enum req_next not_modified(struct core *core, struct req *req, const stru
 		return reply_broken(core, req);
 	count_status(core, 304);
 	return REQ_DONE;
+}
+
+/* Status line, stored fields, and those that each answer gets anew, but for Connection. */
+static void out_object_head(struct core *core, struct http_out *out, const struct object *o)
+{
+	char *at;
+
+	http_out_status(out, o->status);
+	if (unlikely(out->full || out->cap - out->len < o->fields_len + HIT_OWN_BYTES)) {
+		out->full = true;
+		return;
+	}
+	at = http_put(out->buf + out->len, object_fields(o));
+	if (!(o->flags & OBJECT_NO_BODY)) {
+		at = http_put(at, SPAN_LIT("Content-Length: "));
+		at = http_put_u64(at, o->body_len);
+		at = http_put(at, SPAN_LIT("\r\n"));
+	}
+	out->len = (size_t)(put_hit(core, at, o) - out->buf);
 }
 
 enum req_next reply_object(struct core *core, struct req *req, const struct object *o)
@@ -257,12 +302,7 @@ enum req_next reply_object(struct core *core, struct req *req, const struct obje
 		return reply_done(core, req);
 	}
 	out_begin(core, req, o->fields_len + HEAD_OWN_BYTES + (copy ? body.len : 0), &out);
-	http_out_status(&out, o->status);
-	http_out_lines(&out, object_fields(o));
-	if (!(o->flags & OBJECT_NO_BODY))
-		http_out_u64_field(&out, SPAN_LIT("Content-Length"), body.len);
-	http_out_u64_field(&out, SPAN_LIT("Age"), object_age_s(o, core->wall_ms));
-	out_cache_hit(core, &out, o);
+	out_object_head(core, &out, o);
 	out_connection(core, req, &out);
 	http_out_end(&out);
 	if (copy)
@@ -381,12 +421,18 @@ enum req_next reply_end(struct core *core, struct req *req)
 
 void req_cond_keep(struct req_cond *cond, const struct http_fields *fields, bool *too_long)
 {
+	const uint64_t conditions =
+	        http_hdr_bit(HDR_IF_NONE_MATCH) | http_hdr_bit(HDR_IF_MODIFIED_SINCE);
 	uint32_t n_match = 0, n_since = 0;
-	struct span match = http_field_get(fields, HDR_IF_NONE_MATCH, &n_match);
-	struct span since = http_field_get(fields, HDR_IF_MODIFIED_SINCE, &n_since);
+	struct span match, since;
 
 	cond->etags_len = 0;
 	cond->since_len = 0;
+	*too_long = false;
+	if (likely((fields->seen & conditions) == 0))
+		return;
+	match = http_field_get(fields, HDR_IF_NONE_MATCH, &n_match);
+	since = http_field_get(fields, HDR_IF_MODIFIED_SINCE, &n_since);
 	*too_long = n_match > 1 || match.len + since.len > sizeof(cond->text);
 	if (*too_long || n_match + n_since == 0)
 		return;
@@ -408,6 +454,7 @@ bool req_cond_matches(const struct req_cond *cond, const struct object *o)
 		return false;
 	f->id = cond->etags_len > 0 ? HDR_IF_NONE_MATCH : HDR_IF_MODIFIED_SINCE;
 	f->value = span_of(cond->text, cond->etags_len > 0 ? cond->etags_len : cond->since_len);
+	fields.seen = http_hdr_bit(f->id);
 	fields.count = 1;
 	return cache_not_modified(o, &fields);
 }

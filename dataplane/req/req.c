@@ -11,8 +11,7 @@ struct req *req_get(struct core *core, struct conn *conn)
 
 	if (unlikely(req == NULL))
 		return NULL;
-	/* The condition's text is long and says itself how much of it counts. */
-	memset(req, 0, offsetof(struct req, cond.text));
+	memset(req, 0, REQ_CLEARED_BYTES);
 	req->conn = conn;
 	req->served = idle_served(conn);
 	req->slot = UINT32_MAX;
@@ -48,7 +47,7 @@ static void req_again(struct core *core, struct req *req)
 	bool fin = req->fin;
 
 	req_let_go(core, req);
-	memset(req, 0, offsetof(struct req, cond.text));
+	memset(req, 0, REQ_CLEARED_BYTES);
 	req->conn = conn;
 	req->served = served;
 	req->fin = fin;
@@ -135,6 +134,8 @@ static enum req_next req_step(struct core *core, struct req *req)
 		return http_read(core, req);
 	case REQ_ROUTE:
 		return req_route(core, req);
+	case REQ_PREPARE:
+		return req_prepare(core, req);
 	case REQ_LOOKUP:
 		return req_lookup(core, req);
 	case REQ_SUBMIT:
@@ -168,24 +169,35 @@ static bool req_finish(struct core *core, struct req *req)
 	return false;
 }
 
-/* Runs stages; true when the request is answered and the next one may begin. */
-static bool req_stages(struct core *core, struct req *req)
+/* Runs stages from what the last one said; true when the request is answered and the next one may
+ * begin. */
+static bool req_stages(struct core *core, struct req *req, enum req_next next)
 {
-	for (;;) {
-		enum req_next next = req_step(core, req);
+	struct conn *conn = req->conn;
 
-		if (next == REQ_NEXT)
-			continue;
-		if (next == REQ_DONE)
-			return req_finish(core, req);
-		if (next == REQ_CLOSE) {
-			struct conn *conn = req->conn;
-
-			req_put(core, req);
-			tcp_close(core->tcp, conn, core->now_ns);
-		}
-		return false;
+	while (next == REQ_NEXT)
+		next = req_step(core, req);
+	if (next == REQ_DONE)
+		return req_finish(core, req);
+	if (next == REQ_CLOSE) {
+		req_put(core, req);
+		tcp_close(core->tcp, conn, core->now_ns);
 	}
+	return false;
+}
+
+/* This request to its end, and those behind it. */
+static void req_go(struct core *core, struct req *req, enum req_next next)
+{
+	struct conn *conn = req->conn;
+
+	for (uint32_t i = 0; i < REQ_RUN_MAX; i++) {
+		if (!req_stages(core, req, next))
+			return;
+		next = REQ_NEXT;
+	}
+	/* A client that pipelines without end does not keep the others waiting. */
+	tcp_wake(core->tcp, conn, 0);
 }
 
 static void no_request(struct core *core, struct conn *conn, uint32_t events)
@@ -201,35 +213,100 @@ static void no_request(struct core *core, struct conn *conn, uint32_t events)
 	tcp_close(core->tcp, conn, core->now_ns);
 }
 
-void req_run(struct core *core, struct conn *conn, uint32_t events)
+/* The request that the news is for, or NULL when there is none to run. */
+static struct req *req_find(struct core *core, struct conn *conn, uint32_t events)
 {
 	struct req *req = req_of(conn);
 
 	if (unlikely(events & TCP_EV_CLOSED)) {
 		if (req != NULL)
 			req_put(core, req);
-		return;
+		return NULL;
 	}
-	if (req == NULL) {
-		if (unlikely(events & TCP_EV_OPEN))
-			tcp_user_timer(core->tcp, conn,
-			               core->now_ns + core->snap->timeouts.idle_ms * NS_PER_MS);
-		if (tcp_rx(conn).len == 0) {
-			no_request(core, conn, events);
-			return;
-		}
-		req = req_get(core, conn);
-		if (unlikely(req == NULL)) {
-			counter_inc(core->ctr, CTR_shed_requests);
-			tcp_abort(core->tcp, conn);
-			return;
-		}
+	if (req != NULL)
+		return req;
+	if (unlikely(events & TCP_EV_OPEN))
+		tcp_user_timer(core->tcp, conn,
+		               core->now_ns + core->snap->timeouts.idle_ms * NS_PER_MS);
+	if (tcp_rx(conn).len == 0) {
+		no_request(core, conn, events);
+		return NULL;
 	}
+	req = req_get(core, conn);
+	if (unlikely(req == NULL)) {
+		counter_inc(core->ctr, CTR_shed_requests);
+		tcp_abort(core->tcp, conn);
+	}
+	return req;
+}
+
+bool req_begin(struct core *core, struct turn *turn, uint32_t events)
+{
+	struct req *req = req_find(core, turn->conn, events);
+	enum req_next next = REQ_NEXT;
+
+	if (req == NULL)
+		return false;
 	if (unlikely(events & TCP_EV_EOF))
 		req->fin = true;
-	for (uint32_t i = 0; i < REQ_RUN_MAX; i++)
-		if (!req_stages(core, req))
-			return;
-	/* A client that pipelines without end does not keep the others waiting. */
-	tcp_wake(core->tcp, conn, 0);
+	core->turn = turn;
+	core->http = &turn->http;
+	if (likely(req->stage == REQ_READ && !req->answered)) {
+		next = http_read(core, req);
+		if (likely(next == REQ_NEXT))
+			next = req_route(core, req);
+		if (likely(next == REQ_NEXT && req->stage == REQ_PREPARE))
+			next = req_prepare(core, req);
+		if (likely(next == REQ_NEXT))
+			return true;
+	}
+	req_go(core, req, next);
+	return false;
+}
+
+void req_resume(struct core *core, struct turn *turn)
+{
+	core->turn = turn;
+	core->http = &turn->http;
+	req_go(core, req_of(turn->conn), REQ_NEXT);
+}
+
+static void burst_resume(struct core *core, uint32_t n)
+{
+	for (uint32_t i = 0; i < n && n > 1; i++)
+		hot_prefetch_object(core->hot, core->turns[i].key.hash);
+	for (uint32_t i = 0; i < n; i++) {
+		req_resume(core, &core->turns[i]);
+		tcp_ready_done(core->tcp, core->turns[i].conn, core->now_ns);
+	}
+}
+
+uint32_t req_burst(struct core *core)
+{
+	uint32_t count = 0;
+	uint32_t n = 0;
+	struct conn *conn;
+	uint32_t events;
+
+	for (; n < CORE_TURNS && (conn = tcp_ready(core->tcp, &events)) != NULL; count++) {
+		/* A head in pieces is joined in TCP's scratch, of which there is one: it has its
+		 * turn behind those that came before it, and alone. */
+		bool pieces = tcp_rx_len(conn) > tcp_rx(conn).len;
+
+		if (unlikely(pieces)) {
+			burst_resume(core, n);
+			n = 0;
+		}
+		core->turns[n].conn = conn;
+		if (likely(req_begin(core, &core->turns[n], events)))
+			n++;
+		else
+			tcp_ready_done(core->tcp, conn, core->now_ns);
+		if (unlikely(pieces)) {
+			burst_resume(core, n);
+			n = 0;
+		}
+	}
+	burst_resume(core, n);
+	return count;
 }

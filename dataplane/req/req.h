@@ -3,7 +3,7 @@
  * One HTTP request in progress on a connection: its stage, what must be remembered of its head, and
  * where its answer comes from. Taken from the core's pool when a connection has bytes, given back
  * when it is idle. What was parsed (core->http) points into the connection's receive buffer and
- * holds only within one req_run; a request that must wait for room keeps its bytes unread and is
+ * holds only within one req_burst; a request that must wait for room keeps its bytes unread and is
  * parsed anew.
  *
  * A request waits at two places only: for bytes, and for control. */
@@ -16,7 +16,7 @@
 #include "dataplane/http/http_body.h"
 #include "dataplane/http/http_parse.h"
 
-/* What a step says to req_run. */
+/* What a step says. */
 enum req_next {
 	REQ_NEXT, /* the following stage, now */
 	REQ_MORE, /* waits for bytes, or for room in the channel */
@@ -28,6 +28,7 @@ enum req_next {
 enum req_stage {
 	REQ_READ,
 	REQ_ROUTE,
+	REQ_PREPARE,
 	REQ_LOOKUP,
 	REQ_SUBMIT,
 	REQ_ANSWER /* control has it: upload, head, body */
@@ -60,28 +61,32 @@ struct req {
 	bool starved : 1;   /* body bytes of the client wait for a block; control owes it */
 	bool fin : 1;       /* the client will send no more than what is unread */
 	struct http_parser parser;
-	struct http_body body;
-	struct cache_rule rule;
-	struct span
-	        fwd; /* why it goes to the origin, for Cache-Status (RFC 9211 2.2); static text */
-	struct cache_request cache;
-	const struct snap_route *route; /* of core->snap, within one req_run only */
-	uint32_t route_index;
-	uint32_t slot;       /* in core->chan.misses, or UINT32_MAX */
-	uint32_t head_block; /* up block with the request's head, or CHAN_NO_BLOCK */
-	struct hash128 key_hash;
-	uint64_t purge_seq;
-	struct hot_fill fill; /* open while fill.obj is set */
+	uint32_t slot;        /* in core->chan.misses, or UINT32_MAX */
+	uint32_t head_block;  /* up block with the request's head, or CHAN_NO_BLOCK */
 	uint64_t body_left;   /* of the answer, when its length is known */
 	uint64_t start_ns;    /* the head was complete */
 	uint64_t deadline_ns; /* 0: none */
 	uint32_t queued_mark; /* bytes that would be queued had the client taken none since the send
 	                         timer was set; 0: not set */
 	uint32_t served;      /* requests on this connection before this one */
+	struct hot_fill fill; /* open while fill.obj is set */
+
+	/* From fill.obj on, all is set before it is read, and is not cleared for a request. */
+	struct http_body body;
+	struct cache_rule rule;
+	struct span
+	        fwd; /* why it goes to the origin, for Cache-Status (RFC 9211 2.2); static text */
+	struct cache_request cache;
+	const struct snap_route *route; /* of core->snap, within one req_burst only */
+	uint32_t route_index;
+	struct hash128 key_hash;
+	uint64_t purge_seq;
 	struct req *park_next;
 	struct req *park_prev;
 	struct req_cond cond;
 };
+
+#define REQ_CLEARED_BYTES (offsetof(struct req, fill.obj) + sizeof(struct object *))
 
 /* The request of the connection, or NULL. An idle connection has none; its owner word then holds a
  * few numbers (req_idle.c), so that it costs no memory. */
@@ -127,10 +132,12 @@ void req_release(void *arg, uint64_t cookie);
 /* lookup.c: the authority as the client sent it, with its port; an absolute-form target outranks
  * Host (RFC 9112 3.2.2). */
 struct span req_authority(const struct http_request *h);
-/* The cache key of core->http, in core->key_buf; false when it would be too long. */
+/* The cache key of core->http, its text in core->turn; false when it would be too long. */
 bool req_key(struct core *core, struct cache_key *out);
 
-/* reply.c: what goes to TCP. REQ_CLOSE when TCP had no room: the connection is reset. */
+/* reply.c: what the heads of all answers share; call it when core->snap has changed. */
+void reply_prepare(struct core *core);
+/* What goes to TCP. REQ_CLOSE when TCP had no room: the connection is reset. */
 enum req_next reply_error(struct core *core, struct req *req, unsigned status);
 enum req_next reply_options(struct core *core, struct req *req, uint32_t methods);
 enum req_next reply_object(struct core *core, struct req *req, const struct object *o);

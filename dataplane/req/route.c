@@ -141,6 +141,6 @@ enum req_next req_route(struct core *core, struct req *req)
 	}
 	req->route = match.route;
 	req->route_index = match.index;
-	req->stage = REQ_LOOKUP;
+	req->stage = REQ_PREPARE;
 	return REQ_NEXT;
 }

@@ -46,6 +46,8 @@ enum {
 	TCP_CHALLENGES_PER_S = 10,    /* a connection, RFC 5961 7 */
 	TCP_LONG_RTO_US = 250 * 1000, /* a probe of a single segment may be sooner (RFC 8985 7.2) */
 	TCP_RETRY_MS = 2,             /* after a packet buffer was missing */
+	TCP_SUPER_LEAST_MSS = 256,    /* there are ports that cut into no smaller ones */
+	TCP_SUPER_HDRS = 14 + 4 + 40 + TCP_HDR_LEN + TCP_MAX_OPTS, /* tagged, IPv6 */
 	TCP_MAX_QUEUED =
 	        1 << 30, /* bytes in a send queue: half the sequence space and well below */
 };
@@ -243,6 +245,7 @@ struct conn {
 	uint64_t opened_ns;
 	struct conn_cc cc;
 	uint8_t challenges; /* in the second challenge_s */
+	uint8_t end;        /* enum tcp_end */
 	struct conn_pmtu pmtu;
 	struct conn_handshake hs;
 	struct conn_uto uto;
@@ -284,7 +287,8 @@ struct tcp {
 	struct seq_run dup;
 	struct loss_ack ack; /* the one in hand */
 	bool csum_offload;
-	bool stopped; /* tcp_stop_listening was called, and tcp_listen not since */
+	uint32_t super_bytes; /* payload of a segment that the port cuts; 0: it cuts none */
+	bool stopped;         /* tcp_stop_listening was called, and tcp_listen not since */
 	uint64_t hash_key[5];
 	uint64_t isn_key[2];
 	struct pool conns;

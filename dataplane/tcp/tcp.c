@@ -243,6 +243,8 @@ enum status tcp_create(struct tcp **out, const struct tcp_config *cfg, const str
 	tcp->net = env->net;
 	tcp->ctr = env->ctr;
 	tcp->csum_offload = net_caps(env->net)->tx_l4_csum;
+	if (net_caps(env->net)->tx_tso)
+		tcp->super_bytes = NIC_LARGE_BYTES - TCP_SUPER_HDRS;
 	tcp->half_opens = (struct conn_ages){TCP_NONE, TCP_NONE};
 	tcp->time_waits = (struct conn_ages){TCP_NONE, TCP_NONE};
 	tcp->orphans = (struct conn_ages){TCP_NONE, TCP_NONE};
@@ -294,10 +296,10 @@ void tcp_stop_listening(struct tcp *tcp)
 	tcp->stopped = true;
 }
 
-void tcp_timers(struct tcp *tcp, uint64_t now_ns)
+uint32_t tcp_timers(struct tcp *tcp, uint64_t now_ns)
 {
 	tcp_input_errors(tcp, now_ns);
-	timerwheel_advance(&tcp->wheel, now_ns, TIMERS_A_CALL, conn_timer, tcp);
+	return timerwheel_advance(&tcp->wheel, now_ns, TIMERS_A_CALL, conn_timer, tcp);
 }
 
 uint64_t tcp_next_timer_ns(const struct tcp *tcp)
@@ -455,6 +457,11 @@ void tcp_rx_consume(struct tcp *tcp, struct conn *c, size_t n)
 bool tcp_rx_eof(const struct conn *c)
 {
 	return c->flags & CF_FIN_RCVD && conn_rx_len(c) == 0;
+}
+
+enum tcp_end tcp_conn_end(const struct conn *c)
+{
+	return (enum tcp_end)c->end;
 }
 
 void *tcp_owner(const struct conn *c)

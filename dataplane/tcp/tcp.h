@@ -160,8 +160,9 @@ void tcp_input(struct tcp *tcp, struct pkt *pkt, uint64_t now_ns);
 void tcp_input_burst(struct tcp *tcp, struct pkt *pkts, unsigned n, uint64_t now_ns);
 /* ICMP errors that net_input put by: tcp_input_burst and tcp_timers do this as well. */
 void tcp_input_errors(struct tcp *tcp, uint64_t now_ns);
-/* Retransmission, persist, keepalive, delayed ACK, TIME-WAIT, user timers. */
-void tcp_timers(struct tcp *tcp, uint64_t now_ns);
+/* Retransmission, persist, keepalive, delayed ACK, TIME-WAIT, user timers. Returns how many fired.
+ */
+uint32_t tcp_timers(struct tcp *tcp, uint64_t now_ns);
 /* When tcp_timers has something to do next, at the earliest. */
 uint64_t tcp_next_timer_ns(const struct tcp *tcp);
 
@@ -228,6 +229,16 @@ void tcp_set_owner(struct conn *conn, void *owner);
 typedef void (*tcp_user_timer_fn)(void *arg, struct conn *conn, uint64_t now_ns);
 void tcp_set_user_timer_fn(struct tcp *tcp, tcp_user_timer_fn fn, void *arg);
 void tcp_user_timer(struct tcp *tcp, struct conn *conn, uint64_t deadline_ns);
+
+/* Why a connection ended, for whoever was told TCP_EV_CLOSED; it holds until tcp_ready_done. */
+enum tcp_end {
+	TCP_END_ORDERLY, /* both sides closed, or we ended it ourselves */
+	TCP_END_RESET,
+	TCP_END_REFUSED, /* our SYN was answered by a reset */
+	TCP_END_TIMEOUT,
+	TCP_END_UNREACHABLE, /* an ICMP error answered our SYN */
+};
+enum tcp_end tcp_conn_end(const struct conn *conn);
 
 /* For reports (sluicectl conns) and for X-Forwarded-For. */
 struct tcp_info {

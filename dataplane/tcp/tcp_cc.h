@@ -128,6 +128,10 @@ void pace_begin(struct tcp *tcp, struct conn *c);
 /* With CF_PACED: may len bytes of new data leave now? They are accounted for when they may;
  * otherwise the connection's timer is set to when they may. */
 bool pace_allows(struct tcp *tcp, struct conn *c, uint32_t len);
+/* Behind one that was allowed: how many more segments may leave now, at most so many; and what of
+ * them did leave is to be accounted for. */
+uint32_t pace_more(const struct tcp *tcp, const struct conn *c, uint32_t most);
+void pace_sent(struct conn *c, uint32_t bytes);
 
 /* tcp_ecn.c (RFC 3168) */
 /* Bits of our SYN, or of the SYN-ACK. */

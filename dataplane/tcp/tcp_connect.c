@@ -63,6 +63,7 @@ enum counter_id syn_sent_input(struct tcp *tcp, struct conn *c, struct seg *s)
 			return CTR_drop_tcp_window;
 		counter_inc(tcp->ctr, CTR_tcp_rst_in);
 		fast_open_failed(tcp, c);
+		c->end = TCP_END_REFUSED;
 		conn_die(tcp, c);
 		return CTR_rx_tcp;
 	}

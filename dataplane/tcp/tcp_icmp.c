@@ -33,6 +33,7 @@ static enum counter_id error_input(struct tcp *tcp, const struct net_error *e)
 	 * attempt. The timeout decides for all else. */
 	if (e->kind == NET_ERROR_HARD && c->state == TCP_SYN_SENT) {
 		counter_inc(tcp->ctr, CTR_tcp_icmp_abort);
+		c->end = TCP_END_UNREACHABLE;
 		conn_die(tcp, c);
 		return CTR_rx_icmp;
 	}

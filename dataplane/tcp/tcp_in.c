@@ -273,6 +273,7 @@ static enum counter_id rst_input(struct tcp *tcp, struct conn *c, const struct s
 		return CTR_drop_tcp_window;
 	}
 	counter_inc(tcp->ctr, CTR_tcp_rst_in);
+	c->end = TCP_END_RESET;
 	conn_die(tcp, c);
 	return CTR_rx_tcp;
 }

@@ -11,21 +11,22 @@ static void output_retry(struct tcp *tcp, struct conn *c)
 	conn_arm(tcp, c, c->ack_ns);
 }
 
-bool segment_send(struct tcp *tcp, struct conn *c, const struct seg_out *o)
+/* A packet to write a segment into, and what goes with it to net_send. */
+struct frame {
+	struct pkt *pkt;
+	struct net_seg seg;
+};
+
+static inline void segment_write(struct tcp *tcp, struct conn *c, const struct seg_out *o,
+                                 struct frame *f)
 {
-	struct net_seg seg = {0};
-	struct pkt *pkt = net_alloc(tcp->net, &c->path);
 	uint32_t text = o->seq; /* number of the first byte of payload */
 	uint32_t hdr_len;
 	uint16_t wnd;
 	uint8_t flags;
 	uint8_t *h;
 
-	if (unlikely(!pkt)) {
-		output_retry(tcp, c);
-		return false;
-	}
-	h = pkt->data + net_headroom(&c->path);
+	h = f->pkt->data + net_headroom(&c->path);
 	hdr_len = TCP_HDR_LEN;
 	if (unlikely(o->flags & TH_SYN)) {
 		text++;
@@ -37,7 +38,7 @@ bool segment_send(struct tcp *tcp, struct conn *c, const struct seg_out *o)
 	}
 	flags = o->flags;
 	if (unlikely(c->flags & CF_ECN))
-		seg.ecn = ecn_output(c, o, &flags);
+		f->seg.ecn = ecn_output(c, o, &flags);
 	put_u16(h, c->lport);
 	put_u16(h + 2, c->rport);
 	put_u32(h + 4, o->seq);
@@ -50,12 +51,12 @@ bool segment_send(struct tcp *tcp, struct conn *c, const struct seg_out *o)
 	if (o->len > 0) {
 		struct seq_run bytes = {text, text + o->len};
 
-		seg.payload_sum = tx_gather(tcp, c, h + hdr_len, bytes);
+		f->seg.payload_sum = tx_gather(tcp, c, h + hdr_len, bytes);
 	}
-	seg.have_sum = !tcp->csum_offload;
-	seg.tcp_hdr_len = hdr_len;
-	seg.tcp_len = hdr_len + o->len;
-	net_send(tcp->net, &c->path, pkt, &seg);
+	f->seg.have_sum = !tcp->csum_offload;
+	f->seg.tcp_hdr_len = hdr_len;
+	f->seg.tcp_len = hdr_len + o->len;
+	net_send(tcp->net, &c->path, f->pkt, &f->seg);
 	if (o->flags & TH_ACK) {
 		if (unlikely(tcp->dup_conn == c))
 			tcp->dup_conn = NULL;
@@ -64,6 +65,17 @@ bool segment_send(struct tcp *tcp, struct conn *c, const struct seg_out *o)
 		c->ack_segs = 0;
 		c->ack_ns = 0;
 	}
+}
+
+bool segment_send(struct tcp *tcp, struct conn *c, const struct seg_out *o)
+{
+	struct frame f = {.pkt = net_alloc(tcp->net, &c->path)};
+
+	if (unlikely(!f.pkt)) {
+		output_retry(tcp, c);
+		return false;
+	}
+	segment_write(tcp, c, o, &f);
 	return true;
 }
 
@@ -79,12 +91,12 @@ static uint32_t bare_seq(const struct conn *c)
 void ack_send(struct tcp *tcp, struct conn *c)
 {
 	struct seg_out o = {.seq = bare_seq(c), .flags = TH_ACK};
-	bool fin_due = (c->flags & (CF_FIN_QUEUED | CF_FIN_SENT)) == CF_FIN_QUEUED;
+	bool fin_waits = (c->flags & (CF_FIN_QUEUED | CF_FIN_SENT)) == CF_FIN_QUEUED;
 	uint64_t again_ns = c->ack_ns;
 
 	c->flags |= CF_ACK_NOW; /* stays set when there is no packet buffer */
 	/* What else waits for a buffer goes on waiting. */
-	if (segment_send(tcp, c, &o) && (fin_due || conn_tx_end(c) != c->snd_nxt))
+	if (segment_send(tcp, c, &o) && (fin_waits || conn_tx_end(c) != c->snd_nxt))
 		c->ack_ns = again_ns;
 }
 
@@ -159,11 +171,67 @@ static uint32_t window_allows(const struct conn *c, uint32_t unsent)
 	return len >= c->snd_wnd_max / 2 ? len : 0;
 }
 
-/* One segment of data not sent before; false when there is nothing to send or no leave to. */
-static inline bool output_new(struct tcp *tcp, struct conn *c)
+static bool fin_due(const struct conn *c)
+{
+	return c->flags & CF_FIN_QUEUED && c->state != TCP_SYN_RECEIVED;
+}
+
+/* A full segment may leave, and more is unsent: how much of it in all may go out in one packet that
+ * the port cuts. Full segments, and what is behind them when that is the end of the queue. */
+static uint32_t super_len(const struct tcp *tcp, const struct conn *c, uint32_t unsent)
+{
+	uint32_t cwnd = c->cwnd_bytes - min_u32(loss_pipe(c), c->cwnd_bytes);
+	uint32_t room = min_u32(c->snd_una + c->snd_wnd - c->snd_nxt, cwnd);
+	uint32_t len = min_u32(min_u32(room, tcp->super_bytes), unsent);
+	uint32_t mss = c->mss;
+	uint32_t more;
+
+	/* CWR is for one segment (RFC 3168 6.1.2), and ports copy the flags. The first segment
+	 * after silence may make the window smaller, so it goes ahead. */
+	if (mss < TCP_SUPER_LEAST_MSS || c->cc.cwr || (c->rtx_ns == 0 && cc_is_large(c)))
+		return mss;
+	if (len < unsent)
+		len -= len % mss;
+	if (len <= mss)
+		return mss;
+	more = (len - 1) / mss;
+	if (unlikely(c->flags & CF_PACED))
+		more = pace_more(tcp, c, more);
+	return min_u32(len, (more + 1) * mss);
+}
+
+/* New data for the port to cut; false when that does not go, and then it leaves one by one. */
+static NOINLINE bool output_super(struct tcp *tcp, struct conn *c, uint32_t unsent)
+{
+	struct seg_out o = {.seq = c->snd_nxt, .flags = TH_ACK, .fresh = true};
+	struct frame f = {.seg.tso_mss = c->mss};
+	bool timing = c->flags & CF_TIMING;
+
+	o.len = super_len(tcp, c, unsent);
+	if (o.len == c->mss)
+		return false;
+	f.pkt = net_alloc_large(tcp->net, &c->path);
+	if (!f.pkt)
+		return false;
+	if (o.len == unsent)
+		o.flags |= fin_due(c) ? TH_PSH | TH_FIN : TH_PSH;
+	if (unlikely(c->flags & CF_PACED))
+		pace_sent(c, o.len - c->mss);
+	segment_write(tcp, c, &o, &f);
+	sent_new(tcp, c, &o);
+	if (!timing)
+		c->rtt_seq = o.seq + c->mss; /* its first segment has an ACK of its own */
+	counter_inc(tcp->ctr, CTR_tcp_super);
+	counter_add(tcp->ctr, CTR_tcp_super_segs, (o.len + c->mss - 1) / c->mss);
+	return true;
+}
+
+/* One segment of data not sent before, or with join, several for the port to cut; false when there
+ * is nothing to send or no leave to. */
+static inline bool output_new(struct tcp *tcp, struct conn *c, bool join)
 {
 	uint32_t unsent = conn_tx_end(c) - c->snd_nxt;
-	bool fin = c->flags & CF_FIN_QUEUED && c->state != TCP_SYN_RECEIVED;
+	bool fin = fin_due(c);
 	struct seg_out o = {.seq = c->snd_nxt, .flags = TH_ACK, .fresh = true};
 
 	if (c->flags & CF_FIN_SENT || (unsent == 0 && !fin))
@@ -181,8 +249,13 @@ static inline bool output_new(struct tcp *tcp, struct conn *c)
 	}
 	if (unlikely(c->flags & CF_PACED) && o.len > 0 && !pace_allows(tcp, c, o.len))
 		return false;
-	if (o.len >= c->mss && unlikely(c->pmtu.busy))
-		o.len = pmtu_output(tcp, c, o.len);
+	if (o.len >= c->mss) {
+		if (unlikely(c->pmtu.busy))
+			o.len = pmtu_output(tcp, c, o.len);
+		if (join && tcp->super_bytes > 0 && o.len < unsent && o.len == c->mss &&
+		    output_super(tcp, c, unsent))
+			return true;
+	}
 	if (o.len == unsent)
 		o.flags |= fin ? TH_PSH | TH_FIN : TH_PSH;
 	if (!segment_send(tcp, c, &o))
@@ -230,7 +303,8 @@ static bool output_lossy(struct tcp *tcp, struct conn *c)
 
 	if (!frto_holds(c) && loss_next(c, &run))
 		return output_again(tcp, c, &run);
-	if (output_new(tcp, c)) {
+	/* One at a time: each has a time of its own from here on (RFC 8985 5.1). */
+	if (output_new(tcp, c, false)) {
 		loss_sent_new(tcp, c, before);
 		return true;
 	}
@@ -244,7 +318,7 @@ static bool output_one(struct tcp *tcp, struct conn *c)
 {
 	if (unlikely(c->loss != LOSS_NONE))
 		return output_lossy(tcp, c);
-	return output_new(tcp, c);
+	return output_new(tcp, c, true);
 }
 
 /* A full segment alone, after silence: the peer's window is a segment or two, and an ACK or the
@@ -301,7 +375,7 @@ void tail_probe(struct tcp *tcp, struct conn *c)
 	probe_prepare(tcp, c);
 	/* The one segment is beyond the congestion window. */
 	c->cwnd_bytes = UINT32_MAX;
-	if (output_new(tcp, c)) {
+	if (output_new(tcp, c, false)) {
 		loss_sent_new(tcp, c, before);
 		c->flags |= CF_PROBED_NEW;
 	} else {

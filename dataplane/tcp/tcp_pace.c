@@ -73,3 +73,19 @@ bool pace_allows(struct tcp *tcp, struct conn *c, uint32_t len)
 	c->cc.pace_clock += pace_time(c, len);
 	return true;
 }
+
+uint32_t pace_more(const struct tcp *tcp, const struct conn *c, uint32_t most)
+{
+	uint32_t at = c->cc.pace_clock;
+	uint32_t each = pace_time(c, c->mss);
+	uint32_t n = 0;
+
+	for (; n < most && seq_lt(at, fine_clock(tcp)); n++)
+		at += each;
+	return n;
+}
+
+void pace_sent(struct conn *c, uint32_t bytes)
+{
+	c->cc.pace_clock += pace_time(c, bytes);
+}

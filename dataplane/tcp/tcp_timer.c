@@ -211,6 +211,7 @@ void linger_start(struct tcp *tcp, struct conn *c)
 static void timed_out(struct tcp *tcp, struct conn *c)
 {
 	counter_inc(tcp->ctr, CTR_tcp_timeout);
+	c->end = TCP_END_TIMEOUT;
 	conn_die(tcp, c);
 }
 
@@ -246,6 +247,7 @@ static bool persist_timeout(struct tcp *tcp, struct conn *c)
 	/* Only an answer says that the window is shut still, and not that a segment was lost. */
 	if (c->probes == 0 && uto_shut_expired(tcp, c)) {
 		counter_inc(tcp->ctr, CTR_tcp_persist_limit);
+		c->end = TCP_END_TIMEOUT;
 		conn_reset(tcp, c);
 		return false;
 	}

@@ -202,14 +202,14 @@ class Lab:
             f.write((text or self.config_text).format(
                 run=self.run_dir, door=DOOR, door6=DOOR6, origin=ORIGIN_PORT, extra=extra))
 
-    def start_nginx(self):
+    def start_nginx(self, text=NGINX, **kw):
         os.makedirs(os.path.join(self.run_dir, "www"), exist_ok=True)
         os.makedirs(os.path.join(self.run_dir, "tmp"), exist_ok=True)
         os.chmod(self.run_dir, 0o755)
         os.chmod(os.path.join(self.run_dir, "tmp"), 0o777)
         conf = os.path.join(self.run_dir, "nginx.conf")
         with open(conf, "w", encoding="ascii") as f:
-            f.write(NGINX.format(run=self.run_dir, origin=ORIGIN_PORT))
+            f.write(text.format(run=self.run_dir, origin=ORIGIN_PORT, **kw))
         self.sh(*self.in_srv("nginx", "-c", conf))
         wait_until(lambda: os.path.exists(f"{self.run_dir}/nginx.pid"), 5, "nginx started")
 
@@ -299,11 +299,14 @@ class Lab:
         else:
             shutil.rmtree(self.run_dir, ignore_errors=True)
 
+    def read_pid(self, name):
+        with open(f"{self.run_dir}/{name}.pid", encoding="ascii") as f:
+            return int(f.read())
+
     def stop_nginx(self, name="nginx"):
         """By its master's pid file; a master that is killed would leave its workers behind."""
         try:
-            with open(f"{self.run_dir}/{name}.pid", encoding="ascii") as f:
-                pid = int(f.read())
+            pid = self.read_pid(name)
             os.kill(pid, signal.SIGTERM)
             wait_until(lambda: not os.path.exists(f"/proc/{pid}"), 10, f"{name} stopped")
         except (FileNotFoundError, ProcessLookupError, ValueError):

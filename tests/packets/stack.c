@@ -46,9 +46,9 @@ struct flag {
 	}
 
 static const struct flag flags_own[] = {
-        FLAG(mtu, 576, 9000),          FLAG(offload, 0, 1),      FLAG(start_ms, 1, UINT32_MAX),
-        FLAG(start_us, 0, UINT32_MAX), FLAG(nonblock, 0, 1),     FLAG(clock_step_us, 0, 1000),
-        FLAG(block_ms, 1, UINT32_MAX), FLAG(sndbuf, 1, 1 << 30),
+        FLAG(mtu, 576, 9000),          FLAG(offload, 0, 1),           FLAG(large_buffers, 0, 64),
+        FLAG(start_ms, 1, UINT32_MAX), FLAG(start_us, 0, UINT32_MAX), FLAG(nonblock, 0, 1),
+        FLAG(clock_step_us, 0, 1000),  FLAG(block_ms, 1, UINT32_MAX), FLAG(sndbuf, 1, 1 << 30),
 };
 
 static bool number(const char *text, uint32_t *out)
@@ -129,6 +129,7 @@ static bool layers_make(struct sluice_tcp *st, const struct tcp_config *tcp)
 	        .buffers = 2048,
 	        .tx_ip_csum = st->cfg.offload,
 	        .tx_l4_csum = st->cfg.offload,
+	        .large_buffers = st->cfg.large_buffers,
 	        .rx_csum = st->cfg.offload,
 	        .on_tx = sent,
 	        .arg = st,

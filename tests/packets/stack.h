@@ -61,6 +61,7 @@ struct stack_config {
 	uint32_t local_count;
 	uint32_t mtu;
 	uint32_t offload;
+	uint32_t large_buffers; /* above 0: the port cuts segments */
 	uint32_t start_ms;
 	uint32_t start_us;
 	uint32_t seed;

@@ -160,6 +160,9 @@ void check_touched(struct world *w)
 	             nic_pkts_free(w->server.nic) + pending != w->server.packets))
 		run_fail(w->run, w->now_ns, "%u packet buffers are gone",
 		         w->server.packets - pending - nic_pkts_free(w->server.nic));
+	if (unlikely(nic_sim_large_used(w->server.nic) != 0))
+		run_fail(w->run, w->now_ns, "%u large buffers are gone",
+		         nic_sim_large_used(w->server.nic));
 }
 
 struct sums {

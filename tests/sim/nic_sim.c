@@ -6,8 +6,10 @@
 #include "dataplane/net/csum.h"
 #include "dataplane/net/wire.h"
 #include "lib/pool.h"
+#include "tests/sim/nic_cut.h"
 
-#define HEADROOM 64u
+#define HEADROOM   64u
+#define LARGE_SIZE ((size_t)HEADROOM + NIC_LARGE_BYTES)
 
 /* head and tail run freely; count is a power of two. */
 struct queue {
@@ -26,7 +28,9 @@ struct nic {
 	void *arg;
 	uint32_t faults; /* enum nic_sim_fault */
 	struct pool bufs;
+	struct pool large;
 	uint8_t *mem;
+	uint8_t *large_mem;
 	struct queue rx;
 	struct queue tx;
 };
@@ -69,8 +73,9 @@ struct nic *nic_sim_create(const struct nic_sim_config *cfg)
 		return NULL;
 	memcpy(nic->caps.mac, mac_is_zero(cfg->mac) ? default_mac : cfg->mac, 6);
 	nic->caps.mtu = cfg->mtu ? cfg->mtu : 1500;
-	nic->caps.tx_ip_csum = cfg->tx_ip_csum;
-	nic->caps.tx_l4_csum = cfg->tx_l4_csum;
+	nic->caps.tx_tso = cfg->large_buffers > 0;
+	nic->caps.tx_ip_csum = cfg->tx_ip_csum || nic->caps.tx_tso;
+	nic->caps.tx_l4_csum = cfg->tx_l4_csum || nic->caps.tx_tso;
 	nic->caps.rx_csum = cfg->rx_csum;
 	nic->caps.rx_partial_csum = cfg->rx_partial_csum;
 	nic->on_tx = cfg->on_tx;
@@ -78,12 +83,15 @@ struct nic *nic_sim_create(const struct nic_sim_config *cfg)
 	nic->arg = cfg->arg;
 	size = align_up(HEADROOM + nic->caps.mtu + ETH_HDR_LEN + VLAN_TAG_LEN, CACHE_LINE);
 	nic->mem = aligned_alloc(CACHE_LINE, size * buffers);
-	if (nic->mem == NULL || !queue_init(&nic->rx, cfg->rx_queue ? cfg->rx_queue : 256) ||
+	nic->large_mem = aligned_alloc(CACHE_LINE, LARGE_SIZE * max_u32(cfg->large_buffers, 1));
+	if (nic->mem == NULL || nic->large_mem == NULL ||
+	    !queue_init(&nic->rx, cfg->rx_queue ? cfg->rx_queue : 256) ||
 	    !queue_init(&nic->tx, cfg->tx_queue ? cfg->tx_queue : 256)) {
 		nic_sim_destroy(nic);
 		return NULL;
 	}
 	pool_init(&nic->bufs, nic->mem, size, buffers);
+	pool_init(&nic->large, nic->large_mem, LARGE_SIZE, cfg->large_buffers);
 	return nic;
 }
 
@@ -94,6 +102,7 @@ void nic_sim_destroy(struct nic *nic)
 	free(nic->tx.slots);
 	free(nic->rx.slots);
 	free(nic->mem);
+	free(nic->large_mem);
 	free(nic);
 }
 
@@ -207,22 +216,6 @@ bool nic_sim_inject(struct nic *nic, const void *bytes, uint32_t len)
 	return queue_put(&nic->rx, &pkt);
 }
 
-/* What an offloading port does on the way out. */
-static void finish_csums(struct pkt *pkt)
-{
-	if (pkt->flags & PKT_TX_IP_CSUM) {
-		struct wire_ipv4 *ip = (void *)(pkt->data + pkt->l3_off);
-
-		csum_put(ip->csum, 0);
-		csum_put(ip->csum, csum_fold(csum_add(0, ip, IPV4_HDR_LEN)));
-	}
-	if (pkt->flags & PKT_TX_L4_CSUM) {
-		struct wire_tcp *tcp = (void *)(pkt->data + pkt->l4_off);
-
-		csum_put(tcp->csum, csum_fold(csum_add(0, tcp, pkt->len - pkt->l4_off)));
-	}
-}
-
 uint32_t nic_sim_take(struct nic *nic, void *buf, uint32_t cap)
 {
 	struct pkt *pkt = queue_get(&nic->tx);
@@ -261,6 +254,19 @@ unsigned nic_rx_burst(struct nic *nic, struct pkt *pkts, unsigned n)
 	return got;
 }
 
+static void frames_tell(const struct nic *nic, nic_sim_tx_fn tell, const struct pkt *pkt)
+{
+	uint32_t n = nic_cut_count(pkt);
+	uint8_t frame[NIC_LARGE_BYTES];
+
+	if (n == 1) {
+		tell(nic->arg, pkt->data, pkt->len);
+		return;
+	}
+	for (uint32_t i = 0; i < n; i++)
+		tell(nic->arg, frame, nic_cut(pkt, i, frame));
+}
+
 static void refuse(struct nic *nic, struct pkt *pkts, unsigned n)
 {
 	if (nic->on_refused == NULL || n == 0)
@@ -271,7 +277,29 @@ static void refuse(struct nic *nic, struct pkt *pkts, unsigned n)
 	}
 	nic->refused = pkts[0].handle;
 	for (unsigned i = 0; i < n; i++)
-		nic->on_refused(nic->arg, pkts[i].data, pkts[i].len);
+		frames_tell(nic, nic->on_refused, &pkts[i]);
+}
+
+/* Into the queue; false when it, or the buffers for the pieces, have no room. */
+static bool frames_queue(struct nic *nic, struct pkt *pkt)
+{
+	uint32_t n = nic_cut_count(pkt);
+
+	if (nic->tx.count - queue_used(&nic->tx) < n)
+		return false;
+	if (n == 1)
+		return queue_put(&nic->tx, pkt);
+	if (pool_available(&nic->bufs) < n)
+		return false;
+	for (uint32_t i = 0; i < n; i++) {
+		struct pkt piece;
+
+		nic_pkt_alloc(nic, &piece);
+		piece.len = nic_cut(pkt, i, piece.data);
+		queue_put(&nic->tx, &piece);
+	}
+	nic_pkt_free(nic, pkt, 1);
+	return true;
 }
 
 unsigned nic_tx_burst(struct nic *nic, struct pkt *pkts, unsigned n)
@@ -281,37 +309,55 @@ unsigned nic_tx_burst(struct nic *nic, struct pkt *pkts, unsigned n)
 		return 0;
 	}
 	for (unsigned i = 0; i < n; i++) {
-		if (nic->on_tx == NULL && queue_used(&nic->tx) == nic->tx.count)
+		if (!(pkts[i].flags & PKT_TX_TSO))
+			nic_sums(&pkts[i], pkts[i].data, pkts[i].len);
+		if (nic->on_tx == NULL && !frames_queue(nic, &pkts[i]))
 			return i;
-		finish_csums(&pkts[i]);
 		if (nic->on_tx != NULL) {
-			nic->on_tx(nic->arg, pkts[i].data, pkts[i].len);
+			frames_tell(nic, nic->on_tx, &pkts[i]);
 			nic_pkt_free(nic, &pkts[i], 1);
-		} else {
-			queue_put(&nic->tx, &pkts[i]);
 		}
 	}
 	return n;
 }
 
-bool nic_pkt_alloc(struct nic *nic, struct pkt *out)
+static bool alloc_from(struct nic *nic, struct pool *pool, struct pkt *out)
 {
-	uint8_t *buf = nic->faults & NIC_SIM_STARVED ? NULL : pool_get(&nic->bufs);
+	uint8_t *buf = nic->faults & NIC_SIM_STARVED ? NULL : pool_get(pool);
 
 	if (buf == NULL)
 		return false;
 	*out = (struct pkt){
 	        .data = buf + HEADROOM,
 	        .handle = buf,
-	        .cap = (uint32_t)(nic->bufs.size - HEADROOM),
+	        .cap = (uint32_t)(pool->size - HEADROOM),
 	};
 	return true;
 }
 
+bool nic_pkt_alloc(struct nic *nic, struct pkt *out)
+{
+	return alloc_from(nic, &nic->bufs, out);
+}
+
+bool nic_pkt_alloc_large(struct nic *nic, struct pkt *out)
+{
+	return alloc_from(nic, &nic->large, out);
+}
+
 void nic_pkt_free(struct nic *nic, struct pkt *pkts, unsigned n)
 {
-	for (unsigned i = 0; i < n; i++)
-		pool_put(&nic->bufs, pkts[i].handle);
+	for (unsigned i = 0; i < n; i++) {
+		size_t at = (size_t)((uint8_t *)pkts[i].handle - nic->mem);
+
+		pool_put(at < nic->bufs.size * nic->bufs.count ? &nic->bufs : &nic->large,
+		         pkts[i].handle);
+	}
+}
+
+uint32_t nic_sim_large_used(const struct nic *nic)
+{
+	return nic->large.in_use;
 }
 
 uint32_t nic_pkts_free(const struct nic *nic)

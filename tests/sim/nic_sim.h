@@ -8,7 +8,7 @@
 
 #include "dataplane/nic.h"
 
-/* Called for each frame sent; data is valid during the call only. */
+/* Called for each frame sent, as it is on the wire; data is valid during the call only. */
 typedef void (*nic_sim_tx_fn)(void *arg, const void *data, uint32_t len);
 
 /* Zero means the default in the comment. */
@@ -20,7 +20,8 @@ struct nic_sim_config {
 	uint32_t tx_queue; /* frames that wait to be taken: 256; unused with on_tx */
 	bool tx_ip_csum;   /* the port fills in these checksums, as they leave */
 	bool tx_l4_csum;
-	bool rx_csum; /* the port verifies checksums, as they come in */
+	uint32_t large_buffers; /* above 0: the port cuts segments, and does both sums */
+	bool rx_csum;           /* the port verifies checksums, as they come in */
 	bool rx_partial_csum;
 	nic_sim_tx_fn on_tx; /* NULL: frames wait for nic_sim_take */
 	/* NULL, or called for each frame that NIC_SIM_REFUSES keeps back; for the first of the two
@@ -47,6 +48,8 @@ enum nic_sim_fault {
 	NIC_SIM_DEAF = 1 << 2,
 };
 void nic_sim_set_faults(struct nic *nic, uint32_t faults);
+/* Large buffers that are not free. */
+uint32_t nic_sim_large_used(const struct nic *nic);
 /* Frames injected and not yet received. */
 uint32_t nic_sim_pending(const struct nic *nic);
 

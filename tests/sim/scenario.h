@@ -140,6 +140,7 @@ struct scenario {
 	uint32_t packets;
 	uint64_t idle_ns; /* gives a silent connection up */
 	bool offload;
+	uint32_t large_buffers;
 	/* faults */
 	uint32_t fault_count;
 	struct scenario_fault faults[SCENARIO_FAULTS];

@@ -111,6 +111,8 @@ static void web_random(struct rng *r, struct scenario *sc)
 void scenario_random(struct scenario *sc, uint64_t seed)
 {
 	struct rng r = {mix64(seed ^ 0x5ce9a)};
+	/* Of its own, so that the rest of a seed's scenario does not depend on it. */
+	struct rng cut = {mix64(seed ^ 0xc07)};
 
 	scenario_default(sc);
 	snprintf(sc->name, sizeof(sc->name), "random");
@@ -121,5 +123,7 @@ void scenario_random(struct scenario *sc, uint64_t seed)
 		return;
 	}
 	tcp_random(&r, sc);
+	if (rng_below(&cut, 2) == 0)
+		sc->large_buffers = rng_below(&cut, 2) == 0 ? 1 + rng_below(&cut, 4) : 256;
 	faults_random(&r, sc);
 }

@@ -252,6 +252,7 @@ static bool server_make(struct world *w)
 	                            .rx_queue = 4096,
 	                            .tx_ip_csum = sc->offload,
 	                            .tx_l4_csum = sc->offload,
+	                            .large_buffers = sc->large_buffers,
 	                            .rx_csum = sc->offload,
 	                            .on_tx = server_sent,
 	                            .on_refused = server_refused,

@@ -40,6 +40,7 @@ static void test_promised(void **state)
 	assert_int_equal(c->log_level, LOG_INFO);
 	assert_int_equal(c->idle, IDLE_ADAPTIVE);
 	assert_int_equal(c->idle_sleep_us, 100);
+	assert_int_equal(c->stages, CONFIG_STAGES_SAMPLED);
 	assert_int_equal(c->control_spin_us, 20);
 	assert_int_equal(c->listeners_count, 1);
 	assert_int_equal(c->listeners[0].port, 80);

@@ -196,6 +196,11 @@ static void break_timeout(struct snapshot *s)
 	s->timeouts.miss_ms = 0;
 }
 
+static void break_stages(struct snapshot *s)
+{
+	s->stages = CONFIG_STAGES_ALL + 1;
+}
+
 static void break_idle(struct snapshot *s)
 {
 	s->idle = 2;
@@ -272,10 +277,10 @@ static void break_no_nodes(struct snapshot *s)
 static void test_single_faults(void **state)
 {
 	static void (*const faults[])(struct snapshot *) = {
-	        break_magic,     break_version,     break_head_bytes, break_timeout, break_idle,
-	        break_node_name, break_upstream,    break_methods,    break_align,   break_in_head,
-	        break_cycle,     break_two_parents, break_orphan,     break_ends,    break_kind,
-	        break_no_hosts,  break_shared_ends, break_no_nodes,
+	        break_magic,   break_version,   break_head_bytes,  break_timeout,  break_idle,
+	        break_stages,  break_node_name, break_upstream,    break_methods,  break_align,
+	        break_in_head, break_cycle,     break_two_parents, break_orphan,   break_ends,
+	        break_kind,    break_no_hosts,  break_shared_ends, break_no_nodes,
 	};
 
 	(void)state;

@@ -175,6 +175,7 @@ static void tokens(void **state)
 		static struct http_fields fs;
 
 		fs.count = 2;
+		fs.seen = http_hdr_bit(HDR_VARY) | http_hdr_bit(HDR_CONNECTION);
 		fs.f[0] = (struct http_field){{0}, SPAN_LIT("close"), HDR_VARY};
 		fs.f[1] = (struct http_field){{0}, span_cstr(rows[i].value), HDR_CONNECTION};
 		if (http_field_has_token(&fs, HDR_CONNECTION, SPAN_LIT("close")) !=

@@ -296,6 +296,112 @@ static void segments_are_framed(void **state)
 	}
 }
 
+enum { CUT_MSS = 700, CUT_PAYLOAD = 2 * CUT_MSS + 33, CUT_SEQ = 0x7ffffff0 };
+
+/* The sum over the pseudo-header, with this length. */
+static uint32_t pseudo_of(const uint8_t *l3, bool v4, uint32_t len)
+{
+	const uint8_t tail[4] = {0, PROTO_TCP, (uint8_t)(len >> 8), (uint8_t)len};
+
+	return csum_add(csum_add(0, tail, 4), l3 + (v4 ? 12 : 8), v4 ? 8 : 32);
+}
+
+/* To the port: a packet that says where everything lies, and the sum of a pseudo-header without a
+ * length. */
+static void super_is_made(struct rig *r, const struct net_path *path, bool v4)
+{
+	struct net_seg seg = {.tcp_hdr_len = TCP_HDR_LEN,
+	                      .tcp_len = TCP_HDR_LEN + CUT_PAYLOAD,
+	                      .tso_mss = CUT_MSS};
+	struct pkt *pkt = net_alloc_large(r->net, path);
+	struct wire_tcp *tcp;
+	uint8_t want[2];
+
+	assert_non_null(pkt);
+	assert_true(pkt->cap >= NIC_LARGE_BYTES);
+	tcp = (void *)(pkt->data + net_headroom(path));
+	memset(tcp, 0, TCP_HDR_LEN);
+	tcp->seq = be32_make(CUT_SEQ);
+	tcp->data_off = 5 << 4;
+	tcp->flags = 0x19;
+	memset(tcp + 1, 0x5a, CUT_PAYLOAD);
+	net_send(r->net, path, pkt, &seg);
+	assert_int_equal(pkt->flags, PKT_TX_TSO | PKT_TX_L4_CSUM | (v4 ? PKT_TX_IP_CSUM : 0));
+	assert_int_equal(pkt->tso_mss, CUT_MSS);
+	assert_int_equal(pkt->payload_len, CUT_PAYLOAD);
+	assert_int_equal(pkt->payload_off - pkt->l4_off, TCP_HDR_LEN);
+	assert_int_equal(pkt->len, pkt->payload_off + CUT_PAYLOAD);
+	csum_put(want, csum_fold_partial(pseudo_of(pkt->data + pkt->l3_off, v4, 0)));
+	assert_memory_equal(tcp->csum, want, 2);
+}
+
+/* From the port: segments as if they were sent one by one. */
+static void piece_is_right(struct rig *r, uint32_t i, bool v4, uint32_t l3)
+{
+	uint8_t got[FRAME_MAX];
+	uint32_t len = nic_sim_take(r->nic, got, sizeof(got));
+	uint32_t l4 = l3 + (v4 ? IPV4_HDR_LEN : IPV6_HDR_LEN);
+	const struct wire_ipv4 *ip = (const void *)(got + l3);
+	const struct wire_ipv6 *ip6 = (const void *)(got + l3);
+	const struct wire_tcp *tcp = (const void *)(got + l4);
+
+	assert_int_equal(len, l4 + TCP_HDR_LEN + (i < 2 ? CUT_MSS : 33));
+	assert_int_equal(be32_get(tcp->seq), CUT_SEQ + i * CUT_MSS);
+	assert_int_equal(tcp->flags, i < 2 ? 0x10 : 0x19);
+	assert_int_equal(csum_fold(csum_add(pseudo_of(got + l3, v4, len - l4), tcp, len - l4)), 0);
+	if (v4) {
+		assert_int_equal(be16_get(ip->total_len), len - l3);
+		assert_int_equal(be16_get(ip->id), i);
+		assert_int_equal(be16_get(ip->frag), 0x4000);
+		assert_int_equal(csum_fold(csum_add(0, ip, IPV4_HDR_LEN)), 0);
+	} else {
+		assert_int_equal(be16_get(ip6->payload_len), len - l4);
+	}
+}
+
+static void segments_are_cut(void **state)
+{
+	(void)state;
+	for (unsigned mode = 0; mode < 4; mode++) {
+		bool v4 = mode & 1;
+		uint16_t vlan = mode & 2 ? 0x0123 : 0;
+		struct net_path path;
+		struct rig r;
+
+		rig_up(&r, &(struct nic_sim_config){.large_buffers = 2});
+		path_to_peer(&path, v4, vlan);
+		super_is_made(&r, &path, v4);
+		assert_int_equal(net_flush(r.net), 1);
+		assert_int_equal(nic_sim_large_used(r.nic), 0);
+		for (uint32_t i = 0; i < 3; i++)
+			piece_is_right(&r, i, v4, vlan ? 18 : 14);
+		assert_int_equal(nic_sim_take(r.nic, &(uint8_t){0}, 1), 0);
+		rig_down(&r);
+	}
+}
+
+/* None is left: counted, and an ordinary packet still goes. */
+static void no_large_buffer_left(void **state)
+{
+	struct pkt held[2];
+	struct net_path path;
+	struct rig r;
+
+	(void)state;
+	rig_up(&r, &(struct nic_sim_config){.large_buffers = 2});
+	path_to_peer(&path, true, 0);
+	assert_true(nic_pkt_alloc_large(r.nic, &held[0]));
+	assert_true(nic_pkt_alloc_large(r.nic, &held[1]));
+	assert_null(net_alloc_large(r.net, &path));
+	assert_int_equal(r.ctr.v[CTR_shed_large], 1);
+	assert_int_equal(r.ctr.v[CTR_shed_pkt], 0);
+	net_announce(r.net);
+	assert_true(net_flush(r.net) > 0);
+	nic_pkt_free(r.nic, held, 2);
+	assert_int_equal(nic_sim_large_used(r.nic), 0);
+	rig_down(&r);
+}
+
 /* A full queue is flushed by itself; what the port refuses is counted and freed. */
 static void queue_limits(void **state)
 {
@@ -327,16 +433,11 @@ static void no_buffer_left(void **state)
 	struct pkt held[4];
 	struct net_path path;
 	struct frame f;
-	struct pkt *pkt;
 	struct rig r;
 
 	(void)state;
 	rig_up(&r, &(struct nic_sim_config){.buffers = 5});
 	path_to_peer(&path, true, 0);
-	pkt = net_alloc(r.net, &path);
-	assert_non_null(pkt);
-	net_unsend(r.net, pkt);
-	assert_int_equal(nic_pkts_free(r.nic), 5);
 	for (size_t i = 0; i < 4; i++)
 		assert_true(nic_pkt_alloc(r.nic, &held[i]));
 	frame_arp(&f, PEER_V4, OUR_V4);
@@ -374,11 +475,18 @@ static void addresses_are_checked(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(arp_reply),           cmocka_unit_test(echo_reply_v4),
-	        cmocka_unit_test(echo_reply_v6),       cmocka_unit_test(neighbor_advertisement),
-	        cmocka_unit_test(announcements),       cmocka_unit_test(echo_is_rate_limited),
-	        cmocka_unit_test(segments_are_framed), cmocka_unit_test(queue_limits),
-	        cmocka_unit_test(no_buffer_left),      cmocka_unit_test(addresses_are_checked),
+	        cmocka_unit_test(arp_reply),
+	        cmocka_unit_test(echo_reply_v4),
+	        cmocka_unit_test(echo_reply_v6),
+	        cmocka_unit_test(neighbor_advertisement),
+	        cmocka_unit_test(announcements),
+	        cmocka_unit_test(echo_is_rate_limited),
+	        cmocka_unit_test(segments_are_framed),
+	        cmocka_unit_test(segments_are_cut),
+	        cmocka_unit_test(no_large_buffer_left),
+	        cmocka_unit_test(queue_limits),
+	        cmocka_unit_test(no_buffer_left),
+	        cmocka_unit_test(addresses_are_checked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,13 @@
 
 #include "tests/unit/tcp/tcp_rig.h"
 
+uint32_t rig_large_buffers(void)
+{
+	const char *n = getenv("SLUICE_TEST_LARGE_BUFFERS");
+
+	return n == NULL ? 0 : (uint32_t)strtoul(n, NULL, 10);
+}
+
 void tcp_config_small(struct tcp_config *cfg)
 {
 	tcp_config_default(cfg);
@@ -269,6 +276,7 @@ static void host_open(struct host *host, struct rig *rig, uint32_t index)
 	        .rx_queue = 4096,
 	        .tx_ip_csum = rig->cfg.offload,
 	        .tx_l4_csum = rig->cfg.offload,
+	        .large_buffers = rig_large_buffers(),
 	        .rx_csum = rig->cfg.offload,
 	        .on_tx = host_sent,
 	        .arg = host,

@@ -108,6 +108,9 @@ struct rig {
 	void *link_arg;
 };
 
+/* SLUICE_TEST_LARGE_BUFFERS of the environment, 0 without: above 0 the ports of rig and wire cut
+ * segments, out of so many large buffers each. What a peer sees is the same. */
+uint32_t rig_large_buffers(void);
 void tcp_config_small(struct tcp_config *cfg);
 uint32_t rig_random(struct rig *rig, uint32_t below);
 uint8_t rig_pattern(uint32_t seed, uint64_t at);

@@ -21,7 +21,8 @@ static void wire_release(void *arg, uint64_t cookie)
 
 void wire_open(struct wire *w, const struct tcp_config *cfg, bool v6)
 {
-	struct nic_sim_config nic = {.buffers = 2048, .tx_queue = 1024};
+	struct nic_sim_config nic = {
+	        .buffers = 2048, .tx_queue = 1024, .large_buffers = rig_large_buffers()};
 	struct tcp_config small;
 	static const uint8_t seed[TCP_SEED_BYTES] = {7};
 	struct tcp_env env = {.ctr = &w->ctr, .release = wire_release, .arg = w, .seed = seed};
