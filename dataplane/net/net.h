@@ -18,9 +18,12 @@ struct ip_addr {
 
 static inline bool ip_addr_is_v4(const struct ip_addr *a)
 {
-	static const uint8_t prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+	uint64_t zero;
+	uint32_t tail;
 
-	return memcmp(a->b, prefix, 12) == 0;
+	memcpy(&zero, a->b, 8);
+	memcpy(&tail, a->b + 8, 4);
+	return (zero | (tail ^ 0xffff0000u)) == 0;
 }
 
 static inline bool ip_addr_eq(const struct ip_addr *a, const struct ip_addr *b)
@@ -153,12 +156,14 @@ struct pkt *net_alloc(struct net *net, const struct net_path *path);
  * mss bytes each (nic_caps.tx_tso). NULL is counted as shed_large. */
 struct pkt *net_alloc_large(struct net *net, const struct net_path *path, uint16_t mss);
 /* tcp_len: header and payload bytes. payload_sum: the ones-complement sum of the payload when it
- * was taken during the copy (csum_copy in csum.h); 0 with have_sum false makes net_send take it.
+ * was taken during the copy (csum_copy in csum.h), hdr_sum: that of the TCP header, its checksum
+ * zero; with have_sum false net_send takes both.
  * Fills Ethernet, IP and the TCP checksum, and queues the packet; a full queue is flushed first. */
 struct net_seg {
 	uint32_t tcp_hdr_len;
 	uint32_t tcp_len;
 	uint32_t payload_sum;
+	uint32_t hdr_sum;
 	bool have_sum;
 	uint8_t ecn; /* 0 to 3, for the IP header */
 };

@@ -31,6 +31,9 @@ struct load_port {
 	struct nic *nic;
 };
 
+/* Writes the reason and returns st. */
+enum status load_port_fail(char err[TRANSPORT_ERR], enum status st, const char *fmt, ...)
+        PRINTF(3, 4);
 /* ST_INVALID with the reason and a remedy in err. */
 enum status load_port_plan_make(struct load_port_plan *out, const struct transport_config *cfg,
                                 char err[TRANSPORT_ERR]);

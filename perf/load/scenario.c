@@ -157,6 +157,12 @@ bool scenario_endpoint_line(struct scenario *s, struct load_endpoint *e, struct 
 	return e->method_name.ptr != NULL;
 }
 
+void scenario_endpoint_name(struct load_endpoint *e, struct span method, struct span target)
+{
+	(void)snprintf(e->name, sizeof(e->name), "%.*s %.*s", (int)method.len, method.ptr,
+	               (int)min_size(target.len, sizeof(e->name)), target.ptr);
+}
+
 bool scenario_request_set(struct scenario *s, const char *text, struct config_error *err)
 {
 	struct load_endpoint e;
@@ -173,8 +179,7 @@ bool scenario_request_set(struct scenario *s, const char *text, struct config_er
 		template_free(e.target);
 		return refuse(err, "out of memory");
 	}
-	(void)snprintf(e.name, sizeof(e.name), "%.*s %.*s", (int)method.len, method.ptr,
-	               (int)min_size(target.len, sizeof(e.name)), target.ptr);
+	scenario_endpoint_name(&e, method, target);
 	for (uint32_t i = 0; i < s->endpoint_count; i++)
 		endpoint_clear(&s->endpoints[i]);
 	s->endpoints[0] = e;

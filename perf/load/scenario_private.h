@@ -14,6 +14,8 @@ void scenario_endpoint_init(struct load_endpoint *e);
 struct span scenario_keep(struct scenario *s, struct span text);
 /* Sets the method; false: no memory. */
 bool scenario_endpoint_line(struct scenario *s, struct load_endpoint *e, struct span method);
+/* "GET /path", as much as fits. */
+void scenario_endpoint_name(struct load_endpoint *e, struct span method, struct span target);
 
 /* The checks of texts; NULL when the text is good, else what is wrong and what would be right, to
  * be read after the text itself. */

@@ -2,7 +2,8 @@
  *
  * How the load tool's requests travel: kernel TCP on io_uring (transport_socket.c), or Sluice's own
  * TCP as a client on a DPDK port (transport_dpdk.c). A transport belongs to one worker thread. It
- * knows bytes and connections; HTTP, schedules and measuring are the engine's.
+ * knows bytes and connections; HTTP, schedules and measuring are the engine's. Every function is
+ * called on that thread.
  *
  * Everything happens within transport_poll: it sends what was queued, receives, and calls the sink.
  * Sink functions may call any function below but transport_poll and transport_close. */
@@ -42,11 +43,12 @@ struct transport_config {
 	uint32_t links;      /* the most that are open at once */
 	uint32_t timeout_ms; /* of a handshake */
 	int cpu;             /* of this worker, -1: any */
-	/* dpdk only: a port of Sluice's configuration, as "memif:/run/x.sock", "af_xdp:eth1",
-	 * "pci:0000:3b:00.0"; our addresses on it ("10.1.0.2" or a range "10.1.0.2-10.1.0.9", each
-	 * good for some 60,000 connections); the next hop, NULL: host itself. */
-	const char *device;
+	/* Our addresses, "10.1.0.2" or a range "10.1.0.2-10.1.0.9", each good for some 28,000
+	 * (socket) or 60,000 (dpdk) connections. NULL: the kernel's choice (socket). */
 	const char *local;
+	/* dpdk only: a port of Sluice's configuration, as "memif:/run/x.sock", "af_xdp:eth1",
+	 * "pci:0000:3b:00.0"; the next hop, NULL: host itself. */
+	const char *device;
 	const char *next_hop;
 	bool huge_pages;
 	struct transport_sink sink;
@@ -58,6 +60,7 @@ struct transport_stats {
 	uint64_t busy_ns; /* of this thread: CPU time (socket), time of rounds with work (dpdk) */
 	uint64_t retransmits; /* dpdk: segments sent again; socket: 0 */
 	uint64_t drops;       /* dpdk: packets that the port or the stack dropped */
+	const char *note;     /* why connections could not be made, for people; NULL: no trouble */
 };
 
 struct transport_ops {

@@ -13,6 +13,7 @@
 
 #include "dataplane/tcp/tcp.h"
 #include "lib/clock.h"
+#include "lib/config.h"
 #include "perf/load/dpdk_port.h"
 #include "perf/load/transport.h"
 
@@ -46,6 +47,7 @@ struct dpdk_transport {
 	uint32_t max_links;
 	uint64_t bytes_in;
 	uint64_t bytes_out;
+	const char *note;
 	uint64_t next_tick_ns;
 	uint64_t next_resolve_ns;
 	uint64_t took_ns; /* when the port last took a packet, or none waited */
@@ -54,6 +56,9 @@ struct dpdk_transport {
 	uint64_t busy_cycles;
 	uint64_t timeout_ns;
 	uint16_t remote_port;
+	/* Memory that two processes share: checksums are not verified, as they are not on a port
+	 * that does it. The server has to write them all the same. */
+	bool trusted;
 	uint32_t next_path;
 	uint32_t path_count;
 	struct net_path paths[NET_MAX_ADDRS]; /* from each local address */
@@ -89,6 +94,7 @@ static uint32_t flush(struct dpdk_transport *t)
 		t->dead = t->dead && sent == 0;
 	} else if (t->now_ns - t->took_ns > DEAD_NS) {
 		t->dead = true;
+		t->note = "the port took no packets for 100 ms and more; is its other end alive?";
 		net_flush(t->net);
 	}
 	return sent;
@@ -209,6 +215,8 @@ static uint32_t receive(struct dpdk_transport *t)
 
 	if (got == 0)
 		return 0;
+	for (unsigned i = 0; t->trusted && i < got; i++)
+		pkts[i].flags |= PKT_RX_IP_CSUM_OK | PKT_RX_L4_CSUM_OK;
 	n = net_input(t->net, pkts, got, t->now_ns);
 	tcp_input_burst(t->tcp, pkts, n, t->now_ns);
 	ready_run(t);
@@ -308,8 +316,10 @@ static struct link *dpdk_connect(struct transport *base, void *owner)
 	if (++t->next_path >= t->path_count)
 		t->next_path = 0;
 	c = tcp_connect(t->tcp, &t->paths[t->next_path], 0, t->remote_port, t->now_ns);
-	if (c == NULL)
+	if (c == NULL) {
+		t->note = "no local port was free; give more local addresses";
 		return NULL;
+	}
 	tcp_set_owner(c, owner);
 	tcp_user_timer(t->tcp, c, t->now_ns + t->timeout_ns);
 	t->open++;
@@ -364,6 +374,7 @@ static void dpdk_stats(const struct transport *base, struct transport_stats *out
 	        .bytes_out = t->bytes_out,
 	        .busy_ns = (uint64_t)((double)t->busy_cycles / clock_cycles_per_ns()),
 	        .retransmits = counter_read(&t->ctr, CTR_tcp_rexmit),
+	        .note = t->note,
 	};
 	for (size_t i = 0; i < ARRAY_LEN(drops); i++)
 		out->drops += counter_read(&t->ctr, drops[i]);
@@ -454,13 +465,14 @@ static enum status dpdk_open(struct transport **out, const struct transport_conf
 	t->sink = cfg->sink;
 	t->max_links = cfg->links;
 	t->remote_port = cfg->port;
+	t->trusted = t->port.plan.type == (int)PORT_MEMIF;
 	t->timeout_ns = cfg->timeout_ms * NS_PER_MS;
 	t->now_ns = clock_mono_ns();
 	t->took_ns = t->now_ns;
 	st = stack_make(t, cfg->huge_pages);
 	if (st != ST_OK)
-		snprintf(err, TRANSPORT_ERR, "the TCP stack cannot be made for %u connections: %s",
-		         cfg->links, status_text(st));
+		load_port_fail(err, st, "the TCP stack cannot be made for %u connections: %s",
+		               cfg->links, status_text(st));
 	if (st == ST_OK) {
 		st = resolve(t);
 		if (st != ST_OK)

@@ -244,6 +244,8 @@ static void send_and_compare(struct rig *r, const struct net_path *path, struct 
 	memset(pkt->data + net_headroom(path) + 16, 0xee, 2);
 	if (sum) {
 		seg.payload_sum = csum_add(0, f->b + f->l4 + TCP_HDR_LEN, tcp_len - TCP_HDR_LEN);
+		seg.hdr_sum = csum_join(csum_add(0, f->b + f->l4, 16),
+		                        csum_add(0, f->b + f->l4 + 18, TCP_HDR_LEN - 18));
 		seg.have_sum = true;
 	}
 	net_send(r->net, path, pkt, &seg);
