@@ -258,12 +258,36 @@ bool wire_take(struct wire *w, struct wire_seg *out)
 	return true;
 }
 
-void wire_drain(struct wire *w)
+void wire_expect(struct wire *w, uint8_t flags, uint32_t seq, uint32_t ack)
 {
 	struct wire_seg s;
 
+	assert_true(wire_take(w, &s));
+	assert_int_equal(s.flags, flags);
+	assert_int_equal(s.seq, seq);
+	assert_int_equal(s.ack, ack);
+}
+
+uint32_t wire_drain(struct wire *w)
+{
+	struct wire_seg s;
+	uint32_t n = 0;
+
 	while (wire_take(w, &s))
-		;
+		n++;
+	return n;
+}
+
+void wire_ack(struct wire *w, uint32_t ack, uint32_t wnd)
+{
+	struct wire_seg s = {.seq = w->seq, .ack = ack, .wnd = wnd, .flags = TH_ACK};
+
+	wire_send(w, &s);
+}
+
+uint64_t wire_count(const struct wire *w, enum counter_id id)
+{
+	return counter_read(&w->ctr, id);
 }
 
 void wire_handshake(struct wire *w, const uint8_t *opts, uint32_t opts_len, uint32_t isn)

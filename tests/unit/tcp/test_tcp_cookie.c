@@ -26,11 +26,6 @@ static void open_always(struct wire *w, bool v6)
 	wire_open(w, &cfg, v6);
 }
 
-static uint64_t count(const struct wire *w, enum counter_id id)
-{
-	return counter_read(&w->ctr, id);
-}
-
 static void ts_put(struct wire_seg *s, uint32_t tsval, uint32_t tsecr)
 {
 	put_u32(s->opts, 0x0101080a);
@@ -128,10 +123,10 @@ static void test_options(void **state)
 
 		open_always(&wire, i & 1);
 		options_check(&wire, k, isns[i / 2 % ARRAY_LEN(isns)]);
-		assert_int_equal(count(&wire, CTR_tcp_cookie_sent), 1);
-		assert_int_equal(count(&wire, CTR_tcp_cookie_accepted), 1);
-		assert_int_equal(count(&wire, CTR_tcp_cookie_failed), 0);
-		assert_int_equal(count(&wire, CTR_tcp_accepted), 1);
+		assert_int_equal(wire_count(&wire, CTR_tcp_cookie_sent), 1);
+		assert_int_equal(wire_count(&wire, CTR_tcp_cookie_accepted), 1);
+		assert_int_equal(wire_count(&wire, CTR_tcp_cookie_failed), 0);
+		assert_int_equal(wire_count(&wire, CTR_tcp_accepted), 1);
 		/* And it works. */
 		wire_write(&wire, "0123456789", 10);
 		assert_true(wire_take(&wire, &got));
@@ -254,7 +249,7 @@ static void test_overtaken(void **state)
 		s.len = fin ? 0 : 5;
 		wire_send(&wire, &s);
 		assert_false(wire_take(&wire, &got));
-		assert_int_equal(count(&wire, CTR_tcp_cookie_failed), 1);
+		assert_int_equal(wire_count(&wire, CTR_tcp_cookie_failed), 1);
 		s.seq -= 5;
 		s.flags = TH_ACK | TH_PSH;
 		s.data = "hello";
@@ -297,8 +292,8 @@ static void test_not_a_cookie(void **state)
 			s.opts_len = 0;
 		wire_send(&wire, &s);
 		assert_int_equal(tcp_conn_count(wire.tcp), 0);
-		assert_int_equal(count(&wire, CTR_tcp_cookie_failed), 1);
-		assert_int_equal(count(&wire, CTR_drop_tcp_closed), 1);
+		assert_int_equal(wire_count(&wire, CTR_tcp_cookie_failed), 1);
+		assert_int_equal(wire_count(&wire, CTR_drop_tcp_closed), 1);
 		/* RFC 9293 3.10.7.2, second. */
 		assert_true(wire_take(&wire, &got));
 		assert_int_equal(got.flags, TH_RST);
@@ -380,7 +375,7 @@ static void test_only_under_pressure(void **state)
 	(void)state;
 	wire_open(w, NULL, false);
 	wire_flags(w, TH_ACK, 5, 6);
-	assert_int_equal(count(w, CTR_tcp_cookie_failed), 0);
+	assert_int_equal(wire_count(w, CTR_tcp_cookie_failed), 0);
 	assert_true(wire_take(w, &got));
 	assert_int_equal(got.flags, TH_RST);
 	/* A cookie of two steps ago was the last. */
@@ -389,10 +384,10 @@ static void test_only_under_pressure(void **state)
 	s = answer_to(&got);
 	s.ack++;
 	wire_send(w, &s);
-	assert_int_equal(count(w, CTR_tcp_cookie_failed), 1);
+	assert_int_equal(wire_count(w, CTR_tcp_cookie_failed), 1);
 	w->now_ns += 2 * STEP_NS;
 	wire_send(w, &s);
-	assert_int_equal(count(w, CTR_tcp_cookie_failed), 1);
+	assert_int_equal(wire_count(w, CTR_tcp_cookie_failed), 1);
 	wire_drain(w);
 	/* SYN, FIN and RST bits are not looked at as cookies. */
 	got = synack_of(w, 5, NULL, 0);
@@ -404,7 +399,7 @@ static void test_only_under_pressure(void **state)
 		wire_send(w, &s);
 		assert_int_equal(tcp_conn_count(w->tcp), 0);
 	}
-	assert_int_equal(count(w, CTR_tcp_cookie_failed), 1);
+	assert_int_equal(wire_count(w, CTR_tcp_cookie_failed), 1);
 	wire_close(w);
 }
 
@@ -425,8 +420,8 @@ static void test_on_pressure(void **state)
 		assert_true(wire_take(w, &got[i]));
 	}
 	assert_int_equal(tcp_conn_count(w->tcp), 4);
-	assert_int_equal(count(w, CTR_shed_syn), 0);
-	assert_int_equal(count(w, CTR_tcp_cookie_sent), 6);
+	assert_int_equal(wire_count(w, CTR_shed_syn), 0);
+	assert_int_equal(wire_count(w, CTR_tcp_cookie_sent), 6);
 	/* The SYN again within the step: the same cookie. */
 	wire_send(w, &syn);
 	assert_true(wire_take(w, &syn));
@@ -439,7 +434,7 @@ static void test_on_pressure(void **state)
 		wire_send(w, &s);
 		assert_int_equal(w->opened, i + 1);
 	}
-	assert_int_equal(count(w, CTR_tcp_cookie_accepted), 6);
+	assert_int_equal(wire_count(w, CTR_tcp_cookie_accepted), 6);
 	assert_int_equal(w->tcp->half_open, 0);
 	/* The pressure is over: the next handshake is kept. */
 	syn = (struct wire_seg){.seq = 1, .wnd = 100, .flags = TH_SYN, .sport = 6000};
@@ -475,7 +470,7 @@ static void test_table_full(void **state)
 	s.len = 3;
 	wire_send(w, &s);
 	assert_false(wire_take(w, &got));
-	assert_int_equal(count(w, CTR_drop_tcp_syn_full), 1);
+	assert_int_equal(wire_count(w, CTR_drop_tcp_syn_full), 1);
 	tcp_abort(w->tcp, victim);
 	wire_run(w);
 	wire_drain(w);
@@ -505,8 +500,8 @@ static void test_table_pressure(void **state)
 		syn.sport = (uint16_t)(5000 + i);
 		wire_send(w, &syn);
 	}
-	assert_int_equal(count(w, CTR_tcp_cookie_sent), 2);
-	assert_int_equal(count(w, CTR_shed_syn), 0);
+	assert_int_equal(wire_count(w, CTR_tcp_cookie_sent), 2);
+	assert_int_equal(wire_count(w, CTR_shed_syn), 0);
 	wire_close(w);
 }
 
@@ -528,11 +523,12 @@ static void test_reset_rate(void **state)
 		while (wire_take(w, &got))
 			resets += got.flags == TH_RST;
 	}
-	/* Up to a quarter fewer, which nobody can foresee; the keys of this rig are always the same. */
+	/* Up to a quarter fewer, which nobody can foresee; the keys of this rig are always the
+	 * same. */
 	assert_in_range(resets, 75, 100);
 	assert_int_equal(resets, w->tcp->resets_most);
-	assert_int_equal(count(w, CTR_tcp_cookie_failed), 1000);
-	assert_int_equal(count(w, CTR_shed_rst), 1000 - resets);
+	assert_int_equal(wire_count(w, CTR_tcp_cookie_failed), 1000);
+	assert_int_equal(wire_count(w, CTR_shed_rst), 1000 - resets);
 	assert_int_equal(tcp_conn_count(w->tcp), 0);
 	/* A second later there may be more. */
 	w->now_ns += 2 * NS_PER_S;
