@@ -181,6 +181,8 @@ struct wire {
 };
 
 void wire_open(struct wire *w, const struct tcp_config *cfg, bool v6);
+/* With 16 places, each of which may be of a handshake. */
+void wire_open_small_table(struct wire *w, bool v6);
 /* Fails when something is held that should not be. */
 void wire_close(struct wire *w);
 void wire_send(struct wire *w, const struct wire_seg *s);

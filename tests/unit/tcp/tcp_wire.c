@@ -42,6 +42,16 @@ void wire_open(struct wire *w, const struct tcp_config *cfg, bool v6)
 	assert_int_equal(tcp_listen(w->tcp, &w->local, RIG_PORT), ST_OK);
 }
 
+void wire_open_small_table(struct wire *w, bool v6)
+{
+	struct tcp_config cfg;
+
+	tcp_config_small(&cfg);
+	cfg.max_conns = 16;
+	cfg.max_syn_backlog = 16;
+	wire_open(w, &cfg, v6);
+}
+
 void wire_close(struct wire *w)
 {
 	uint32_t cursor = 0;

@@ -204,13 +204,9 @@ static void test_time_wait_reuse(void **state)
 static void test_table_full(void **state)
 {
 	struct wire *w = &wire;
-	struct tcp_config cfg;
 
 	(void)state;
-	tcp_config_small(&cfg);
-	cfg.max_conns = 16;
-	cfg.max_syn_backlog = 16;
-	wire_open(w, &cfg, false);
+	wire_open_small_table(w, false);
 	for (uint32_t i = 0; i < 20; i++) {
 		w->port = (uint16_t)(6000 + i);
 		wire_handshake(w, NULL, 0, 1000);

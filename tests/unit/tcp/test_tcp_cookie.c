@@ -60,6 +60,16 @@ static struct wire_seg synack_of(struct wire *w, uint32_t isn, const uint8_t *op
 	return got;
 }
 
+/* The answer to the SYN-ACK of a connection of which nothing is kept. */
+static struct wire_seg answer_begin(bool v6, uint32_t isn, const uint8_t *opts, uint32_t len)
+{
+	struct wire_seg got;
+
+	open_always(&wire, v6);
+	got = synack_of(&wire, isn, opts, len);
+	return answer_to(&got);
+}
+
 static const struct option_case {
 	uint8_t opts[24];
 	uint8_t len;
@@ -214,12 +224,8 @@ static void test_first_segment(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < 2 * ARRAY_LEN(cases); i++) {
-		struct wire_seg got;
-		struct wire_seg s;
+		struct wire_seg s = answer_begin(i & 1, 0xfffffffd, opts, i & 1 ? 24 : 4);
 
-		open_always(&wire, i & 1);
-		got = synack_of(&wire, 0xfffffffd, opts, i & 1 ? 24 : 4);
-		s = answer_to(&got);
 		s.flags = cases[i / 2].flags;
 		s.data = cases[i / 2].data;
 		s.len = (uint32_t)strlen(cases[i / 2].data);
@@ -238,11 +244,8 @@ static void test_overtaken(void **state)
 	(void)state;
 	for (int fin = 0; fin < 2; fin++) {
 		struct wire_seg got;
-		struct wire_seg s;
+		struct wire_seg s = answer_begin(fin, 0xfffffffa, NULL, 0);
 
-		open_always(&wire, fin);
-		got = synack_of(&wire, 0xfffffffa, NULL, 0);
-		s = answer_to(&got);
 		s.seq += 5;
 		s.flags |= fin ? TH_FIN : TH_PSH;
 		s.data = "world";
@@ -279,15 +282,12 @@ static void test_not_a_cookie(void **state)
 	(void)state;
 	for (size_t i = 0; i < 2 * ARRAY_LEN(cases); i++) {
 		struct wire_seg got;
-		struct wire_seg s;
+		struct wire_seg s = answer_begin(i & 1, 77, opts, 24);
 
-		open_always(&wire, i & 1);
-		got = synack_of(&wire, 77, opts, 24);
-		s = answer_to(&got);
 		s.seq += (uint32_t)cases[i / 2].seq;
 		s.ack += (uint32_t)cases[i / 2].ack;
 		s.sport = (uint16_t)(wire.port + cases[i / 2].port);
-		put_u32(s.opts + 8, got.parsed.tsval ^ cases[i / 2].ts);
+		put_u32(s.opts + 8, get_u32(s.opts + 8) ^ cases[i / 2].ts);
 		if (cases[i / 2].no_ts)
 			s.opts_len = 0;
 		wire_send(&wire, &s);
@@ -307,12 +307,8 @@ static void test_other_address(void **state)
 {
 	(void)state;
 	for (int v6 = 0; v6 < 2; v6++) {
-		struct wire_seg got;
-		struct wire_seg s;
+		struct wire_seg s = answer_begin(v6, 77, NULL, 0);
 
-		open_always(&wire, v6);
-		got = synack_of(&wire, 77, NULL, 0);
-		s = answer_to(&got);
 		wire.remote.b[15] ^= 1;
 		wire_send(&wire, &s);
 		assert_int_equal(tcp_conn_count(wire.tcp), 0);
@@ -484,14 +480,10 @@ static void test_table_full(void **state)
 static void test_table_pressure(void **state)
 {
 	struct wire *w = &wire;
-	struct tcp_config cfg;
 	struct wire_seg syn = {.seq = 1, .wnd = 100, .flags = TH_SYN};
 
 	(void)state;
-	tcp_config_small(&cfg);
-	cfg.max_conns = 16;
-	cfg.max_syn_backlog = 16;
-	wire_open(w, &cfg, false);
+	wire_open_small_table(w, false);
 	for (uint32_t i = 0; i < 15; i++) {
 		w->port = (uint16_t)(6000 + i);
 		wire_handshake(w, NULL, 0, 1000);

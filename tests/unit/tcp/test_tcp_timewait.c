@@ -261,14 +261,10 @@ static void test_segments(void **state)
 static void test_full_table(void **state)
 {
 	struct wire *w = &wire;
-	struct tcp_config cfg;
 	struct conn *first = NULL;
 
 	(void)state;
-	tcp_config_small(&cfg);
-	cfg.max_conns = 16;
-	cfg.max_syn_backlog = 16;
-	wire_open(w, &cfg, false);
+	wire_open_small_table(w, false);
 	w->no_read = true;
 	for (uint32_t i = 0; i < 16; i++) {
 		w->port = (uint16_t)(6000 + i);
@@ -386,13 +382,9 @@ static void test_orphans(void **state)
 static void test_orphans_full_table(void **state)
 {
 	struct wire *w = &wire;
-	struct tcp_config cfg;
 
 	(void)state;
-	tcp_config_small(&cfg);
-	cfg.max_conns = 16;
-	cfg.max_syn_backlog = 16;
-	wire_open(w, &cfg, true);
+	wire_open_small_table(w, true);
 	for (uint32_t i = 0; i < 40; i++) {
 		struct wire_seg got;
 
