@@ -212,7 +212,7 @@ static void sent_count(struct worker *w, const struct pending *p, size_t len)
 	}
 }
 
-bool conn_send(struct conn *c, uint64_t intended_ns)
+bool conn_send(struct conn *c, uint64_t intended_ns, uint32_t stage)
 {
 	struct worker *w = c->w;
 	uint64_t most = w->scenario->requests_per_connection;
@@ -232,7 +232,7 @@ bool conn_send(struct conn *c, uint64_t intended_ns)
 	        .sent_ns = w->now_ns,
 	        .endpoint = (uint16_t)r.endpoint,
 	        .method = (uint8_t)r.method,
-	        .stage = (uint8_t)w->stage_index,
+	        .stage = (uint8_t)stage,
 	};
 	c->count++;
 	c->sent++;

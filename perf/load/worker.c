@@ -67,6 +67,8 @@ static void stage_next(struct worker *w)
 		drain_begin(w, w->scenario->timeout_ns + DRAIN_SLACK_NS);
 		return;
 	}
+	if (w->open && w->scenario->stages[next].mode != LOAD_OPEN)
+		open_abandon(w);
 	/* Users of one stage go on in the next; the pool of an open one has none. */
 	if (!w->open && w->scenario->stages[next].mode == LOAD_OPEN)
 		for (uint32_t i = 0; i < w->users; i++)
@@ -102,6 +104,8 @@ void worker_stop(struct worker *w)
 	w->interrupted = true;
 	w->stage_end_ns = min_u64(w->stage_end_ns, w->now_ns);
 	stage_leave(w);
+	if (w->open)
+		open_abandon(w);
 	drain_begin(w, STOP_DRAIN_NS);
 }
 
@@ -147,14 +151,21 @@ static void publish(struct worker *w)
 /* What the stage has to do now; returns when it has next. */
 static uint64_t stage_work(struct worker *w)
 {
-	if (w->draining)
+	if (w->draining && !open_owes(w))
 		return w->drain_end_ns;
+	if (w->draining)
+		return min_u64(open_run(w), w->late_end_ns);
 	uint64_t next_ns = w->open ? open_run(w) : users_adjust(w);
 
 	/* A thread that sleeps is late when it wakes, so it stays awake for the last bit. */
 	if (w->open && next_ns != UINT64_MAX)
 		next_ns -= min_u64(next_ns, SPIN_NS);
 	return min_u64(next_ns, w->stage_end_ns);
+}
+
+static bool drained(const struct worker *w)
+{
+	return w->under_way == 0 && !open_owes(w);
 }
 
 bool worker_round(struct worker *w)
@@ -168,7 +179,7 @@ bool worker_round(struct worker *w)
 
 	if (w->now_ns - w->published_ns >= PUBLISH_NS)
 		publish(w);
-	if (w->draining && (w->under_way == 0 || w->now_ns >= w->drain_end_ns)) {
+	if (w->draining && (drained(w) || w->now_ns >= w->drain_end_ns)) {
 		publish(w);
 		return false;
 	}
@@ -257,6 +268,8 @@ enum status worker_open(struct worker *w, const struct engine_config *cfg, char 
 	w->reset = cfg->reset;
 	w->stage_index = WORKER_WARMUP;
 	w->ready_end = &w->ready;
+	w->late.next_ns = UINT64_MAX;
+	w->schedule.next_ns = UINT64_MAX;
 	w->grows = s->connections == 0 || s->requests_per_connection == 1;
 	w->two_times = s->requests_per_connection == 1;
 	for (uint32_t i = 0; i < s->stage_count; i++)
