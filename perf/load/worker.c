@@ -51,6 +51,8 @@ static void counting_begin(struct worker *w)
 	w->ops->stats(w->transport, &w->stats);
 	w->busy_before_ns = w->stats.busy_ns;
 	w->counted_from_ns = w->stage_end_ns;
+	/* Those that are there already serve what is counted. */
+	w->parts[0]->counts.connected += w->discard->counts.connected;
 }
 
 static void stage_next(struct worker *w)
