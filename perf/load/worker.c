@@ -33,8 +33,31 @@ static void stage_leave(struct worker *w)
 {
 	if (w->open)
 		open_end(w);
-	if (w->stage_index != WORKER_WARMUP)
-		w->parts[w->stage_index]->duration_ns = w->stage_end_ns - w->stage_start_ns;
+	if (w->stage_index == WORKER_WARMUP)
+		return;
+	w->parts[w->stage_index]->duration_ns = w->stage_end_ns - w->stage_start_ns;
+	w->ends[w->stage_index].end_ns = w->stage_end_ns;
+	w->ends[w->stage_index].answered = w->parts[w->stage_index]->counts.answered;
+}
+
+/* Answers that came after a stage's end are counted, so its time has to be longer by as much as
+ * they took, or the rate would be too high: at the stage's own rate, and no longer than it was. Not
+ * where an open stage's rate was kept: there answers over time is what was offered. */
+static void durations_settle(struct worker *w)
+{
+	for (uint32_t i = 0; i < w->scenario->stage_count; i++) {
+		struct load_part *p = w->parts[i];
+		uint64_t in_time = w->ends[i].answered;
+		bool kept = w->scenario->stages[i].mode == LOAD_OPEN &&
+		            p->counts.errors[LOAD_ERR_UNSENT] == 0;
+
+		if (kept || w->ends[i].end_ns == 0 || p->counts.answered == in_time)
+			continue;
+		uint64_t most_ns = p->duration_ns + (w->now_ns - w->ends[i].end_ns);
+		double share = (double)p->counts.answered / (double)max_u64(in_time, 1);
+
+		p->duration_ns = min_u64((uint64_t)((double)p->duration_ns * share), most_ns);
+	}
 }
 
 static void drain_begin(struct worker *w, uint64_t most_ns)
@@ -181,6 +204,7 @@ bool worker_round(struct worker *w)
 		publish(w);
 	if (w->draining && (drained(w) || w->now_ns >= w->drain_end_ns)) {
 		publish(w);
+		durations_settle(w);
 		return false;
 	}
 	until_ns = min_u64(until_ns, w->now_ns + LOOK_NS);

@@ -61,6 +61,12 @@ struct conn {
 	struct http_client http;
 };
 
+/* How far a stage had come when its time was over. */
+struct stage_end {
+	uint64_t end_ns; /* 0: it was not */
+	uint64_t answered;
+};
+
 struct worker {
 	struct engine *engine;
 	const struct scenario *scenario;
@@ -78,6 +84,7 @@ struct worker {
 	struct load_stage warmup;
 	uint64_t stage_start_ns;
 	uint64_t stage_end_ns;
+	struct stage_end ends[SCENARIO_STAGES];
 	bool open;      /* the stage's mode */
 	bool draining;  /* no new requests */
 	bool two_times; /* latency and service time differ somewhere in the scenario */
