@@ -50,8 +50,9 @@ struct nic_caps {
 	uint16_t mtu; /* IP bytes a frame */
 	bool tx_ip_csum;
 	bool tx_l4_csum;
-	bool tx_tso;  /* the port cuts (PKT_TX_TSO), does both sums, and there are large buffers */
-	bool rx_csum; /* receive flags above are set by the port */
+	bool tx_tso; /* the port cuts (PKT_TX_TSO), does both sums, and there are large buffers */
+	bool tx_tso_v6; /* IPv6 as well */
+	bool rx_csum;   /* receive flags above are set by the port */
 	/* Frames of a local veth or tap peer may carry only the pseudo-header's sum (the kernel's
 	 * CHECKSUM_PARTIAL); such a checksum is accepted when this is true. */
 	bool rx_partial_csum;
@@ -67,7 +68,8 @@ unsigned nic_rx_burst(struct nic *nic, struct pkt *pkts, unsigned n);
 /* Sends the first packets of the array and takes them over; returns how many. The rest stay the
  * caller's. */
 unsigned nic_tx_burst(struct nic *nic, struct pkt *pkts, unsigned n);
-/* A buffer to write a frame into; false when the port has none. At least mtu + 14 bytes fit. */
+/* A buffer to write a frame into; false when the port has none. At least mtu + 14 bytes fit. What
+ * is not the buffer in *out is 0. */
 bool nic_pkt_alloc(struct nic *nic, struct pkt *out);
 /* The same for NIC_LARGE_BYTES, to be sent with PKT_TX_TSO; only with caps.tx_tso. */
 bool nic_pkt_alloc_large(struct nic *nic, struct pkt *out);

@@ -7,6 +7,7 @@ void stages_init(struct stage_clock *c, struct stages *out, uint32_t cpu)
 {
 	*c = (struct stage_clock){.out = out, .random = 2463534242u + cpu};
 	__atomic_store_n(&out->cpu, cpu, __ATOMIC_RELAXED);
+	stage_store(&out->started_cycles, clock_cycles());
 	stages_set_mode(c, CONFIG_STAGES_OFF);
 }
 

@@ -46,7 +46,8 @@ static_assert(sizeof(struct stage_stats) == CACHE_LINE, "a stage touches one lin
 
 struct stages {
 	uint32_t cpu;
-	uint32_t mode;         /* enum config_stages */
+	uint32_t mode;           /* enum config_stages */
+	uint64_t started_cycles; /* TSC when the core was made */
 	uint64_t rounds;       /* in which any stage had an item */
 	uint64_t timed_rounds; /* of these */
 	uint64_t burst[STAGE_BURSTS];

@@ -142,7 +142,7 @@ static bool is_busy(const struct timerwheel *w)
 /* The first tick from now_tick on at which a slot fires or spreads; UINT64_MAX: none. Slots of the
  * higher levels begin at multiples of their width, so that what a lower level has before the next
  * multiple is first of all. */
-static uint64_t next_slot_tick(const struct timerwheel *w)
+UNTRACED static uint64_t next_slot_tick(const struct timerwheel *w)
 {
 	uint64_t first = UINT64_MAX;
 

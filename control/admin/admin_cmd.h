@@ -29,6 +29,31 @@ void admin_fail_detached(struct admin_req *req);
 /* Requests of a core in the last second; from the server's samples. */
 double admin_req_rate(const struct admin_req *req, uint32_t core);
 
+/* What a core did so far, read at one moment. */
+enum core_figure {
+	CORE_REQUESTS,
+	CORE_POLLS,
+	CORE_EMPTY,
+	CORE_SLEEPS,
+	CORE_BUSY_CYCLES,
+	CORE_FIGURES
+};
+
+struct core_sample {
+	uint64_t cycles; /* TSC at that moment; 0: none was taken */
+	uint64_t figures[CORE_FIGURES];
+	struct stages stages;
+};
+
+#define ADMIN_HISTORY_S 60u
+
+/* Now; false when no dataplane is attached or it has no such core. */
+bool admin_req_sample(const struct admin_req *req, uint32_t core, struct core_sample *out);
+/* The newest of the server's samples that is at least so old, or the oldest; NULL: there is
+ * none of this dataplane, or it is too young to tell anything (100 ms). */
+const struct core_sample *admin_req_history(const struct admin_req *req, uint32_t core,
+                                            uint32_t seconds);
+
 /* Arguments. */
 uint64_t admin_arg_uint(json_t *args, const char *name, uint64_t otherwise);
 const char *admin_arg_string(json_t *args, const char *name);

@@ -17,6 +17,23 @@ struct admin_rates {
 	double per_s[CHAN_MAX_CORES];
 };
 
+/* A sample a second of each core, the newest ADMIN_HISTORY_S + 1. */
+struct admin_history {
+	uint64_t generation; /* of the dataplane that they are of */
+	uint32_t cores;
+	uint32_t count;              /* rows */
+	uint32_t next;               /* row that is written next */
+	struct core_sample *samples; /* [row][core] */
+};
+
+/* admin_history.c */
+bool core_sample_take(struct chan_server *chan, uint32_t core, struct core_sample *out);
+/* Once a second. */
+void admin_history_sample(struct admin_history *h, struct chan_server *chan);
+const struct core_sample *admin_history_find(const struct admin_history *h, uint64_t generation,
+                                             uint32_t core, uint32_t seconds);
+void admin_history_free(struct admin_history *h);
+
 /* admin_rates.c */
 void admin_rates_sample(struct admin_rates *r, struct chan_server *chan, uint64_t now_ns);
 
@@ -27,6 +44,7 @@ enum status admin_listen(const char *path, int *fd_out);
 struct control *admin_control(struct admin *admin);
 struct admin_req **admin_reqs(struct admin *admin);
 const struct admin_rates *admin_rates_of(const struct admin *admin);
+const struct admin_history *admin_history_of(const struct admin *admin);
 /* Sends an answer; text is taken over. */
 void admin_client_answer(struct client *c, char *text, size_t len);
 

@@ -3,6 +3,7 @@
  * A request from its line to its answer. Lives until it is answered, also when its client or the
  * server is gone before. */
 #include "control/admin/admin_priv.h"
+#include "control/chan_server.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -167,6 +168,21 @@ struct control *admin_req_control(const struct admin_req *req)
 double admin_req_rate(const struct admin_req *req, uint32_t core)
 {
 	return req->admin && core < CHAN_MAX_CORES ? admin_rates_of(req->admin)->per_s[core] : 0;
+}
+
+bool admin_req_sample(const struct admin_req *req, uint32_t core, struct core_sample *out)
+{
+	return req->admin && core_sample_take(admin_control(req->admin)->chan, core, out);
+}
+
+const struct core_sample *admin_req_history(const struct admin_req *req, uint32_t core,
+                                            uint32_t seconds)
+{
+	if (!req->admin)
+		return NULL;
+	return admin_history_find(admin_history_of(req->admin),
+	                          chan_server_generation(admin_control(req->admin)->chan), core,
+	                          seconds);
 }
 
 static bool type_fits(const struct command_arg *arg, const json_t *value)

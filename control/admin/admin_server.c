@@ -6,6 +6,7 @@
 #include "control/admin/admin_server.h"
 
 #include "control/admin/admin_priv.h"
+#include "lib/clock.h"
 #include "lib/log.h"
 
 #include <errno.h>
@@ -46,6 +47,7 @@ struct admin {
 	struct admin_req *reqs; /* not answered yet */
 	bool stopping;
 	struct admin_rates rates;
+	struct admin_history history;
 	struct client *clients[CLIENTS_MAX];
 };
 
@@ -243,6 +245,7 @@ static void on_tick(struct loop_timer *t)
 			client_end(c);
 	}
 	admin_rates_sample(&admin->rates, admin->ctl->chan, now_ns);
+	admin_history_sample(&admin->history, admin->ctl->chan);
 	if (!admin->accept_op.active)
 		loop_accept(admin->ctl->loop, &admin->accept_op, admin->listen_fd);
 	loop_timer_set(admin->ctl->loop, t, now_ns + TICK_MS * NS_PER_MS);
@@ -263,6 +266,11 @@ const struct admin_rates *admin_rates_of(const struct admin *admin)
 	return &admin->rates;
 }
 
+const struct admin_history *admin_history_of(const struct admin *admin)
+{
+	return &admin->history;
+}
+
 enum status admin_start(struct control *ctl, struct admin **out)
 {
 	const char *path = ctl->config->admin.socket;
@@ -280,6 +288,7 @@ enum status admin_start(struct control *ctl, struct admin **out)
 	st = admin_listen(path, &admin->listen_fd);
 	if (st != ST_OK)
 		goto free_path;
+	(void)clock_cycles_per_ns(); /* takes its time at the first call: now, not in an answer */
 	admin->accept_op = (struct loop_op){.fn = on_accept, .arg = admin};
 	admin->tick = (struct loop_timer){.fn = on_tick, .arg = admin};
 	loop_accept(ctl->loop, &admin->accept_op, admin->listen_fd);
@@ -322,6 +331,7 @@ void admin_stop(struct admin *admin)
 		log_error("admin", "connections did not end");
 		return;
 	}
+	admin_history_free(&admin->history);
 	free(admin->path);
 	free(admin);
 }

@@ -156,6 +156,65 @@ static void duration_samples(struct text_page *p, const struct hist *h, const ch
 	page_printf(p, "%s_count{%s} %" PRIu64 "\n", name, labels, below);
 }
 
+static uint64_t stage_value(const struct stage_stats *s, enum metric_id id)
+{
+	switch (id) {
+	case METRIC_stage_calls:
+		return s->calls;
+	case METRIC_stage_items:
+		return s->items;
+	case METRIC_stage_timed_items:
+		return s->timed_items;
+	case METRIC_stage_timed_cycles:
+		return s->timed_cycles;
+	case METRIC_stage_max:
+		return max_u64(s->peak_cycles, s->last_peak_cycles);
+	default:
+		return 0;
+	}
+}
+
+static void stage_families(struct text_page *p, const struct summary *s)
+{
+	char labels[LABELS_MAX];
+
+	for (enum metric_id id = METRIC_stage_calls; id <= METRIC_stage_max; id++) {
+		family_begin(p, id);
+		for (uint32_t i = 0; i < s->cores * STAGE_COUNT; i++) {
+			uint32_t core = i / STAGE_COUNT, stage = i % STAGE_COUNT;
+
+			snprintf(labels, sizeof(labels), "core=\"%u\",stage=\"%s\"", core,
+			         stage_infos[stage].name);
+			page_sample(p, metric_infos[id].name, labels,
+			            stage_value(&s->by_core[core].stages.stage[stage], id));
+		}
+	}
+}
+
+static void burst_family(struct text_page *p, const struct summary *s)
+{
+	const char *name = metric_infos[METRIC_burst].name;
+
+	family_begin(p, METRIC_burst);
+	for (uint32_t core = 0; core < s->cores; core++) {
+		const struct stages *st = &s->by_core[core].stages;
+		uint64_t below = 0;
+
+		for (uint32_t i = 0; i < STAGE_BURSTS; i++) {
+			below += st->burst[i];
+			if (stage_burst_most(i) == UINT32_MAX)
+				page_printf(p, "%s_bucket{core=\"%u\",le=\"+Inf\"} ", name, core);
+			else
+				page_printf(p, "%s_bucket{core=\"%u\",le=\"%u\"} ", name, core,
+				            stage_burst_most(i));
+			page_printf(p, "%" PRIu64 "\n", below);
+		}
+		page_printf(p, "%s_sum{core=\"%u\"} %" PRIu64 "\n", name, core,
+		            st->stage[STAGE_rx].items);
+		page_printf(p, "%s_count{core=\"%u\"} %" PRIu64 "\n", name, core, below);
+	}
+}
+
 static void duration_family(struct text_page *p, const struct summary *s)
 {
 	char labels[LABELS_MAX];
@@ -207,6 +266,8 @@ void metrics_page(struct text_page *p, const struct metrics_view *view, const st
 {
 	process_metrics(p, view);
 	counter_families(p, s);
+	stage_families(p, s);
+	burst_family(p, s);
 	duration_family(p, s);
 	upstream_families(p, view);
 }

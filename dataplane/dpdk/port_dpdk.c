@@ -10,10 +10,11 @@
 #include "dataplane/dpdk/xdp_filter.h"
 
 enum {
-	LINK_BYTES = 14 + 4 + 4, /* Ethernet, VLAN tag, FCS */
-	XDP_HEADROOM = 256,      /* the kernel's, in each AF_XDP buffer */
-	XDP_MAX_MTU = 3400,      /* AF_XDP without segments: a buffer fits a page */
-	XDP_MIN_BUFFERS = 8192,  /* fill and completion rings hold 2048 each, and more is in hand */
+	ETHER_BYTES = 14,
+	LINK_BYTES = ETHER_BYTES + 4 + 4, /* VLAN tag, FCS */
+	XDP_HEADROOM = 256,               /* the kernel's, in each AF_XDP buffer */
+	XDP_MAX_MTU = 3400,               /* AF_XDP without segments: a buffer fits a page */
+	XDP_MIN_BUFFERS = 8192, /* fill and completion rings hold 2048 each, and more is in hand */
 	MIN_BUFFERS = 2048,
 	MIN_MTU = 576,
 	MAX_MTU = 9216,
@@ -183,31 +184,38 @@ static void choose_rss(const struct dpdk_port *port, const struct rte_eth_dev_in
 }
 
 /* The port cuts segments only if it does all that goes with it. */
-static void choose_tso(struct dpdk_port *port, uint64_t offered, struct rte_eth_conf *conf,
-                       struct nic_caps *caps)
+static enum status choose_tso(struct dpdk *d, struct dpdk_port *port, uint64_t offered,
+                              struct rte_eth_conf *conf, struct nic_caps *caps)
 {
 	const uint64_t all = RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM |
 	                     RTE_ETH_TX_OFFLOAD_TCP_TSO;
+	bool tap = port->cfg->type == PORT_TAP;
+	uint16_t device_mtu = 0;
 
-	if ((offered & all) != all)
-		return;
+	if (!may_cut(d, port) || (offered & all) != all)
+		return ST_OK;
+	/* net_tap counts the Ethernet header into what its segments may have, and refuses more. */
+	if (tap && rte_eth_dev_get_mtu(port->id, &device_mtu) == 0 &&
+	    port->mtu + ETHER_BYTES > device_mtu)
+		return dpdk_fail(d, ST_INVALID,
+		                 "tcp.segmentation_offload is on, and a tap port cuts segments for "
+		                 "an MTU of %u at most; set the port's mtu to that",
+		                 device_mtu - ETHER_BYTES);
 	conf->txmode.offloads |= all;
 	caps->tx_ip_csum = true;
 	caps->tx_l4_csum = true;
 	caps->tx_tso = true;
+	caps->tx_tso_v6 = !tap; /* it cuts by rte_gso, which knows IPv4 alone */
 	port->cuts = true;
+	return ST_OK;
 }
 
-/* Offloads of software ports would only move our own loops elsewhere, so only hardware is asked,
- * unless the configuration wants segments cut wherever that can be. */
-static void choose_offloads(const struct dpdk *d, struct dpdk_port *port,
-                            const struct rte_eth_dev_info *info, struct rte_eth_conf *conf,
-                            struct nic_caps *caps)
+/* Offloads of software ports would only move our own loops elsewhere, so only hardware is asked. */
+static void choose_offloads(const struct dpdk_port *port, const struct rte_eth_dev_info *info,
+                            struct rte_eth_conf *conf, struct nic_caps *caps)
 {
 	const uint64_t rx = RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM;
 
-	if (may_cut(d, port))
-		choose_tso(port, info->tx_offload_capa, conf, caps);
 	if (port->cfg->type != PORT_PCI)
 		return;
 	if ((info->rx_offload_capa & rx) == rx) {
@@ -262,6 +270,7 @@ static enum status configure(struct dpdk *d, struct dpdk_port *port, struct nic_
 	struct rte_ether_addr mac;
 	uint16_t queues = (uint16_t)port->cfg->cores_count;
 	int rc = rte_eth_dev_info_get(port->id, &info);
+	enum status st;
 
 	if (rc == 0)
 		rc = rte_eth_macaddr_get(port->id, &mac);
@@ -277,7 +286,10 @@ static enum status configure(struct dpdk *d, struct dpdk_port *port, struct nic_
 	caps->mtu = port->mtu;
 	caps->rx_partial_csum = port->iface.partial_csum || port->cfg->type == PORT_TAP;
 	choose_rss(port, &info, &conf);
-	choose_offloads(d, port, &info, &conf, caps);
+	choose_offloads(port, &info, &conf, caps);
+	st = choose_tso(d, port, info.tx_offload_capa, &conf, caps);
+	if (st != ST_OK)
+		return st;
 	if (port->cfg->type == PORT_PCI)
 		conf.rxmode.mtu = port->mtu;
 	rc = rte_eth_dev_configure(port->id, queues, queues, &conf);

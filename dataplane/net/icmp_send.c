@@ -48,7 +48,6 @@ void icmp_send(struct net *net, const struct icmp_out *o, uint64_t now_ns)
 	if (pkt == NULL)
 		return;
 	pkt->flags = 0;
-	pkt->tso_mss = 0;
 	pkt->l3_off = net_eth_write(net, o->path, pkt->data, o->v6 ? ETHERTYPE_V6 : ETHERTYPE_V4);
 	pkt->l4_off = (uint16_t)(pkt->l3_off + hdr_len);
 	pkt->len = pkt->l4_off + len;

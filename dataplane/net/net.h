@@ -18,9 +18,12 @@ struct ip_addr {
 
 static inline bool ip_addr_is_v4(const struct ip_addr *a)
 {
-	static const uint8_t prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+	uint64_t zero;
+	uint32_t tail;
 
-	return memcmp(a->b, prefix, 12) == 0;
+	memcpy(&zero, a->b, 8);
+	memcpy(&tail, a->b + 8, 4);
+	return (zero | (tail ^ 0xffff0000u)) == 0;
 }
 
 static inline bool ip_addr_eq(const struct ip_addr *a, const struct ip_addr *b)
@@ -149,22 +152,26 @@ static inline uint32_t net_headroom(const struct net_path *path)
  * there is no buffer (counted as shed_pkt). The pointer holds until net_send, and no other function
  * of this header may be called in between. */
 struct pkt *net_alloc(struct net *net, const struct net_path *path);
-/* The same for several segments at once, NIC_LARGE_BYTES with all headers, where the port cuts them
- * (nic_caps.tx_tso); net_send then needs tso_mss. NULL is counted as shed_large. */
-struct pkt *net_alloc_large(struct net *net, const struct net_path *path);
+/* The same for several segments at once, NIC_LARGE_BYTES with all headers, which the port cuts into
+ * mss bytes each (nic_caps.tx_tso). NULL is counted as shed_large. */
+struct pkt *net_alloc_large(struct net *net, const struct net_path *path, uint16_t mss);
 /* tcp_len: header and payload bytes. payload_sum: the ones-complement sum of the payload when it
- * was taken during the copy (csum_copy in csum.h); 0 with have_sum false makes net_send take it.
+ * was taken during the copy (csum_copy in csum.h), hdr_sum: that of the TCP header, its checksum
+ * zero; with have_sum false net_send takes both.
  * Fills Ethernet, IP and the TCP checksum, and queues the packet; a full queue is flushed first. */
 struct net_seg {
 	uint32_t tcp_hdr_len;
 	uint32_t tcp_len;
 	uint32_t payload_sum;
-	uint16_t tso_mss; /* above 0: the port cuts the payload into so many bytes each */
+	uint32_t hdr_sum;
 	bool have_sum;
 	uint8_t ecn; /* 0 to 3, for the IP header */
 };
 void net_send(struct net *net, const struct net_path *path, struct pkt *pkt,
               const struct net_seg *seg);
+/* The same for what net_alloc_large gave. */
+void net_send_large(struct net *net, const struct net_path *path, struct pkt *pkt,
+                    const struct net_seg *seg);
 /* Hands the queue to the NIC; what it refuses is dropped and counted (shed_tx). Returns how many
  * packets went out. */
 unsigned net_flush(struct net *net);

@@ -442,7 +442,26 @@ bool opt_parse(struct seg *s, const uint8_t *opt, uint32_t len);
 /* Options of an outgoing segment; returns their length, a multiple of 4. */
 uint32_t opt_write_syn(struct tcp *tcp, const struct conn *c, uint8_t *out);
 /* len: payload bytes; SACK blocks take what they leave of the MSS. */
-uint32_t opt_write(const struct tcp *tcp, const struct conn *c, uint8_t *out, uint32_t len);
+uint32_t opt_write_sack(const struct tcp *tcp, const struct conn *c, uint8_t *out, uint32_t len);
+
+static inline bool opt_sack_due(const struct tcp *tcp, const struct conn *c)
+{
+	return unlikely(tcp->dup_conn == c || (c->rx && c->rx->ooo_count > 0)) &&
+	       c->flags & CF_SACK;
+}
+
+/* Timestamps, behind two NOPs as RFC 7323 appendix A has them; returns their sum. */
+static inline uint64_t ts_write(const struct tcp *tcp, const struct conn *c, uint8_t *out)
+{
+	const uint32_t head = __builtin_bswap32(0x0101080au);
+	uint32_t val = __builtin_bswap32(ts_clock(tcp) + c->ts_offset);
+	uint32_t echo = __builtin_bswap32(c->ts_recent);
+
+	memcpy(out, &head, 4);
+	memcpy(out + 4, &val, 4);
+	memcpy(out + 8, &echo, 4);
+	return (uint64_t)head + val + echo;
+}
 /* RFC 7323 3.2: true when the segment should have a timestamp and has none. */
 bool opt_ts_missing(const struct tcp *tcp, const struct conn *c, const struct seg *s);
 /* RFC 7323 5.3: true when the segment is an old duplicate. */

@@ -27,7 +27,6 @@ bool bare_send(struct tcp *tcp, const struct bare_seg *b)
 	put_u32(h + 16, 0); /* checksum and urgent pointer */
 	if (b->opts_len > 0)
 		memcpy(h + TCP_HDR_LEN, b->opts, b->opts_len);
-	seg.have_sum = !tcp->csum_offload;
 	net_send(tcp->net, b->path, pkt, &seg);
 	return true;
 }

@@ -41,6 +41,7 @@ struct loss_run {
 	uint32_t clock; /* of fine_clock */
 	uint8_t state;  /* enum run_state */
 	bool again;     /* was sent more than once */
+	bool joined;    /* of several times, of which clock is the first */
 };
 
 struct loss_block {
@@ -116,6 +117,8 @@ bool board_paint(struct tcp *tcp, struct conn *c, const struct seq_run *span,
                  const struct loss_run *as);
 /* Makes what is behind the last run a run of its own, RUN_OLD with this clock. */
 void board_cover(struct tcp *tcp, struct conn *c, uint32_t clock);
+/* How much younger than its clock the end of the run may be, in ticks. */
+uint32_t run_spread(const struct conn *c, const struct loss_run *run);
 /* Joins neighbours that say the same, and counts lost bytes anew; O(runs). */
 void board_tidy(struct conn *c);
 /* Everything but what is SACKed is lost. */

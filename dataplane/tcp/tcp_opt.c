@@ -99,14 +99,6 @@ bool opt_parse(struct seg *s, const uint8_t *opt, uint32_t len)
 	return true;
 }
 
-static uint32_t ts_write(const struct tcp *tcp, const struct conn *c, uint8_t *out)
-{
-	put_u32(out, 0x0101080au);
-	put_u32(out + 4, ts_clock(tcp) + c->ts_offset);
-	put_u32(out + 8, c->ts_recent);
-	return TCP_TS_OPT_LEN;
-}
-
 uint32_t opt_write_syn(struct tcp *tcp, const struct conn *c, uint8_t *out)
 {
 	uint32_t n = 4;
@@ -148,19 +140,15 @@ uint32_t opt_write_syn(struct tcp *tcp, const struct conn *c, uint8_t *out)
 	return n;
 }
 
-uint32_t opt_write(const struct tcp *tcp, const struct conn *c, uint8_t *out, uint32_t len)
+uint32_t opt_write_sack(const struct tcp *tcp, const struct conn *c, uint8_t *out, uint32_t len)
 {
 	bool dup = tcp->dup_conn == c;
 	struct seq_run runs[4];
 	uint32_t n = 0;
 	uint32_t count;
 
-	if (c->flags & CF_TS)
-		n = ts_write(tcp, c, out);
-	if (likely((!c->rx || c->rx->ooo_count == 0) && !dup) || !(c->flags & CF_SACK))
-		return n;
 	if (c->mss < len + 4 + 8)
-		return n;
+		return 0;
 	count = min_u32(c->flags & CF_TS ? 3 : 4, (c->mss - len - 4) / 8);
 	runs[0] = tcp->dup;
 	count = dup + (c->rx ? rx_sack_blocks(c, runs + dup, count - dup) : 0);

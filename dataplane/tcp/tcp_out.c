@@ -2,6 +2,7 @@
  *
  * Segments out: what to send, how much, and the header in front of it. Nagle's algorithm is off: an
  * answer is written in as few pieces as its owner can, so waiting would only cost time. */
+#include "dataplane/net/csum.h"
 #include "dataplane/tcp/conn.h"
 #include "dataplane/tcp/tcp_window.h"
 
@@ -11,52 +12,89 @@ static void output_retry(struct tcp *tcp, struct conn *c)
 	conn_arm(tcp, c, c->ack_ns);
 }
 
+struct hdr_out {
+	uint32_t len; /* with options */
+	uint32_t seq;
+	uint32_t ack;
+	uint16_t wnd;
+	uint8_t flags;
+};
+
+/* The fixed part, its checksum and urgent pointer zero; returns its sum. It is stored in words, and
+ * none of them is read back. */
+static inline uint64_t header_write(const struct conn *c, uint8_t *h, const struct hdr_out *o)
+{
+	uint32_t ports = __builtin_bswap16(c->lport) | (uint32_t)__builtin_bswap16(c->rport) << 16;
+	uint32_t seq = __builtin_bswap32(o->seq);
+	uint32_t ack = __builtin_bswap32(o->ack);
+	uint32_t rest =
+	        o->len << 2 | (uint32_t)o->flags << 8 | (uint32_t)__builtin_bswap16(o->wnd) << 16;
+	uint64_t word = ports | (uint64_t)seq << 32;
+	uint32_t zero = 0;
+
+	memcpy(h, &word, 8);
+	word = ack | (uint64_t)rest << 32;
+	memcpy(h + 8, &word, 8);
+	memcpy(h + 16, &zero, 4);
+	return (uint64_t)ports + seq + ack + rest;
+}
+
+/* The options of a segment that is no SYN; returns their length, and their sum in *sum. */
+static inline uint32_t options_write(const struct tcp *tcp, const struct conn *c, uint8_t *out,
+                                     uint32_t text_len, uint64_t *sum)
+{
+	uint32_t len = 0;
+
+	*sum = 0;
+	if (likely(c->flags & CF_TS)) {
+		*sum = ts_write(tcp, c, out);
+		len = TCP_TS_OPT_LEN;
+	}
+	if (opt_sack_due(tcp, c)) {
+		len += opt_write_sack(tcp, c, out + len, text_len);
+		*sum = csum_add(0, out, len);
+	}
+	return len;
+}
+
 /* A packet to write a segment into, and what goes with it to net_send. */
 struct frame {
 	struct pkt *pkt;
 	struct net_seg seg;
 };
 
+/* Leaves it to the caller to send it. */
 static inline void segment_write(struct tcp *tcp, struct conn *c, const struct seg_out *o,
                                  struct frame *f)
 {
 	uint32_t text = o->seq; /* number of the first byte of payload */
-	uint32_t hdr_len;
-	uint16_t wnd;
-	uint8_t flags;
+	struct hdr_out hdr = {.len = TCP_HDR_LEN, .seq = o->seq, .flags = o->flags};
+	uint64_t opt_sum;
 	uint8_t *h;
 
 	h = f->pkt->data + net_headroom(&c->path);
-	hdr_len = TCP_HDR_LEN;
 	if (unlikely(o->flags & TH_SYN)) {
 		text++;
-		hdr_len += opt_write_syn(tcp, c, h + TCP_HDR_LEN);
-		wnd = window_take_syn(tcp, c);
+		hdr.len += opt_write_syn(tcp, c, h + TCP_HDR_LEN);
+		opt_sum = csum_add(0, h + TCP_HDR_LEN, hdr.len - TCP_HDR_LEN);
+		hdr.wnd = window_take_syn(tcp, c);
 	} else {
-		hdr_len += opt_write(tcp, c, h + TCP_HDR_LEN, o->len);
-		wnd = window_take(tcp, c);
+		hdr.len += options_write(tcp, c, h + TCP_HDR_LEN, o->len, &opt_sum);
+		hdr.wnd = window_take(tcp, c);
 	}
-	flags = o->flags;
 	if (unlikely(c->flags & CF_ECN))
-		f->seg.ecn = ecn_output(c, o, &flags);
-	put_u16(h, c->lport);
-	put_u16(h + 2, c->rport);
-	put_u32(h + 4, o->seq);
+		f->seg.ecn = ecn_output(c, o, &hdr.flags);
 	/* Bytes that are only lent may still be lost for want of a buffer. */
-	put_u32(h + 8, o->flags & TH_ACK ? c->rcv_nxt - c->view_len : 0);
-	h[12] = (uint8_t)(hdr_len << 2);
-	h[13] = flags;
-	put_u16(h + 14, wnd);
-	put_u32(h + 16, 0); /* checksum and urgent pointer */
+	hdr.ack = o->flags & TH_ACK ? c->rcv_nxt - c->view_len : 0;
+	f->seg.hdr_sum = csum_fold32(header_write(c, h, &hdr) + opt_sum);
 	if (o->len > 0) {
 		struct seq_run bytes = {text, text + o->len};
 
-		f->seg.payload_sum = tx_gather(tcp, c, h + hdr_len, bytes);
+		f->seg.payload_sum = tx_gather(tcp, c, h + hdr.len, bytes);
 	}
 	f->seg.have_sum = !tcp->csum_offload;
-	f->seg.tcp_hdr_len = hdr_len;
-	f->seg.tcp_len = hdr_len + o->len;
-	net_send(tcp->net, &c->path, f->pkt, &f->seg);
+	f->seg.tcp_hdr_len = hdr.len;
+	f->seg.tcp_len = hdr.len + o->len;
 	if (o->flags & TH_ACK) {
 		if (unlikely(tcp->dup_conn == c))
 			tcp->dup_conn = NULL;
@@ -76,6 +114,7 @@ bool segment_send(struct tcp *tcp, struct conn *c, const struct seg_out *o)
 		return false;
 	}
 	segment_write(tcp, c, o, &f);
+	net_send(tcp->net, &c->path, f.pkt, &f.seg);
 	return true;
 }
 
@@ -190,6 +229,8 @@ static uint32_t super_len(const struct tcp *tcp, const struct conn *c, uint32_t 
 	 * after silence may make the window smaller, so it goes ahead. */
 	if (mss < TCP_SUPER_LEAST_MSS || c->cc.cwr || (c->rtx_ns == 0 && cc_is_large(c)))
 		return mss;
+	if (!net_caps(tcp->net)->tx_tso_v6 && !ip_addr_is_v4(&c->path.local))
+		return mss;
 	if (len < unsent)
 		len -= len % mss;
 	if (len <= mss)
@@ -204,13 +245,13 @@ static uint32_t super_len(const struct tcp *tcp, const struct conn *c, uint32_t 
 static NOINLINE bool output_super(struct tcp *tcp, struct conn *c, uint32_t unsent)
 {
 	struct seg_out o = {.seq = c->snd_nxt, .flags = TH_ACK, .fresh = true};
-	struct frame f = {.seg.tso_mss = c->mss};
+	struct frame f = {0};
 	bool timing = c->flags & CF_TIMING;
 
 	o.len = super_len(tcp, c, unsent);
 	if (o.len == c->mss)
 		return false;
-	f.pkt = net_alloc_large(tcp->net, &c->path);
+	f.pkt = net_alloc_large(tcp->net, &c->path, c->mss);
 	if (!f.pkt)
 		return false;
 	if (o.len == unsent)
@@ -218,6 +259,7 @@ static NOINLINE bool output_super(struct tcp *tcp, struct conn *c, uint32_t unse
 	if (unlikely(c->flags & CF_PACED))
 		pace_sent(c, o.len - c->mss);
 	segment_write(tcp, c, &o, &f);
+	net_send_large(tcp->net, &c->path, f.pkt, &f.seg);
 	sent_new(tcp, c, &o);
 	if (!timing)
 		c->rtt_seq = o.seq + c->mss; /* its first segment has an ACK of its own */
@@ -350,6 +392,13 @@ void output_ack(struct tcp *tcp, struct conn *c)
 	}
 }
 
+/* Something is not sent yet, or what was sent may be lost. */
+static inline bool output_due(const struct conn *c)
+{
+	return conn_tx_end(c) != c->snd_nxt || c->loss != LOSS_NONE ||
+	       (c->flags & (CF_FIN_QUEUED | CF_FIN_SENT)) == CF_FIN_QUEUED;
+}
+
 void conn_output(struct tcp *tcp, struct conn *c)
 {
 	uint32_t before = c->snd_nxt;
@@ -358,7 +407,7 @@ void conn_output(struct tcp *tcp, struct conn *c)
 	    !(c->state == TCP_SYN_RECEIVED && c->hs.fast_open & FO_TAKEN))
 		return;
 	if (c->state != TCP_TIME_WAIT)
-		while (output_one(tcp, c))
+		while (output_due(c) && output_one(tcp, c))
 			;
 	if (c->snd_nxt != before && (conn_flight(c) > c->mss || c->rto_us > TCP_LONG_RTO_US))
 		probe_hasten(tcp, c);

@@ -152,14 +152,19 @@ void rack_recovered(struct conn *c)
 		l->reo_mult = 1;
 }
 
-/* How much younger than its clock the end of run i may be. */
-static uint32_t run_slack(const struct conn *c, const struct loss_run *run, uint32_t lo)
+/* Numbers tell that something was sent after all of the run and arrived: for what was sent once,
+ * whatever lies behind it; of what was sent again, only the parts of one run were sent in their
+ * order, and only they have the same clock. */
+static bool is_in_front(const struct conn_loss *l, const struct loss_run *run)
 {
-	if (run->state != RUN_RESENT && seq_lt(run->hi, c->ls.rack_end))
-		return 0; /* sent in the order of the numbers, and so before it */
-	if (run->state == RUN_OLD || run->hi - lo <= c->mss)
-		return 0;
-	return clock_ticks(c->srtt_us / 8);
+	if (run->state != RUN_RESENT)
+		return seq_lt(run->hi, l->fack);
+	return run->clock == l->rack_clock && seq_lt(run->hi, l->rack_end);
+}
+
+static uint32_t run_slack(const struct conn *c, const struct loss_run *run)
+{
+	return is_in_front(&c->ls, run) ? 0 : run_spread(c, run);
 }
 
 /* RFC 8985 6.2, RACK_sent_after: the youngest that arrived was sent after this. */
@@ -167,9 +172,7 @@ static bool sent_before(const struct conn_loss *l, const struct loss_run *run, u
 {
 	int32_t older = (int32_t)(l->rack_clock - run->clock);
 
-	if (older > (int32_t)slack)
-		return true;
-	return older >= 0 && run->state != RUN_RESENT && seq_lt(run->hi, l->rack_end);
+	return older > (int32_t)slack || (older >= 0 && is_in_front(l, run));
 }
 
 /* What was sent again and is not answered after a round trip and its variance, while ACKs of about
@@ -185,10 +188,9 @@ static uint32_t resent_wait(const struct conn *c)
 }
 
 /* How long to wait until a run is lost: 0 when it is now, UINT32_MAX when time does not tell. */
-static uint32_t run_left(const struct tcp *tcp, const struct conn *c, const struct loss_run *run,
-                         uint32_t lo)
+static uint32_t run_left(const struct tcp *tcp, const struct conn *c, const struct loss_run *run)
 {
-	uint32_t slack = run_slack(c, run, lo);
+	uint32_t slack = run_slack(c, run);
 	uint32_t age = clock_since(tcp, run->clock);
 	uint32_t wait;
 
@@ -213,7 +215,7 @@ bool rack_detect(struct tcp *tcp, struct conn *c)
 
 	for (uint32_t i = 0; i < c->ls.run_count; i++) {
 		struct loss_run *run = &runs[i];
-		uint32_t wait = run_left(tcp, c, run, board_lo(c, i));
+		uint32_t wait = run_left(tcp, c, run);
 
 		if (wait > 0) {
 			left = wait == UINT32_MAX ? left : max_u32(left, wait);

@@ -216,7 +216,7 @@ bool loss_rescue(const struct tcp *tcp, struct conn *c, struct seq_run *out)
 	if (last->hi != c->snd_nxt || (last->state != RUN_OLD && last->state != RUN_NEW))
 		return false;
 	/* Not while it may still be SACKed by itself. */
-	if (clock_since(tcp, last->clock) < wait)
+	if (clock_since(tcp, last->clock) < wait + run_spread(c, last))
 		return false;
 	*out = (struct seq_run){seq_max(board_lo(c, i), c->snd_nxt - c->mss), c->snd_nxt};
 	c->ls.rescued = true;
@@ -239,6 +239,7 @@ static void resent_coarsely(struct conn *c, const struct seq_run *run, uint32_t 
 		runs[i].state = RUN_RESENT;
 		runs[i].clock = now;
 		runs[i].again = true;
+		runs[i].joined = true;
 	}
 	board_tidy(c);
 }

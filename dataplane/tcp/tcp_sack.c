@@ -94,6 +94,11 @@ static void run_split(struct conn *c, uint32_t i, uint32_t seq)
 	count_set(c, c->ls.run_count + 1);
 }
 
+uint32_t run_spread(const struct conn *c, const struct loss_run *run)
+{
+	return run->state == RUN_OLD || !run->joined ? 0 : clock_ticks(c->srtt_us / 8);
+}
+
 static bool run_joins(const struct conn *c, const struct loss_run *a, const struct loss_run *b)
 {
 	if (a->state != b->state)
@@ -107,8 +112,15 @@ static bool run_joins(const struct conn *c, const struct loss_run *a, const stru
 		return a->clock == b->clock && a->again == b->again;
 	default:
 		/* A run has the time of its first byte; the last is not much younger. */
-		return b->clock - a->clock <= clock_ticks(c->srtt_us / 8) && a->again == b->again;
+		return a->again == b->again && b->clock - a->clock <= clock_ticks(c->srtt_us / 8);
 	}
+}
+
+/* b, which is behind a and says the same, becomes a part of it. A split does not undo this. */
+static void run_append(struct loss_run *a, const struct loss_run *b)
+{
+	a->joined |= b->joined || a->clock != b->clock;
+	a->hi = b->hi;
 }
 
 /* Run i becomes a part of the one in front of it if they say the same. */
@@ -118,7 +130,7 @@ static void run_join(struct conn *c, uint32_t i)
 
 	if (i == 0 || i >= c->ls.run_count || !run_joins(c, &runs[i - 1], &runs[i]))
 		return;
-	runs[i - 1].hi = runs[i].hi;
+	run_append(&runs[i - 1], &runs[i]);
 	run_remove(c, i, 1);
 }
 
@@ -150,6 +162,14 @@ void board_cover(struct tcp *tcp, struct conn *c, uint32_t clock)
 	run_add(c, c->snd_nxt, clock);
 }
 
+/* What was sent behind it arrived. Its noted time may be no more than that of the recovery's begin,
+ * and it was sent before what arrived. */
+static void run_overtaken(const struct tcp *tcp, const struct conn *c, struct loss_run *run)
+{
+	if (run->state == RUN_OLD)
+		run->clock = seq_min(run->clock, rack_sent_about(tcp, c));
+}
+
 bool board_paint(struct tcp *tcp, struct conn *c, const struct seq_run *span,
                  const struct loss_run *as)
 {
@@ -178,6 +198,8 @@ bool board_paint(struct tcp *tcp, struct conn *c, const struct seq_run *span,
 		run_split(c, last, span->hi);
 	for (uint32_t i = first; i <= last; i++)
 		bytes_count(c, runs[i].state, 0 - (runs[i].hi - board_lo(c, i)));
+	if (as->state == RUN_SACKED && first > 0)
+		run_overtaken(tcp, c, &runs[first - 1]);
 	runs[first] = *as;
 	runs[first].hi = span->hi;
 	run_remove(c, first + 1, last - first);
@@ -206,7 +228,7 @@ void board_tidy(struct conn *c)
 			c->ls.lost_lo = seq_min(c->ls.lost_lo, lo);
 		lo = run.hi;
 		if (n > 0 && run_joins(c, &runs[n - 1], &run))
-			runs[n - 1].hi = run.hi;
+			run_append(&runs[n - 1], &run);
 		else
 			runs[n++] = run;
 	}

@@ -56,6 +56,7 @@ class Admin(unittest.TestCase):
 
     def test_every_command_as_table_and_as_json(self):
         for args in (["status"], ["stats"], ["conns"], ["drops"], ["drops", "--all"],
+                     ["cores"], ["cores", "--seconds=5"], ["cores", "--total"],
                      ["cache", "get", "api.test/hot"], ["cache", "list"], ["upstream", "list"],
                      ["config", "show"], ["version"], ["cache", "purge", "api.test/none"]):
             with self.subTest(args):
@@ -64,10 +65,73 @@ class Admin(unittest.TestCase):
                 self.assertEqual(table.stderr, "")
                 json.loads(self.lab.ctl("-o", "json", *args).stdout)
 
+    def stages(self, *args):
+        """Of the only core: itself, and its stages by name."""
+        core = self.lab.ctl_json("cores", *args)["cores"][0]
+        return core, {s["stage"]: s for s in core["stages"]}
+
+    def test_cores(self):
+        before, old = self.stages("--total")
+        with self.lab.client() as c:
+            for _ in range(300):
+                self.assertTrue(c.ask("/hot").hit)
+            c.ask("/echo")
+        core, new = self.stages("--total")
+        grown = {name: s["items"] - old[name]["items"] for name, s in new.items()}
+        for name in ("rx", "net", "tcp", "request", "tx"):
+            self.assertGreaterEqual(grown[name], 301, name)
+        for name in ("completion", "flush"):
+            self.assertGreaterEqual(grown[name], 1, name)
+        for s in new.values():
+            self.assertLessEqual(s["calls"], s["items"])
+            self.assertLessEqual(s["timed_items"], s["items"])
+        self.assertEqual(sum(b["count"] for b in core["bursts"]), new["rx"]["calls"])
+        self.assertAlmostEqual(sum(s["share"] for s in new.values()), 1, places=6)
+        self.assertEqual(core["timed"], "sampled")
+        self.assertGreater(core["seconds"], before["seconds"])
+        self.assertGreater(core["cycles_per_request"], 100)
+        self.assertTrue(0 < core["busy_ratio"] <= 1 and 0 < core["empty_ratio"] < 1, core)
+        self.assertEqual(core["cpu"], self.lab.ctl_json("status")["dataplane"]["cores"][0]["cpu"])
+
+    def test_cores_of_the_last_seconds(self):
+        """What was done before the interval is in the total alone."""
+        self.lab.get("/hot")
+
+        def quiet():
+            core, stages = self.stages()
+            return 1 <= core["seconds"] < 4 and stages["request"]["items"] == 0 and (core, stages)
+
+        core, stages = wait_until(quiet, 10, "a whole second without a request")
+        self.assertEqual(core["requests_per_s"], 0)
+        self.assertGreater(stages["housekeep"]["items"], 0)
+        self.assertGreater(self.stages("--total")[1]["request"]["items"], 0)
+
+    def test_cores_as_configured(self):
+        """A reload switches the times on and off; off counts nothing."""
+        try:
+            for mode in ("all", "off"):
+                self.lab.write_config(text=self.lab.config_text + f"\nstages: \"{mode}\"\n")
+                self.lab.ctl("config", "reload")
+                wait_until(lambda m=mode: self.stages("--total")[0]["timed"] == m, 5, mode)
+                old = self.stages("--total")[1]
+                self.lab.get("/hot")
+
+                def grown(before=old, wanted=mode == "all"):
+                    """Times follow at the end of their round, which may just be under way."""
+                    now = self.stages("--total")[1]
+                    n = [sum(now[s][i] - before[s][i] for s in ("rx", "net", "tcp", "tx"))
+                         for i in ("items", "timed_items")]
+                    return n[0] == n[1] and (n[0] > 0) == wanted
+                wait_until(grown, 5, f"stages: {mode}")
+        finally:
+            self.lab.write_config()
+            self.lab.ctl("config", "reload")
+
     def test_wrong_use(self):
         for args, code in ((["nonsense"], 2), (["cache"], 2), (["cache", "get"], 2),
                            (["status", "more"], 2), (["drain", "--timeout-ms=x"], 2),
-                           (["conns", "--state=nonsense"], 1), (["cache", "get", "none"], 1)):
+                           (["conns", "--state=nonsense"], 1), (["cache", "get", "none"], 1),
+                           (["cores", "--seconds=0"], 1), (["cores", "--seconds=x"], 2)):
             with self.subTest(args):
                 r = self.lab.ctl(*args, check=False)
                 self.assertEqual(r.returncode, code, r)

@@ -47,11 +47,8 @@ static const char *cut_wrong(const struct pkt *pkt)
 
 uint32_t nic_cut_count(const struct pkt *pkt)
 {
-	const char *why;
+	const char *why = cut_wrong(pkt);
 
-	if (likely(!(pkt->flags & PKT_TX_TSO)))
-		return 1;
-	why = cut_wrong(pkt);
 	if (why != NULL) {
 		fprintf(stderr, "nic_sim: a packet to be cut %s (%u bytes, %u a segment)\n", why,
 		        pkt->len, pkt->tso_mss);

@@ -8,8 +8,7 @@
 
 #include "dataplane/nic.h"
 
-/* How many frames it becomes; 1 for one that is not to be cut. Ends the program for one that some
- * port would make something wrong of. */
+/* How many frames it becomes. Ends the program when some port would make something wrong of it. */
 uint32_t nic_cut_count(const struct pkt *pkt);
 /* Writes frame i of them to out, which has room for tso_mss and all headers; returns its length. */
 uint32_t nic_cut(const struct pkt *pkt, uint32_t i, uint8_t *out);

@@ -30,7 +30,7 @@ struct nic {
 	struct pool bufs;
 	struct pool large;
 	uint8_t *mem;
-	uint8_t *large_mem;
+	uint8_t *large_mem; /* behind the others */
 	struct queue rx;
 	struct queue tx;
 };
@@ -74,6 +74,7 @@ struct nic *nic_sim_create(const struct nic_sim_config *cfg)
 	memcpy(nic->caps.mac, mac_is_zero(cfg->mac) ? default_mac : cfg->mac, 6);
 	nic->caps.mtu = cfg->mtu ? cfg->mtu : 1500;
 	nic->caps.tx_tso = cfg->large_buffers > 0;
+	nic->caps.tx_tso_v6 = nic->caps.tx_tso && !cfg->cuts_v4_only;
 	nic->caps.tx_ip_csum = cfg->tx_ip_csum || nic->caps.tx_tso;
 	nic->caps.tx_l4_csum = cfg->tx_l4_csum || nic->caps.tx_tso;
 	nic->caps.rx_csum = cfg->rx_csum;
@@ -82,15 +83,14 @@ struct nic *nic_sim_create(const struct nic_sim_config *cfg)
 	nic->on_refused = cfg->on_refused;
 	nic->arg = cfg->arg;
 	size = align_up(HEADROOM + nic->caps.mtu + ETH_HDR_LEN + VLAN_TAG_LEN, CACHE_LINE);
-	nic->mem = aligned_alloc(CACHE_LINE, size * buffers);
-	nic->large_mem = aligned_alloc(CACHE_LINE, LARGE_SIZE * max_u32(cfg->large_buffers, 1));
-	if (nic->mem == NULL || nic->large_mem == NULL ||
-	    !queue_init(&nic->rx, cfg->rx_queue ? cfg->rx_queue : 256) ||
+	nic->mem = aligned_alloc(CACHE_LINE, size * buffers + LARGE_SIZE * cfg->large_buffers);
+	if (nic->mem == NULL || !queue_init(&nic->rx, cfg->rx_queue ? cfg->rx_queue : 256) ||
 	    !queue_init(&nic->tx, cfg->tx_queue ? cfg->tx_queue : 256)) {
 		nic_sim_destroy(nic);
 		return NULL;
 	}
 	pool_init(&nic->bufs, nic->mem, size, buffers);
+	nic->large_mem = nic->mem + size * buffers;
 	pool_init(&nic->large, nic->large_mem, LARGE_SIZE, cfg->large_buffers);
 	return nic;
 }
@@ -102,7 +102,6 @@ void nic_sim_destroy(struct nic *nic)
 	free(nic->tx.slots);
 	free(nic->rx.slots);
 	free(nic->mem);
-	free(nic->large_mem);
 	free(nic);
 }
 
@@ -254,15 +253,11 @@ unsigned nic_rx_burst(struct nic *nic, struct pkt *pkts, unsigned n)
 	return got;
 }
 
-static void frames_tell(const struct nic *nic, nic_sim_tx_fn tell, const struct pkt *pkt)
+static void super_tell(const struct nic *nic, nic_sim_tx_fn tell, const struct pkt *pkt)
 {
 	uint32_t n = nic_cut_count(pkt);
 	uint8_t frame[NIC_LARGE_BYTES];
 
-	if (n == 1) {
-		tell(nic->arg, pkt->data, pkt->len);
-		return;
-	}
 	for (uint32_t i = 0; i < n; i++)
 		tell(nic->arg, frame, nic_cut(pkt, i, frame));
 }
@@ -276,20 +271,20 @@ static void refuse(struct nic *nic, struct pkt *pkts, unsigned n)
 		return;
 	}
 	nic->refused = pkts[0].handle;
-	for (unsigned i = 0; i < n; i++)
-		frames_tell(nic, nic->on_refused, &pkts[i]);
+	for (unsigned i = 0; i < n; i++) {
+		if (pkts[i].flags & PKT_TX_TSO)
+			super_tell(nic, nic->on_refused, &pkts[i]);
+		else
+			nic->on_refused(nic->arg, pkts[i].data, pkts[i].len);
+	}
 }
 
 /* Into the queue; false when it, or the buffers for the pieces, have no room. */
-static bool frames_queue(struct nic *nic, struct pkt *pkt)
+static bool super_queue(struct nic *nic, const struct pkt *pkt)
 {
 	uint32_t n = nic_cut_count(pkt);
 
-	if (nic->tx.count - queue_used(&nic->tx) < n)
-		return false;
-	if (n == 1)
-		return queue_put(&nic->tx, pkt);
-	if (pool_available(&nic->bufs) < n)
+	if (nic->tx.count - queue_used(&nic->tx) < n || pool_available(&nic->bufs) < n)
 		return false;
 	for (uint32_t i = 0; i < n; i++) {
 		struct pkt piece;
@@ -298,6 +293,15 @@ static bool frames_queue(struct nic *nic, struct pkt *pkt)
 		piece.len = nic_cut(pkt, i, piece.data);
 		queue_put(&nic->tx, &piece);
 	}
+	return true;
+}
+
+static NOINLINE bool super_out(struct nic *nic, struct pkt *pkt)
+{
+	if (nic->on_tx != NULL)
+		super_tell(nic, nic->on_tx, pkt);
+	else if (!super_queue(nic, pkt))
+		return false;
 	nic_pkt_free(nic, pkt, 1);
 	return true;
 }
@@ -309,13 +313,20 @@ unsigned nic_tx_burst(struct nic *nic, struct pkt *pkts, unsigned n)
 		return 0;
 	}
 	for (unsigned i = 0; i < n; i++) {
-		if (!(pkts[i].flags & PKT_TX_TSO))
-			nic_sums(&pkts[i], pkts[i].data, pkts[i].len);
-		if (nic->on_tx == NULL && !frames_queue(nic, &pkts[i]))
+		if (unlikely(pkts[i].flags & PKT_TX_TSO)) {
+			if (!super_out(nic, &pkts[i]))
+				return i;
+			continue;
+		}
+		if (nic->on_tx == NULL && queue_used(&nic->tx) == nic->tx.count)
 			return i;
+		if (pkts[i].flags & (PKT_TX_IP_CSUM | PKT_TX_L4_CSUM))
+			nic_sums(&pkts[i], pkts[i].data, pkts[i].len);
 		if (nic->on_tx != NULL) {
-			frames_tell(nic, nic->on_tx, &pkts[i]);
+			nic->on_tx(nic->arg, pkts[i].data, pkts[i].len);
 			nic_pkt_free(nic, &pkts[i], 1);
+		} else {
+			queue_put(&nic->tx, &pkts[i]);
 		}
 	}
 	return n;
@@ -348,10 +359,9 @@ bool nic_pkt_alloc_large(struct nic *nic, struct pkt *out)
 void nic_pkt_free(struct nic *nic, struct pkt *pkts, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++) {
-		size_t at = (size_t)((uint8_t *)pkts[i].handle - nic->mem);
+		bool large = (uint8_t *)pkts[i].handle >= nic->large_mem;
 
-		pool_put(at < nic->bufs.size * nic->bufs.count ? &nic->bufs : &nic->large,
-		         pkts[i].handle);
+		pool_put(unlikely(large) ? &nic->large : &nic->bufs, pkts[i].handle);
 	}
 }
 

@@ -45,6 +45,7 @@ struct control *fake_control_create(const char *dir, uint16_t metrics_port)
 	struct config_error err = {""};
 
 	s->attached = true;
+	s->generation = 0xfeed;
 	s->cores = 2;
 	s->conns = 3;
 	s->entries = 2;
@@ -108,7 +109,7 @@ uint32_t chan_server_cores(const struct chan_server *s)
 
 uint64_t chan_server_generation(const struct chan_server *s)
 {
-	return s->attached ? 0xfeed : 0;
+	return s->attached ? s->generation : 0;
 }
 
 uint32_t chan_server_dataplane_pid(const struct chan_server *s)

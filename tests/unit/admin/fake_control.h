@@ -22,6 +22,7 @@ struct fake_pending {
 
 struct chan_server {
 	bool attached;
+	uint64_t generation;
 	bool later; /* answers wait for fake_answer_all */
 	uint32_t cores;
 	uint32_t conns;       /* a core */

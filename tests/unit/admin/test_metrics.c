@@ -57,6 +57,17 @@ static int setup(void **state)
 
 	for (uint32_t i = 0; i < CTR_COUNT; i++)
 		s[1].counters.v[i] = i;
+	s[1].stages.stage[STAGE_tx] = (struct stage_stats){
+	        .calls = 3,
+	        .items = 70,
+	        .timed_items = 10,
+	        .timed_cycles = 900,
+	        .peak_cycles = 400,
+	        .last_peak_cycles = 500,
+	};
+	s[1].stages.stage[STAGE_rx].items = 34;
+	s[1].stages.burst[0] = 2;
+	s[1].stages.burst[5] = 1;
 	for (uint64_t ns = 1; ns < 1ull << 41; ns = ns * 3 + 1)
 		hist_add(&s[0].hit, ns);
 	*state = f;
@@ -130,6 +141,19 @@ static void test_page(void **state)
 	        "{upstream=\"od\\\"d\\\\name\",address=\"[::1]:8081\"} 5\n",
 	        "\nsluice_build_info{version=\"" SLUICE_VERSION "\"} 1\n",
 	        "\nhttp_request_duration_ms_count{core=\"0\",result=\"miss\"} 0\n",
+	        "# TYPE sluice_stage_items_total counter\n",
+	        "\nsluice_stage_calls_total{core=\"0\",stage=\"tx\"} 0\n",
+	        "\nsluice_stage_calls_total{core=\"1\",stage=\"tx\"} 3\n",
+	        "\nsluice_stage_items_total{core=\"1\",stage=\"tx\"} 70\n",
+	        "\nsluice_stage_timed_items_total{core=\"1\",stage=\"tx\"} 10\n",
+	        "\nsluice_stage_timed_cycles_total{core=\"1\",stage=\"tx\"} 900\n",
+	        "\nsluice_stage_max_cycles{core=\"1\",stage=\"tx\"} 500\n",
+	        "# TYPE sluice_rx_burst_packets histogram\n",
+	        "\nsluice_rx_burst_packets_bucket{core=\"1\",le=\"1\"} 2\n",
+	        "\nsluice_rx_burst_packets_bucket{core=\"1\",le=\"31\"} 2\n",
+	        "\nsluice_rx_burst_packets_bucket{core=\"1\",le=\"+Inf\"} 3\n",
+	        "\nsluice_rx_burst_packets_sum{core=\"1\"} 34\n",
+	        "\nsluice_rx_burst_packets_count{core=\"1\"} 3\n",
 	};
 	struct fixture *f = *state;
 	char line[128];

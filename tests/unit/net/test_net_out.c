@@ -244,6 +244,8 @@ static void send_and_compare(struct rig *r, const struct net_path *path, struct 
 	memset(pkt->data + net_headroom(path) + 16, 0xee, 2);
 	if (sum) {
 		seg.payload_sum = csum_add(0, f->b + f->l4 + TCP_HDR_LEN, tcp_len - TCP_HDR_LEN);
+		seg.hdr_sum = csum_join(csum_add(0, f->b + f->l4, 16),
+		                        csum_add(0, f->b + f->l4 + 18, TCP_HDR_LEN - 18));
 		seg.have_sum = true;
 	}
 	net_send(r->net, path, pkt, &seg);
@@ -310,10 +312,8 @@ static uint32_t pseudo_of(const uint8_t *l3, bool v4, uint32_t len)
  * length. */
 static void super_is_made(struct rig *r, const struct net_path *path, bool v4)
 {
-	struct net_seg seg = {.tcp_hdr_len = TCP_HDR_LEN,
-	                      .tcp_len = TCP_HDR_LEN + CUT_PAYLOAD,
-	                      .tso_mss = CUT_MSS};
-	struct pkt *pkt = net_alloc_large(r->net, path);
+	struct net_seg seg = {.tcp_hdr_len = TCP_HDR_LEN, .tcp_len = TCP_HDR_LEN + CUT_PAYLOAD};
+	struct pkt *pkt = net_alloc_large(r->net, path, CUT_MSS);
 	struct wire_tcp *tcp;
 	uint8_t want[2];
 
@@ -325,7 +325,7 @@ static void super_is_made(struct rig *r, const struct net_path *path, bool v4)
 	tcp->data_off = 5 << 4;
 	tcp->flags = 0x19;
 	memset(tcp + 1, 0x5a, CUT_PAYLOAD);
-	net_send(r->net, path, pkt, &seg);
+	net_send_large(r->net, path, pkt, &seg);
 	assert_int_equal(pkt->flags, PKT_TX_TSO | PKT_TX_L4_CSUM | (v4 ? PKT_TX_IP_CSUM : 0));
 	assert_int_equal(pkt->tso_mss, CUT_MSS);
 	assert_int_equal(pkt->payload_len, CUT_PAYLOAD);
@@ -392,7 +392,7 @@ static void no_large_buffer_left(void **state)
 	path_to_peer(&path, true, 0);
 	assert_true(nic_pkt_alloc_large(r.nic, &held[0]));
 	assert_true(nic_pkt_alloc_large(r.nic, &held[1]));
-	assert_null(net_alloc_large(r.net, &path));
+	assert_null(net_alloc_large(r.net, &path, CUT_MSS));
 	assert_int_equal(r.ctr.v[CTR_shed_large], 1);
 	assert_int_equal(r.ctr.v[CTR_shed_pkt], 0);
 	net_announce(r.net);

@@ -1,0 +1,107 @@
+"""Packets of several segments that the port cuts (tcp.segmentation_offload), on a real driver: DPDK's
+tap port cuts them in software, and the kernel at its other end is the client."""
+
+import hashlib
+import os
+import re
+import subprocess
+import unittest
+
+from lab import CLIENT, CONFIG, DATAPLANE, Lab, wait_until
+
+MIB = 1 << 20
+TAP = CONFIG.replace("    - type: af_xdp\n      interface: front0\n",
+                     "    - type: tap\n      interface: front0\n      mtu: {mtu}\n")
+MOVED = "sluice_tcp_segmentation_offload_total"
+
+
+class TapLab(Lab):
+    """The tap interface appears with the dataplane, and then moves to the client."""
+
+    def __init__(self, offload, mtu=1486, large=1024):
+        text = TAP.replace("{mtu}", str(mtu)).replace(
+            "memory:\n", f"tcp:\n    segmentation_offload: \"{offload}\"\n"
+            f"memory:\n    large_buffers: {large}\n")
+        super().__init__(config=text)
+
+    def _net(self):
+        for ns in (self.srv, self.cli):
+            self.sh("ip", "netns", "add", ns)
+            self.sh("ip", "-n", ns, "link", "set", "lo", "up")
+
+    def start_dataplane(self):
+        super().start_dataplane()
+        self.sh("ip", "-n", self.srv, "link", "set", "front0", "netns", self.cli)
+        self.sh("ip", "-n", self.cli, "addr", "add", CLIENT + "/24", "dev", "front0")
+        self.sh("ip", "-n", self.cli, "addr", "add", "fd78::2/64", "dev", "front0", "nodad")
+        self.sh("ip", "-n", self.cli, "link", "set", "front0", "up")
+
+
+class Tso(unittest.TestCase):
+    def fetch(self, lab, door="10.78.0.10"):
+        """16 MiB arrive as they are; returns the packets and segments that the port cut."""
+        data = os.urandom(MIB) * 16
+        lab.put("/big/x", data)
+        before = [lab.metric(MOVED, what=w) for w in ("packets", "segments")]
+        status, _, body = lab.curl("/big/x", door=door)
+        self.assertEqual(status, 200)
+        self.assertEqual(hashlib.sha256(body).digest(), hashlib.sha256(data).digest())
+        lab.alive()
+        return [lab.metric(MOVED, what=w) - b
+                for w, b in zip(("packets", "segments"), before)]
+
+    def test_tap_cuts(self):
+        with TapLab("on") as lab:
+            dump = os.path.join(lab.run_dir, "tap.pcap")
+            tcpdump = subprocess.Popen(
+                lab.in_cli("tcpdump", "-i", "front0", "-nn", "-U", "-s", "80", "-w", dump,
+                           "src", "10.78.0.10"), stderr=subprocess.PIPE, text=True)
+            try:
+                self.assertIn("listening", tcpdump.stderr.readline())
+                packets, segments = self.fetch(lab)
+                wait_until(lambda: os.path.getsize(dump) > 1000000, 5, "the capture")
+            finally:
+                tcpdump.terminate()
+                tcpdump.wait()
+                tcpdump.stderr.close()
+            # Nearly all of it, in tens: a packet of ten segments each, for the most part.
+            self.assertGreater(segments, 16 * MIB / 1434 * 0.9)
+            self.assertGreater(segments / packets, 5)
+            self.assertEqual(lab.metric("sluice_tcp_retransmits_total", kind="all"), 0)
+            self.assertEqual(lab.metric("sluice_shed_total", reason="tx_full"), 0)
+            text = subprocess.run(["tcpdump", "-nn", "-r", dump], capture_output=True,
+                                  text=True, check=True).stdout
+            sizes = [int(n) for n in re.findall(r", length (\d+)", text)]
+            self.assertGreater(len(sizes), segments * 0.5)
+            self.assertEqual(max(sizes), 1486 - 20 - 32)
+            # rte_gso knows IPv4 alone.
+            self.assertEqual(self.fetch(lab, door="[fd78::10]"), [0, 0])
+
+    def test_few_buffers(self):
+        """Packets that wait in the transmit burst hold them; the rest leaves one by one."""
+        with TapLab("on", large=2) as lab:
+            packets, _ = self.fetch(lab)
+            self.assertGreater(packets, 0)
+            self.assertGreater(lab.metric("sluice_shed_total", reason="no_large_packet"), 0)
+
+    def test_auto_and_off(self):
+        """Software ports are not asked by themselves."""
+        for offload in ("auto", "off"):
+            with TapLab(offload) as lab:
+                self.assertEqual(self.fetch(lab), [0, 0])
+
+    def test_mtu_of_tap(self):
+        lab = TapLab("on", mtu=1500)
+        try:
+            lab.start_net()
+            lab.write_config()
+            r = subprocess.run(lab.in_srv(DATAPLANE, "--config", lab.config_path),
+                               capture_output=True, text=True, timeout=30, check=False)
+            self.assertNotEqual(r.returncode, 0)
+            self.assertIn("MTU of 1486 at most", r.stderr)
+        finally:
+            lab.stop()
+
+
+if __name__ == "__main__":
+    unittest.main()
