@@ -212,7 +212,7 @@ static void sent_count(struct worker *w, const struct pending *p, size_t len)
 	}
 }
 
-bool conn_send(struct conn *c, uint64_t intended_ns)
+bool conn_send(struct conn *c, uint64_t intended_ns, uint32_t stage)
 {
 	struct worker *w = c->w;
 	uint64_t most = w->scenario->requests_per_connection;
@@ -232,7 +232,7 @@ bool conn_send(struct conn *c, uint64_t intended_ns)
 	        .sent_ns = w->now_ns,
 	        .endpoint = (uint16_t)r.endpoint,
 	        .method = (uint8_t)r.method,
-	        .stage = (uint8_t)w->stage_index,
+	        .stage = (uint8_t)stage,
 	};
 	c->count++;
 	c->sent++;
@@ -282,13 +282,14 @@ static void conn_data(void *owner, const char *bytes, size_t len, uint64_t now_n
 	struct http_answer a;
 
 	w->now_ns = now_ns;
-	while (len > 0) {
+	/* What answers lead to is not sent before this returns: the rest cannot answer that. */
+	for (uint32_t owed = c->count; len > 0; owed--) {
 		const struct pending *p = &c->ring[c->head];
 		size_t used = 0;
 
-		if (unlikely(c->count == 0)) {
-			/* Nobody asked for this. */
-			worker_error(w, LOAD_ERR_PROTOCOL, 1);
+		if (unlikely(owed == 0)) {
+			if (c->count == 0)
+				worker_error(w, LOAD_ERR_PROTOCOL, 1);
 			conn_fail(c, LOAD_ERR_PROTOCOL);
 			return;
 		}

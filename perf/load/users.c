@@ -14,7 +14,7 @@ static void fill(struct conn *c)
 		uint64_t intended_ns =
 		        w->scenario->requests_per_connection == 1 ? c->begun_ns : w->now_ns;
 
-		if (!conn_send(c, intended_ns))
+		if (!conn_send(c, intended_ns, w->stage_index))
 			return;
 	}
 }

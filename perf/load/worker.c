@@ -33,8 +33,31 @@ static void stage_leave(struct worker *w)
 {
 	if (w->open)
 		open_end(w);
-	if (w->stage_index != WORKER_WARMUP)
-		w->parts[w->stage_index]->duration_ns = w->stage_end_ns - w->stage_start_ns;
+	if (w->stage_index == WORKER_WARMUP)
+		return;
+	w->parts[w->stage_index]->duration_ns = w->stage_end_ns - w->stage_start_ns;
+	w->ends[w->stage_index].end_ns = w->stage_end_ns;
+	w->ends[w->stage_index].answered = w->parts[w->stage_index]->counts.answered;
+}
+
+/* Answers that came after a stage's end are counted, so its time has to be longer by as much as
+ * they took, or the rate would be too high: at the stage's own rate, and no longer than it was. Not
+ * where an open stage's rate was kept: there answers over time is what was offered. */
+static void durations_settle(struct worker *w)
+{
+	for (uint32_t i = 0; i < w->scenario->stage_count; i++) {
+		struct load_part *p = w->parts[i];
+		uint64_t in_time = w->ends[i].answered;
+		bool kept = w->scenario->stages[i].mode == LOAD_OPEN &&
+		            p->counts.errors[LOAD_ERR_UNSENT] == 0;
+
+		if (kept || w->ends[i].end_ns == 0 || p->counts.answered == in_time)
+			continue;
+		uint64_t most_ns = p->duration_ns + (w->now_ns - w->ends[i].end_ns);
+		double share = (double)p->counts.answered / (double)max_u64(in_time, 1);
+
+		p->duration_ns = min_u64((uint64_t)((double)p->duration_ns * share), most_ns);
+	}
 }
 
 static void drain_begin(struct worker *w, uint64_t most_ns)
@@ -51,6 +74,8 @@ static void counting_begin(struct worker *w)
 	w->ops->stats(w->transport, &w->stats);
 	w->busy_before_ns = w->stats.busy_ns;
 	w->counted_from_ns = w->stage_end_ns;
+	/* Those that are there already serve what is counted. */
+	w->parts[0]->counts.connected += w->discard->counts.connected;
 }
 
 static void stage_next(struct worker *w)
@@ -65,6 +90,8 @@ static void stage_next(struct worker *w)
 		drain_begin(w, w->scenario->timeout_ns + DRAIN_SLACK_NS);
 		return;
 	}
+	if (w->open && w->scenario->stages[next].mode != LOAD_OPEN)
+		open_abandon(w);
 	/* Users of one stage go on in the next; the pool of an open one has none. */
 	if (!w->open && w->scenario->stages[next].mode == LOAD_OPEN)
 		for (uint32_t i = 0; i < w->users; i++)
@@ -100,6 +127,8 @@ void worker_stop(struct worker *w)
 	w->interrupted = true;
 	w->stage_end_ns = min_u64(w->stage_end_ns, w->now_ns);
 	stage_leave(w);
+	if (w->open)
+		open_abandon(w);
 	drain_begin(w, STOP_DRAIN_NS);
 }
 
@@ -145,14 +174,21 @@ static void publish(struct worker *w)
 /* What the stage has to do now; returns when it has next. */
 static uint64_t stage_work(struct worker *w)
 {
-	if (w->draining)
+	if (w->draining && !open_owes(w))
 		return w->drain_end_ns;
+	if (w->draining)
+		return min_u64(open_run(w), w->late_end_ns);
 	uint64_t next_ns = w->open ? open_run(w) : users_adjust(w);
 
 	/* A thread that sleeps is late when it wakes, so it stays awake for the last bit. */
 	if (w->open && next_ns != UINT64_MAX)
 		next_ns -= min_u64(next_ns, SPIN_NS);
 	return min_u64(next_ns, w->stage_end_ns);
+}
+
+static bool drained(const struct worker *w)
+{
+	return w->under_way == 0 && !open_owes(w);
 }
 
 bool worker_round(struct worker *w)
@@ -166,8 +202,9 @@ bool worker_round(struct worker *w)
 
 	if (w->now_ns - w->published_ns >= PUBLISH_NS)
 		publish(w);
-	if (w->draining && (w->under_way == 0 || w->now_ns >= w->drain_end_ns)) {
+	if (w->draining && (drained(w) || w->now_ns >= w->drain_end_ns)) {
 		publish(w);
+		durations_settle(w);
 		return false;
 	}
 	until_ns = min_u64(until_ns, w->now_ns + LOOK_NS);
@@ -255,6 +292,8 @@ enum status worker_open(struct worker *w, const struct engine_config *cfg, char 
 	w->reset = cfg->reset;
 	w->stage_index = WORKER_WARMUP;
 	w->ready_end = &w->ready;
+	w->late.next_ns = UINT64_MAX;
+	w->schedule.next_ns = UINT64_MAX;
 	w->grows = s->connections == 0 || s->requests_per_connection == 1;
 	w->two_times = s->requests_per_connection == 1;
 	for (uint32_t i = 0; i < s->stage_count; i++)
