@@ -283,8 +283,9 @@ static void print_row(const struct paper *p, const char *name, const struct load
 {
 	static const enum load_figure shown[] = {FIGURE_P50, FIGURE_P95, FIGURE_P99, FIGURE_MAX};
 
-	(void)fprintf(p->out, "  %-*.*s %11s %11s %9s", NAME_WIDTH, NAME_WIDTH, name,
-	              text_count(part->counts.answered).s,
+	(void)fputs("  ", p->out);
+	text_put_name(p->out, name, NAME_WIDTH);
+	(void)fprintf(p->out, " %11s %11s %9s", text_count(part->counts.answered).s,
 	              text_rate(result_figure(part, FIGURE_RATE)).s,
 	              text_share(result_figure(part, FIGURE_ERRORS)).s);
 	(void)fprintf(p->out, " %9s",
