@@ -252,15 +252,31 @@ static inline bool net_owns(const struct net *net, const struct ip_addr *a)
 	return ip_addr_is_v4(a) ? net_has_v4(net, &a->b[12]) : net_has_v6(net, a->b);
 }
 
-/* Solicited-node multicast address (RFC 4291 2.7.1) of one of our addresses. */
+/* Solicited-node multicast addresses (RFC 4291 2.7.1) begin with these bytes, and end with the
+ * address's last three. */
+#define SOLICITED_NODE_PREFIX 13u
+static const uint8_t solicited_node[SOLICITED_NODE_PREFIX] = {0xff, 2, [11] = 1, [12] = 0xff};
+
+static inline void solicited_node_write(const uint8_t addr[16], uint8_t out[16])
+{
+	memcpy(out, solicited_node, SOLICITED_NODE_PREFIX);
+	memcpy(out + SOLICITED_NODE_PREFIX, addr + SOLICITED_NODE_PREFIX,
+	       16 - SOLICITED_NODE_PREFIX);
+}
+
+static inline bool same_solicited_node(const uint8_t a[16], const uint8_t b[16])
+{
+	return memcmp(a + SOLICITED_NODE_PREFIX, b + SOLICITED_NODE_PREFIX,
+	              16 - SOLICITED_NODE_PREFIX) == 0;
+}
+
+/* It is that of one of our addresses. */
 static inline bool net_has_solicited_node(const struct net *net, const uint8_t addr[16])
 {
-	static const uint8_t prefix[13] = {0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff};
-
-	if (memcmp(addr, prefix, 13) != 0)
+	if (memcmp(addr, solicited_node, SOLICITED_NODE_PREFIX) != 0)
 		return false;
 	for (uint32_t i = 0; i < net->v6_count; i++) {
-		if (memcmp(net->v6[i] + 13, addr + 13, 3) == 0)
+		if (same_solicited_node(net->v6[i], addr))
 			return true;
 	}
 	return false;
