@@ -11,8 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define BODY_MAX    (64u << 20)
-#define HEX_PER_KEY 2u
+#define BODY_MAX     (64u << 20)
+#define HEX_PER_KEY  2u
+#define KEY_VARIABLE "SLUICE_MAC_KEY"
 
 static bool failed(const struct config_error *err)
 {
@@ -151,14 +152,18 @@ static bool key_read(struct load_sign *sign, const char *hex)
 	return true;
 }
 
-/* "HASH:KEY", both in hexadecimal. */
+/* "HASH:KEY", both in hexadecimal; "HASH" alone: the key is in the environment, where other users
+ * of the machine do not see it. */
 static bool sign_set(struct scenario *s, const char *text)
 {
 	static const char hex[] = "0123456789abcdef";
 	const size_t hash_len = sizeof(s->signing.policy_hash) - 1;
 
-	if (strspn(text, hex) != hash_len || text[hash_len] != ':' ||
-	    !key_read(&s->signing, text + hash_len + 1))
+	const char *key = text + min_size(strlen(text), hash_len);
+
+	key = *key == ':' ? key + 1 : getenv(KEY_VARIABLE);
+	if (strspn(text, hex) != hash_len || (text[hash_len] != ':' && text[hash_len] != '\0') ||
+	    key == NULL || !key_read(&s->signing, key))
 		return args_complain(
 		        "--sign: HASH:KEY is needed: the policy's hash of 64 lower-case "
 		        "hex digits, and the key in hex, at most %zu bytes",
