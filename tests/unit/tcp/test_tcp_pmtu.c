@@ -163,7 +163,7 @@ static void errors_are_few(void **state)
 	(void)state;
 	wire_open(w, NULL, false);
 	wire_handshake(w, opts_mss, sizeof(opts_mss), 5);
-	wire_write(w, text, 14600);
+	wire_write(w, rig_text, 14600);
 	for (uint32_t i = 1; i <= 100; i++) {
 		wire_too_big(w, w->ack, 1500 - i);
 		wire_drain(w);
