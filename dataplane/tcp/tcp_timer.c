@@ -50,8 +50,16 @@ static uint64_t rto_ns(const struct tcp *tcp, const struct conn *c)
 
 void rto_start(struct tcp *tcp, struct conn *c)
 {
+	bool plain = c->tries == 0 && c->rto_us > 0 && c->snd_wnd > 0 && conn_flight(c) > 0;
+	uint64_t ns = (uint64_t)c->rto_us * NS_PER_US;
+
 	c->flags &= ~CF_RTX_EARLY;
-	c->rtx_ns = tcp->now_ns + rto_ns(tcp, c);
+	/* Nothing is doubled, and the window is not closed. */
+	if (likely(plain))
+		ns = min_u64(ns, tcp->cfg.max_rto_ms * NS_PER_MS);
+	else
+		ns = rto_ns(tcp, c);
+	c->rtx_ns = tcp->now_ns + ns;
 	conn_arm(tcp, c, c->rtx_ns);
 }
 
@@ -211,9 +219,20 @@ void keepalive_start(struct tcp *tcp, struct conn *c)
 		conn_arm(tcp, c, keepalive_due(tcp, c));
 }
 
+/* Of the whole life of a connection that its owner let go: peers that take a byte now and then
+ * would keep its memory for ever (RFC 6429 3). */
+static uint64_t orphan_left_ns(const struct tcp *tcp, const struct conn *c)
+{
+	uint64_t age_ns = (uint64_t)(ts_clock(tcp) - c->orphan_since) * TS_TICK_NS;
+	uint64_t life_ns = tcp->cfg.orphan_life_ms * NS_PER_MS;
+
+	return life_ns - min_u64(age_ns, life_ns);
+}
+
 void linger_start(struct tcp *tcp, struct conn *c)
 {
-	c->linger_ns = tcp->now_ns + tcp->cfg.fin_wait_2_ms * NS_PER_MS;
+	c->linger_ns =
+	        tcp->now_ns + min_u64(tcp->cfg.fin_wait_2_ms * NS_PER_MS, orphan_left_ns(tcp, c));
 	conn_arm(tcp, c, c->linger_ns);
 }
 
@@ -385,6 +404,8 @@ void conn_timer(void *arg, struct timer *timer, uint64_t now_ns)
 		conn_post(tcp, c, TCP_EV_ROOM);
 	}
 	if (c->linger_ns && c->linger_ns <= now_ns) {
+		if (orphan_left_ns(tcp, c) < TS_TICK_NS)
+			counter_inc(tcp->ctr, CTR_tcp_orphan_life);
 		conn_reset(tcp, c);
 		return;
 	}

@@ -11,8 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define BODY_MAX    (64u << 20)
-#define HEX_PER_KEY 2u
+#define BODY_MAX     (64u << 20)
+#define HEX_PER_KEY  2u
+#define KEY_VARIABLE "SLUICE_MAC_KEY"
 
 static bool failed(const struct config_error *err)
 {
@@ -41,6 +42,22 @@ static void stage_set(struct scenario *s, const struct wishes *w)
 	}
 	if (stage->mode == LOAD_OPEN && w->connections > 0)
 		s->connections = (uint32_t)w->connections;
+}
+
+/* What a run without a scenario is called in reports. */
+static void about_set(struct scenario *s, const struct wishes *w)
+{
+	const struct load_stage *stage = &s->stages[0];
+
+	if (w->scenario != NULL)
+		return;
+	snprintf(s->name, sizeof(s->name), "command line");
+	if (stage->mode == LOAD_OPEN)
+		snprintf(s->about, sizeof(s->about), "%s, %.10g requests a second",
+		         s->endpoints[0].name, stage->from);
+	else
+		snprintf(s->about, sizeof(s->about), "%s, %.0f user%s", s->endpoints[0].name,
+		         stage->from, stage->from > 1 ? "s" : "");
 }
 
 static void load_set(struct scenario *s, const struct wishes *w)
@@ -135,14 +152,18 @@ static bool key_read(struct load_sign *sign, const char *hex)
 	return true;
 }
 
-/* "HASH:KEY", both in hexadecimal. */
+/* "HASH:KEY", both in hexadecimal; "HASH" alone: the key is in the environment, where other users
+ * of the machine do not see it. */
 static bool sign_set(struct scenario *s, const char *text)
 {
 	static const char hex[] = "0123456789abcdef";
 	const size_t hash_len = sizeof(s->signing.policy_hash) - 1;
 
-	if (strspn(text, hex) != hash_len || text[hash_len] != ':' ||
-	    !key_read(&s->signing, text + hash_len + 1))
+	const char *key = text + min_size(strlen(text), hash_len);
+
+	key = *key == ':' ? key + 1 : getenv(KEY_VARIABLE);
+	if (strspn(text, hex) != hash_len || (text[hash_len] != ':' && text[hash_len] != '\0') ||
+	    key == NULL || !key_read(&s->signing, key))
 		return args_complain(
 		        "--sign: HASH:KEY is needed: the policy's hash of 64 lower-case "
 		        "hex digits, and the key in hex, at most %zu bytes",
@@ -222,6 +243,8 @@ bool args_build(struct args *a, const struct wishes *w)
 	else if (scenario_read(&a->scenario, w->scenario, &err) != ST_OK)
 		return failed(&err);
 	load_set(&a->scenario, w);
-	return target_set(&a->scenario, w, &u) && requests_set(&a->scenario, w) &&
-	       server_set(a, &u) && threads_set(a, w);
+	if (!target_set(&a->scenario, w, &u) || !requests_set(&a->scenario, w))
+		return false;
+	about_set(&a->scenario, w);
+	return server_set(a, &u) && threads_set(a, w);
 }
