@@ -153,7 +153,7 @@ class Runner:
                 self.run("perf-" + t["name"], ["/usr/bin/python3", "-c", check, t["filename"][0],
                                                "--json", "--short"], timeout=180)
         self.instructions()
-        for name in ("vs_nginx", "tcp_vs_linux", "front_memif"):
+        for name in ("side_by_side", "tcp_vs_linux", "front_memif"):
             if os.geteuid() == 0:
                 self.run("perf-" + name, ["/usr/bin/python3", "-c", check, f"perf/{name}",
                                           "--json", "--short", "--build", RELEASE], timeout=180)

@@ -245,6 +245,8 @@ static void probe_failed(struct tcp *tcp, struct conn *c)
 {
 	struct conn_pmtu *p = &c->pmtu;
 
+	if (p->claim_mtu > conn_mtu(c) && p->claim_seq == p->mark - p->probe)
+		p->ceil = (uint16_t)min_u32(p->ceil, mtu_to_mss(tcp, c, p->claim_mtu));
 	p->failed = p->probe;
 	p->probe = 0;
 	p->busy &= (uint8_t)~PM_MARKED;
@@ -270,6 +272,13 @@ bool pmtu_probe_lost(struct tcp *tcp, struct conn *c)
 	p->busy &= (uint8_t)~PM_MARKED;
 	p->raise_s = now_s(tcp) + PMTU_AGAIN_S;
 	return false;
+}
+
+/* What an error says waits until it is seen that the segment is lost. */
+static void claim(struct conn *c, uint32_t mtu, uint32_t seq)
+{
+	c->pmtu.claim_mtu = (uint16_t)min_u32(mtu, UINT16_MAX);
+	c->pmtu.claim_seq = seq;
 }
 
 /* An ICMP error is believed. False when segments are as small already. */
@@ -344,9 +353,10 @@ enum counter_id pmtu_too_big(struct tcp *tcp, struct conn *c, const struct net_e
 	if (mtu == 0 || (!conn_synchronized(c) && e->seq == c->iss))
 		return CTR_drop_icmp;
 	if (p->probe > 0 && e->seq == p->mark - p->probe) {
-		/* Its loss will be noticed; the next probe may not be larger than claimed. */
+		/* Its loss will be noticed, and then the next probe may not be larger than claimed.
+		 */
 		if (mtu > conn_mtu(c))
-			p->ceil = (uint16_t)min_u32(p->ceil, mtu_to_mss(tcp, c, mtu));
+			claim(c, mtu, e->seq);
 		return CTR_rx_icmp;
 	}
 	if (mtu >= conn_mtu(c))
@@ -356,8 +366,7 @@ enum counter_id pmtu_too_big(struct tcp *tcp, struct conn *c, const struct net_e
 	/* RFC 5927 7.2: segments of this size got through, so it must be seen that they do no
 	 * longer: a forged error alone does nothing. */
 	if (!(p->busy & PM_LEARN)) {
-		p->claim_mtu = (uint16_t)mtu;
-		p->claim_seq = e->seq;
+		claim(c, mtu, e->seq);
 		return CTR_rx_icmp;
 	}
 	error_obey(tcp, c, mtu);

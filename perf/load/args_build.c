@@ -43,6 +43,22 @@ static void stage_set(struct scenario *s, const struct wishes *w)
 		s->connections = (uint32_t)w->connections;
 }
 
+/* What a run without a scenario is called in reports. */
+static void about_set(struct scenario *s, const struct wishes *w)
+{
+	const struct load_stage *stage = &s->stages[0];
+
+	if (w->scenario != NULL)
+		return;
+	snprintf(s->name, sizeof(s->name), "command line");
+	if (stage->mode == LOAD_OPEN)
+		snprintf(s->about, sizeof(s->about), "%s, %.10g requests a second",
+		         s->endpoints[0].name, stage->from);
+	else
+		snprintf(s->about, sizeof(s->about), "%s, %.0f user%s", s->endpoints[0].name,
+		         stage->from, stage->from > 1 ? "s" : "");
+}
+
 static void load_set(struct scenario *s, const struct wishes *w)
 {
 	if (w->scale > 0)
@@ -222,6 +238,8 @@ bool args_build(struct args *a, const struct wishes *w)
 	else if (scenario_read(&a->scenario, w->scenario, &err) != ST_OK)
 		return failed(&err);
 	load_set(&a->scenario, w);
-	return target_set(&a->scenario, w, &u) && requests_set(&a->scenario, w) &&
-	       server_set(a, &u) && threads_set(a, w);
+	if (!target_set(&a->scenario, w, &u) || !requests_set(&a->scenario, w))
+		return false;
+	about_set(&a->scenario, w);
+	return server_set(a, &u) && threads_set(a, w);
 }

@@ -282,13 +282,14 @@ static void conn_data(void *owner, const char *bytes, size_t len, uint64_t now_n
 	struct http_answer a;
 
 	w->now_ns = now_ns;
-	while (len > 0) {
+	/* What answers lead to is not sent before this returns: the rest cannot answer that. */
+	for (uint32_t owed = c->count; len > 0; owed--) {
 		const struct pending *p = &c->ring[c->head];
 		size_t used = 0;
 
-		if (unlikely(c->count == 0)) {
-			/* Nobody asked for this. */
-			worker_error(w, LOAD_ERR_PROTOCOL, 1);
+		if (unlikely(owed == 0)) {
+			if (c->count == 0)
+				worker_error(w, LOAD_ERR_PROTOCOL, 1);
 			conn_fail(c, LOAD_ERR_PROTOCOL);
 			return;
 		}

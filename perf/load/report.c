@@ -45,6 +45,20 @@ void report_machine(char *cpu, size_t room, long *cores)
 		(void)fclose(f);
 }
 
+/* So that a shell reads it as it was. */
+static void put_quoted(FILE *out, const char *arg)
+{
+	if (arg[0] && arg[strspn(arg, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	                              "0123456789-_./:=,+%@")] == '\0') {
+		(void)fputs(arg, out);
+		return;
+	}
+	(void)fputc('\'', out);
+	for (; *arg; arg++)
+		(void)fputs(*arg == '\'' ? "'\\''" : (const char[]){*arg, '\0'}, out);
+	(void)fputc('\'', out);
+}
+
 char *report_command(const struct report_options *o)
 {
 	char *text = NULL;
@@ -53,8 +67,11 @@ char *report_command(const struct report_options *o)
 
 	if (!mem)
 		return NULL;
-	for (int i = 0; i < o->argc; i++)
-		(void)fprintf(mem, "%s%s", i ? " " : "", o->argv[i]);
+	(void)fputs("sluice-bench", mem);
+	for (int i = 1; i < o->argc; i++) {
+		(void)fputc(' ', mem);
+		put_quoted(mem, o->argv[i]);
+	}
 	(void)fclose(mem);
 	return text;
 }
@@ -111,7 +128,7 @@ uint32_t report_hist_rows(const struct load_hist *h, struct hist_row rows[HIST_R
 	for (uint32_t i = 0; i < count; i++)
 		rows[i] = (struct hist_row){.from_ns = boundary(series, first + i),
 		                            .to_ns = boundary(series, first + i + 1)};
-	if (h->max_ns > rows[count - 1].to_ns)
+	if ((double)h->max_ns > rows[count - 1].to_ns)
 		rows[count - 1].to_ns = (double)h->max_ns;
 	for (uint32_t i = 0, row = 0; i < LOAD_HIST_BUCKETS; i++) {
 		double top = (double)min_u64(hist_log_max(i, LOAD_HIST_SUB_BITS), h->max_ns);

@@ -6,9 +6,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define BAR_WIDTH   40u
-#define NAME_WIDTH  20
-#define LABEL_WIDTH 12
+#define BAR_WIDTH    40u
+#define NAME_WIDTH   20
+#define LABEL_WIDTH  12
+#define STAGES_NAMED 3u
 
 /* How a stream may be written to. */
 struct paper {
@@ -72,6 +73,32 @@ static void print_head(const struct paper *p, const struct result *r)
 	(void)fprintf(p->out, "%s by %s, %u worker%s, %s, from %s%s\n", r->target, r->transport,
 	              r->workers, r->workers == 1 ? "" : "s", text_span((double)r->elapsed_ns).s,
 	              r->started, r->interrupted ? ", interrupted" : "");
+}
+
+static void print_stage(const struct paper *p, const struct load_stage *stage)
+{
+	const bool open = stage->mode == LOAD_OPEN;
+
+	if (stage->from != stage->to)
+		(void)fprintf(p->out, "%s to ", text_count((uint64_t)stage->from).s);
+	if (open)
+		(void)fprintf(p->out, "%s", text_rate(stage->to).s);
+	else
+		(void)fprintf(p->out, "%s user%s", text_count((uint64_t)stage->to).s,
+		              stage->to > 1 || stage->from > 1 ? "s" : "");
+	(void)fprintf(p->out, " for %s", text_span((double)stage->duration_ns).s);
+}
+
+static void print_load(const struct paper *p, const struct scenario *s)
+{
+	label(p, "load");
+	for (uint32_t i = 0; i < s->stage_count && i < STAGES_NAMED; i++) {
+		(void)fputs(i ? ", " : "", p->out);
+		print_stage(p, &s->stages[i]);
+	}
+	if (s->stage_count > STAGES_NAMED)
+		(void)fprintf(p->out, ", and %u more", s->stage_count - STAGES_NAMED);
+	(void)fputc('\n', p->out);
 }
 
 static void print_requests(const struct paper *p, const struct result *r)
@@ -153,6 +180,7 @@ static void print_hits(const struct paper *p, const struct load_part *part)
 
 static void print_counts(const struct paper *p, const struct result *r)
 {
+	print_load(p, r->scenario);
 	print_requests(p, r);
 	print_bytes(p, r);
 	label(p, "connections");

@@ -81,8 +81,7 @@ struct result {
 	uint32_t open_links;  /* now */
 	uint64_t cpu_busy_ns; /* of all workers, as transport_stats */
 	uint64_t elapsed_ns;  /* since the end of the warm-up */
-	double offered; /* requests a second that open stages asked for, mean over them; 0: none. A
-	                 * worker's is its own part */
+	double offered; /* requests a second that open stages asked for, mean over them; 0: none. */
 	bool interrupted;
 	struct load_part total;
 	struct load_part stages[SCENARIO_STAGES];
@@ -92,8 +91,6 @@ struct result {
 /* NULL: no memory. */
 struct result *result_create(const struct scenario *s);
 void result_destroy(struct result *r);
-/* Adds a worker's to the sum. Durations are not added: the longest counts. */
-void result_merge(struct result *dst, const struct result *src);
 
 /* The client was the limit: its busy share of all workers' time, and whether that is above 90 %. */
 double result_client_share(const struct result *r);
@@ -109,7 +106,7 @@ struct report_options {
 	const char *json; /* file names, "-": standard output, NULL: none */
 	const char *prometheus;
 	const char *markdown;
-	int argc; /* the command, for the report */
+	int argc; /* the command, for the report; argv[0] is left out */
 	char **argv;
 };
 

@@ -61,7 +61,6 @@ void scenario_default(struct scenario *s)
 
 	scenario_init(s);
 	(void)snprintf(s->name, sizeof(s->name), "default");
-	(void)snprintf(s->about, sizeof(s->about), "One user for ten seconds");
 	s->stages[0] = (struct load_stage){
 	        .name = "stage 1", .duration_ns = 10 * NS_PER_S, .from = 1, .to = 1};
 	s->stage_count = 1;

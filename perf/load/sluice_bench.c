@@ -154,6 +154,8 @@ int main(int argc, char **argv)
 	case ARGS_RUN:
 		break;
 	}
+	a.report.argc = argc;
+	a.report.argv = argv;
 	enum exit_code code = run(&a);
 	args_free(&a);
 	return (int)code;

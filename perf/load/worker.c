@@ -51,6 +51,8 @@ static void counting_begin(struct worker *w)
 	w->ops->stats(w->transport, &w->stats);
 	w->busy_before_ns = w->stats.busy_ns;
 	w->counted_from_ns = w->stage_end_ns;
+	/* Those that are there already serve what is counted. */
+	w->parts[0]->counts.connected += w->discard->counts.connected;
 }
 
 static void stage_next(struct worker *w)
@@ -135,7 +137,7 @@ static void publish(struct worker *w)
 	r->open_links = w->open_count;
 	if (!counted)
 		return;
-	r->cpu_busy_ns = w->stats.busy_ns - w->busy_before_ns;
+	r->cpu_busy_ns = w->stats.busy_ns - min_u64(w->stats.busy_ns, w->busy_before_ns);
 	r->elapsed_ns = w->now_ns - min_u64(w->now_ns, w->counted_from_ns);
 	if (!w->draining)
 		w->parts[w->stage_index]->duration_ns =

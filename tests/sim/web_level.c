@@ -32,18 +32,7 @@ static const char yaml[] = "node: sim\n"
                            "    syn_retries: 12\n"
                            "timeouts:\n"
                            "    miss_ms: 8000\n"
-                           "    miss_grace_ms: 1500\n"
-                           "listeners:\n"
-                           "    - address: " RIG_SERVER "\n"
-                           "ports:\n"
-                           "    - type: tap\n"
-                           "      interface: unused\n"
-                           "upstreams:\n"
-                           "    - name: origin\n"
-                           "      addresses: ['127.0.0.1:1']\n"
-                           "routes:\n"
-                           "    - path: /*\n"
-                           "      upstream: origin\n";
+                           "    miss_grace_ms: 1500\n" RIG_YAML_WORLD RIG_YAML_ROUTE;
 
 static bool rig_make(struct sim *sim)
 {

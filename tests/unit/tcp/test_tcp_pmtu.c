@@ -281,17 +281,14 @@ static void probes_upward(void **state)
 	}
 }
 
-/* The lost probe is told from congestion: SACK says that only it is missing. */
-static void probe_loss_is_no_congestion(void **state)
+/* PMTU_ALWAYS, at 1280 bytes, and enough acknowledged for a probe of 1500 to go out first; the
+ * number where that begins. The rest of what is written is sent behind it. */
+static uint32_t probe_out(struct wire *w)
 {
-	struct wire *w = &wire;
 	struct wire_seg got;
-	struct wire_seg s = {.wnd = 65535, .flags = TH_ACK, .opts_len = 12};
 	struct tcp_config cfg;
-	uint32_t cwnd;
 	uint32_t lo;
 
-	(void)state;
 	tcp_config_small(&cfg);
 	cfg.pmtu_probing = TCP_PMTU_ALWAYS;
 	wire_open(w, &cfg, false);
@@ -307,6 +304,52 @@ static void probe_loss_is_no_congestion(void **state)
 	lo = got.seq;
 	while (wire_take(w, &got))
 		assert_true(got.len <= 1240);
+	return lo;
+}
+
+/* An error about a probe is believed when the probe is lost, and then the next is no larger; when
+ * it arrives, the error was forged. */
+static void error_about_a_probe(void **state)
+{
+	struct wire *w = &wire;
+	struct wire_seg s = {.wnd = 65535, .flags = TH_ACK, .opts_len = 12};
+
+	(void)state;
+	for (int lost = 0; lost < 2; lost++) {
+		uint32_t lo = probe_out(w);
+
+		wire_too_big(w, lo, 1400);
+		assert_int_equal(w->conn->pmtu.ceil, 1460);
+		assert_int_equal(w->conn->mss, 1240);
+		s.seq = w->seq;
+		s.ack = lost ? lo : lo + 1460;
+		memcpy(s.opts, (const uint8_t[]){1, 1, 5, 10}, 4);
+		put_u32(s.opts + 4, lo + 1460);
+		put_u32(s.opts + 8, lo + 1460 + 3 * 1240);
+		wire_send(w, &s);
+		wire_drain(w);
+		/* One that arrived is noticed with the next segment of full size. */
+		w->ack = lo + 12400;
+		ack_to(w, w->ack);
+		wire_write(w, text, 6 * 1460);
+		wire_drain(w);
+		assert_int_equal(w->conn->pmtu.ceil, lost ? 1360 : 1460);
+		assert_int_equal(w->conn->mss, lost ? 1240 : 1460);
+		wire_close(w);
+	}
+}
+
+/* The lost probe is told from congestion: SACK says that only it is missing. */
+static void probe_loss_is_no_congestion(void **state)
+{
+	struct wire *w = &wire;
+	struct wire_seg got;
+	struct wire_seg s = {.wnd = 65535, .flags = TH_ACK, .opts_len = 12};
+	uint32_t cwnd;
+	uint32_t lo;
+
+	(void)state;
+	lo = probe_out(w);
 	cwnd = w->conn->cwnd_bytes;
 	s.seq = w->seq;
 	s.ack = lo;
@@ -378,8 +421,8 @@ static void least_mss(void **state)
 	}
 }
 
-/* An error about our SYN-ACK, which no path is too narrow for, is a lie: nothing changes, and nothing
- * seems lost. */
+/* An error about our SYN-ACK, which no path is too narrow for, is a lie: nothing changes, and
+ * nothing seems lost. */
 static void error_in_handshake(void **state)
 {
 	struct wire *w = &wire;
@@ -420,6 +463,7 @@ int main(void)
 	        cmocka_unit_test(forged_error_waits),
 	        cmocka_unit_test(black_holes),
 	        cmocka_unit_test(probes_upward),
+	        cmocka_unit_test(error_about_a_probe),
 	        cmocka_unit_test(probe_loss_is_no_congestion),
 	        cmocka_unit_test(cached_for_the_next),
 	        cmocka_unit_test(least_mss),
