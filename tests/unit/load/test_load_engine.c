@@ -367,6 +367,20 @@ static void everything_goes_wrong(void **state)
 	}
 }
 
+/* A pool that grows on need has all of its places again when connections were lost. */
+static void no_place_is_lost(void **state)
+{
+	static const struct habits bad = {.end = 300, .refuse = 100};
+	struct scenario s = scenario_of(LOAD_OPEN, 2000);
+
+	(void)state;
+	s.max_connections = 4;
+	struct result *r = run(&s, &bad, false);
+	assert_true(r->total.counts.connected > 50);
+	assert_true(r->total.counts.errors[LOAD_ERR_UNSENT] < 200);
+	finish(r, &s);
+}
+
 static void ends_have_their_kinds(void **state)
 {
 	static const struct {
@@ -459,6 +473,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(nothing_goes_wrong),
 	        cmocka_unit_test(everything_goes_wrong),
+	        cmocka_unit_test(no_place_is_lost),
 	        cmocka_unit_test(ends_have_their_kinds),
 	        cmocka_unit_test(connections_end_as_asked_for),
 	        cmocka_unit_test(stages_follow_each_other),
