@@ -97,6 +97,9 @@ void open_wake(struct conn *c)
 
 void open_connect_failed(struct worker *w)
 {
+	/* Another connection of the pool will take it. */
+	if (!w->grows && w->open_count > 0)
+		return;
 	if (w->late.next_ns != UINT64_MAX)
 		schedule_take(&w->late);
 	else if (w->schedule.next_ns <= w->now_ns)

@@ -64,7 +64,8 @@ struct load_counts {
 
 struct load_part {
 	struct load_counts counts;
-	/* From the intended start (open) or from the sending (closed) to the answer's last byte. */
+	/* From the intended start (open) or from the sending (closed) to the answer's last byte; of
+	 * a request that timed out, what it had waited. */
 	struct load_hist latency;
 	/* From the sending; the difference to latency is the wait for a connection or for the
 	 * client. */

@@ -518,6 +518,7 @@ static void dpdk_close(struct transport *base)
 
 const struct transport_ops transport_dpdk = {
         .name = "dpdk",
+        .polls = true,
         .open = dpdk_open,
         .close = dpdk_close,
         .connect = dpdk_connect,

@@ -109,6 +109,7 @@ struct worker {
 
 	/* Closed. */
 	uint32_t users;
+	bool steady; /* their number stays as it is until the stage ends */
 
 	/* Open. */
 	struct schedule schedule;
@@ -133,8 +134,8 @@ struct worker {
 
 /* --- worker.c --- */
 enum status worker_open(struct worker *w, const struct engine_config *cfg, char err[TRANSPORT_ERR]);
-/* A round before the clock starts, to make the connections that a first open stage keeps; true when
- * they are there, or failed. */
+/* A round before the clock starts, to make the connections that the first stage begins with; true
+ * when they are there, or failed. */
 bool worker_prepare(struct worker *w);
 /* One round; false when the scenario is over and everything has been answered or given up. */
 bool worker_round(struct worker *w);
@@ -160,6 +161,8 @@ void conn_fail(struct conn *c, enum load_error e);
 /* A wait before the next try, longer with each failure. */
 void conn_back_off(struct conn *c);
 void conn_deadline_passed(struct conn *c);
+/* Takes what is under way out of the figures. */
+void conn_forget(struct conn *c);
 void worker_error(struct worker *w, enum load_error e, uint64_t n);
 static inline bool conn_can_take(const struct conn *c)
 {
