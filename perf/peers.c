@@ -119,9 +119,8 @@ static void data_input(struct peers *b, struct peer *p, const uint8_t *bytes, ui
 	}
 }
 
-/* What the server sends. Not inlined: perf/instructions leaves it out. */
-static NOINLINE void peers_input(void *arg, struct rig *rig, bool to_server, const void *frame,
-                                 uint32_t len)
+/* What the server sends. */
+static void frame_input(void *arg, struct rig *rig, bool to_server, const void *frame, uint32_t len)
 {
 	struct peers *b = arg;
 	const uint8_t *f = frame, *tcp = f + ETH_IP;
@@ -149,13 +148,23 @@ static NOINLINE void peers_input(void *arg, struct rig *rig, bool to_server, con
 		data_input(b, p, tcp + hdr, data);
 }
 
+/* Within rounds that are counted: not inlined, so that perf/instructions can leave it out.
+ * Callgrind turns its counting over where it enters, so nobody else may come this way. */
+static NOINLINE void peers_input(void *arg, struct rig *rig, bool to_server, const void *frame,
+                                 uint32_t len)
+{
+	frame_input(arg, rig, to_server, frame, len);
+	/* No jump in place of the call. */
+	__asm__ volatile("" ::: "memory");
+}
+
 enum status peers_create(struct peers *b, const char *yaml)
 {
 	enum status st = rig_create(&b->rig, yaml);
 
 	if (st != ST_OK)
 		return st;
-	b->rig.link = peers_input;
+	b->rig.link = frame_input;
 	b->rig.link_arg = b;
 	return ST_OK;
 }
@@ -208,9 +217,12 @@ NOINLINE uint64_t path_round(struct peers *b)
 
 	b->rig.now_ns += PEERS_STEP_NS;
 	b->rig.wall_ns += PEERS_STEP_NS;
+	b->rig.link = peers_input;
 	start = clock_cycles();
 	core_round(b->rig.core, b->rig.now_ns, b->rig.wall_ns);
-	return clock_cycles() - start;
+	start = clock_cycles() - start;
+	b->rig.link = frame_input;
+	return start;
 }
 
 NOINLINE void path_round_idle(struct peers *b)

@@ -195,8 +195,7 @@ static void print_counts(const struct paper *p, const struct result *r)
 
 static void print_latency(const struct paper *p, const struct result *r)
 {
-	struct load_part service = {.latency = r->total.service};
-	const struct load_part *rows[2] = {&r->total, &service};
+	const struct load_hist *rows[2] = {&r->total.latency, &r->total.service};
 	static const char *const names[2] = {"latency", "service"};
 	bool differ = memcmp(&r->total.latency, &r->total.service, sizeof(struct load_hist)) != 0 &&
 	              r->total.service.count > 0;
@@ -210,8 +209,9 @@ static void print_latency(const struct paper *p, const struct result *r)
 	for (uint32_t row = 0; row < (differ ? 2u : 1u); row++) {
 		label(p, names[row]);
 		for (uint32_t i = 0; i < REPORT_QUANTILES; i++)
-			(void)fprintf(p->out, "%10s",
-			              text_time(result_figure(rows[row], report_latencies[i])).s);
+			(void)fprintf(
+			        p->out, "%10s",
+			        text_time(load_hist_figure(rows[row], report_latencies[i])).s);
 		(void)fputc('\n', p->out);
 	}
 	if (differ)

@@ -98,6 +98,8 @@ double result_client_share(const struct result *r);
 bool result_client_bound(const struct result *r);
 /* Errors of all kinds. */
 uint64_t load_errors(const struct load_counts *c);
+/* One of the figures that are times, ns; 0 for others. */
+double load_hist_figure(const struct load_hist *h, enum load_figure figure);
 /* Value of a figure in the threshold's unit; part: total or one endpoint's. */
 double result_figure(const struct load_part *part, enum load_figure figure);
 
