@@ -193,9 +193,9 @@ class MemifDoor:
     def warm(self, *sizes):
         """These are in the hot table from now on."""
         for path in (f"/bytes/{size}" for size in sizes):
-            self.bench("-c1", "-d100ms", path=path)
+            self.bench("-c1", "-d500ms", path=path)
             before = self.counters()
-            report = self.bench("-c1", "-d100ms", path=path)
+            report = self.bench("-c1", "-d500ms", path=path)
             hits = self.counters()["cache_hit"] - before["cache_hit"]
             if hits != report["total"]["counts"]["sent"] or hits == 0:
                 raise AssertionError(f"{path} does not come from the hot table")
