@@ -295,7 +295,8 @@ enum req_next reply_object(struct core *core, struct req *req, const struct obje
 	bool copy = with_body && body.len <= INLINE_BODY_BYTES;
 	struct http_out out;
 
-	if (req_cond_matches(&req->cond, o)) {
+	if (unlikely(req->cond.etags_len + req->cond.since_len > 0) &&
+	    req_cond_matches(&req->cond, o)) {
 		counter_inc(core->ctr, CTR_cache_not_modified);
 		if (not_modified(core, req, o, -1) == REQ_WAIT)
 			return REQ_WAIT;

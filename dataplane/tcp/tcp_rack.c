@@ -56,14 +56,16 @@ uint32_t clock_since(const struct tcp *tcp, uint32_t clock)
 	return seq_lt(clock, now) ? now - clock : 0;
 }
 
-/* RFC 8985 6.2 step 2: the ACK may be for the copy before. */
+/* RFC 8985 6.2 step 2: the ACK may be for the copy before. Its timestamp tells of what was
+ * acknowledged in order only: while there is a hole, the receiver echoes that of the last segment
+ * in front of it (RFC 7323 4.3), whatever it SACKs. */
 static bool is_ambiguous(const struct tcp *tcp, const struct conn *c, uint32_t ticks,
-                         const struct seg *s)
+                         const struct seg *s, bool in_order)
 {
 	/* Our timestamp then, or one less: it ticks every 1024 ticks of the fine clock. */
 	uint32_t sent_ts = ts_clock(tcp) + c->ts_offset - (ticks >> 10) - 1;
 
-	if (c->flags & CF_TS && s->has_ts && seq_lt(s->tsecr, sent_ts))
+	if (in_order && c->flags & CF_TS && s->has_ts && seq_lt(s->tsecr, sent_ts))
 		return true;
 	return ticks < clock_ticks(c->ls.min_rtt_us);
 }
@@ -75,7 +77,7 @@ void rack_delivered(struct tcp *tcp, struct conn *c, const struct loss_run *run,
 	uint32_t sent = run->clock;
 
 	if (run->state == RUN_RESENT) {
-		if (is_ambiguous(tcp, c, clock_since(tcp, sent), s))
+		if (is_ambiguous(tcp, c, clock_since(tcp, sent), s, seq_le(hi, s->ack)))
 			return;
 	} else if (run->again) {
 		return;

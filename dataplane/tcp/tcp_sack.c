@@ -45,6 +45,8 @@ static void count_set(struct conn *c, uint32_t n)
 {
 	c->ls.run_count = n;
 	c->has_runs = n > 0;
+	if (n == 0)
+		c->tx_again = TX_REF_NONE;
 }
 
 /* Room for n more runs. */
@@ -334,6 +336,8 @@ void board_trim(struct tcp *tcp, struct conn *c, const struct seg *s)
 	uint32_t lo = c->snd_una;
 	uint32_t n = 0;
 
+	if (seq_lt(c->tx_again_seq, s->ack))
+		c->tx_again = TX_REF_NONE;
 	span_arrived(tcp, c, (struct seq_run){lo, s->ack}, s);
 	while (n < c->ls.run_count && seq_lt(lo, s->ack)) {
 		uint32_t hi = seq_min(runs[n].hi, s->ack);
