@@ -170,8 +170,13 @@ void conn_shut(struct conn *c)
 {
 	struct worker *w = c->w;
 
-	/* Requests behind an answer that ends the connection are lost (RFC 9112 9.6). */
-	pendings_fail(c, LOAD_ERR_CLOSED);
+	/* What was pipelined behind an answer that ends the connection is not answered (RFC 9112
+	 * 9.6). A user asks again, as if it had not been sent; a start of an open stage has
+	 * failed. */
+	if (w->open)
+		pendings_fail(c, LOAD_ERR_CLOSED);
+	else
+		conn_forget(c);
 	if (w->reset)
 		w->ops->abort(w->transport, c->link);
 	else

@@ -119,9 +119,10 @@ class Swapper:
     def __init__(self, run_dir, cpu, other_cpu, huge):
         self.socket = os.path.join(run_dir, "swap.sock")
         memory = ["--in-memory"] if huge else ["--no-huge", "-m", "256"]
-        self.log = open(os.path.join(run_dir, "testpmd.log"), "ab")
+        self.log_path = os.path.join(run_dir, "testpmd.log")
+        self.log = open(self.log_path, "wb")
         self.p = subprocess.Popen(
-            [TESTPMD, "--lcores", f"0@{other_cpu},1@{cpu}", "--no-pci", *memory, "--no-telemetry",
+            ["stdbuf", "-oL", TESTPMD, "--lcores", f"0@{other_cpu},1@{cpu}", "--no-pci", *memory, "--no-telemetry",
              "--file-prefix", f"swap{os.getpid()}", "--log-level", "*:error", "--vdev",
              f"net_memif0,role=server,socket={self.socket},socket-abstract=no,rsize=10", "--", "-i",
              "--forward-mode=macswap", "--nb-cores=1", "--total-num-mbufs=16384", "--txd=1024",
@@ -130,9 +131,19 @@ class Swapper:
     def __enter__(self):
         self.p.stdin.write("start\n")
         self.p.stdin.flush()
-        wait_until(lambda: os.path.exists(self.socket) or self.p.poll() is not None, 30,
-                   "testpmd makes its socket")
+        try:
+            wait_until(self._forwards, 30, "testpmd forwards")
+        except BaseException:
+            self.__exit__()
+            raise
         return self
+
+    def _forwards(self):
+        with open(self.log_path, encoding="utf-8", errors="replace") as f:
+            text = f.read()
+        if self.p.poll() is not None:
+            raise RuntimeError("testpmd ended: " + text[-1000:])
+        return "nb forwarding cores" in text
 
     def __exit__(self, *exc):
         with contextlib.suppress(OSError):
@@ -174,8 +185,8 @@ class Run:
             "rate": f["rate_per_s"],
             "gbit_per_s": counts["bytes_in"] * 8 / 1e9 / seconds,
             "cycles": grew[BUSY] / requests if requests else None,
-            "p50_us": (f["p50_ns"] or 0) / 1000,
-            "p99_us": (f["p99_ns"] or 0) / 1000,
+            "p50_us": f.get("p50_ns", 0) / 1000,
+            "p99_us": f.get("p99_ns", 0) / 1000,
             "sent_per_s": counts["sent"] / seconds,
             "connected_per_s": counts["connected"] / seconds,
             "errors": sum(counts["errors"].values()) - counts["errors"].get("unsent", 0),

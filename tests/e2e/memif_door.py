@@ -172,7 +172,8 @@ class MemifDoor:
         """Of the core, by the names of lib/counters.def."""
         r = self._ctl("stats")
         if r.returncode != 0:
-            raise AssertionError(f"sluicectl stats: {r.stderr}")
+            raise AssertionError(f"sluicectl stats: {r.stderr}; dataplane "
+                                 f"{self.dataplane.poll()}: {self.log('dataplane')[-2000:]}")
         return json.loads(r.stdout)["total"]
 
     def bench_command(self, *options, path="/bytes/100", local=CLIENTS):
@@ -193,9 +194,9 @@ class MemifDoor:
     def warm(self, *sizes):
         """These are in the hot table from now on."""
         for path in (f"/bytes/{size}" for size in sizes):
-            self.bench("-c1", "-d100ms", path=path)
+            self.bench("-c1", "-d500ms", path=path)
             before = self.counters()
-            report = self.bench("-c1", "-d100ms", path=path)
+            report = self.bench("-c1", "-d500ms", path=path)
             hits = self.counters()["cache_hit"] - before["cache_hit"]
             if hits != report["total"]["counts"]["sent"] or hits == 0:
                 raise AssertionError(f"{path} does not come from the hot table")
