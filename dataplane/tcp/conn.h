@@ -529,6 +529,8 @@ void syn_send(struct tcp *tcp, struct conn *c);
 void conn_arm(struct tcp *tcp, struct conn *c, uint64_t deadline_ns);
 /* Sets the retransmission deadline from now. */
 void rto_start(struct tcp *tcp, struct conn *c);
+/* The same, behind CF_RTX_REORDER when that is set. */
+void rto_postpone(struct tcp *tcp, struct conn *c);
 /* The same, or the probe's when one is wanted. */
 void rtx_start(struct tcp *tcp, struct conn *c);
 /* New data was sent: the deadline becomes the probe's if that is sooner and one is wanted. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tests/sim/observer.h"
+#include "tests/sim/bytes.h"
 
 #define MSS_V4      536u
 #define MSS_V6      1220u
@@ -9,11 +10,6 @@
 static uint32_t max_seq(uint32_t a, uint32_t b)
 {
 	return sq_lt(a, b) ? b : a;
-}
-
-static uint32_t get32(const uint8_t *p)
-{
-	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
 void watch_open(struct watch *w, const struct plan *plan)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "lib/log.h"
+#include "tests/sim/inside.h"
 #include "tests/sim/rig_check.h"
 #include "tests/sim/web_level.h"
 
@@ -119,15 +120,7 @@ static void step(struct sim *sim)
 
 static void corrupted_check(struct sim *sim)
 {
-	static const enum counter_id ids[] = {
-	        CTR_drop_runt,    CTR_drop_ethertype,   CTR_drop_not_ours,   CTR_drop_ip_header,
-	        CTR_drop_ip_csum, CTR_drop_ip_fragment, CTR_drop_ip_options, CTR_drop_ip_proto,
-	        CTR_drop_icmp,    CTR_drop_tcp_header,  CTR_drop_tcp_csum,
-	};
-	uint64_t sum = 0;
-
-	for (size_t i = 0; i < ARRAY_LEN(ids); i++)
-		sum += counter_read(sim->rig.core->ctr, ids[i]);
+	uint64_t sum = inside_corrupt_drops(sim->rig.core->ctr);
 	/* An answer whose Ethernet source was turned misleads the client; liars send what is
 	 * dropped as if it were corrupted. */
 	bool exact = sim->sc->down.corrupt_eth == 0 && sim->liars == NULL;

@@ -11,12 +11,7 @@
 #include <stdlib.h>
 
 #include "tests/unit/net/net_rig.h"
-
-static void put16(uint8_t *p, uint32_t v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
+#include "tests/sim/bytes.h"
 
 /* Extension headers in front of a TCP segment of 5 bytes. */
 static void ext_make(struct frame *f, uint8_t first, const char *bytes, uint32_t count)
