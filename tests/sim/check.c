@@ -111,6 +111,8 @@ static const char *leak(const struct host *host)
 		return "timers";
 	if (host->lent != host->returned)
 		return "lent bytes";
+	if (nic_sim_large_used(host->nic) != 0)
+		return "large packet buffers";
 	return nic_pkts_free(host->nic) != host->packets ? "packet buffers" : NULL;
 }
 

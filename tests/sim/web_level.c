@@ -25,10 +25,12 @@ static const char yaml[] = "node: sim\n"
                            "memory:\n"
                            "    huge_pages: 'off'\n"
                            "    hot_table_bytes: 4194304\n"
+                           "    large_buffers: %u\n"
                            "%s"
                            "    requests: 1024\n"
                            "    connections: 8192\n"
                            "tcp:\n"
+                           "    segmentation_offload: 'on'\n"
                            "    time_wait_ms: 2000\n"
                            "    syn_retries: 12\n"
                            "timeouts:\n"
@@ -39,7 +41,8 @@ static bool rig_make(struct sim *sim)
 {
 	char text[2048];
 
-	snprintf(text, sizeof(text), yaml, sim->sc->scarce ? memory_scarce : memory_ample);
+	snprintf(text, sizeof(text), yaml, sim->sc->large_buffers,
+	         sim->sc->scarce ? memory_scarce : memory_ample);
 	return rig_create(&sim->rig, text) == ST_OK;
 }
 

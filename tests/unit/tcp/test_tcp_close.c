@@ -166,6 +166,60 @@ static void time_wait_by_hand(struct wire *w, const uint8_t *opts, uint32_t len)
 }
 
 /* RFC 6191, RFC 9293 3.6.1. */
+/* The peer takes a byte now and then, always in time for fin_wait_2_ms: all of it together has an
+ * end, and so has what is left of it for the peer's FIN. Returns when the reset came, 0: not. */
+static uint32_t orphan_lives_ms(struct wire *w, uint32_t step_bytes, uint32_t limit_ms)
+{
+	struct wire_seg got;
+
+	for (uint32_t ms = 0; ms < limit_ms; ms += 10) {
+		if (ms % 4000 == 0 && w->ack != w->conn->snd_nxt) {
+			w->ack += min_u32(step_bytes, w->conn->snd_nxt - w->ack);
+			wire_flags(w, TH_ACK, w->seq, w->ack);
+		}
+		wire_advance(w, 10);
+		while (wire_take(w, &got)) {
+			if (got.flags & TH_RST)
+				return ms;
+		}
+	}
+	return 0;
+}
+
+static void test_orphan_life(void **state)
+{
+	static const struct {
+		uint32_t step_bytes, life_ms, ends_ms;
+	} rows[] = {
+	        {1, 20000, 20000},
+	        {1, 60000, 60000}, /* data */
+	        {300, 20000, 17000},
+	        {300, 14000, 14000}, /* in FIN-WAIT-2 from 12 s on */
+	};
+	static const char text[1000];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct wire *w = &wire;
+		struct tcp_config cfg;
+		uint32_t end_ms;
+
+		tcp_config_small(&cfg);
+		cfg.fin_wait_2_ms = 5000;
+		cfg.orphan_life_ms = rows[i].life_ms;
+		wire_open(w, &cfg, i & 1);
+		wire_handshake(w, NULL, 0, 5);
+		assert_int_equal(tcp_tx_copy(w->tcp, w->conn, text, sizeof(text)), ST_OK);
+		tcp_close(w->tcp, w->conn, w->now_ns);
+		wire_run(w);
+		end_ms = orphan_lives_ms(w, rows[i].step_bytes, 100000);
+		assert_in_range(end_ms, rows[i].ends_ms - 20, rows[i].ends_ms + 20);
+		assert_int_equal(counter_read(&w->ctr, CTR_tcp_orphan_life),
+		                 rows[i].ends_ms == rows[i].life_ms);
+		wire_close(w);
+	}
+}
+
 static void test_time_wait_reuse(void **state)
 {
 	static const struct {
@@ -251,13 +305,10 @@ static void test_abort(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_close_active),
-	        cmocka_unit_test(test_close_passive),
-	        cmocka_unit_test(test_close_simultaneous),
-	        cmocka_unit_test(test_close_lingers),
-	        cmocka_unit_test(test_time_wait_reuse),
-	        cmocka_unit_test(test_table_full),
-	        cmocka_unit_test(test_abort),
+	        cmocka_unit_test(test_close_active),       cmocka_unit_test(test_close_passive),
+	        cmocka_unit_test(test_close_simultaneous), cmocka_unit_test(test_close_lingers),
+	        cmocka_unit_test(test_orphan_life),        cmocka_unit_test(test_time_wait_reuse),
+	        cmocka_unit_test(test_table_full),         cmocka_unit_test(test_abort),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -74,7 +74,7 @@ static void test_no_limit(void **state)
 	cfg.persist_limit_ms = 0;
 	open_shut(&wire, &cfg, false);
 	assert_int_equal(hold(&wire, 0, 3600 * 1000), 0);
-	assert_int_equal(uto_shut_ms(wire.tcp, wire.conn) > 3500 * 1000, 1);
+	assert_int_equal(wire.closed, 0);
 	wire_close(&wire);
 }
 

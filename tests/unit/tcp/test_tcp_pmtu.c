@@ -154,6 +154,31 @@ static void forged_error_waits(void **state)
 	}
 }
 
+/* Errors of a byte less each, for a flight that is sent again each time: only some are believed.
+ * When they have aged, again; and when a larger segment got through. */
+static void errors_are_few(void **state)
+{
+	struct wire *w = &wire;
+
+	(void)state;
+	wire_open(w, NULL, false);
+	wire_handshake(w, opts_mss, sizeof(opts_mss), 5);
+	wire_write(w, rig_text, 14600);
+	for (uint32_t i = 1; i <= 100; i++) {
+		wire_too_big(w, w->ack, 1500 - i);
+		wire_drain(w);
+	}
+	assert_int_equal(w->ctr.v[CTR_tcp_pmtu_icmp], 8);
+	assert_int_equal(w->conn->mss, 1460 - 8);
+	assert_int_equal(w->ctr.v[CTR_rx_icmp], 8);
+	assert_int_equal(w->ctr.v[CTR_drop_icmp], 92);
+	w->conn->pmtu.raise_s = now_s(w->tcp);
+	wire_too_big(w, w->ack, 1000);
+	assert_int_equal(w->conn->mss, 960);
+	assert_int_equal(w->conn->pmtu.errors, 1);
+	wire_close(w);
+}
+
 /* The other end of a path that silently drops what is larger than limit bytes of payload. Returns
  * how much arrived after ms milliseconds, and the longest that did in *longest. */
 static uint32_t black_hole(struct wire *w, uint32_t limit, uint32_t ms, uint32_t *longest)
@@ -445,6 +470,7 @@ int main(void)
 	        cmocka_unit_test(shrink_at_once),
 	        cmocka_unit_test(old_routers),
 	        cmocka_unit_test(forged_error_waits),
+	        cmocka_unit_test(errors_are_few),
 	        cmocka_unit_test(black_holes),
 	        cmocka_unit_test(probes_upward),
 	        cmocka_unit_test(error_about_a_probe),

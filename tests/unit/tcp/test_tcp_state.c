@@ -400,6 +400,7 @@ static void test_config_limits(void **state)
 	        {offsetof(struct tcp_config, keepalive_probes), 0},
 	        {offsetof(struct tcp_config, time_wait_ms), 0},
 	        {offsetof(struct tcp_config, fin_wait_2_ms), 0},
+	        {offsetof(struct tcp_config, orphan_life_ms), 0},
 	        {offsetof(struct tcp_config, persist_max_ms), 0},
 	};
 	struct tcp_config cfg;
