@@ -28,6 +28,7 @@ static bool request_bypasses(const struct http_fields *fs)
 void cache_request_policy(enum http_method method, const struct http_fields *fs,
                           const struct cache_rule *rule, struct cache_request *out)
 {
+	const uint64_t asked = http_hdr_bit(HDR_CACHE_CONTROL) | http_hdr_bit(HDR_PRAGMA);
 	struct cache_control cc;
 
 	*out = (struct cache_request){
@@ -36,6 +37,12 @@ void cache_request_policy(enum http_method method, const struct http_fields *fs,
 	};
 	if (rule->mode == CACHE_OFF)
 		return;
+	/* Most requests ask nothing of a cache. */
+	if (likely((fs->seen & asked) == 0)) {
+		out->lookup = (method == HTTP_GET || method == HTTP_HEAD) && !request_bypasses(fs);
+		out->store = out->lookup && method == HTTP_GET;
+		return;
+	}
 	cache_control_parse(fs, &cc);
 	out->only_if_cached = cc.only_if_cached;
 	if ((method != HTTP_GET && method != HTTP_HEAD) || request_bypasses(fs))

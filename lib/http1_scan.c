@@ -183,6 +183,18 @@ static inline size_t next_not_token(const struct http1_window *w, size_t from)
 	return word * 64 + (size_t)__builtin_ctzll(w->not_token[word]);
 }
 
+/* The one field that every request has. */
+static inline bool is_host(struct span name)
+{
+	const uint32_t host = 0x74736f68; /* "host" */
+	uint32_t v;
+
+	if (name.len != 4)
+		return false;
+	memcpy(&v, name.ptr, 4);
+	return (v | 0x20202020) == host;
+}
+
 /* Stores the field whose name is line[0, name_len) and whose CR is at line[cr]. */
 static inline void field_store(struct http_fields *out, const char *line, size_t name_len,
                                size_t cr)
@@ -198,7 +210,7 @@ static inline void field_store(struct http_fields *out, const char *line, size_t
 		end--;
 	f->name = span_of(line, name_len);
 	f->value = span_of(value, (size_t)(end - value));
-	f->id = http_hdr_lookup(f->name);
+	f->id = is_host(f->name) ? HDR_HOST : http_hdr_lookup(f->name);
 	out->seen |= http_hdr_bit(f->id);
 }
 

@@ -131,6 +131,9 @@ static bool node_walk(struct walk *w, const struct snap_node *n, struct span res
 	const struct snap_node *child;
 	struct span seg;
 
+	/* Below it there is nothing but the rest as a whole. */
+	if (n->child_count + n->param_child == 0 && rest.len > 0)
+		return ends_try(w, n->star_first, n->star_count);
 	if (!path_segment_next(&rest, &seg))
 		return ends_try(w, n->end_first, n->end_count);
 	child = child_search(w, n, seg);

@@ -33,6 +33,19 @@ static inline char ascii_lower(char c)
 	return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
 }
 
+/* A to Z of eight bytes at once; the others stay as they are. */
+static inline uint64_t ascii_lower8(uint64_t v)
+{
+	const uint64_t ones = 0x0101010101010101ull;
+	uint64_t low7 = v & 0x7f * ones;
+	/* Bit 7 of a byte of the sums: above 'Z', and from 'A' on. */
+	uint64_t above = low7 + (0x7f - 'Z') * ones;
+	uint64_t from = low7 + (0x80 - 'A') * ones;
+	uint64_t upper = (from & ~above & ~v) & 0x80 * ones;
+
+	return v | upper >> 2;
+}
+
 /* ASCII only, as field names and host names are compared (RFC 9110 5.1). */
 static inline bool span_eq_nocase(struct span a, struct span b)
 {

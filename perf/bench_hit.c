@@ -11,7 +11,7 @@
 #include "perf/report.h"
 
 /* As wrk sends it. */
-#define REQUEST       "GET /item/%u HTTP/1.1\r\nHost: api.test\r\n\r\n"
+#define REQUEST(i)    "GET /item/" i " HTTP/1.1\r\nHost: api.test\r\n\r\n"
 #define REQUEST_BYTES 64u
 #define MAX_OBJECTS   4000000u
 #define OBJECT_ROOM   1024u /* of the hot table, for each object */
@@ -34,11 +34,13 @@ static uint32_t object_pick(struct bench *b)
 static void requests_send(struct bench *b, uint32_t first, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++) {
+		struct span request = SPAN_LIT(REQUEST("1"));
 		char text[REQUEST_BYTES];
-		int len = snprintf(text, sizeof(text), REQUEST, object_pick(b));
 
-		peer_request(&b->peers, &b->peers.peer[(first + i) % PEERS],
-		             span_of(text, (size_t)len));
+		if (b->objects > 1)
+			request = span_of(text, (size_t)snprintf(text, sizeof(text), REQUEST("%u"),
+			                                         object_pick(b)));
+		peer_request(&b->peers, &b->peers.peer[(first + i) % PEERS], request);
 	}
 }
 

@@ -2,6 +2,7 @@
 #include "perf/peers.h"
 
 #include "dataplane/net/csum.h"
+#include "tests/sim/bytes.h"
 
 #define FRAME   1600u
 #define ETH_IP  34u
@@ -15,28 +16,6 @@
 
 static const uint8_t server_ip[4] = {10, 0, 0, 10};
 static const uint8_t client_ip[4] = {10, 0, 0, 2};
-
-static void put16(uint8_t *p, uint32_t v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
-
-static void put32(uint8_t *p, uint32_t v)
-{
-	put16(p, v >> 16);
-	put16(p + 2, v);
-}
-
-static uint32_t get16(const uint8_t *p)
-{
-	return (uint32_t)(p[0] << 8 | p[1]);
-}
-
-static uint32_t get32(const uint8_t *p)
-{
-	return get16(p) << 16 | get16(p + 2);
-}
 
 static void sums_put(uint8_t *ip, uint32_t tcp_len)
 {

@@ -153,6 +153,8 @@ class Runner:
                 self.run("perf-" + t["name"], ["/usr/bin/python3", "-c", check, t["filename"][0],
                                                "--json", "--short"], timeout=180)
         self.instructions()
+        self.run("perf-load_vs_wrk", ["/usr/bin/python3", "-c", check, "perf/load_vs_wrk", "--json",
+                                      "--short", "--build", RELEASE], timeout=180)
         for name in ("side_by_side", "tcp_vs_linux", "front_memif"):
             if os.geteuid() == 0:
                 self.run("perf-" + name, ["/usr/bin/python3", "-c", check, f"perf/{name}",

@@ -105,38 +105,61 @@ unsigned nic_tx_burst(struct nic *nic, struct pkt *pkts, unsigned n)
 	return sent;
 }
 
-static inline bool pkt_alloc(struct rte_mempool *pool, struct pkt *out)
+static inline void pkt_of(struct rte_mbuf *m, struct pkt *out)
 {
-	struct rte_mbuf *m = rte_pktmbuf_alloc(pool);
-
-	if (unlikely(m == NULL))
-		return false;
 	*out = (struct pkt){
 	        .data = rte_pktmbuf_mtod(m, uint8_t *),
 	        .handle = m,
 	        .cap = rte_pktmbuf_tailroom(m),
 	};
-	return true;
+}
+
+/* When the pool has no more so many, the last are taken one by one. */
+static NOINLINE bool ready_fill(struct nic *nic)
+{
+	if (rte_pktmbuf_alloc_bulk(nic->pool, nic->ready, NIC_READY_BUFFERS) == 0) {
+		nic->ready_count = NIC_READY_BUFFERS;
+		return true;
+	}
+	nic->ready[0] = rte_pktmbuf_alloc(nic->pool);
+	nic->ready_count = nic->ready[0] != NULL;
+	return nic->ready_count > 0;
 }
 
 bool nic_pkt_alloc(struct nic *nic, struct pkt *out)
 {
-	return pkt_alloc(nic->pool, out);
+	if (unlikely(nic->ready_count == 0) && !ready_fill(nic))
+		return false;
+	pkt_of(nic->ready[--nic->ready_count], out);
+	return true;
 }
 
 bool nic_pkt_alloc_large(struct nic *nic, struct pkt *out)
 {
-	return pkt_alloc(nic->large, out);
+	struct rte_mbuf *m = rte_pktmbuf_alloc(nic->large);
+
+	if (unlikely(m == NULL))
+		return false;
+	pkt_of(m, out);
+	return true;
 }
 
 void nic_pkt_free(struct nic *nic, struct pkt *pkts, unsigned n)
 {
+	struct rte_mbuf *bufs[TX_CHUNK];
+	unsigned count = 0;
+
 	(void)nic;
-	for (unsigned i = 0; i < n; i++)
-		rte_pktmbuf_free(pkts[i].handle);
+	for (unsigned i = 0; i < n; i++) {
+		bufs[count++] = pkts[i].handle;
+		if (count < TX_CHUNK && i + 1 < n)
+			continue;
+		rte_pktmbuf_free_bulk(bufs, count);
+		count = 0;
+	}
 }
 
 uint32_t nic_pkts_free(const struct nic *nic)
 {
-	return rte_mempool_avail_count(nic->pool);
+	return rte_mempool_avail_count(nic->pool) + nic->ready_count;
 }

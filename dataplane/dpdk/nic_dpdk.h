@@ -7,7 +7,10 @@
 
 #include "dataplane/nic.h"
 
+struct rte_mbuf;
 struct rte_mempool;
+
+#define NIC_READY_BUFFERS 32u
 
 struct nic {
 	struct nic_caps caps;
@@ -16,6 +19,8 @@ struct nic {
 	unsigned cpu;
 	struct rte_mempool *pool;
 	struct rte_mempool *large; /* NULL: the port cuts no segments */
+	uint32_t ready_count;
+	struct rte_mbuf *ready[NIC_READY_BUFFERS]; /* taken from pool ahead, many at a time */
 } ALIGNED(CACHE_LINE);
 
 #endif

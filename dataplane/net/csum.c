@@ -154,10 +154,20 @@ static AVX2 uint64_t copy_avx2(uint8_t *d, const uint8_t *p, size_t len)
 		store_32(d + len - 32, last);
 		sum = tail_sum(last, tail, len);
 	}
-	for (const uint8_t *end = p + (len - tail); p < end; p += 32, d += 32) {
-		__m256i v = load_32(p);
+	len -= tail;
+	for (size_t at = 0; at < (len & ~(size_t)63); at += 64) {
+		__m256i v = load_32(p + at);
+		__m256i w = load_32(p + at + 32);
 
-		store_32(d, v);
+		store_32(d + at, v);
+		store_32(d + at + 32, w);
+		lanes_add(&l, v);
+		lanes_add(&l, w);
+	}
+	if (len & 32) {
+		__m256i v = load_32(p + len - 32);
+
+		store_32(d + len - 32, v);
 		lanes_add(&l, v);
 	}
 	return csum_add64(sum, lanes_sum(&l));

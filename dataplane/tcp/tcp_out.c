@@ -64,8 +64,8 @@ struct frame {
 };
 
 /* Leaves it to the caller to send it. */
-static inline void segment_write(struct tcp *tcp, struct conn *c, const struct seg_out *o,
-                                 struct frame *f)
+static inline __attribute__((always_inline)) void
+segment_write(struct tcp *tcp, struct conn *c, const struct seg_out *o, struct frame *f)
 {
 	uint32_t text = o->seq; /* number of the first byte of payload */
 	struct hdr_out hdr = {.len = TCP_HDR_LEN, .seq = o->seq, .flags = o->flags};

@@ -142,40 +142,6 @@ uint32_t report_hist_rows(const struct load_hist *h, struct hist_row rows[HIST_R
 	return count;
 }
 
-struct verdict threshold_verdict(const struct result *r, const struct load_threshold *t)
-{
-	const struct load_part *part = t->endpoint < 0 ? &r->total : &r->endpoints[t->endpoint];
-	struct verdict v = {.value = result_figure(part, t->figure)};
-
-	switch (t->figure) {
-	case FIGURE_HIT_RATE:
-		v.measured = part->counts.cache_known > 0;
-		break;
-	case FIGURE_ERRORS:
-	case FIGURE_TIMEOUTS:
-		v.measured = part->counts.sent + part->counts.errors[LOAD_ERR_CONNECT] +
-		                     part->counts.errors[LOAD_ERR_UNSENT] >
-		             0;
-		break;
-	case FIGURE_RATE:
-		v.measured = part->duration_ns > 0;
-		break;
-	default:
-		v.measured = part->latency.count > 0;
-		break;
-	}
-	v.holds = v.measured && (t->below ? v.value < t->value : v.value > t->value);
-	return v;
-}
-
-bool result_passes(const struct result *r)
-{
-	for (uint32_t i = 0; i < r->scenario->threshold_count; i++)
-		if (!threshold_verdict(r, &r->scenario->thresholds[i]).holds)
-			return false;
-	return true;
-}
-
 typedef bool report_write(const struct result *r, const struct report_options *o, FILE *out);
 
 static bool write_prometheus(const struct result *r, const struct report_options *o, FILE *out)

@@ -195,8 +195,7 @@ static void print_counts(const struct paper *p, const struct result *r)
 
 static void print_latency(const struct paper *p, const struct result *r)
 {
-	struct load_part service = {.latency = r->total.service};
-	const struct load_part *rows[2] = {&r->total, &service};
+	const struct load_hist *rows[2] = {&r->total.latency, &r->total.service};
 	static const char *const names[2] = {"latency", "service"};
 	bool differ = memcmp(&r->total.latency, &r->total.service, sizeof(struct load_hist)) != 0 &&
 	              r->total.service.count > 0;
@@ -210,8 +209,9 @@ static void print_latency(const struct paper *p, const struct result *r)
 	for (uint32_t row = 0; row < (differ ? 2u : 1u); row++) {
 		label(p, names[row]);
 		for (uint32_t i = 0; i < REPORT_QUANTILES; i++)
-			(void)fprintf(p->out, "%10s",
-			              text_time(result_figure(rows[row], report_latencies[i])).s);
+			(void)fprintf(
+			        p->out, "%10s",
+			        text_time(load_hist_figure(rows[row], report_latencies[i])).s);
 		(void)fputc('\n', p->out);
 	}
 	if (differ)
@@ -283,8 +283,9 @@ static void print_row(const struct paper *p, const char *name, const struct load
 {
 	static const enum load_figure shown[] = {FIGURE_P50, FIGURE_P95, FIGURE_P99, FIGURE_MAX};
 
-	(void)fprintf(p->out, "  %-*.*s %11s %11s %9s", NAME_WIDTH, NAME_WIDTH, name,
-	              text_count(part->counts.answered).s,
+	(void)fputs("  ", p->out);
+	text_put_name(p->out, name, NAME_WIDTH);
+	(void)fprintf(p->out, " %11s %11s %9s", text_count(part->counts.answered).s,
 	              text_rate(result_figure(part, FIGURE_RATE)).s,
 	              text_share(result_figure(part, FIGURE_ERRORS)).s);
 	(void)fprintf(p->out, " %9s",
@@ -352,7 +353,8 @@ static void print_remarks(const struct paper *p, const struct result *r)
 	}
 	if (open_ns > 0)
 		achieved = (double)answered * 1e9 / (double)open_ns;
-	if (r->offered > 0 && achieved < 0.99 * r->offered)
+	/* Of a run that was cut short only the plan is known. */
+	if (r->offered > 0 && achieved < 0.99 * r->offered && !r->interrupted)
 		(void)fprintf(
 		        p->out,
 		        "\n  %sThe rate was not reached%s: %s were offered in open stages and "

@@ -97,11 +97,8 @@ static double share(const struct load_counts *c, uint64_t of)
 	return all ? (double)of / (double)max_u64(all, of) : of ? 1 : 0;
 }
 
-double result_figure(const struct load_part *part, enum load_figure figure)
+double load_hist_figure(const struct load_hist *h, enum load_figure figure)
 {
-	const struct load_counts *c = &part->counts;
-	const struct load_hist *h = &part->latency;
-
 	switch (figure) {
 	case FIGURE_MEAN:
 		return h->count ? (double)h->sum_ns / (double)h->count : 0;
@@ -117,6 +114,16 @@ double result_figure(const struct load_part *part, enum load_figure figure)
 		return (double)load_hist_quantile_ns(h, 0.999);
 	case FIGURE_MAX:
 		return (double)h->max_ns;
+	default:
+		return 0;
+	}
+}
+
+double result_figure(const struct load_part *part, enum load_figure figure)
+{
+	const struct load_counts *c = &part->counts;
+
+	switch (figure) {
 	case FIGURE_ERRORS:
 		return share(c, load_errors(c));
 	case FIGURE_TIMEOUTS:
@@ -126,6 +133,7 @@ double result_figure(const struct load_part *part, enum load_figure figure)
 	case FIGURE_RATE:
 		return part->duration_ns ? (double)c->answered * 1e9 / (double)part->duration_ns
 		                         : 0;
+	default:
+		return load_hist_figure(&part->latency, figure);
 	}
-	return 0;
 }

@@ -64,7 +64,8 @@ struct load_counts {
 
 struct load_part {
 	struct load_counts counts;
-	/* From the intended start (open) or from the sending (closed) to the answer's last byte. */
+	/* From the intended start (open) or from the sending (closed) to the answer's last byte; of
+	 * a request that timed out, what it had waited. */
 	struct load_hist latency;
 	/* From the sending; the difference to latency is the wait for a connection or for the
 	 * client. */
@@ -97,6 +98,8 @@ double result_client_share(const struct result *r);
 bool result_client_bound(const struct result *r);
 /* Errors of all kinds. */
 uint64_t load_errors(const struct load_counts *c);
+/* One of the figures that are times, ns; 0 for others. */
+double load_hist_figure(const struct load_hist *h, enum load_figure figure);
 /* Value of a figure in the threshold's unit; part: total or one endpoint's. */
 double result_figure(const struct load_part *part, enum load_figure figure);
 

@@ -5,6 +5,7 @@
 #include "perf/load/scenario.h"
 
 #include "perf/load/scenario_private.h"
+#include "perf/load/text.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -160,6 +161,7 @@ void scenario_endpoint_name(struct load_endpoint *e, struct span method, struct 
 {
 	(void)snprintf(e->name, sizeof(e->name), "%.*s %.*s", (int)method.len, method.ptr,
 	               (int)min_size(target.len, sizeof(e->name)), target.ptr);
+	e->name[text_whole(e->name, strlen(e->name))] = '\0';
 }
 
 bool scenario_request_set(struct scenario *s, const char *text, struct config_error *err)

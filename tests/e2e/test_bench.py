@@ -42,6 +42,7 @@ http {{
         listen [::1]:{port};
         location / {{ return 200 "{body}"; }}
         location /missing {{ return 404; }}
+        location /hundred {{ keepalive_requests 100; return 200 "{body}"; }}
         location = /status {{ access_log off; stub_status; }}
     }}
 }}
@@ -183,7 +184,7 @@ def bench(*args, code=0, timeout=60):
     with tempfile.NamedTemporaryFile(suffix=".json") as f:
         r = subprocess.run([BENCH, "-q", "--json", f.name, *args], capture_output=True, text=True,
                            check=False, timeout=timeout)
-        if r.returncode != code:
+        if r.returncode not in (code if isinstance(code, tuple) else (code,)):
             raise AssertionError(f"exit code {r.returncode}, not {code}: {r.stdout}{r.stderr}")
         text = f.read()
     return json.loads(text) if text else r.stdout + r.stderr
@@ -259,6 +260,17 @@ class WithNginx(unittest.TestCase):
                 self.assertEqual(len({x["conn"] for x in lines}), len(lines))
                 self.assertEqual({x["connection"] for x in lines}, {"close"})
 
+    def test_the_server_ends_connections(self):
+        for depth in ("1", "8"):
+            with self.subTest(depth):
+                report, lines = self.run_bench("-c4", "-d500ms", "-p", depth, path="/hundred")
+                self.assertEqual(errors(report), {})
+                n = counts(report)
+                self.assertEqual(n["answered"], len(lines))
+                self.assertEqual(n["sent"], len(lines))
+                self.assertGreater(n["connected"], 4)
+                self.assertEqual(max(int(x["nth"]) for x in lines), 100)
+
     def test_requests_per_connection(self):
         _, lines = self.run_bench("-c2", "-d500ms", "--requests-per-connection", "10")
         self.assertEqual(max(int(x["nth"]) for x in lines), 10)
@@ -278,6 +290,15 @@ class WithNginx(unittest.TestCase):
             f.flush()
             _, lines = self.run_bench("-c2", "-d300ms", "--body-file", f.name)
         self.assertEqual({(x["method"], x["length"]) for x in lines}, {("POST", "300000")})
+
+    def test_more_than_the_transport_takes_at_once(self):
+        with tempfile.NamedTemporaryFile() as f:
+            f.write(b"y" * 200_000)
+            f.flush()
+            report, lines = self.run_bench("-c2", "-p8", "-d500ms", "--body-file", f.name)
+        self.assertEqual(errors(report), {})
+        self.assertEqual(counts(report)["answered"], len(lines))
+        self.assertEqual({x["length"] for x in lines}, {"200000"})
 
     def test_head_has_no_body(self):
         report, lines = self.run_bench("-c2", "-d300ms", "-X", "HEAD")
@@ -389,7 +410,8 @@ class WithNginx(unittest.TestCase):
                                  capture_output=True, text=True, check=True)
             answered = len(self.nginx.lines())
             self.assertIn(f"{answered:,} answered", out.stdout)
-            self.assertEqual(out.stderr, "")
+            # On a busy machine it says that it waited; nothing else went wrong.
+            self.assertRegex(out.stderr, r"\A(.*for a CPU.*\n)?\Z")
             with open(f"{d}/prom", encoding="ascii") as f:
                 self.assertRegex(f.read(), rf"(?m)^\w+.* {answered}$")
             with open(f"{d}/md", encoding="utf-8") as f:
@@ -397,6 +419,79 @@ class WithNginx(unittest.TestCase):
         quiet = subprocess.run([BENCH, "-q", "-c2", "-d300ms", self.nginx.url()],
                                capture_output=True, text=True, check=True)
         self.assertEqual(quiet.stdout + quiet.stderr, "")
+
+
+    def test_smoke(self):
+        """Five seconds of the shipped scenario: both kinds of load, several endpoints."""
+        # Its latencies are the machine's affair; that the verdict follows from them is not.
+        report, lines = self.run_bench("smoke", "--scale", "0.05", path="", code=(0, 1))
+        self.assertEqual(report["passed"], all(t["holds"] for t in report["thresholds"]))
+        n = counts(report)
+        self.assertEqual(errors(report), {})
+        self.assertEqual(n["answered"], len(lines))
+        self.assertEqual([s["name"] for s in report["stages"]], ["one user", "steady"])
+        self.assertAlmostEqual(report["stages"][1]["counts"]["answered"], 3000, delta=1)
+        self.assertGreater(len(report["endpoints"]), 2)
+        self.assertEqual(sum(e["counts"]["answered"] for e in report["endpoints"]), len(lines))
+
+    def test_many_connections(self):
+        report, lines = self.run_bench("-r", "500", "-c", "3000", "-d1s")
+        self.assertEqual(errors(report), {})
+        self.assertEqual(counts(report)["connected"], 3000)
+        # In turn: each connection at most once here.
+        self.assertEqual(len({x["conn"] for x in lines}), len(lines))
+
+    @unittest.skipIf(os.geteuid() != 0, "needs root for a network namespace")
+    def test_no_source_ports_left(self):
+        """In a namespace with 20 ports, where our own end keeps them in TIME-WAIT."""
+        script = ("ip link set lo up; sysctl -qw net.ipv4.ip_local_port_range='40000 40019' "
+                  "net.ipv4.tcp_tw_reuse=0; exec python3 -c \"$0\" \"$@\"")
+        server = ("import socket, subprocess, sys, threading\n"
+                  "def serve(s):\n"
+                  "    while s.recv(65536):\n"
+                  "        s.sendall(b'HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\n\\r\\n')\n"
+                  "l = socket.create_server(('127.0.0.1', 81))\n"
+                  "def accept():\n"
+                  "    while True: threading.Thread(target=serve, args=(l.accept()[0],), "
+                  "daemon=True).start()\n"
+                  "threading.Thread(target=accept, daemon=True).start()\n"
+                  "sys.exit(subprocess.run(sys.argv[1:]).returncode)\n")
+
+        def run(*args):
+            r = subprocess.run(["unshare", "-n", "sh", "-c", script, server, BENCH, "-q", "-c2",
+                                "-d1s", "--new-connections", "--json", "-", *args,
+                                "http://127.0.0.1:81/"],
+                               capture_output=True, text=True, check=False, timeout=60)
+            self.assertEqual(r.returncode, 0, r.stderr)
+            return counts(json.loads(r.stdout)), r.stderr
+
+        n, said = run()
+        self.assertLessEqual(n["connected"], 20)
+        self.assertGreater(n["errors"]["connect"], 0)
+        self.assertIn("no free source port", said)
+        # Twice the addresses, twice the connections.
+        n, said = run("--local", "127.0.0.2-127.0.0.3")
+        self.assertIn(n["connected"], range(21, 41))
+        # A reset leaves nothing behind.
+        n, said = run("--reset")
+        self.assertEqual(n["errors"]["connect"], 0, said)
+        self.assertGreater(n["connected"], 40)
+
+    def test_signing(self):
+        got = []
+
+        def handle(s):
+            for head in heads(s):
+                got.append(head)
+                s.sendall(OK)
+
+        with Server(handle) as server:
+            bench("-c1", "-d300ms", "--sign", "ab" * 32 + ":00ff", server.url())
+            before = len(got)
+            subprocess.run([BENCH, "-q", "-c1", "-d300ms", "--sign", "ab" * 32, server.url()],
+                           check=True, env={**os.environ, "SLUICE_MAC_KEY": "00ff"})
+        self.assertTrue(0 < before < len(got))
+        self.assertTrue(all(b"PF-Sig: " in head for head in got), got[0])
 
 
 class Misbehaving(unittest.TestCase):
@@ -599,6 +694,7 @@ class Usage(unittest.TestCase):
             (["-r", "fast", url], "--rate fast"),
             (["-p", "9999", url], "--pipeline"),
             (["--cpu", "x", url], "--cpu x"),
+            (["--cpu", "4000", url], "CPU 4000"),
             (["-H", "no colon", url], "':'"),
             (["--threshold", "p98 < 1s", url], "p98"),
             (["--body", "a", "--body-file", "b", url], "exclude"),

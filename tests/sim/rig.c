@@ -111,6 +111,9 @@ static enum status server_make(struct rig *rig, core_random_fn fill)
 	const struct config_memory *m = &rig->config->memory;
 	struct nic_sim_config nc = {
 	        .buffers = RIG_SERVER_BUFFERS,
+	        .large_buffers = rig->config->tcp.segmentation_offload == CONFIG_OFFLOAD_ON
+	                                 ? m->large_buffers
+	                                 : 0,
 	        .rx_queue = 4096,
 	        .on_tx = server_tx,
 	        .arg = rig,

@@ -43,6 +43,26 @@ static void test_key_default(void **state)
 	}
 }
 
+/* Every byte at every place, beside bytes whose sums could carry. */
+static void test_lower8(void **state)
+{
+	static const uint8_t others[] = {0, 'A', 'Z', 0x7f, 0x80, 0xff};
+
+	(void)state;
+	for (uint32_t i = 0; i < 256 * 8 * ARRAY_LEN(others); i++) {
+		char in[8], out[8];
+		uint64_t v;
+
+		memset(in, others[i / 2048], sizeof(in));
+		in[i / 256 % 8] = (char)(i % 256);
+		memcpy(&v, in, 8);
+		v = ascii_lower8(v);
+		memcpy(out, &v, 8);
+		for (size_t k = 0; k < 8; k++)
+			assert_int_equal(out[k], ascii_lower(in[k]));
+	}
+}
+
 static void test_key_limit(void **state)
 {
 	char buf[CACHE_KEY_MAX + 1];
@@ -212,9 +232,10 @@ static void test_object_hostile(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_key_default),  cmocka_unit_test(test_key_limit),
-	        cmocka_unit_test(test_match),        cmocka_unit_test(test_match_random),
-	        cmocka_unit_test(test_object_valid), cmocka_unit_test(test_object_hostile),
+	        cmocka_unit_test(test_key_default),    cmocka_unit_test(test_lower8),
+	        cmocka_unit_test(test_key_limit),      cmocka_unit_test(test_match),
+	        cmocka_unit_test(test_match_random),   cmocka_unit_test(test_object_valid),
+	        cmocka_unit_test(test_object_hostile),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

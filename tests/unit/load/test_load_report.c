@@ -216,6 +216,8 @@ static void the_json_says_what_the_result_says(void **state)
 	assert_int_equal(json_array_size(json_object_get(root, "endpoints")), 2);
 	assert_true(real_at(root, "machine", "cores") >= 1);
 	assert_true(real_at(root, "figures", "p99_ns") == result_figure(&r->total, FIGURE_P99));
+	assert_true(real_at(root, "figures", "service_p99_ns") ==
+	            load_hist_figure(&r->total.service, FIGURE_P99));
 	assert_true(fabs(real_at(root, "figures", "rate_per_s") - 19998 / 30.0) < 1e-3);
 	assert_true(real_at(json_object_get(root, "total"), "counts", "bytes_in") == 20000000);
 	list = json_object_get(json_object_get(root, "latency"), "buckets");

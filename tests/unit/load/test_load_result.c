@@ -178,6 +178,39 @@ static void texts_have_three_digits_and_a_unit(void **state)
 	assert_string_equal(text_bytes(1048576 * 12.5).s, "12.5 MiB");
 }
 
+static void names_are_cut_between_characters(void **state)
+{
+	static const struct {
+		const char *name;
+		const char *wants; /* of four characters */
+	} cases[] = {{"", "    "},
+	             {"abc", "abc "},
+	             {"abcd", "abcd"},
+	             {"abcde", "abcd"},
+	             {"\xc3\xa4\xc3\xb6", "\xc3\xa4\xc3\xb6  "},
+	             {"abc\xe2\x82\xac\xc3\xa4", "abc\xe2\x82\xac"}};
+	static const struct {
+		const char *text;
+		size_t whole;
+	} cuts[] = {{"", 0},         {"ab", 2},           {"a\xc3\xa4", 3},   {"a\xc3", 1},
+	            {"\xe2\x82", 0}, {"\xe2\x82\xac", 3}, {"\xf0\x9f\x98", 0}};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char *text = NULL;
+		size_t len = 0;
+		FILE *mem = open_memstream(&text, &len);
+
+		assert_non_null(mem);
+		text_put_name(mem, cases[i].name, 4);
+		(void)fclose(mem);
+		assert_string_equal(text, cases[i].wants);
+		free(text);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(cuts); i++)
+		assert_int_equal(text_whole(cuts[i].text, strlen(cuts[i].text)), cuts[i].whole);
+}
+
 static void figures_are_of_what_was_asked(void **state)
 {
 	struct load_part *p = calloc(1, sizeof(*p));
@@ -287,6 +320,7 @@ int main(void)
 	        cmocka_unit_test(a_merged_one_is_that_of_both),
 	        cmocka_unit_test(rows_hold_all_and_are_in_order),
 	        cmocka_unit_test(texts_have_three_digits_and_a_unit),
+	        cmocka_unit_test(names_are_cut_between_characters),
 	        cmocka_unit_test(figures_are_of_what_was_asked),
 	        cmocka_unit_test(the_client_is_the_limit_above_nine_tenths),
 	        cmocka_unit_test(verdicts_need_a_measurement),
