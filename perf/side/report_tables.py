@@ -175,6 +175,8 @@ TABLES = {
         ("stages: parse to reply, tcp_output, nic_tx",
          "{stage_parse_lookup_reply_cycles}, {stage_tcp_output_cycles}, {stage_nic_tx_cycles} cycles",
          HIT),
+        ("a hit with `stages` off, sampled, all",
+         "{stages_off_cycles}, {stages_sampled_cycles}, {stages_all_cycles} cycles", HIT),
         ("request head of 40 B, AVX2", "{avx2_wrk_ns} ns, {avx2_wrk_gb_per_s:.1f} GB/s", HTTP),
         ("request head of 674 B, AVX2", "{avx2_browser_ns} ns, {avx2_browser_gb_per_s:.1f} GB/s", HTTP),
         ("request head of 674 B, SSE4.2", "{sse42_browser_ns} ns, {sse42_browser_gb_per_s:.1f} GB/s",
