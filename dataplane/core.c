@@ -100,6 +100,7 @@ static void tcp_settings(const struct config *cfg, struct tcp_config *out)
 	out->syn_retries = t->syn_retries;
 	out->retries = t->retries;
 	out->fin_wait_2_ms = t->fin_wait_2_ms;
+	out->orphan_life_ms = t->orphan_life_ms;
 	out->persist_max_ms = max_u32(t->persist_max_ms, t->min_rto_ms);
 	out->persist_limit_ms = t->persist_limit_ms;
 	out->user_timeout_ms = t->user_timeout_ms;

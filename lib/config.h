@@ -112,6 +112,7 @@ struct config_tcp {
 	uint32_t syn_cookie_step_s;         /* 60 */
 	uint32_t retries;                   /* 12 */
 	uint32_t fin_wait_2_ms;             /* 60000 */
+	uint32_t orphan_life_ms;            /* 600000 */
 	uint32_t persist_max_ms;            /* 60000 */
 	uint32_t persist_limit_ms;          /* 300000; 0: none */
 	uint32_t user_timeout_ms;           /* 0: retries says */

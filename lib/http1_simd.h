@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * What the SIMD paths of http1_scan.h share: from bit masks of up to 64 bytes to a window's lines
- * and a target's end. Included by http1_avx2.c and http1_sse42.c only. Plain code, inlined into
- * functions that are compiled for their instruction set. */
+ * and a target's end. Included by http1_avx2.c and http1_sse42.c only; what they do alike with
+ * vectors is in http1_simd_walk.h. Plain code, inlined into functions that are compiled for their
+ * instruction set. */
 #ifndef LIB_HTTP1_SIMD_H
 #define LIB_HTTP1_SIMD_H
 

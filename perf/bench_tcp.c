@@ -2,149 +2,64 @@
  *
  * What TCP costs a request over a kept connection: a request segment in (which acknowledges the
  * answer before), an answer out, without net_input and without HTTP. */
-#include "dataplane/tcp/conn.h"
 #include "lib/clock.h"
 #include "perf/report.h"
-#include "tests/sim/nic_sim.h"
+#include "perf/tcp_bench.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-enum {
-	PORT = 80,
-	REQUEST_BYTES = 100,
-	ANSWER_BYTES = 300,
-	BURST = 16,
-	FRAME_BYTES = 256,
-	HDR_OFF = 34,
-	ROUNDS = 5,
-};
+enum { ROUNDS = 5 };
 
 struct bench {
-	struct nic *nic;
-	struct net *net;
-	struct tcp *tcp;
-	struct counters ctr;
-	uint64_t now_ns;
+	struct tcp_bench stack;
 	uint32_t conns;
 	uint32_t *seq; /* the peers' next numbers */
 	uint32_t *ack;
-	uint32_t last_seq; /* of the last segment sent */
-	uint8_t frames[BURST][FRAME_BYTES];
-	struct pkt pkts[BURST];
 };
-
-static void must(bool ok, const char *what)
-{
-	if (ok)
-		return;
-	fprintf(stderr, "bench_tcp: %s\n", what);
-	exit(1);
-}
-
-static void sent(void *arg, const void *data, uint32_t len)
-{
-	struct bench *b = arg;
-
-	if (len >= HDR_OFF + 8)
-		b->last_seq = get_u32((const uint8_t *)data + HDR_OFF + 4);
-}
-
-static void release(void *arg, uint64_t cookie)
-{
-	(void)arg;
-	(void)cookie;
-}
 
 static void segment(struct bench *b, uint32_t at, uint32_t conn, uint8_t flags)
 {
-	uint8_t *f = b->frames[at];
-	uint8_t *h = f + HDR_OFF;
-	uint32_t len = flags & TH_PSH ? REQUEST_BYTES : 0;
+	struct tcp_bench_seg s = {conn, b->seq[conn], b->ack[conn], flags};
 
-	memcpy(f + 26, (const uint8_t[]){10, 0, 0, 2, 10, 0, 0, 1}, 8);
-	put_u16(f + 28, (uint16_t)(2 + conn / 60000));
-	put_u16(h, (uint16_t)(1024 + conn % 60000));
-	put_u16(h + 2, PORT);
-	put_u32(h + 4, b->seq[conn]);
-	put_u32(h + 8, b->ack[conn]);
-	h[13] = flags;
-	put_u16(h + 14, 65535);
-	memcpy(h + 20,
-	       (const uint8_t[]){1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 1, 1, 3, 3, 7, 1, 1, 4, 2}, 20);
-	b->pkts[at] = (struct pkt){.data = f,
-	                           .l3_off = 14,
-	                           .l4_off = HDR_OFF,
-	                           .payload_off = HDR_OFF + (flags & TH_SYN ? 40 : 32),
-	                           .payload_len = (uint16_t)len,
-	                           .ip_version = 4};
-	b->seq[conn] += len + (flags & TH_SYN ? 1 : 0);
-}
-
-static void answer(struct bench *b)
-{
-	static char text[ANSWER_BYTES];
-	struct conn *c;
-	uint32_t events;
-
-	while ((c = tcp_ready(b->tcp, &events)) != NULL) {
-		struct span rx = tcp_rx(c);
-
-		if (rx.len > 0) {
-			must(tcp_tx_copy(b->tcp, c, text, sizeof(text)) == ST_OK, "queue full");
-			tcp_rx_consume(b->tcp, c, rx.len);
-		}
-		tcp_ready_done(b->tcp, c, b->now_ns);
-	}
-	net_flush(b->net);
+	b->seq[conn] += tcp_bench_segment(&b->stack, at, &s);
 }
 
 static void connect_all(struct bench *b)
 {
+	struct tcp_bench *t = &b->stack;
+
 	for (uint32_t i = 0; i < b->conns; i++) {
 		b->seq[i] = i * 7919;
 		segment(b, 0, i, TH_SYN);
-		tcp_input(b->tcp, &b->pkts[0], b->now_ns);
-		net_flush(b->net);
-		b->ack[i] = b->last_seq + 1;
+		tcp_input(t->tcp, &t->pkts[0], t->now_ns);
+		net_flush(t->net);
+		b->ack[i] = t->last_seq + 1;
 		segment(b, 0, i, TH_ACK);
-		tcp_input(b->tcp, &b->pkts[0], b->now_ns);
-		answer(b);
+		tcp_input(t->tcp, &t->pkts[0], t->now_ns);
+		tcp_bench_answer(t);
 	}
-	must(counter_read(&b->ctr, CTR_tcp_accepted) == b->conns, "handshakes failed");
+	bench_must(counter_read(&t->ctr, CTR_tcp_accepted) == b->conns, "handshakes failed");
 }
 
 static void bench_open(struct bench *b, uint32_t conns, bool offload)
 {
-	struct nic_sim_config nic = {.tx_ip_csum = offload,
-	                             .tx_l4_csum = offload,
-	                             .buffers = 256,
-	                             .on_tx = sent,
-	                             .arg = b};
-	struct tcp_env env = {.ctr = &b->ctr, .release = release};
+	struct nic_sim_config nic = {.tx_ip_csum = offload, .tx_l4_csum = offload, .buffers = 256};
 	struct tcp_config cfg;
-	struct ip_addr addr;
 
 	memset(b, 0, sizeof(*b));
-	b->now_ns = NS_PER_S;
 	b->conns = conns;
 	b->seq = calloc(conns, sizeof(uint32_t));
 	b->ack = calloc(conns, sizeof(uint32_t));
-	must(b->seq && b->ack && ip_addr_parse("10.0.0.1", &addr), "no memory");
-	b->nic = nic_sim_create(&nic);
-	must(b->nic && net_create(&b->net, b->nic, &b->ctr, &addr, 1) == ST_OK, "net");
-	env.net = b->net;
+	bench_must(b->seq && b->ack, "no memory");
 	tcp_config_default(&cfg);
-	must(tcp_create(&b->tcp, &cfg, &env, b->now_ns) == ST_OK, "tcp");
-	must(tcp_listen(b->tcp, &addr, PORT) == ST_OK, "listen");
+	tcp_bench_open(&b->stack, &cfg, &nic);
 	connect_all(b);
 }
 
 static void bench_close(struct bench *b)
 {
-	tcp_destroy(b->tcp);
-	net_destroy(b->net);
-	nic_sim_destroy(b->nic);
+	tcp_bench_close(&b->stack);
 	free(b->seq);
 	free(b->ack);
 }
@@ -152,31 +67,32 @@ static void bench_close(struct bench *b)
 /* Cycles a request; the best round. Time runs at a million requests a second. */
 static double requests_run(struct bench *b, uint32_t requests)
 {
+	struct tcp_bench *t = &b->stack;
 	double best = 1e18;
 
 	for (uint32_t round = 0; round < ROUNDS; round++) {
 		uint64_t spent = 0;
 		uint32_t conn = 0;
 
-		for (uint32_t n = 0; n < requests; n += BURST) {
+		for (uint32_t n = 0; n < requests; n += BENCH_BURST) {
 			uint64_t begin;
 
-			for (uint32_t i = 0; i < BURST; i++) {
+			for (uint32_t i = 0; i < BENCH_BURST; i++) {
 				segment(b, i, conn, TH_ACK | TH_PSH);
-				b->ack[conn] += ANSWER_BYTES;
+				b->ack[conn] += BENCH_ANSWER_BYTES;
 				conn = (conn + 1) % b->conns;
 			}
-			b->now_ns += BURST * NS_PER_US;
+			t->now_ns += BENCH_BURST * NS_PER_US;
 			begin = clock_cycles();
-			tcp_input_burst(b->tcp, b->pkts, BURST, b->now_ns);
-			answer(b);
-			tcp_timers(b->tcp, b->now_ns);
+			tcp_input_burst(t->tcp, t->pkts, BENCH_BURST, t->now_ns);
+			tcp_bench_answer(t);
+			tcp_timers(t->tcp, t->now_ns);
 			spent += clock_cycles() - begin;
 		}
 		if ((double)spent / requests < best)
 			best = (double)spent / requests;
 	}
-	must(counter_read(&b->ctr, CTR_tcp_rexmit) == 0, "retransmissions");
+	bench_must(counter_read(&t->ctr, CTR_tcp_rexmit) == 0, "retransmissions");
 	return best;
 }
 

@@ -272,7 +272,7 @@ static void cmd_open(struct client *c, uint32_t want)
 	want = min_u32(want, FRESH_FIRST);
 	uint32_t goal = want > next ? want - next : 0;
 
-	while (c->answers < goal && c->to.now_ns < deadline) {
+	while (c->answers + c->resets < goal && c->to.now_ns < deadline) {
 		c->to.now_ns = clock_mono_ns();
 		receive(c);
 		for (uint32_t n = 0; n < NIC_BURST && next < want && c->in_air < OPENING_MAX; n++)

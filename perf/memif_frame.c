@@ -4,20 +4,9 @@
 #include "dataplane/net/csum.h"
 #include "dataplane/net/wire.h"
 #include "lib/clock.h"
+#include "tests/sim/bytes.h"
 
 enum { TS_LEN = 12, MSS = 1460 };
-
-static void put16(uint8_t *p, uint32_t v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
-
-static void put32(uint8_t *p, uint32_t v)
-{
-	put16(p, v >> 16);
-	put16(p + 2, v);
-}
 
 /* The options begin with the timestamp, so that its place is the same in every segment. */
 static uint32_t options_write(const struct frame_to *to, const struct frame_spec *b, uint8_t *o)

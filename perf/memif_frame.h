@@ -7,6 +7,7 @@
 
 #include "dataplane/nic.h"
 #include "lib/base.h"
+#include "tests/sim/bytes.h"
 
 enum { FIN = 1, SYN = 2, RST = 4, PSH = 8, ACK = 16 };
 
@@ -36,15 +37,5 @@ struct frame_spec {
 bool frame_build(const struct frame_to *to, const struct frame_spec *b, struct pkt *pkt);
 /* Asks for server_mac until there is an answer; false after ten seconds. */
 bool frame_resolve(struct frame_to *to);
-
-static inline uint32_t get16(const uint8_t *p)
-{
-	return (uint32_t)(p[0] << 8 | p[1]);
-}
-
-static inline uint32_t get32(const uint8_t *p)
-{
-	return get16(p) << 16 | get16(p + 2);
-}
 
 #endif

@@ -2,6 +2,7 @@
 #include "perf/peers.h"
 
 #include "dataplane/net/csum.h"
+#include "tests/sim/bytes.h"
 
 #define FRAME   1600u
 #define ETH_IP  34u
@@ -15,28 +16,6 @@
 
 static const uint8_t server_ip[4] = {10, 0, 0, 10};
 static const uint8_t client_ip[4] = {10, 0, 0, 2};
-
-static void put16(uint8_t *p, uint32_t v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
-
-static void put32(uint8_t *p, uint32_t v)
-{
-	put16(p, v >> 16);
-	put16(p + 2, v);
-}
-
-static uint32_t get16(const uint8_t *p)
-{
-	return (uint32_t)(p[0] << 8 | p[1]);
-}
-
-static uint32_t get32(const uint8_t *p)
-{
-	return get16(p) << 16 | get16(p + 2);
-}
 
 static void sums_put(uint8_t *ip, uint32_t tcp_len)
 {
@@ -119,9 +98,8 @@ static void data_input(struct peers *b, struct peer *p, const uint8_t *bytes, ui
 	}
 }
 
-/* What the server sends. Not inlined: perf/instructions leaves it out. */
-static NOINLINE void peers_input(void *arg, struct rig *rig, bool to_server, const void *frame,
-                                 uint32_t len)
+/* What the server sends. */
+static void frame_input(void *arg, struct rig *rig, bool to_server, const void *frame, uint32_t len)
 {
 	struct peers *b = arg;
 	const uint8_t *f = frame, *tcp = f + ETH_IP;
@@ -149,13 +127,23 @@ static NOINLINE void peers_input(void *arg, struct rig *rig, bool to_server, con
 		data_input(b, p, tcp + hdr, data);
 }
 
+/* Within rounds that are counted: not inlined, so that perf/instructions can leave it out.
+ * Callgrind turns its counting over where it enters, so nobody else may come this way. */
+static NOINLINE void peers_input(void *arg, struct rig *rig, bool to_server, const void *frame,
+                                 uint32_t len)
+{
+	frame_input(arg, rig, to_server, frame, len);
+	/* No jump in place of the call. */
+	__asm__ volatile("" ::: "memory");
+}
+
 enum status peers_create(struct peers *b, const char *yaml)
 {
 	enum status st = rig_create(&b->rig, yaml);
 
 	if (st != ST_OK)
 		return st;
-	b->rig.link = peers_input;
+	b->rig.link = frame_input;
 	b->rig.link_arg = b;
 	return ST_OK;
 }
@@ -208,9 +196,12 @@ NOINLINE uint64_t path_round(struct peers *b)
 
 	b->rig.now_ns += PEERS_STEP_NS;
 	b->rig.wall_ns += PEERS_STEP_NS;
+	b->rig.link = peers_input;
 	start = clock_cycles();
 	core_round(b->rig.core, b->rig.now_ns, b->rig.wall_ns);
-	return clock_cycles() - start;
+	start = clock_cycles() - start;
+	b->rig.link = frame_input;
+	return start;
 }
 
 NOINLINE void path_round_idle(struct peers *b)

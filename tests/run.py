@@ -126,6 +126,19 @@ class Runner:
             self.run(name, ["/usr/bin/python3", path], timeout=timeout,
                      env={"SLUICE_BUILD": RELEASE, "PYTHONPATH": os.path.join(ROOT, "tests", "e2e")})
 
+    def instructions(self):
+        """No request may cost more than its baseline says."""
+        cmd = ["/usr/bin/python3", "perf/instructions", "--build", RELEASE]
+        if self.args.list or not self.wanted("perf-instructions"):
+            self.run("perf-instructions", cmd)
+            return
+        r = subprocess.run([*cmd, "--reason"], cwd=ROOT, check=False, text=True,
+                           capture_output=True)
+        if r.returncode == 0 and r.stdout:
+            self.skip("perf-instructions", r.stdout.strip())
+        else:
+            self.run("perf-instructions", cmd, timeout=600)
+
     def perf_smoke(self):
         """Every program under perf/ answers --json with one object that has figures."""
         listing = subprocess.run(["meson", "introspect", "--targets", RELEASE], check=False, cwd=ROOT,
@@ -139,7 +152,10 @@ class Runner:
             if t["type"] == "executable" and re.match(r"bench_", t["name"]):
                 self.run("perf-" + t["name"], ["/usr/bin/python3", "-c", check, t["filename"][0],
                                                "--json", "--short"], timeout=180)
-        for name in ("vs_nginx", "tcp_vs_linux", "front_memif"):
+        self.instructions()
+        self.run("perf-load_vs_wrk", ["/usr/bin/python3", "-c", check, "perf/load_vs_wrk", "--json",
+                                      "--short", "--build", RELEASE], timeout=180)
+        for name in ("side_by_side", "tcp_vs_linux", "front_memif"):
             if os.geteuid() == 0:
                 self.run("perf-" + name, ["/usr/bin/python3", "-c", check, f"perf/{name}",
                                           "--json", "--short", "--build", RELEASE], timeout=180)

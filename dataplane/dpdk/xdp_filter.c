@@ -16,7 +16,7 @@
 
 enum status xdp_filter_path(char *path, size_t len)
 {
-	static const char *const places[] = {"%s/../ebpf/xdp_front.o",
+	static const char *const places[] = {"%s/../ebpf/xdp_front.o", "%s/../../ebpf/xdp_front.o",
 	                                     "%s/../lib/sluice/xdp_front.o",
 	                                     "/usr/lib/sluice/xdp_front.o"};
 	char dir[PATH_ROOM];

@@ -85,11 +85,6 @@ void frag_destroy(struct frag_table *t)
 	free(t);
 }
 
-uint32_t frag_count(const struct frag_table *t)
-{
-	return t->used;
-}
-
 static void key_make(struct frag_key *key, const struct pkt *pkt, const struct frag_in *in)
 {
 	bool v4 = pkt->ip_version == 4;

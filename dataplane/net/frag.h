@@ -36,7 +36,5 @@ enum counter_id frag_input(struct net *net, struct pkt *pkt, const struct frag_i
 /* Gives up what waits for too long: counts it, and says so to the sender where the first fragment
  * is there (RFC 792, RFC 4443 3.3). */
 void frag_tick(struct net *net, uint64_t now_ns);
-/* Datagrams in reassembly. */
-uint32_t frag_count(const struct frag_table *table);
 
 #endif

@@ -21,7 +21,7 @@ enum {
 static bool same_group_before(const struct net *net, uint32_t i)
 {
 	for (uint32_t k = 0; k < i; k++) {
-		if (memcmp(net->v6[k] + 13, net->v6[i] + 13, 3) == 0)
+		if (same_solicited_node(net->v6[k], net->v6[i]))
 			return true;
 	}
 	return false;
@@ -29,7 +29,6 @@ static bool same_group_before(const struct net *net, uint32_t i)
 
 static uint32_t records_write(const struct net *net, uint8_t *out, uint8_t type)
 {
-	static const uint8_t group[13] = {0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff};
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < net->v6_count && n < MOST_RECORDS; i++) {
@@ -39,8 +38,7 @@ static uint32_t records_write(const struct net *net, uint8_t *out, uint8_t type)
 			continue;
 		memset(record, 0, RECORD_LEN);
 		record[0] = type;
-		memcpy(record + 4, group, 13);
-		memcpy(record + 17, net->v6[i] + 13, 3);
+		solicited_node_write(net->v6[i], record + 4);
 		n++;
 	}
 	return n;

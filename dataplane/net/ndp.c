@@ -182,7 +182,6 @@ enum counter_id ndp_input(struct net *net, struct pkt *pkt, uint64_t now_ns)
 static void solicit_write(const struct net *net, struct pkt *pkt, const struct net_path *path,
                           bool unicast)
 {
-	static const uint8_t group[13] = {0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff};
 	struct wire_ipv6 *ip = (void *)(pkt->data + pkt->l3_off);
 	struct wire_ndp *ns = (void *)(ip + 1);
 	struct wire_ndp_lladdr *opt = (void *)(ns + 1);
@@ -196,9 +195,10 @@ static void solicit_write(const struct net *net, struct pkt *pkt, const struct n
 	        .hop_limit = 255,
 	};
 	memcpy(ip->src, path->local.b, 16);
-	memcpy(ip->dst, path->remote.b, 16);
-	if (!unicast)
-		memcpy(ip->dst, group, 13);
+	if (unicast)
+		memcpy(ip->dst, path->remote.b, 16);
+	else
+		solicited_node_write(path->remote.b, ip->dst);
 	ns->icmp = (struct wire_icmp){.type = ICMPV6_NEIGHBOR_SOLICIT};
 	memcpy(ns->target, path->remote.b, 16);
 	if (own_mac) {

@@ -15,7 +15,11 @@ enum {
 	NET_NEIGHBORS = 32,     /* whose link address is known or asked for */
 	NET_V6_EXT_HEADERS = 4, /* extension headers that are skipped in one packet */
 	NET_TTL = 64,
+	NET_V4_SLOTS = 128, /* twice NET_MAX_ADDRS */
+	NET_V4_SHIFT = 25,  /* of 32 bits of hash, leaves so many */
 };
+static_assert(NET_V4_SLOTS >= 2 * NET_MAX_ADDRS && NET_V4_SLOTS == 1 << (32 - NET_V4_SHIFT),
+              "a free slot is near");
 
 /* Verdict of a packet that is counted later, or by somebody else. */
 #define NET_UNCOUNTED CTR_COUNT
@@ -87,6 +91,7 @@ struct net {
 	uint32_t mld_sent;
 	uint64_t defend_ns; /* not before is an address defended again */
 	uint8_t v4[NET_MAX_ADDRS][4];
+	uint8_t v4_slots[NET_V4_SLOTS]; /* index in v4, and one; 0: free */
 	uint8_t v6[NET_MAX_ADDRS][16];
 	struct pkt tx[NET_TX_QUEUE];
 	struct pkt dead[NIC_BURST]; /* packets of one burst that end in net_input */
@@ -196,14 +201,22 @@ static inline uint16_t ipv4_header_csum(const struct wire_ipv4 *ip)
 	return csum_fold(csum_fold32(csum_add64(csum_words(0, ip, 2), dst)));
 }
 
-/* Index in v4, v4_count when it is none of ours. */
+/* The slot of an address, or the free one where it would be: half of them are, always. */
+static inline uint32_t net_v4_slot(const struct net *net, const uint8_t addr[4])
+{
+	uint32_t slot;
+
+	memcpy(&slot, addr, 4);
+	slot = (slot * 2654435761u) >> NET_V4_SHIFT;
+	while (net->v4_slots[slot] != 0 && memcmp(net->v4[net->v4_slots[slot] - 1], addr, 4) != 0)
+		slot = (slot + 1) % NET_V4_SLOTS;
+	return slot;
+}
+
+/* Index in v4, UINT32_MAX when it is none of ours. */
 static inline uint32_t net_v4_find(const struct net *net, const uint8_t addr[4])
 {
-	uint32_t i = 0;
-
-	while (i < net->v4_count && memcmp(net->v4[i], addr, 4) != 0)
-		i++;
-	return i;
+	return net->v4_slots[net_v4_slot(net, addr)] - 1u;
 }
 
 static inline bool net_has_v4(const struct net *net, const uint8_t addr[4])
@@ -239,15 +252,31 @@ static inline bool net_owns(const struct net *net, const struct ip_addr *a)
 	return ip_addr_is_v4(a) ? net_has_v4(net, &a->b[12]) : net_has_v6(net, a->b);
 }
 
-/* Solicited-node multicast address (RFC 4291 2.7.1) of one of our addresses. */
+/* Solicited-node multicast addresses (RFC 4291 2.7.1) begin with these bytes, and end with the
+ * address's last three. */
+#define SOLICITED_NODE_PREFIX 13u
+static const uint8_t solicited_node[SOLICITED_NODE_PREFIX] = {0xff, 2, [11] = 1, [12] = 0xff};
+
+static inline void solicited_node_write(const uint8_t addr[16], uint8_t out[16])
+{
+	memcpy(out, solicited_node, SOLICITED_NODE_PREFIX);
+	memcpy(out + SOLICITED_NODE_PREFIX, addr + SOLICITED_NODE_PREFIX,
+	       16 - SOLICITED_NODE_PREFIX);
+}
+
+static inline bool same_solicited_node(const uint8_t a[16], const uint8_t b[16])
+{
+	return memcmp(a + SOLICITED_NODE_PREFIX, b + SOLICITED_NODE_PREFIX,
+	              16 - SOLICITED_NODE_PREFIX) == 0;
+}
+
+/* It is that of one of our addresses. */
 static inline bool net_has_solicited_node(const struct net *net, const uint8_t addr[16])
 {
-	static const uint8_t prefix[13] = {0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff};
-
-	if (memcmp(addr, prefix, 13) != 0)
+	if (memcmp(addr, solicited_node, SOLICITED_NODE_PREFIX) != 0)
 		return false;
 	for (uint32_t i = 0; i < net->v6_count; i++) {
-		if (memcmp(net->v6[i] + 13, addr + 13, 3) == 0)
+		if (same_solicited_node(net->v6[i], addr))
 			return true;
 	}
 	return false;

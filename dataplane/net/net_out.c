@@ -13,6 +13,16 @@ static bool addr_usable(const struct ip_addr *a)
 	return !v6_is_unspecified(a->b) && a->b[0] != 0xff;
 }
 
+/* Two listeners may have one address; the first is found. */
+static void net_add_v4(struct net *net, const struct ip_addr *addr)
+{
+	uint32_t slot = net_v4_slot(net, &addr->b[12]);
+
+	memcpy(net->v4[net->v4_count++], &addr->b[12], 4);
+	if (net->v4_slots[slot] == 0)
+		net->v4_slots[slot] = (uint8_t)net->v4_count;
+}
+
 static void net_add_v6(struct net *net, const struct ip_addr *addr, uint32_t bit)
 {
 	net->v6_bit[net->v6_count] = (uint8_t)bit;
@@ -61,7 +71,7 @@ enum status net_open(struct net **out, const struct net_config *cfg)
 	net->icmp_per_s = cfg->icmp_per_s;
 	for (uint32_t i = 0; i < cfg->addr_count; i++) {
 		if (ip_addr_is_v4(&cfg->addrs[i]))
-			memcpy(net->v4[net->v4_count++], &cfg->addrs[i].b[12], 4);
+			net_add_v4(net, &cfg->addrs[i]);
 		else
 			net_add_v6(net, &cfg->addrs[i], i);
 	}

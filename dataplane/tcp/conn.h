@@ -251,6 +251,11 @@ struct conn {
 	struct conn_uto uto;
 	struct conn_memory mem;
 	struct conn_loss ls;
+	/* Where in the queue something was last sent again, so that the next need not be looked for
+	 * from the head: descriptor and its first number. With has_runs; TX_REF_NONE: nowhere. */
+	uint32_t tx_again;
+	uint32_t tx_again_seq;
+	uint32_t orphan_since; /* of ts_clock: its owner let go */
 } ALIGNED(CACHE_LINE);
 
 #define CONN_HOT_LINES 4u
@@ -524,6 +529,8 @@ void syn_send(struct tcp *tcp, struct conn *c);
 void conn_arm(struct tcp *tcp, struct conn *c, uint64_t deadline_ns);
 /* Sets the retransmission deadline from now. */
 void rto_start(struct tcp *tcp, struct conn *c);
+/* The same, behind CF_RTX_REORDER when that is set. */
+void rto_postpone(struct tcp *tcp, struct conn *c);
 /* The same, or the probe's when one is wanted. */
 void rtx_start(struct tcp *tcp, struct conn *c);
 /* New data was sent: the deadline becomes the probe's if that is sooner and one is wanted. */
@@ -534,6 +541,7 @@ bool probe_wanted(const struct conn *c);
 void reorder_start(struct tcp *tcp, struct conn *c, uint32_t us);
 /* The first deadline of the new state; keep-alive begins. */
 void keepalive_start(struct tcp *tcp, struct conn *c);
+/* The owner let go, or the peer made progress since: so long may it take to make more. */
 void linger_start(struct tcp *tcp, struct conn *c);
 /* The peer's window is closed and only probes may be sent. */
 bool window_closed(const struct conn *c);

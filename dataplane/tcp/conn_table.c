@@ -161,6 +161,7 @@ struct conn *conn_new(struct tcp *tcp, const struct net_path *path, const struct
 	c->tx_head = TX_REF_NONE;
 	c->tx_tail = TX_REF_NONE;
 	c->tx_cur = TX_REF_NONE;
+	c->tx_again = TX_REF_NONE;
 	c->age_prev = TCP_NONE;
 	c->age_next = TCP_NONE;
 	c->rx_wnd = tcp->cfg.rx_buf_bytes;

@@ -35,6 +35,7 @@ void tcp_config_default(struct tcp_config *cfg)
 	        .keepalive_probes = 6,
 	        .time_wait_ms = 60000,
 	        .fin_wait_2_ms = 60000,
+	        .orphan_life_ms = 600000,
 	        .persist_max_ms = 60000,
 	        .persist_limit_ms = 300000,
 	        .timestamps_required = 1,
@@ -93,7 +94,7 @@ static bool config_valid(const struct tcp_config *cfg)
 	    !in_range(cfg->max_per_address, 0, 1 << 20))
 		return false;
 	if (cfg->syn_cookies > TCP_COOKIES_ALWAYS || !in_range(cfg->syn_cookie_step_s, 10, 3600) ||
-	    !in_range(cfg->max_orphans, 1, 1 << 20) ||
+	    !in_range(cfg->max_orphans, 1, 1 << 20) || !in_range(cfg->orphan_life_ms, 1, day_ms) ||
 	    !in_range(cfg->max_resets_per_s, 1, 10000000) ||
 	    !in_range(cfg->fast_open_key_s, 60, 604800) ||
 	    !in_range(cfg->max_fast_open, 1, 1 << 20) || !in_range(cfg->port_lo, 1, cfg->port_hi))

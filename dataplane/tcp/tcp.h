@@ -57,7 +57,8 @@ struct tcp_config {
 	uint32_t keepalive_interval_ms;
 	uint32_t keepalive_probes;
 	uint32_t time_wait_ms;     /* 2 MSL: 60,000 as Linux */
-	uint32_t fin_wait_2_ms;    /* orphans: 60,000 */
+	uint32_t fin_wait_2_ms;    /* orphans without progress: 60,000 */
+	uint32_t orphan_life_ms;   /* orphans in all: 600,000 */
 	uint32_t persist_max_ms;   /* between zero-window probes: 60,000 */
 	uint32_t persist_limit_ms; /* a window shut for longer is reset: 300,000; 0: never */
 	uint32_t user_timeout_ms;  /* data not acknowledged for so long ends it; 0: retries says */
@@ -213,10 +214,10 @@ void tcp_tx_want_room(struct conn *conn, uint32_t low_bytes);
 void tcp_shutdown(struct tcp *tcp, struct conn *conn);
 /* The owner is done: shutdown, and data that still comes is acknowledged and thrown away, so that a
  * peer in the middle of an upload still reads the last answer. The stack finishes the close by
- * itself: within fin_wait_2_ms of our FIN's ACK, or of the last progress before it, else with a
- * reset. No more events but TCP_EV_CLOSED are reported, and that only if the owner pointer is set;
- * with it cleared, conn must not be used after this call or, between tcp_ready and tcp_ready_done,
- * after the latter. The same holds for tcp_abort. */
+ * itself: within fin_wait_2_ms of our FIN's ACK, or of the last progress before it, and
+ * within orphan_life_ms in all, else with a reset. No more events but TCP_EV_CLOSED are reported,
+ * and that only if the owner pointer is set; with it cleared, conn must not be used after this call
+ * or, between tcp_ready and tcp_ready_done, after the latter. The same holds for tcp_abort. */
 void tcp_close(struct tcp *tcp, struct conn *conn, uint64_t now_ns);
 /* Reset at once. The connection is gone when the ready list has been run. */
 void tcp_abort(struct tcp *tcp, struct conn *conn);

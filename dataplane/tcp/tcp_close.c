@@ -257,6 +257,8 @@ void tcp_shutdown(struct tcp *tcp, struct conn *c)
 void tcp_close(struct tcp *tcp, struct conn *c, uint64_t now_ns)
 {
 	tcp->now_ns = now_ns;
+	if (!(c->flags & CF_DETACHED))
+		c->orphan_since = ts_clock(tcp);
 	c->flags |= CF_DETACHED | CF_FIN_QUEUED;
 	c->user_ns = 0;
 	/* What was received is not wanted; the ACK that opens the window again goes out below. */

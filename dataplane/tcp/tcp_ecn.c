@@ -27,8 +27,9 @@ void ecn_take_syn(struct tcp *tcp, struct conn *c, const struct seg *s)
 
 	if (c->state != TCP_SYN_SENT)
 		on = tcp->cfg.ecn != TCP_ECN_OFF && got == TH_ECN_SETUP;
-	else /* 6.1.1: not after a SYN without the bits; and a peer that reflects both has no ECN */
-		on = ecn_syn_flags(tcp, c) && got == (s->flags & TH_ACK ? TH_ECE : TH_ECN_SETUP);
+	else /* 6.1.1: a peer that reflects both has no ECN */
+		on = tcp->cfg.ecn == TCP_ECN_REQUEST &&
+		     got == (s->flags & TH_ACK ? TH_ECE : TH_ECN_SETUP);
 	c->flags &= ~CF_ECN;
 	if (!on)
 		return;
@@ -78,6 +79,13 @@ void ecn_ack_input(struct tcp *tcp, struct conn *c, const struct seg *s)
 	c->cc.ecn_end = c->snd_nxt;
 }
 
+/* 6.1.1: whoever sent a SYN without the bits as well must not mark his own data as capable; but the
+ * peer that answered the one with them may, and wants to hear of marks. */
+static bool ecn_hears_only(const struct conn *c)
+{
+	return c->hs.syn_resent > 0 && !(c->flags & CF_PASSIVE);
+}
+
 uint8_t ecn_output(struct conn *c, const struct seg_out *o, uint8_t *flags)
 {
 	if (o->flags & (TH_SYN | TH_RST))
@@ -90,5 +98,5 @@ uint8_t ecn_output(struct conn *c, const struct seg_out *o, uint8_t *flags)
 		*flags |= TH_CWR;
 		c->cc.cwr = 0;
 	}
-	return ECN_ECT_0;
+	return ecn_hears_only(c) ? 0 : ECN_ECT_0;
 }

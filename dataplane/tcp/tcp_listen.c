@@ -3,9 +3,9 @@
  * Segments that belong to no connection: SYNs become connections in SYN-RECEIVED, the rest is
  * answered with a reset. */
 #include "dataplane/tcp/conn.h"
-#include "lib/hash.h"
 #include "dataplane/tcp/tcp_limit.h"
 #include "dataplane/tcp/tcp_window.h"
+#include "lib/hash.h"
 
 bool bare_send(struct tcp *tcp, const struct bare_seg *b)
 {

@@ -16,9 +16,12 @@ enum pmtu_busy {
 };
 
 enum {
-	PMTU_TRIES = 2,       /* timeouts in a row before the path is suspected */
-	PMTU_AGAIN_S = 5,     /* a suspicion is checked so soon: perhaps the path was only down */
-	PMTU_BASE = 1280,     /* where a search from below begins */
+	PMTU_TRIES = 2,   /* timeouts in a row before the path is suspected */
+	PMTU_AGAIN_S = 5, /* a suspicion is checked so soon: perhaps the path was only down */
+	PMTU_BASE = 1280, /* where a search from below begins */
+	/* Links of one path, each smaller than the one before. For each reduction all in flight is
+	 * sent again, so whoever forges errors gets no more of them. */
+	PMTU_ERRORS_MOST = 8,
 	PMTU_V6_LEAST = 1280, /* RFC 8201 4 */
 	PMTU_LEAST_MSS =
 	        216, /* no link is known that carries less; only an attacker would say so */
@@ -152,6 +155,7 @@ static void raise(struct tcp *tcp, struct conn *c, uint32_t mss)
 	c->pmtu.busy &= (uint8_t)~PM_LEARN;
 	c->pmtu.failed = c->pmtu.failed > mss ? c->pmtu.failed : 0;
 	c->pmtu.raise_s = now_s(tcp);
+	c->pmtu.errors = 0;
 	counter_inc(tcp->ctr, CTR_tcp_pmtu_raised);
 	cache_drop(tcp, c);
 }
@@ -245,6 +249,8 @@ static void probe_failed(struct tcp *tcp, struct conn *c)
 {
 	struct conn_pmtu *p = &c->pmtu;
 
+	if (p->claim_mtu > conn_mtu(c) && p->claim_seq == p->mark - p->probe)
+		p->ceil = (uint16_t)min_u32(p->ceil, mtu_to_mss(tcp, c, p->claim_mtu));
 	p->failed = p->probe;
 	p->probe = 0;
 	p->busy &= (uint8_t)~PM_MARKED;
@@ -270,6 +276,13 @@ bool pmtu_probe_lost(struct tcp *tcp, struct conn *c)
 	p->busy &= (uint8_t)~PM_MARKED;
 	p->raise_s = now_s(tcp) + PMTU_AGAIN_S;
 	return false;
+}
+
+/* What an error says waits until it is seen that the segment is lost. */
+static void claim(struct conn *c, uint32_t mtu, uint32_t seq)
+{
+	c->pmtu.claim_mtu = (uint16_t)min_u32(mtu, UINT16_MAX);
+	c->pmtu.claim_seq = seq;
 }
 
 /* An ICMP error is believed. False when segments are as small already. */
@@ -335,6 +348,19 @@ static uint32_t claimed_mtu(const struct conn *c, const struct net_error *e)
 	return mtu >= e->quoted_len ? 0 : mtu;
 }
 
+/* The error is believed at once, for nothing is known against it. */
+static enum counter_id error_take(struct tcp *tcp, struct conn *c, uint32_t mtu)
+{
+	struct conn_pmtu *p = &c->pmtu;
+
+	if (!seq_lt(now_s(tcp), p->raise_s))
+		p->errors = 0; /* the last one has aged */
+	if (p->errors >= PMTU_ERRORS_MOST)
+		return CTR_drop_icmp;
+	p->errors += error_obey(tcp, c, mtu);
+	return CTR_rx_icmp;
+}
+
 enum counter_id pmtu_too_big(struct tcp *tcp, struct conn *c, const struct net_error *e)
 {
 	struct conn_pmtu *p = &c->pmtu;
@@ -344,9 +370,10 @@ enum counter_id pmtu_too_big(struct tcp *tcp, struct conn *c, const struct net_e
 	if (mtu == 0 || (!conn_synchronized(c) && e->seq == c->iss))
 		return CTR_drop_icmp;
 	if (p->probe > 0 && e->seq == p->mark - p->probe) {
-		/* Its loss will be noticed; the next probe may not be larger than claimed. */
+		/* Its loss will be noticed, and then the next probe may not be larger than claimed.
+		 */
 		if (mtu > conn_mtu(c))
-			p->ceil = (uint16_t)min_u32(p->ceil, mtu_to_mss(tcp, c, mtu));
+			claim(c, mtu, e->seq);
 		return CTR_rx_icmp;
 	}
 	if (mtu >= conn_mtu(c))
@@ -356,10 +383,8 @@ enum counter_id pmtu_too_big(struct tcp *tcp, struct conn *c, const struct net_e
 	/* RFC 5927 7.2: segments of this size got through, so it must be seen that they do no
 	 * longer: a forged error alone does nothing. */
 	if (!(p->busy & PM_LEARN)) {
-		p->claim_mtu = (uint16_t)mtu;
-		p->claim_seq = e->seq;
+		claim(c, mtu, e->seq);
 		return CTR_rx_icmp;
 	}
-	error_obey(tcp, c, mtu);
-	return CTR_rx_icmp;
+	return error_take(tcp, c, mtu);
 }

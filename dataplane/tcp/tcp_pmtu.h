@@ -23,6 +23,7 @@ struct conn_pmtu {
 	uint16_t failed;    /* size of the last probe that was lost, 0: none since the last raise */
 	uint16_t claim_mtu; /* an error's MTU that waits for a timeout, 0: none */
 	uint8_t busy;       /* enum pmtu_busy; 0 costs the fast path nothing */
+	uint8_t errors;     /* reductions by errors that nothing but the error spoke for */
 };
 
 static_assert(sizeof(struct conn_pmtu) <= 24, "a connection at rest is small");

@@ -232,6 +232,7 @@ void tx_release_all(struct tcp *tcp, struct conn *c)
 	c->tx_head = TX_REF_NONE;
 	c->tx_tail = TX_REF_NONE;
 	c->tx_cur = TX_REF_NONE;
+	c->tx_again = TX_REF_NONE;
 	c->tx_head_off = 0;
 	c->tx_cur_off = 0;
 	c->tx_bytes = 0;
@@ -251,6 +252,31 @@ static uint32_t sum_join(uint32_t sum, uint32_t part, bool odd)
 	return (uint32_t)(all + (all >> 32));
 }
 
+/* Where the byte of this number lies: returns its descriptor, and in *off how far into it. What is
+ * lost goes out in order, so the search begins where the last one ended; a queue of many small
+ * pieces would else be walked from its head for each segment. */
+static uint32_t tx_find(const struct tcp *tcp, struct conn *c, uint32_t seq, uint32_t *off)
+{
+	uint32_t at = c->tx_head;
+	uint32_t skip = c->tx_head_off + (seq - c->snd_una);
+
+	if (c->tx_again != TX_REF_NONE && seq_le(c->tx_again_seq, seq)) {
+		at = c->tx_again;
+		skip = seq - c->tx_again_seq;
+	}
+	while (skip >= tx_ref_at(tcp, at)->len) {
+		skip -= tx_ref_at(tcp, at)->len;
+		at = tx_ref_at(tcp, at)->next;
+	}
+	/* The scoreboard forgets it before the descriptor goes: board_trim. */
+	if (c->has_runs) {
+		c->tx_again = at;
+		c->tx_again_seq = seq - skip;
+	}
+	*off = skip;
+	return at;
+}
+
 uint32_t tx_gather(struct tcp *tcp, struct conn *c, uint8_t *dst, struct seq_run bytes)
 {
 	uint32_t len = bytes.hi - bytes.lo;
@@ -259,11 +285,8 @@ uint32_t tx_gather(struct tcp *tcp, struct conn *c, uint8_t *dst, struct seq_run
 	uint32_t done = 0;
 	uint32_t sum = 0;
 
-	/* The cursor saves the walk for new data; what is sent again is looked up from the head. */
-	if (bytes.lo != c->snd_nxt) {
-		at = c->tx_head;
-		off = c->tx_head_off + (bytes.lo - c->snd_una);
-	}
+	if (bytes.lo != c->snd_nxt)
+		at = tx_find(tcp, c, bytes.lo, &off);
 	while (done < len) {
 		struct tx_ref *ref = tx_ref_at(tcp, at);
 		uint32_t n;

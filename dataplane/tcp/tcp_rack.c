@@ -56,14 +56,16 @@ uint32_t clock_since(const struct tcp *tcp, uint32_t clock)
 	return seq_lt(clock, now) ? now - clock : 0;
 }
 
-/* RFC 8985 6.2 step 2: the ACK may be for the copy before. */
+/* RFC 8985 6.2 step 2: the ACK may be for the copy before. Its timestamp tells of what was
+ * acknowledged in order only: while there is a hole, the receiver echoes that of the last segment
+ * in front of it (RFC 7323 4.3), whatever it SACKs. */
 static bool is_ambiguous(const struct tcp *tcp, const struct conn *c, uint32_t ticks,
-                         const struct seg *s)
+                         const struct seg *s, bool in_order)
 {
 	/* Our timestamp then, or one less: it ticks every 1024 ticks of the fine clock. */
 	uint32_t sent_ts = ts_clock(tcp) + c->ts_offset - (ticks >> 10) - 1;
 
-	if (c->flags & CF_TS && s->has_ts && seq_lt(s->tsecr, sent_ts))
+	if (in_order && c->flags & CF_TS && s->has_ts && seq_lt(s->tsecr, sent_ts))
 		return true;
 	return ticks < clock_ticks(c->ls.min_rtt_us);
 }
@@ -75,7 +77,7 @@ void rack_delivered(struct tcp *tcp, struct conn *c, const struct loss_run *run,
 	uint32_t sent = run->clock;
 
 	if (run->state == RUN_RESENT) {
-		if (is_ambiguous(tcp, c, clock_since(tcp, sent), s))
+		if (is_ambiguous(tcp, c, clock_since(tcp, sent), s, seq_le(hi, s->ack)))
 			return;
 	} else if (run->again) {
 		return;
@@ -175,16 +177,26 @@ static bool sent_before(const struct conn_loss *l, const struct loss_run *run, u
 	return older > (int32_t)slack || (older >= 0 && is_in_front(l, run));
 }
 
-/* What was sent again and is not answered after a round trip and its variance, while ACKs of about
- * the same age tell of other data, is lost again. RFC 8985 waits for something sent later to
- * arrive; where nothing can be sent, that is the timeout. Each such loss takes an ACK, so silence
- * still backs off (RFC 6298, RFC 8961 4). */
-static uint32_t resent_wait(const struct conn *c)
+/* What was sent again and is not answered after a round trip and its variance is lost again, when
+ * ACKs of about the same age told of other data and nothing has arrived for the time of the
+ * variance: as long as something does, it may be on its way behind that, in a queue that grows, and
+ * no round trip is measured meanwhile. RFC 8985 waits for something sent later to arrive; where
+ * nothing can be sent, that is the timeout. Each such loss takes an ACK, so silence still backs off
+ * (RFC 6298, RFC 8961 4). */
+static uint32_t resent_left(const struct tcp *tcp, const struct conn *c, uint32_t age)
 {
-	uint32_t slack_us = max_u32(4 * c->rttvar_us, c->srtt_us / 2);
+	uint32_t slack = max_u32(4 * c->rttvar_us, c->srtt_us / 2);
+	/* When what RACK goes by arrived */
+	uint32_t quiet = clock_since(tcp, c->ls.rack_clock + c->ls.rack_ticks);
+	uint32_t wait;
 
-	slack_us = max_u32(slack_us, 2 * max_u32(rack_reorder_us(c), REORDER_MIN_US));
-	return clock_ticks(c->srtt_us + slack_us);
+	slack = clock_ticks(max_u32(slack, 2 * max_u32(rack_reorder_us(c), REORDER_MIN_US)));
+	wait = clock_ticks(c->srtt_us) + slack;
+	wait -= min_u32(age, wait);
+	/* A scoreboard without room does not know what was sent later. */
+	if (board_is_full(tcp, c))
+		return wait;
+	return max_u32(wait, slack - min_u32(quiet, slack));
 }
 
 /* How long to wait until a run is lost: 0 when it is now, UINT32_MAX when time does not tell. */
@@ -196,15 +208,15 @@ static uint32_t run_left(const struct tcp *tcp, const struct conn *c, const stru
 
 	if (run->state == RUN_SACKED || run->state == RUN_LOST)
 		return UINT32_MAX;
-	if (sent_before(&c->ls, run, slack))
+	if (sent_before(&c->ls, run, slack)) {
 		wait = c->ls.rack_ticks + clock_ticks(rack_reorder_us(c)) + slack;
-	else if (run->state == RUN_RESENT && c->srtt_us > 0 &&
-	         (tcp->ack.delivered > 0 || tcp->ack.by_clock) &&
-	         age >= clock_ticks(c->srtt_us - c->srtt_us / 4))
-		wait = resent_wait(c) + slack;
-	else
-		return UINT32_MAX;
-	return wait - min_u32(age, wait);
+		return wait - min_u32(age, wait);
+	}
+	if (run->state == RUN_RESENT && c->srtt_us > 0 &&
+	    (tcp->ack.delivered > 0 || tcp->ack.by_clock) &&
+	    age >= clock_ticks(c->srtt_us - c->srtt_us / 4))
+		return resent_left(tcp, c, age - min_u32(age, slack));
+	return UINT32_MAX;
 }
 
 bool rack_detect(struct tcp *tcp, struct conn *c)

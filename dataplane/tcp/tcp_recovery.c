@@ -257,8 +257,13 @@ void loss_resent(struct tcp *tcp, struct conn *c, const struct seq_run *run)
 		c->ls.lost_lo = run->hi;
 	if (c->loss == LOSS_NONE)
 		return;
-	if (c->loss == LOSS_RECOVERY)
+	if (c->loss == LOSS_RECOVERY) {
 		prr_sent(c, run->hi - run->lo);
+		/* RFC 6675 6: the ACK clock runs without snd_una moving, and the timeout is for
+		 * what was sent last of the first. */
+		if (run->lo == c->snd_una)
+			rto_postpone(tcp, c);
+	}
 	if (c->ls.undo_count == 0)
 		c->ls.undo_ts = ts_clock(tcp) + c->ts_offset;
 	if (c->ls.undo_count < UINT16_MAX)

@@ -103,6 +103,14 @@ void reorder_start(struct tcp *tcp, struct conn *c, uint32_t us)
 	conn_arm(tcp, c, at);
 }
 
+void rto_postpone(struct tcp *tcp, struct conn *c)
+{
+	if (c->flags & CF_RTX_REORDER)
+		c->ls.rto_at_ns = tcp->now_ns + rto_ns(tcp, c);
+	else
+		rto_start(tcp, c);
+}
+
 /* The floor is beyond the round trip, since it is for what the peer's delayed ACK adds to that:
  * were it one of the whole, an ACK delayed by just so much would always be too late. */
 static void rto_update(const struct tcp *tcp, struct conn *c)
@@ -130,6 +138,13 @@ static void rtt_sample(const struct tcp *tcp, struct conn *c, uint64_t rtt)
 	rto_update(tcp, c);
 }
 
+/* A probe went out just now, and this is not its answer: the peer took longer than the timeout. */
+static bool probe_overtaken(const struct tcp *tcp, const struct conn *c)
+{
+	return c->flags & CF_PROBED &&
+	       clock_since(tcp, c->ls.sent_clock) < clock_ticks(c->srtt_us / 2);
+}
+
 /* True when a measurement ended. */
 static bool rtt_measure(struct tcp *tcp, struct conn *c, const struct seg *s)
 {
@@ -152,7 +167,9 @@ static bool rtt_measure(struct tcp *tcp, struct conn *c, const struct seg *s)
 	 * between. */
 	ticks = ts_clock(tcp) + c->ts_offset - s->tsecr;
 	us = (uint64_t)ticks * TS_TICK_US;
-	if (!(c->flags & CF_TS) || !s->has_ts || s->tsecr == 0 || us >= rto_base_us(tcp, c))
+	if (!(c->flags & CF_TS) || !s->has_ts || s->tsecr == 0)
+		return false;
+	if (us >= rto_base_us(tcp, c) << probe_overtaken(tcp, c))
 		return false;
 	rtt_sample(tcp, c, us);
 	return true;
@@ -202,9 +219,20 @@ void keepalive_start(struct tcp *tcp, struct conn *c)
 		conn_arm(tcp, c, keepalive_due(tcp, c));
 }
 
+/* Of the whole life of a connection that its owner let go: peers that take a byte now and then
+ * would keep its memory for ever (RFC 6429 3). */
+static uint64_t orphan_left_ns(const struct tcp *tcp, const struct conn *c)
+{
+	uint64_t age_ns = (uint64_t)(ts_clock(tcp) - c->orphan_since) * TS_TICK_NS;
+	uint64_t life_ns = tcp->cfg.orphan_life_ms * NS_PER_MS;
+
+	return life_ns - min_u64(age_ns, life_ns);
+}
+
 void linger_start(struct tcp *tcp, struct conn *c)
 {
-	c->linger_ns = tcp->now_ns + tcp->cfg.fin_wait_2_ms * NS_PER_MS;
+	c->linger_ns =
+	        tcp->now_ns + min_u64(tcp->cfg.fin_wait_2_ms * NS_PER_MS, orphan_left_ns(tcp, c));
 	conn_arm(tcp, c, c->linger_ns);
 }
 
@@ -293,9 +321,10 @@ static bool rtx_timeout(struct tcp *tcp, struct conn *c)
 	if (conn_flight(c) == 0)
 		return true;
 	/* RFC 8985 7.2: where the timeout were sooner than the probe, the probe takes its place.
-	 * Not for a single segment: its peer may delay the ACK for as long, and only a timeout
-	 * backs off until that is known (RFC 6298 5.5). */
-	if (c->flags & CF_RTX_EARLY || (conn_flight(c) > c->mss && probe_wanted(c))) {
+	 * Not for a single segment without timestamps: its peer may delay the ACK for as long, and
+	 * only a timeout backs off until that is known (RFC 6298 5.5). */
+	if (c->flags & CF_RTX_EARLY ||
+	    ((conn_flight(c) > c->mss || c->flags & CF_TS) && probe_wanted(c))) {
 		early_timeout(tcp, c);
 		return true;
 	}
@@ -375,6 +404,8 @@ void conn_timer(void *arg, struct timer *timer, uint64_t now_ns)
 		conn_post(tcp, c, TCP_EV_ROOM);
 	}
 	if (c->linger_ns && c->linger_ns <= now_ns) {
+		if (orphan_left_ns(tcp, c) < TS_TICK_NS)
+			counter_inc(tcp->ctr, CTR_tcp_orphan_life);
 		conn_reset(tcp, c);
 		return;
 	}

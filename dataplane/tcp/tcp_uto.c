@@ -101,10 +101,3 @@ bool uto_shut_expired(const struct tcp *tcp, struct conn *c)
 		limit /= UTO_PRESSURE_DIVISOR;
 	return clock_ms(ts_clock(tcp) - u->since) >= limit;
 }
-
-uint32_t uto_shut_ms(const struct tcp *tcp, const struct conn *c)
-{
-	if (!c->uto.shut || !window_closed(c) || c->snd_una + c->snd_wnd - c->uto.mark >= c->mss)
-		return 0;
-	return clock_ms(ts_clock(tcp) - c->uto.since);
-}

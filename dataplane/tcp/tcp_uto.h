@@ -44,7 +44,5 @@ bool uto_expired(const struct tcp *tcp, struct conn *c, uint64_t waited_ns);
 bool uto_shut_expired(const struct tcp *tcp, struct conn *c);
 /* Cuts a timeout so that it does not fire later than the user timeout. */
 uint64_t uto_clip_ns(const struct tcp *tcp, const struct conn *c, uint64_t ns);
-/* How long the window has been shut, 0 when it is not: for whoever must choose whom to give up. */
-uint32_t uto_shut_ms(const struct tcp *tcp, const struct conn *c);
 
 #endif

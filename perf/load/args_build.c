@@ -10,9 +10,12 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
-#define BODY_MAX    (64u << 20)
-#define HEX_PER_KEY 2u
+#define BODY_MAX     (64u << 20)
+#define FD_RESERVE   128u /* descriptors for other things than connections */
+#define HEX_PER_KEY  2u
+#define KEY_VARIABLE "SLUICE_MAC_KEY"
 
 static bool failed(const struct config_error *err)
 {
@@ -43,6 +46,33 @@ static void stage_set(struct scenario *s, const struct wishes *w)
 		s->connections = (uint32_t)w->connections;
 }
 
+/* What a run without a scenario is called in reports. */
+static void about_set(struct scenario *s, const struct wishes *w)
+{
+	const struct load_stage *stage = &s->stages[0];
+
+	if (w->scenario != NULL)
+		return;
+	snprintf(s->name, sizeof(s->name), "command line");
+	if (stage->mode == LOAD_OPEN)
+		snprintf(s->about, sizeof(s->about), "%s, %.10g requests a second",
+		         s->endpoints[0].name, stage->from);
+	else
+		snprintf(s->about, sizeof(s->about), "%s, %.0f user%s", s->endpoints[0].name,
+		         stage->from, stage->from > 1 ? "s" : "");
+}
+
+/* A pool that grows on need stays within what the process may open, unless its size was asked for.
+ */
+static uint32_t pool_limit(uint32_t most)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_max <= FD_RESERVE)
+		return most;
+	return (uint32_t)min_u64(most, files.rlim_max - FD_RESERVE);
+}
+
 static void load_set(struct scenario *s, const struct wishes *w)
 {
 	if (w->scale > 0)
@@ -54,6 +84,8 @@ static void load_set(struct scenario *s, const struct wishes *w)
 		s->requests_per_connection = (uint64_t)w->per_connection;
 	if (w->max_connections > 0)
 		s->max_connections = (uint32_t)w->max_connections;
+	else
+		s->max_connections = pool_limit(s->max_connections);
 	if (w->arrival >= 0)
 		s->arrival = (enum load_arrival)w->arrival;
 	if (w->think_ns >= 0)
@@ -135,14 +167,18 @@ static bool key_read(struct load_sign *sign, const char *hex)
 	return true;
 }
 
-/* "HASH:KEY", both in hexadecimal. */
+/* "HASH:KEY", both in hexadecimal; "HASH" alone: the key is in the environment, where other users
+ * of the machine do not see it. */
 static bool sign_set(struct scenario *s, const char *text)
 {
 	static const char hex[] = "0123456789abcdef";
 	const size_t hash_len = sizeof(s->signing.policy_hash) - 1;
 
-	if (strspn(text, hex) != hash_len || text[hash_len] != ':' ||
-	    !key_read(&s->signing, text + hash_len + 1))
+	const char *key = text + min_size(strlen(text), hash_len);
+
+	key = *key == ':' ? key + 1 : getenv(KEY_VARIABLE);
+	if (strspn(text, hex) != hash_len || (text[hash_len] != ':' && text[hash_len] != '\0') ||
+	    key == NULL || !key_read(&s->signing, key))
 		return args_complain(
 		        "--sign: HASH:KEY is needed: the policy's hash of 64 lower-case "
 		        "hex digits, and the key in hex, at most %zu bytes",
@@ -222,6 +258,8 @@ bool args_build(struct args *a, const struct wishes *w)
 	else if (scenario_read(&a->scenario, w->scenario, &err) != ST_OK)
 		return failed(&err);
 	load_set(&a->scenario, w);
-	return target_set(&a->scenario, w, &u) && requests_set(&a->scenario, w) &&
-	       server_set(a, &u) && threads_set(a, w);
+	if (!target_set(&a->scenario, w, &u) || !requests_set(&a->scenario, w))
+		return false;
+	about_set(&a->scenario, w);
+	return server_set(a, &u) && threads_set(a, w);
 }

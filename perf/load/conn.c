@@ -55,20 +55,51 @@ void worker_error(struct worker *w, enum load_error e, uint64_t n)
 	w->parts[w->stage_index]->counts.errors[e] += n;
 }
 
+/* Takes the oldest request off. */
+static void pending_drop(struct conn *c)
+{
+	struct worker *w = c->w;
+
+	c->head = c->head + 1 == w->depth ? 0 : c->head + 1;
+	c->count--;
+	w->under_way--;
+}
+
+/* What a request that timed out has waited is the least that its latency was. Left out, the slowest
+ * of all would make the percentiles better. */
+static void timeout_count(const struct worker *w, struct load_part *part, const struct pending *p)
+{
+	load_hist_add(&part->latency, w->now_ns - min_u64(w->now_ns, p->intended_ns));
+	if (w->two_times)
+		load_hist_add(&part->service, w->now_ns - min_u64(w->now_ns, p->sent_ns));
+}
+
 /* Everything under way on c failed. */
 static void pendings_fail(struct conn *c, enum load_error e)
 {
 	struct worker *w = c->w;
 
-	for (; c->count > 0; c->count--) {
+	for (; c->count > 0; pending_drop(c)) {
 		const struct pending *p = &c->ring[c->head];
-		struct load_part *endpoint = endpoint_part(w, p);
+		struct load_part *parts[2] = {w->parts[p->stage], endpoint_part(w, p)};
 
-		w->parts[p->stage]->counts.errors[e]++;
+		for (uint32_t i = 0; i < 2 && parts[i] != NULL; i++) {
+			parts[i]->counts.errors[e]++;
+			if (e == LOAD_ERR_TIMEOUT)
+				timeout_count(w, parts[i], p);
+		}
+	}
+}
+
+void conn_forget(struct conn *c)
+{
+	for (; c->count > 0; pending_drop(c)) {
+		const struct pending *p = &c->ring[c->head];
+		struct load_part *endpoint = endpoint_part(c->w, p);
+
+		c->w->parts[p->stage]->counts.sent--;
 		if (endpoint != NULL)
-			endpoint->counts.errors[e]++;
-		c->head = c->head + 1 == w->depth ? 0 : c->head + 1;
-		w->under_way--;
+			endpoint->counts.sent--;
 	}
 }
 
@@ -139,8 +170,13 @@ void conn_shut(struct conn *c)
 {
 	struct worker *w = c->w;
 
-	/* Requests behind an answer that ends the connection are lost (RFC 9112 9.6). */
-	pendings_fail(c, LOAD_ERR_CLOSED);
+	/* What was pipelined behind an answer that ends the connection is not answered (RFC 9112
+	 * 9.6). A user asks again, as if it had not been sent; a start of an open stage has
+	 * failed. */
+	if (w->open)
+		pendings_fail(c, LOAD_ERR_CLOSED);
+	else
+		conn_forget(c);
 	if (w->reset)
 		w->ops->abort(w->transport, c->link);
 	else
@@ -212,7 +248,7 @@ static void sent_count(struct worker *w, const struct pending *p, size_t len)
 	}
 }
 
-bool conn_send(struct conn *c, uint64_t intended_ns)
+bool conn_send(struct conn *c, uint64_t intended_ns, uint32_t stage)
 {
 	struct worker *w = c->w;
 	uint64_t most = w->scenario->requests_per_connection;
@@ -232,7 +268,7 @@ bool conn_send(struct conn *c, uint64_t intended_ns)
 	        .sent_ns = w->now_ns,
 	        .endpoint = (uint16_t)r.endpoint,
 	        .method = (uint8_t)r.method,
-	        .stage = (uint8_t)w->stage_index,
+	        .stage = (uint8_t)stage,
 	};
 	c->count++;
 	c->sent++;
@@ -261,9 +297,7 @@ static bool answered(struct conn *c, const struct http_answer *a, uint64_t now_n
 	struct worker *w = c->w;
 
 	answer_count(w, &c->ring[c->head], a, now_ns);
-	c->head = c->head + 1 == w->depth ? 0 : c->head + 1;
-	c->count--;
-	w->under_way--;
+	pending_drop(c);
 	c->failures = 0;
 	if (unlikely(!a->keep || (c->last && c->count == 0))) {
 		conn_shut(c);
@@ -282,13 +316,14 @@ static void conn_data(void *owner, const char *bytes, size_t len, uint64_t now_n
 	struct http_answer a;
 
 	w->now_ns = now_ns;
-	while (len > 0) {
+	/* What answers lead to is not sent before this returns: the rest cannot answer that. */
+	for (uint32_t owed = c->count; len > 0; owed--) {
 		const struct pending *p = &c->ring[c->head];
 		size_t used = 0;
 
-		if (unlikely(c->count == 0)) {
-			/* Nobody asked for this. */
-			worker_error(w, LOAD_ERR_PROTOCOL, 1);
+		if (unlikely(owed == 0)) {
+			if (c->count == 0)
+				worker_error(w, LOAD_ERR_PROTOCOL, 1);
 			conn_fail(c, LOAD_ERR_PROTOCOL);
 			return;
 		}
@@ -359,9 +394,7 @@ static void conn_ended(void *owner, enum link_end why, uint64_t now_ns)
 	/* A body that the end of the connection delimits (RFC 9112 6.3). */
 	if (why == LINK_FINISHED && c->count > 0 && http_client_eof(&c->http, &a)) {
 		answer_count(w, &c->ring[c->head], &a, now_ns);
-		c->head = c->head + 1 == w->depth ? 0 : c->head + 1;
-		c->count--;
-		w->under_way--;
+		pending_drop(c);
 		c->failures = 0;
 	}
 	if (c->count > 0)

@@ -25,6 +25,7 @@ struct engine_thread {
 	struct engine *engine;
 	enum status status;
 	char err[TRANSPORT_ERR];
+	uint64_t waited_ns; /* for a CPU, while it ran */
 	bool started;
 };
 
@@ -43,7 +44,7 @@ struct engine {
 
 /* --- a worker's thread --- */
 
-static void thread_settle(const struct engine_thread *t)
+static enum status thread_settle(struct engine_thread *t)
 {
 	const struct engine_config *cfg = t->engine->cfg;
 	cpu_set_t set;
@@ -51,10 +52,32 @@ static void thread_settle(const struct engine_thread *t)
 	/* Sleeps end when they should, not some 50 us later. */
 	prctl(PR_SET_TIMERSLACK, 1ul);
 	if (cfg->cpu_count == 0)
-		return;
+		return ST_OK;
+	int cpu = cfg->cpus[t->worker.index % cfg->cpu_count];
+
 	CPU_ZERO(&set);
-	CPU_SET((size_t)cfg->cpus[t->worker.index % cfg->cpu_count], &set);
-	pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
+	if (cpu < CPU_SETSIZE)
+		CPU_SET((size_t)cpu, &set);
+	if (pthread_setaffinity_np(pthread_self(), sizeof(set), &set) == 0)
+		return ST_OK;
+	snprintf(t->err, sizeof(t->err),
+	         "--cpu: CPU %d does not exist, or this process may not use it", cpu);
+	return ST_INVALID;
+}
+
+/* What this thread has waited until now for a CPU that others had; 0: the kernel does not say. */
+static uint64_t cpu_wait_ns(void)
+{
+	FILE *f = fopen("/proc/thread-self/schedstat", "r");
+	unsigned long long ran;
+	unsigned long long waited = 0;
+
+	if (f == NULL)
+		return 0;
+	if (fscanf(f, "%llu %llu", &ran, &waited) != 2)
+		waited = 0;
+	fclose(f);
+	return waited;
 }
 
 static void tell(struct engine *e, uint32_t *counter)
@@ -98,12 +121,16 @@ static void *thread_main(void *arg)
 	struct engine_thread *t = arg;
 	struct engine *e = t->engine;
 
-	thread_settle(t);
-	t->status = worker_open(&t->worker, e->cfg, t->err);
+	t->status = thread_settle(t);
+	if (t->status == ST_OK)
+		t->status = worker_open(&t->worker, e->cfg, t->err);
 	if (t->status == ST_OK && wait_for_start(t)) {
+		uint64_t before_ns = cpu_wait_ns();
+
 		while (worker_round(&t->worker))
 			if (stopping(e))
 				worker_stop(&t->worker);
+		t->waited_ns = cpu_wait_ns() - before_ns;
 	} else if (t->status != ST_OK) {
 		__atomic_store_n(&e->stop, true, __ATOMIC_RELAXED);
 	}
@@ -312,6 +339,7 @@ static void notes_take(const struct engine *e, struct engine_notes *n)
 		n->no_room += w->no_room;
 		n->retransmits += w->stats.retransmits;
 		n->drops += w->stats.drops;
+		n->waited_ns += e->threads[i].waited_ns;
 	}
 }
 

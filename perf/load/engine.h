@@ -32,6 +32,7 @@ struct engine_notes {
 	uint64_t no_room;         /* times that the client had no connection to give */
 	uint64_t retransmits;
 	uint64_t drops;
+	uint64_t waited_ns; /* that workers waited for a CPU, all together */
 };
 
 /* Runs it all; SIGINT and SIGTERM end it early (out->interrupted). out: from result_create.

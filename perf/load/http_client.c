@@ -112,6 +112,8 @@ static enum http_scan head_parse(struct http_client *c, struct http_memo *memo,
 
 	if (r != HTTP_SCAN_DONE)
 		return r;
+	if (*used > HTTP_CLIENT_HEAD_MAX)
+		return HTTP_SCAN_BAD;
 	if (h.status < 200) {
 		/* RFC 9110 15.2: any number of them may come; 101 was not asked for. */
 		bool bad = h.status == 101 || ++c->interim > HTTP_CLIENT_INTERIM_MAX;

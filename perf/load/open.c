@@ -7,6 +7,7 @@
 
 #define NO_CONNECT_NS NS_PER_MS
 #define GROW_LOOK_NS  (100 * NS_PER_US)
+#define LATE_NS       NS_PER_S
 
 static void ready_push(struct worker *w, struct conn *c)
 {
@@ -48,9 +49,15 @@ static struct conn *ready_pop(struct worker *w)
 	return NULL;
 }
 
+/* Starts are still to be made: the stage is on, or the last one's leftovers are. */
+static bool starting(const struct worker *w)
+{
+	return !w->draining || w->late.next_ns != UINT64_MAX;
+}
+
 void open_next(struct conn *c)
 {
-	if (c->w->draining) {
+	if (!starting(c->w)) {
 		if (c->count == 0 && c->state == CONN_OPEN)
 			conn_shut(c);
 	} else if (!c->queued && conn_can_take(c)) {
@@ -62,7 +69,7 @@ void open_down(struct conn *c)
 {
 	struct worker *w = c->w;
 
-	if (w->draining)
+	if (!starting(w))
 		return;
 	/* One that is in the list of the ready comes out of it when it is popped. */
 	if (w->grows) {
@@ -78,7 +85,7 @@ void open_wake(struct conn *c)
 {
 	struct worker *w = c->w;
 
-	if (w->draining || c->state != CONN_WAITING)
+	if (!starting(w) || c->state != CONN_WAITING)
 		return;
 	if (w->grows) {
 		c->state = CONN_CLOSED;
@@ -90,14 +97,20 @@ void open_wake(struct conn *c)
 
 void open_connect_failed(struct worker *w)
 {
-	if (!w->draining && w->schedule.next_ns <= w->now_ns)
+	/* Another connection of the pool will take it. */
+	if (!w->grows && w->open_count > 0)
+		return;
+	if (w->late.next_ns != UINT64_MAX)
+		schedule_take(&w->late);
+	else if (w->schedule.next_ns <= w->now_ns)
 		schedule_take(&w->schedule);
 }
 
 /* Connections for starts that are due and have none, as many as there are of those. */
 static void grow(struct worker *w)
 {
-	uint64_t wanted = schedule_behind(&w->schedule, w->now_ns);
+	uint64_t wanted =
+	        schedule_behind(&w->schedule, w->now_ns) + schedule_behind(&w->late, w->now_ns);
 
 	while (w->connecting < wanted && w->unused != NULL && w->now_ns >= w->no_connect_until_ns) {
 		struct conn *c = w->unused;
@@ -110,20 +123,35 @@ static void grow(struct worker *w)
 	}
 }
 
-uint64_t open_run(struct worker *w)
+/* Sends what is due, as far as there are connections for it. False: there were too few. */
+static bool serve(struct worker *w, struct schedule *s, uint32_t stage)
 {
-	while (w->schedule.next_ns <= w->now_ns) {
+	while (s->next_ns <= w->now_ns) {
 		struct conn *c = ready_pop(w);
 
 		if (c == NULL)
-			break;
-		if (!conn_send(c, w->schedule.next_ns))
+			return false;
+		if (!conn_send(c, s->next_ns, stage))
 			continue;
-		schedule_take(&w->schedule);
+		schedule_take(s);
 		if (conn_can_take(c))
 			ready_push(w, c);
 	}
-	if (w->schedule.next_ns > w->now_ns)
+	return true;
+}
+
+static void late_give_up(struct worker *w)
+{
+	uint64_t n = schedule_finish(&w->late, UINT64_MAX);
+
+	w->parts[w->late_stage]->counts.errors[LOAD_ERR_UNSENT] += n;
+}
+
+uint64_t open_run(struct worker *w)
+{
+	if (unlikely(w->late.next_ns != UINT64_MAX) && w->now_ns >= w->late_end_ns)
+		late_give_up(w);
+	if (serve(w, &w->late, w->late_stage) && serve(w, &w->schedule, w->stage_index))
 		return w->schedule.next_ns;
 	if (!w->grows)
 		return UINT64_MAX;
@@ -158,9 +186,28 @@ void open_begin(struct worker *w)
 	}
 }
 
+/* What is due by the stage's end and found no connection has a moment more: those are on their way,
+ * or the machine took a nap. Whoever is too slow for the rate does not get by with it. */
 void open_end(struct worker *w)
 {
+	uint64_t grace_ns = min_u64(w->scenario->timeout_ns, LATE_NS);
+
+	late_give_up(w);
 	w->now_ns = max_u64(w->now_ns, w->stage_end_ns);
+	w->late = w->schedule;
+	w->late_stage = w->stage_index;
+	w->late_end_ns = w->stage_end_ns + grace_ns;
+	schedule_cut(&w->late, w->stage_end_ns);
+	schedule_finish(&w->schedule, 0);
 	open_run(w);
-	worker_error(w, LOAD_ERR_UNSENT, schedule_finish(&w->schedule, w->stage_end_ns));
+}
+
+void open_abandon(struct worker *w)
+{
+	late_give_up(w);
+}
+
+bool open_owes(const struct worker *w)
+{
+	return w->late.next_ns != UINT64_MAX;
 }

@@ -45,6 +45,20 @@ void report_machine(char *cpu, size_t room, long *cores)
 		(void)fclose(f);
 }
 
+/* So that a shell reads it as it was. */
+static void put_quoted(FILE *out, const char *arg)
+{
+	if (arg[0] && arg[strspn(arg, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	                              "0123456789-_./:=,+%@")] == '\0') {
+		(void)fputs(arg, out);
+		return;
+	}
+	(void)fputc('\'', out);
+	for (; *arg; arg++)
+		(void)fputs(*arg == '\'' ? "'\\''" : (const char[]){*arg, '\0'}, out);
+	(void)fputc('\'', out);
+}
+
 char *report_command(const struct report_options *o)
 {
 	char *text = NULL;
@@ -53,8 +67,11 @@ char *report_command(const struct report_options *o)
 
 	if (!mem)
 		return NULL;
-	for (int i = 0; i < o->argc; i++)
-		(void)fprintf(mem, "%s%s", i ? " " : "", o->argv[i]);
+	(void)fputs("sluice-bench", mem);
+	for (int i = 1; i < o->argc; i++) {
+		(void)fputc(' ', mem);
+		put_quoted(mem, o->argv[i]);
+	}
 	(void)fclose(mem);
 	return text;
 }
@@ -111,7 +128,7 @@ uint32_t report_hist_rows(const struct load_hist *h, struct hist_row rows[HIST_R
 	for (uint32_t i = 0; i < count; i++)
 		rows[i] = (struct hist_row){.from_ns = boundary(series, first + i),
 		                            .to_ns = boundary(series, first + i + 1)};
-	if (h->max_ns > rows[count - 1].to_ns)
+	if ((double)h->max_ns > rows[count - 1].to_ns)
 		rows[count - 1].to_ns = (double)h->max_ns;
 	for (uint32_t i = 0, row = 0; i < LOAD_HIST_BUCKETS; i++) {
 		double top = (double)min_u64(hist_log_max(i, LOAD_HIST_SUB_BITS), h->max_ns);
@@ -123,40 +140,6 @@ uint32_t report_hist_rows(const struct load_hist *h, struct hist_row rows[HIST_R
 		rows[row].count += h->bucket[i];
 	}
 	return count;
-}
-
-struct verdict threshold_verdict(const struct result *r, const struct load_threshold *t)
-{
-	const struct load_part *part = t->endpoint < 0 ? &r->total : &r->endpoints[t->endpoint];
-	struct verdict v = {.value = result_figure(part, t->figure)};
-
-	switch (t->figure) {
-	case FIGURE_HIT_RATE:
-		v.measured = part->counts.cache_known > 0;
-		break;
-	case FIGURE_ERRORS:
-	case FIGURE_TIMEOUTS:
-		v.measured = part->counts.sent + part->counts.errors[LOAD_ERR_CONNECT] +
-		                     part->counts.errors[LOAD_ERR_UNSENT] >
-		             0;
-		break;
-	case FIGURE_RATE:
-		v.measured = part->duration_ns > 0;
-		break;
-	default:
-		v.measured = part->latency.count > 0;
-		break;
-	}
-	v.holds = v.measured && (t->below ? v.value < t->value : v.value > t->value);
-	return v;
-}
-
-bool result_passes(const struct result *r)
-{
-	for (uint32_t i = 0; i < r->scenario->threshold_count; i++)
-		if (!threshold_verdict(r, &r->scenario->thresholds[i]).holds)
-			return false;
-	return true;
 }
 
 typedef bool report_write(const struct result *r, const struct report_options *o, FILE *out);

@@ -48,6 +48,13 @@ static json_t *figures(const struct load_part *p)
 			(void)json_object_set_new(o, figure_keys[i],
 			                          json_real(result_figure(p, (enum load_figure)i)));
 	}
+	for (uint32_t i = 0; i < REPORT_QUANTILES && p->service.count > 0; i++) {
+		char key[32];
+
+		(void)snprintf(key, sizeof(key), "service_%s", figure_keys[report_latencies[i]]);
+		(void)json_object_set_new(
+		        o, key, json_real(load_hist_figure(&p->service, report_latencies[i])));
+	}
 	return o;
 }
 
@@ -181,14 +188,31 @@ static json_t *report(const struct result *r, const char *command)
 	return o;
 }
 
+/* A line for each key: to be read by people too, and a histogram would take thousands. */
+static bool dump(const json_t *root, FILE *out)
+{
+	const char *separator = "{\n";
+	const char *key;
+	json_t *value;
+	bool ok = true;
+
+	json_object_foreach((json_t *)(uintptr_t)root, key, value)
+	{
+		(void)fprintf(out, "%s \"%s\": ", separator, key);
+		ok = ok && json_dumpf(value, out, JSON_ENCODE_ANY | JSON_REAL_PRECISION(9)) == 0;
+		separator = ",\n";
+	}
+	(void)fputs("\n}\n", out);
+	return ok && !ferror(out);
+}
+
 bool report_json(const struct result *r, const struct report_options *o, FILE *out)
 {
 	char *command = report_command(o);
 	json_t *root = report(r, command ? command : "");
-	bool ok = root && json_dumpf(root, out, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) == 0;
+	bool ok = root && dump(root, out);
 
-	(void)fputc('\n', out);
 	json_decref(root);
 	free(command);
-	return ok && !ferror(out);
+	return ok;
 }

@@ -56,6 +56,23 @@ static void put_rows(FILE *out, const struct report_part *parts, uint32_t count,
 			put_row(out, &parts[i]);
 }
 
+static bool same(const struct load_hist *a, const struct load_hist *b)
+{
+	return memcmp(a, b, sizeof(*a)) == 0;
+}
+
+/* The total once more, from the sending. */
+static void put_service(FILE *out, const struct load_part *p)
+{
+	if (p->service.count == 0 || same(&p->service, &p->latency))
+		return;
+	(void)fputs("| from the sending | | | | |", out);
+	for (uint32_t i = 0; i < REPORT_QUANTILES; i++)
+		(void)fprintf(out, " %s |",
+		              text_time(load_hist_figure(&p->service, report_latencies[i])).s);
+	(void)fputc('\n', out);
+}
+
 static void put_thresholds(FILE *out, const struct result *r)
 {
 	const struct scenario *s = r->scenario;
@@ -134,6 +151,7 @@ bool report_markdown(const struct result *r, const struct report_options *o, FIL
 		(void)fprintf(out, " Open stages offered %s.", text_rate(r->offered).s);
 	(void)fputc('\n', out);
 	put_rows(out, parts, count, "total");
+	put_service(out, &r->total);
 	put_counts(out, &r->total.counts);
 	put_rows(out, parts, count, "stage");
 	put_rows(out, parts, count, "endpoint");

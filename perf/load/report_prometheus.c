@@ -218,14 +218,21 @@ static void put_histogram(FILE *out, const char *name, const struct result *r,
 }
 
 /* The histogram's boundaries are coarse; these are not. */
-static void put_quantiles(FILE *out, const struct result *r, const struct report_part *parts,
-                          uint32_t count)
+static void put_quantiles(FILE *out, const struct result *r, bool service)
 {
-	static const char name[] = "sluice_bench_latency_quantile_seconds";
+	const char *name = service ? "sluice_bench_service_quantile_seconds"
+	                           : "sluice_bench_latency_quantile_seconds";
+	struct report_part parts[REPORT_PARTS];
+	uint32_t count = report_parts(r, parts);
 
-	put_head(out, name, "gauge", "Latency that a share of the answers came within");
+	put_head(out, name, "gauge",
+	         service ? "From the sending, what a share of the answers came within"
+	                 : "Latency that a share of the answers came within");
 	for (uint32_t i = 0; i < count; i++) {
-		if (parts[i].part->latency.count == 0)
+		const struct load_part *p = parts[i].part;
+		const struct load_hist *h = service ? &p->service : &p->latency;
+
+		if (h->count == 0)
 			continue;
 		for (uint32_t q = 0; q < REPORT_QUANTILES; q++) {
 			enum load_figure f = report_latencies[q];
@@ -234,7 +241,7 @@ static void put_quantiles(FILE *out, const struct result *r, const struct report
 				continue;
 			put_part(out, name, r, &parts[i]);
 			(void)fprintf(out, ",quantile=\"%s\"} %.9f\n", figure_infos[f].name,
-			              result_figure(parts[i].part, f) / 1e9);
+			              load_hist_figure(h, f) / 1e9);
 		}
 	}
 }
@@ -264,6 +271,7 @@ bool report_prometheus(const struct result *r, FILE *out)
 	         "From when a request was due to its answer's last byte");
 	for (uint32_t i = 0; i < count; i++)
 		put_histogram(out, latency, r, &parts[i]);
-	put_quantiles(out, r, parts, count);
+	put_quantiles(out, r, false);
+	put_quantiles(out, r, true);
 	return !ferror(out);
 }

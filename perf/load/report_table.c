@@ -6,9 +6,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define BAR_WIDTH   40u
-#define NAME_WIDTH  20
-#define LABEL_WIDTH 12
+#define BAR_WIDTH    40u
+#define NAME_WIDTH   20
+#define LABEL_WIDTH  12
+#define STAGES_NAMED 3u
 
 /* How a stream may be written to. */
 struct paper {
@@ -72,6 +73,32 @@ static void print_head(const struct paper *p, const struct result *r)
 	(void)fprintf(p->out, "%s by %s, %u worker%s, %s, from %s%s\n", r->target, r->transport,
 	              r->workers, r->workers == 1 ? "" : "s", text_span((double)r->elapsed_ns).s,
 	              r->started, r->interrupted ? ", interrupted" : "");
+}
+
+static void print_stage(const struct paper *p, const struct load_stage *stage)
+{
+	const bool open = stage->mode == LOAD_OPEN;
+
+	if (stage->from != stage->to)
+		(void)fprintf(p->out, "%s to ", text_count((uint64_t)stage->from).s);
+	if (open)
+		(void)fprintf(p->out, "%s", text_rate(stage->to).s);
+	else
+		(void)fprintf(p->out, "%s user%s", text_count((uint64_t)stage->to).s,
+		              stage->to > 1 || stage->from > 1 ? "s" : "");
+	(void)fprintf(p->out, " for %s", text_span((double)stage->duration_ns).s);
+}
+
+static void print_load(const struct paper *p, const struct scenario *s)
+{
+	label(p, "load");
+	for (uint32_t i = 0; i < s->stage_count && i < STAGES_NAMED; i++) {
+		(void)fputs(i ? ", " : "", p->out);
+		print_stage(p, &s->stages[i]);
+	}
+	if (s->stage_count > STAGES_NAMED)
+		(void)fprintf(p->out, ", and %u more", s->stage_count - STAGES_NAMED);
+	(void)fputc('\n', p->out);
 }
 
 static void print_requests(const struct paper *p, const struct result *r)
@@ -153,6 +180,7 @@ static void print_hits(const struct paper *p, const struct load_part *part)
 
 static void print_counts(const struct paper *p, const struct result *r)
 {
+	print_load(p, r->scenario);
 	print_requests(p, r);
 	print_bytes(p, r);
 	label(p, "connections");
@@ -167,8 +195,7 @@ static void print_counts(const struct paper *p, const struct result *r)
 
 static void print_latency(const struct paper *p, const struct result *r)
 {
-	struct load_part service = {.latency = r->total.service};
-	const struct load_part *rows[2] = {&r->total, &service};
+	const struct load_hist *rows[2] = {&r->total.latency, &r->total.service};
 	static const char *const names[2] = {"latency", "service"};
 	bool differ = memcmp(&r->total.latency, &r->total.service, sizeof(struct load_hist)) != 0 &&
 	              r->total.service.count > 0;
@@ -182,8 +209,9 @@ static void print_latency(const struct paper *p, const struct result *r)
 	for (uint32_t row = 0; row < (differ ? 2u : 1u); row++) {
 		label(p, names[row]);
 		for (uint32_t i = 0; i < REPORT_QUANTILES; i++)
-			(void)fprintf(p->out, "%10s",
-			              text_time(result_figure(rows[row], report_latencies[i])).s);
+			(void)fprintf(
+			        p->out, "%10s",
+			        text_time(load_hist_figure(rows[row], report_latencies[i])).s);
 		(void)fputc('\n', p->out);
 	}
 	if (differ)
@@ -255,8 +283,9 @@ static void print_row(const struct paper *p, const char *name, const struct load
 {
 	static const enum load_figure shown[] = {FIGURE_P50, FIGURE_P95, FIGURE_P99, FIGURE_MAX};
 
-	(void)fprintf(p->out, "  %-*.*s %11s %11s %9s", NAME_WIDTH, NAME_WIDTH, name,
-	              text_count(part->counts.answered).s,
+	(void)fputs("  ", p->out);
+	text_put_name(p->out, name, NAME_WIDTH);
+	(void)fprintf(p->out, " %11s %11s %9s", text_count(part->counts.answered).s,
 	              text_rate(result_figure(part, FIGURE_RATE)).s,
 	              text_share(result_figure(part, FIGURE_ERRORS)).s);
 	(void)fprintf(p->out, " %9s",
@@ -324,7 +353,8 @@ static void print_remarks(const struct paper *p, const struct result *r)
 	}
 	if (open_ns > 0)
 		achieved = (double)answered * 1e9 / (double)open_ns;
-	if (r->offered > 0 && achieved < 0.99 * r->offered)
+	/* Of a run that was cut short only the plan is known. */
+	if (r->offered > 0 && achieved < 0.99 * r->offered && !r->interrupted)
 		(void)fprintf(
 		        p->out,
 		        "\n  %sThe rate was not reached%s: %s were offered in open stages and "

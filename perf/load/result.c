@@ -68,44 +68,6 @@ void result_destroy(struct result *r)
 	free(r);
 }
 
-static void counts_merge(struct load_counts *dst, const struct load_counts *src)
-{
-	dst->sent += src->sent;
-	dst->answered += src->answered;
-	dst->connected += src->connected;
-	dst->bytes_in += src->bytes_in;
-	dst->bytes_out += src->bytes_out;
-	dst->hits += src->hits;
-	dst->cache_known += src->cache_known;
-	for (uint32_t i = 0; i < LOAD_ERR_COUNT; i++)
-		dst->errors[i] += src->errors[i];
-	for (uint32_t i = 0; i < ARRAY_LEN(dst->status); i++)
-		dst->status[i] += src->status[i];
-}
-
-static void part_merge(struct load_part *dst, const struct load_part *src)
-{
-	counts_merge(&dst->counts, &src->counts);
-	load_hist_merge(&dst->latency, &src->latency);
-	load_hist_merge(&dst->service, &src->service);
-	dst->duration_ns = max_u64(dst->duration_ns, src->duration_ns);
-}
-
-void result_merge(struct result *dst, const struct result *src)
-{
-	dst->workers += src->workers;
-	dst->open_links += src->open_links;
-	dst->cpu_busy_ns += src->cpu_busy_ns;
-	dst->elapsed_ns = max_u64(dst->elapsed_ns, src->elapsed_ns);
-	dst->offered += src->offered;
-	dst->interrupted |= src->interrupted;
-	part_merge(&dst->total, &src->total);
-	for (uint32_t i = 0; i < src->scenario->stage_count; i++)
-		part_merge(&dst->stages[i], &src->stages[i]);
-	for (uint32_t i = 0; i < src->scenario->endpoint_count; i++)
-		part_merge(&dst->endpoints[i], &src->endpoints[i]);
-}
-
 double result_client_share(const struct result *r)
 {
 	double all = (double)r->elapsed_ns * r->workers;
@@ -135,11 +97,8 @@ static double share(const struct load_counts *c, uint64_t of)
 	return all ? (double)of / (double)max_u64(all, of) : of ? 1 : 0;
 }
 
-double result_figure(const struct load_part *part, enum load_figure figure)
+double load_hist_figure(const struct load_hist *h, enum load_figure figure)
 {
-	const struct load_counts *c = &part->counts;
-	const struct load_hist *h = &part->latency;
-
 	switch (figure) {
 	case FIGURE_MEAN:
 		return h->count ? (double)h->sum_ns / (double)h->count : 0;
@@ -155,6 +114,16 @@ double result_figure(const struct load_part *part, enum load_figure figure)
 		return (double)load_hist_quantile_ns(h, 0.999);
 	case FIGURE_MAX:
 		return (double)h->max_ns;
+	default:
+		return 0;
+	}
+}
+
+double result_figure(const struct load_part *part, enum load_figure figure)
+{
+	const struct load_counts *c = &part->counts;
+
+	switch (figure) {
 	case FIGURE_ERRORS:
 		return share(c, load_errors(c));
 	case FIGURE_TIMEOUTS:
@@ -164,6 +133,7 @@ double result_figure(const struct load_part *part, enum load_figure figure)
 	case FIGURE_RATE:
 		return part->duration_ns ? (double)c->answered * 1e9 / (double)part->duration_ns
 		                         : 0;
+	default:
+		return load_hist_figure(&part->latency, figure);
 	}
-	return 0;
 }

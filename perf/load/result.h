@@ -64,7 +64,8 @@ struct load_counts {
 
 struct load_part {
 	struct load_counts counts;
-	/* From the intended start (open) or from the sending (closed) to the answer's last byte. */
+	/* From the intended start (open) or from the sending (closed) to the answer's last byte; of
+	 * a request that timed out, what it had waited. */
 	struct load_hist latency;
 	/* From the sending; the difference to latency is the wait for a connection or for the
 	 * client. */
@@ -81,8 +82,7 @@ struct result {
 	uint32_t open_links;  /* now */
 	uint64_t cpu_busy_ns; /* of all workers, as transport_stats */
 	uint64_t elapsed_ns;  /* since the end of the warm-up */
-	double offered; /* requests a second that open stages asked for, mean over them; 0: none. A
-	                 * worker's is its own part */
+	double offered; /* requests a second that open stages asked for, mean over them; 0: none. */
 	bool interrupted;
 	struct load_part total;
 	struct load_part stages[SCENARIO_STAGES];
@@ -92,14 +92,14 @@ struct result {
 /* NULL: no memory. */
 struct result *result_create(const struct scenario *s);
 void result_destroy(struct result *r);
-/* Adds a worker's to the sum. Durations are not added: the longest counts. */
-void result_merge(struct result *dst, const struct result *src);
 
 /* The client was the limit: its busy share of all workers' time, and whether that is above 90 %. */
 double result_client_share(const struct result *r);
 bool result_client_bound(const struct result *r);
 /* Errors of all kinds. */
 uint64_t load_errors(const struct load_counts *c);
+/* One of the figures that are times, ns; 0 for others. */
+double load_hist_figure(const struct load_hist *h, enum load_figure figure);
 /* Value of a figure in the threshold's unit; part: total or one endpoint's. */
 double result_figure(const struct load_part *part, enum load_figure figure);
 
@@ -109,7 +109,7 @@ struct report_options {
 	const char *json; /* file names, "-": standard output, NULL: none */
 	const char *prometheus;
 	const char *markdown;
-	int argc; /* the command, for the report */
+	int argc; /* the command, for the report; argv[0] is left out */
 	char **argv;
 };
 

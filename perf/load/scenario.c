@@ -5,6 +5,7 @@
 #include "perf/load/scenario.h"
 
 #include "perf/load/scenario_private.h"
+#include "perf/load/text.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -61,7 +62,6 @@ void scenario_default(struct scenario *s)
 
 	scenario_init(s);
 	(void)snprintf(s->name, sizeof(s->name), "default");
-	(void)snprintf(s->about, sizeof(s->about), "One user for ten seconds");
 	s->stages[0] = (struct load_stage){
 	        .name = "stage 1", .duration_ns = 10 * NS_PER_S, .from = 1, .to = 1};
 	s->stage_count = 1;
@@ -161,6 +161,7 @@ void scenario_endpoint_name(struct load_endpoint *e, struct span method, struct 
 {
 	(void)snprintf(e->name, sizeof(e->name), "%.*s %.*s", (int)method.len, method.ptr,
 	               (int)min_size(target.len, sizeof(e->name)), target.ptr);
+	e->name[text_whole(e->name, strlen(e->name))] = '\0';
 }
 
 bool scenario_request_set(struct scenario *s, const char *text, struct config_error *err)

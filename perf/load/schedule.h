@@ -43,7 +43,9 @@ void schedule_begin(struct schedule *s, const struct load_stage *stage, uint64_t
 void schedule_take(struct schedule *s);
 /* How many starts are due by now and not taken; an estimate for Poisson. */
 uint64_t schedule_behind(const struct schedule *s, uint64_t now_ns);
-/* Ends it; returns how many starts before until_ns were not taken. */
+/* No start at or behind end_ns is made any more. */
+void schedule_cut(struct schedule *s, uint64_t end_ns);
+/* Ends it; returns how many starts before until_ns were not taken, beyond a million about. */
 uint64_t schedule_finish(struct schedule *s, uint64_t until_ns);
 
 #endif

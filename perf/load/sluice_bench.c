@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#define WAIT_SHARE 0.05 /* of the time, before it is worth a word */
+
 enum exit_code { EXIT_OK, EXIT_MISSED, EXIT_USAGE, EXIT_NOT_RUN };
 
 static void started_set(struct result *r)
@@ -35,6 +37,18 @@ static void notes_print(const struct engine_notes *n)
 		fprintf(stderr,
 		        "sluice-bench: %llu segments were sent again, %llu packets dropped\n",
 		        (unsigned long long)n->retransmits, (unsigned long long)n->drops);
+}
+
+/* The machine's share in what was measured. */
+static void wait_print(const struct engine_notes *n, const struct result *r)
+{
+	double share = (double)n->waited_ns / ((double)r->elapsed_ns * r->workers);
+
+	if (r->elapsed_ns > 0 && share > WAIT_SHARE)
+		fprintf(stderr,
+		        "sluice-bench: the client waited %.0f %% of the time for a CPU that others "
+		        "used; what it measured is not the server's alone\n",
+		        share * 100);
 }
 
 static enum exit_code report(const struct args *a, const struct result *r)
@@ -80,6 +94,8 @@ static enum exit_code run(struct args *a)
 	if (st == ST_OK) {
 		code = report(a, r);
 		notes_print(&notes);
+		if (!a->quiet)
+			wait_print(&notes, r);
 	} else {
 		fprintf(stderr, "sluice-bench: %s\n", err[0] != '\0' ? err : status_text(st));
 		code = st == ST_INVALID ? EXIT_USAGE : EXIT_NOT_RUN;
@@ -154,6 +170,8 @@ int main(int argc, char **argv)
 	case ARGS_RUN:
 		break;
 	}
+	a.report.argc = argc;
+	a.report.argv = argv;
 	enum exit_code code = run(&a);
 	args_free(&a);
 	return (int)code;

@@ -8,7 +8,8 @@
 
 #include <errno.h>
 
-#define REAP_BATCH 32u /* completions between two looks at the clock */
+#define REAP_BATCH        32u /* completions between two looks at the clock */
+#define IDLE_ROUND_MAX_NS (5 * NS_PER_US)
 
 static void receive_start(struct socket_transport *t, struct link *l)
 {
@@ -304,8 +305,9 @@ uint32_t socket_poll(struct transport *base, uint64_t wait_until_ns)
 	t->now_ns = clock_mono_ns();
 	did = reap(t);
 	did += timerwheel_advance(&t->wheel, t->now_ns, 0, timer_fired, t);
-	/* A caller that does not want to wait spins: that is not what a client is busy with. */
+	/* A caller that does not want to wait spins: that is not what a client is busy with. A
+	 * round that took long was interrupted, and that is no CPU time. */
 	if (did == 0 && wait_until_ns == 0 && before_ns != 0)
-		t->idle_ns += t->now_ns - before_ns;
+		t->idle_ns += min_u64(t->now_ns - before_ns, IDLE_ROUND_MAX_NS);
 	return did;
 }

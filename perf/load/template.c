@@ -292,7 +292,7 @@ static bool choice_compile(struct compiler *c, struct span where, struct span ar
 static bool format_compile(struct compiler *c, struct span where, struct span text, struct piece *p)
 {
 	const char *colon = memchr(text.ptr, ':', text.len);
-	struct span args = span_of(NULL, 0);
+	struct span args = SPAN_LIT("");
 	bool of_time = p->source == PIECE_TIME;
 	uint64_t width;
 

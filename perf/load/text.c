@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "perf/load/text.h"
 
-#include <math.h>
-#include <stdio.h>
-
 /* Three significant digits below 1000. */
 static void three_digits(struct text *t, double value, const char *unit)
 {
@@ -117,4 +114,34 @@ struct text text_figure(enum load_figure figure, double value)
 		return text_rate(value);
 	}
 	return text_rate(value);
+}
+
+static bool begins_character(char c)
+{
+	return ((unsigned char)c & 0xc0) != 0x80;
+}
+
+size_t text_whole(const char *s, size_t len)
+{
+	size_t at = len;
+
+	/* The last character's first byte, and whether its others are there (RFC 3629 3). */
+	while (at > 0 && !begins_character(s[at - 1]))
+		at--;
+	if (at == 0)
+		return len;
+	unsigned char first = (unsigned char)s[at - 1];
+	size_t bytes = first < 0xc0 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+
+	return at - 1 + bytes <= len ? len : at - 1;
+}
+
+void text_put_name(FILE *out, const char *name, uint32_t width)
+{
+	for (; *name; name++) {
+		if (begins_character(*name) && width-- == 0)
+			return;
+		(void)fputc(*name, out);
+	}
+	(void)fprintf(out, "%*s", (int)width, "");
 }

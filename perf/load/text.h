@@ -9,6 +9,8 @@
 #include "lib/base.h"
 #include "perf/load/threshold.h"
 
+#include <stdio.h>
+
 #define TEXT_ROOM 40u
 
 struct text {
@@ -29,5 +31,9 @@ struct text text_bytes(double bytes);
 struct text text_share(double share);
 /* By the figure's kind. */
 struct text text_figure(enum load_figure figure, double value);
+/* A name cut or filled with spaces to so many characters (of UTF-8, not bytes). */
+void text_put_name(FILE *out, const char *name, uint32_t width);
+/* How many of len bytes hold whole characters. */
+size_t text_whole(const char *s, size_t len);
 
 #endif

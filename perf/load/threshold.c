@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Thresholds: their syntax. Whether they hold is report_verdict.c's. */
+ * Thresholds: their syntax, and whether they hold. */
 #include "perf/load/threshold.h"
 
 #include "lib/config_doc.h"
+#include "perf/load/result.h"
 #include "perf/load/scenario_private.h"
 
 #include <stdarg.h>
@@ -120,5 +121,39 @@ bool scenario_threshold_add(struct scenario *s, const char *text, struct config_
 		return refuse(err, "threshold '%.60s' is too long", text);
 	(void)snprintf(t.text, sizeof(t.text), "%s", text);
 	s->thresholds[s->threshold_count++] = t;
+	return true;
+}
+
+struct verdict threshold_verdict(const struct result *r, const struct load_threshold *t)
+{
+	const struct load_part *part = t->endpoint < 0 ? &r->total : &r->endpoints[t->endpoint];
+	struct verdict v = {.value = result_figure(part, t->figure)};
+
+	switch (t->figure) {
+	case FIGURE_HIT_RATE:
+		v.measured = part->counts.cache_known > 0;
+		break;
+	case FIGURE_ERRORS:
+	case FIGURE_TIMEOUTS:
+		v.measured = part->counts.sent + part->counts.errors[LOAD_ERR_CONNECT] +
+		                     part->counts.errors[LOAD_ERR_UNSENT] >
+		             0;
+		break;
+	case FIGURE_RATE:
+		v.measured = part->duration_ns > 0;
+		break;
+	default:
+		v.measured = part->latency.count > 0;
+		break;
+	}
+	v.holds = v.measured && (t->below ? v.value < t->value : v.value > t->value);
+	return v;
+}
+
+bool result_passes(const struct result *r)
+{
+	for (uint32_t i = 0; i < r->scenario->threshold_count; i++)
+		if (!threshold_verdict(r, &r->scenario->thresholds[i]).holds)
+			return false;
 	return true;
 }

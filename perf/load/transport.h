@@ -65,6 +65,7 @@ struct transport_stats {
 
 struct transport_ops {
 	const char *name;
+	bool polls; /* it never waits: the caller need not work out until when */
 	enum status (*open)(struct transport **out, const struct transport_config *cfg,
 	                    char err[TRANSPORT_ERR]);
 	void (*close)(struct transport *t);

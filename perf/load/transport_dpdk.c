@@ -487,6 +487,9 @@ static enum status dpdk_open(struct transport **out, const struct transport_conf
 		stack_destroy(t);
 		return st;
 	}
+	/* What was lost while the port came up is nobody's loss. */
+	t->ctr = (struct counters){0};
+	t->note = NULL;
 	t->mark_cycles = clock_cycles();
 	*out = &t->base;
 	return ST_OK;
@@ -515,6 +518,7 @@ static void dpdk_close(struct transport *base)
 
 const struct transport_ops transport_dpdk = {
         .name = "dpdk",
+        .polls = true,
         .open = dpdk_open,
         .close = dpdk_close,
         .connect = dpdk_connect,

@@ -5,9 +5,9 @@
  * completions happen and, if asked to, waits. Receives are multishot into a ring of buffers that
  * all connections share.
  *
- * The only file outside of lib/ that includes liburing: lib/loop.h is made for servers with many
- * kinds of operation, and a callback and a second system call a round would be a tenth of what a
- * request costs here. */
+ * This and socket_round.c use liburing themselves: lib/loop.h is made for servers with many kinds
+ * of operation, and a callback for each and a second system call a round would show here
+ * (docs/decisions/load-engine.md). */
 #include "perf/load/socket_private.h"
 
 #include "lib/clock.h"
@@ -229,7 +229,7 @@ static enum status links_open(struct socket_transport *t, char err[TRANSPORT_ERR
 {
 	struct rlimit lim;
 	/* Some more, for those that linger after the engine has let them go. */
-	uint32_t slots = t->link_count * 2 + LEAVING_MIN;
+	uint32_t slots = t->link_count + t->link_count / 4 + LEAVING_MIN;
 
 	if (getrlimit(RLIMIT_NOFILE, &lim) == 0) {
 		lim.rlim_cur = lim.rlim_max;

@@ -14,7 +14,7 @@ static void fill(struct conn *c)
 		uint64_t intended_ns =
 		        w->scenario->requests_per_connection == 1 ? c->begun_ns : w->now_ns;
 
-		if (!conn_send(c, intended_ns))
+		if (!conn_send(c, intended_ns, w->stage_index))
 			return;
 	}
 }
@@ -38,6 +38,8 @@ static void think(struct conn *c)
 
 void users_next(struct conn *c, bool answered)
 {
+	if (c->w->stage == NULL)
+		return; /* made ahead */
 	if (!c->active) {
 		if (c->count == 0 && c->state == CONN_OPEN)
 			conn_shut(c);
@@ -100,6 +102,7 @@ void users_begin(struct worker *w)
 	uint32_t level = stage_users_of(stage_users(w->stage, 0), w->index, w->workers);
 
 	w->users = 0;
+	w->steady = false;
 	/* Connections that an open stage left are the users' now; those too many end. */
 	for (uint32_t i = 0; i < w->conn_count; i++) {
 		w->conns[i].queued = false;
@@ -111,6 +114,8 @@ void users_begin(struct worker *w)
 
 uint64_t users_adjust(struct worker *w)
 {
+	if (w->steady)
+		return UINT64_MAX;
 	uint64_t since_ns = w->now_ns - w->stage_start_ns;
 	uint32_t level = stage_users_of(stage_users(w->stage, since_ns), w->index, w->workers);
 
@@ -120,8 +125,8 @@ uint64_t users_adjust(struct worker *w)
 		user_start(&w->conns[w->users++]);
 	while (w->users > level)
 		user_stop(&w->conns[--w->users]);
-	bool steady = w->stage->from == w->stage->to && w->users == level;
-	return steady ? UINT64_MAX : w->now_ns + RAMP_LOOK_NS;
+	w->steady = w->stage->from == w->stage->to && w->users == level;
+	return w->steady ? UINT64_MAX : w->now_ns + RAMP_LOOK_NS;
 }
 
 void users_end(struct worker *w)

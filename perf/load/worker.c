@@ -33,12 +33,54 @@ static void stage_leave(struct worker *w)
 {
 	if (w->open)
 		open_end(w);
-	if (w->stage_index != WORKER_WARMUP)
-		w->parts[w->stage_index]->duration_ns = w->stage_end_ns - w->stage_start_ns;
+	if (w->stage_index == WORKER_WARMUP)
+		return;
+	w->parts[w->stage_index]->duration_ns = w->stage_end_ns - w->stage_start_ns;
+	w->ends[w->stage_index].end_ns = w->stage_end_ns;
+	w->ends[w->stage_index].answered = w->parts[w->stage_index]->counts.answered;
+}
+
+/* Answers that came after a stage's end are counted, so its time has to be longer by as much as
+ * they took, or the rate would be too high: at the stage's own rate, and no longer than it was. Not
+ * where an open stage's rate was kept: there answers over time is what was offered. */
+static void durations_settle(struct worker *w)
+{
+	for (uint32_t i = 0; i < w->scenario->stage_count; i++) {
+		struct load_part *p = w->parts[i];
+		uint64_t in_time = w->ends[i].answered;
+		bool kept = w->scenario->stages[i].mode == LOAD_OPEN &&
+		            p->counts.errors[LOAD_ERR_UNSENT] == 0;
+
+		if (kept || w->ends[i].end_ns == 0 || p->counts.answered == in_time)
+			continue;
+		uint64_t most_ns = p->duration_ns + (w->now_ns - w->ends[i].end_ns);
+		double share = (double)p->counts.answered / (double)max_u64(in_time, 1);
+
+		p->duration_ns = min_u64((uint64_t)((double)p->duration_ns * share), most_ns);
+	}
+}
+
+/* Figures that others read while this thread goes on. */
+static void publish(struct worker *w)
+{
+	struct result *r = w->result;
+	bool counted = w->stage_index != WORKER_WARMUP;
+
+	w->published_ns = w->now_ns;
+	w->ops->stats(w->transport, &w->stats);
+	r->open_links = w->open_count;
+	if (!counted || w->draining)
+		return;
+	r->cpu_busy_ns = w->stats.busy_ns - min_u64(w->stats.busy_ns, w->busy_before_ns);
+	r->elapsed_ns = w->now_ns - min_u64(w->now_ns, w->counted_from_ns);
+	w->parts[w->stage_index]->duration_ns =
+	        min_u64(w->now_ns, w->stage_end_ns) - min_u64(w->now_ns, w->stage_start_ns);
 }
 
 static void drain_begin(struct worker *w, uint64_t most_ns)
 {
+	/* The client's share is of the stages: in the drain it only waits. */
+	publish(w);
 	w->draining = true;
 	w->drain_end_ns = w->now_ns + most_ns;
 	if (!w->open)
@@ -51,6 +93,8 @@ static void counting_begin(struct worker *w)
 	w->ops->stats(w->transport, &w->stats);
 	w->busy_before_ns = w->stats.busy_ns;
 	w->counted_from_ns = w->stage_end_ns;
+	/* Those that are there already serve what is counted. */
+	w->parts[0]->counts.connected += w->discard->counts.connected;
 }
 
 static void stage_next(struct worker *w)
@@ -65,6 +109,8 @@ static void stage_next(struct worker *w)
 		drain_begin(w, w->scenario->timeout_ns + DRAIN_SLACK_NS);
 		return;
 	}
+	if (w->open && w->scenario->stages[next].mode != LOAD_OPEN)
+		open_abandon(w);
 	/* Users of one stage go on in the next; the pool of an open one has none. */
 	if (!w->open && w->scenario->stages[next].mode == LOAD_OPEN)
 		for (uint32_t i = 0; i < w->users; i++)
@@ -100,6 +146,8 @@ void worker_stop(struct worker *w)
 	w->interrupted = true;
 	w->stage_end_ns = min_u64(w->stage_end_ns, w->now_ns);
 	stage_leave(w);
+	if (w->open)
+		open_abandon(w);
 	drain_begin(w, STOP_DRAIN_NS);
 }
 
@@ -124,35 +172,31 @@ static void wake_fired(void *arg, struct timer *timer, uint64_t now_ns)
 		users_wake(c);
 }
 
-/* Figures that others read while this thread goes on. */
-static void publish(struct worker *w)
-{
-	struct result *r = w->result;
-	bool counted = w->stage_index != WORKER_WARMUP;
-
-	w->published_ns = w->now_ns;
-	w->ops->stats(w->transport, &w->stats);
-	r->open_links = w->open_count;
-	if (!counted)
-		return;
-	r->cpu_busy_ns = w->stats.busy_ns - w->busy_before_ns;
-	r->elapsed_ns = w->now_ns - min_u64(w->now_ns, w->counted_from_ns);
-	if (!w->draining)
-		w->parts[w->stage_index]->duration_ns =
-		        w->now_ns - min_u64(w->now_ns, w->stage_start_ns);
-}
-
 /* What the stage has to do now; returns when it has next. */
 static uint64_t stage_work(struct worker *w)
 {
-	if (w->draining)
+	if (w->draining && !open_owes(w))
 		return w->drain_end_ns;
+	if (w->draining)
+		return min_u64(open_run(w), w->late_end_ns);
 	uint64_t next_ns = w->open ? open_run(w) : users_adjust(w);
 
 	/* A thread that sleeps is late when it wakes, so it stays awake for the last bit. */
 	if (w->open && next_ns != UINT64_MAX)
 		next_ns -= min_u64(next_ns, SPIN_NS);
 	return min_u64(next_ns, w->stage_end_ns);
+}
+
+/* After Ctrl-C some requests are given up without a verdict: as if they had not been sent. */
+static void pendings_forget(struct worker *w)
+{
+	for (uint32_t i = 0; i < w->conn_count && w->under_way > 0; i++)
+		conn_forget(&w->conns[i]);
+}
+
+static bool drained(const struct worker *w)
+{
+	return w->under_way == 0 && !open_owes(w);
 }
 
 bool worker_round(struct worker *w)
@@ -166,9 +210,15 @@ bool worker_round(struct worker *w)
 
 	if (w->now_ns - w->published_ns >= PUBLISH_NS)
 		publish(w);
-	if (w->draining && (w->under_way == 0 || w->now_ns >= w->drain_end_ns)) {
+	if (w->draining && (drained(w) || w->now_ns >= w->drain_end_ns)) {
 		publish(w);
+		pendings_forget(w);
+		durations_settle(w);
 		return false;
+	}
+	if (w->ops->polls || until_ns <= w->now_ns) {
+		w->ops->poll(w->transport, 0);
+		return true;
 	}
 	until_ns = min_u64(until_ns, w->now_ns + LOOK_NS);
 	until_ns = min_u64(until_ns, timerwheel_next_ns(&w->deadlines));
@@ -177,23 +227,34 @@ bool worker_round(struct worker *w)
 	return true;
 }
 
+/* Connections that are made before the clock starts: those that the first stage begins with, unless
+ * each request is to have its own, or the pool grows on need. */
+static uint32_t conns_ahead(const struct worker *w)
+{
+	const struct load_stage *first = &w->scenario->stages[0];
+
+	if (w->scenario->requests_per_connection == 1)
+		return 0;
+	if (first->mode == LOAD_OPEN)
+		return w->grows ? 0 : w->conn_count;
+	return min_u32(stage_users_of(stage_users(first, 0), w->index, w->workers), w->conn_count);
+}
+
 bool worker_prepare(struct worker *w)
 {
-	bool keeps = w->scenario->stages[0].mode == LOAD_OPEN && !w->grows;
+	uint32_t ahead = conns_ahead(w);
 
 	w->open = w->scenario->stages[0].mode == LOAD_OPEN;
 	w->now_ns = clock_mono_ns();
-	for (; keeps && w->prepared < w->conn_count; w->prepared++) {
+	for (; w->prepared < ahead && w->connecting < WORKER_CONNECTING; w->prepared++) {
 		struct conn *c = &w->conns[w->prepared];
 
-		if (w->connecting >= WORKER_CONNECTING)
-			break;
 		if (!conn_connect(c))
 			conn_back_off(c);
 	}
 	w->ops->poll(w->transport, w->now_ns + NS_PER_MS);
 	timerwheel_advance(&w->wakes, w->now_ns, 0, wake_fired, w);
-	return !keeps || (w->prepared == w->conn_count && w->connecting == 0);
+	return w->prepared >= ahead && w->connecting == 0;
 }
 
 /* --- opening and closing --- */
@@ -255,6 +316,8 @@ enum status worker_open(struct worker *w, const struct engine_config *cfg, char 
 	w->reset = cfg->reset;
 	w->stage_index = WORKER_WARMUP;
 	w->ready_end = &w->ready;
+	w->late.next_ns = UINT64_MAX;
+	w->schedule.next_ns = UINT64_MAX;
 	w->grows = s->connections == 0 || s->requests_per_connection == 1;
 	w->two_times = s->requests_per_connection == 1;
 	for (uint32_t i = 0; i < s->stage_count; i++)

@@ -61,6 +61,12 @@ struct conn {
 	struct http_client http;
 };
 
+/* How far a stage had come when its time was over. */
+struct stage_end {
+	uint64_t end_ns; /* 0: it was not */
+	uint64_t answered;
+};
+
 struct worker {
 	struct engine *engine;
 	const struct scenario *scenario;
@@ -78,6 +84,7 @@ struct worker {
 	struct load_stage warmup;
 	uint64_t stage_start_ns;
 	uint64_t stage_end_ns;
+	struct stage_end ends[SCENARIO_STAGES];
 	bool open;      /* the stage's mode */
 	bool draining;  /* no new requests */
 	bool two_times; /* latency and service time differ somewhere in the scenario */
@@ -102,9 +109,13 @@ struct worker {
 
 	/* Closed. */
 	uint32_t users;
+	bool steady; /* their number stays as it is until the stage ends */
 
 	/* Open. */
 	struct schedule schedule;
+	struct schedule late; /* what the stage before left, for a while */
+	uint32_t late_stage;
+	uint64_t late_end_ns;
 	struct conn
 	        *ready; /* can take a request: fixed pools in turn, others the last used first */
 	struct conn **ready_end;
@@ -123,8 +134,8 @@ struct worker {
 
 /* --- worker.c --- */
 enum status worker_open(struct worker *w, const struct engine_config *cfg, char err[TRANSPORT_ERR]);
-/* A round before the clock starts, to make the connections that a first open stage keeps; true when
- * they are there, or failed. */
+/* A round before the clock starts, to make the connections that the first stage begins with; true
+ * when they are there, or failed. */
 bool worker_prepare(struct worker *w);
 /* One round; false when the scenario is over and everything has been answered or given up. */
 bool worker_round(struct worker *w);
@@ -140,8 +151,9 @@ void worker_close(struct worker *w);
 extern const struct transport_sink conn_sink;
 /* False: no room for it now (or it waits to try again); else it is connecting. */
 bool conn_connect(struct conn *c);
-/* Makes and sends a request; false when the transport has no room (c->blocked). */
-bool conn_send(struct conn *c, uint64_t intended_ns);
+/* Makes and sends a request, to be counted in that stage; false when the transport has no room
+ * (c->blocked). */
+bool conn_send(struct conn *c, uint64_t intended_ns, uint32_t stage);
 /* Ends an open connection in order. Nothing may be under way that is not to be given up. */
 void conn_shut(struct conn *c);
 /* Gives a connection up: its requests are errors of that kind. */
@@ -149,6 +161,8 @@ void conn_fail(struct conn *c, enum load_error e);
 /* A wait before the next try, longer with each failure. */
 void conn_back_off(struct conn *c);
 void conn_deadline_passed(struct conn *c);
+/* Takes what is under way out of the figures. */
+void conn_forget(struct conn *c);
 void worker_error(struct worker *w, enum load_error e, uint64_t n);
 static inline bool conn_can_take(const struct conn *c)
 {
@@ -171,6 +185,9 @@ void open_begin(struct worker *w);
 /* Sends what is due. Returns when the next is, UINT64_MAX when it waits for connections. */
 uint64_t open_run(struct worker *w);
 void open_end(struct worker *w);
+/* Starts of the last stage wait for a connection; worker gives up on them with open_abandon. */
+bool open_owes(const struct worker *w);
+void open_abandon(struct worker *w);
 void open_next(struct conn *c);
 /* A connection could not be made: the oldest start that is due fails with it. */
 void open_connect_failed(struct worker *w);

@@ -32,14 +32,14 @@ class Bench:
 
 
 def figures(report):
-    total = report["total"]
+    found, counts = report["figures"], report["total"]["counts"]
     return {
-        "rate": total["rate_per_s"],
-        "answered": total["answered"],
-        "errors": sum(total["errors"].values()),
-        "p50_us": total["latency"]["p50_ns"] / 1000,
-        "p99_us": total["latency"]["p99_ns"] / 1000,
-        "client_share": report["client"]["share"],
+        "rate": found["rate_per_s"],
+        "answered": counts["answered"],
+        "errors": sum(counts["errors"].values()),
+        "p50_us": found["p50_ns"] / 1000,
+        "p99_us": found["p99_ns"] / 1000,
+        "client_share": report["run"]["client_share"],
     }
 
 

@@ -38,8 +38,103 @@ def show(form, runs):
     return FIELD.sub(one, form)
 
 
+class Cases:
+    """One row for each figure of a command, as it names it."""
+
+    def __init__(self, command, head, times=1):
+        self.command, self.head, self.commands = command, head, {command: times}
+
+    def make(self, kept):
+        lines = [f"| {self.head[0]} | {self.head[1]} |", "|---|---|"]
+        runs = [r["figures"] for r in kept[self.command]["runs"]]
+        for name in runs[0]:
+            lines.append(f"| {name} | {show('{' + name + ':,.0f}', runs)} |")
+        return "\n".join(lines) + "\n"
+
+
+class AgainstLinux:
+    """perf/tcp_vs_linux: a row for each round trip and loss, both directions in it."""
+
+    POINT = re.compile(r"down_trip(\d+)ms_loss([\d_]+)pct_ratio$")
+
+    def __init__(self, command):
+        self.command, self.commands = command, {command: 1}
+
+    def make(self, kept):
+        f = kept[self.command]["runs"][0]["figures"]
+        lines = ["| round trip | loss | download: Sluice, Linux, ratio (95 % interval), timeouts a MB | "
+                 "upload: the same |", "|---|---|---|---|"]
+        for key in f:
+            m = self.POINT.match(key)
+            if m:
+                point = f"trip{m[1]}ms_loss{m[2]}pct"
+                loss = float(m[2].replace("_", "."))
+                lines.append(f"| {m[1]} ms | {loss:g} % | {self.way(f, 'down_' + point)} | "
+                             f"{self.way(f, 'up_' + point)} |")
+        return "\n".join(lines) + "\n"
+
+    @staticmethod
+    def way(f, key):
+        if f"{key}_ratio" not in f:
+            return "-"
+        return (f"{f[key + '_sluice_mbit_per_s']:.1f}, {f[key + '_linux_mbit_per_s']:.1f}, "
+                f"**{f[key + '_ratio']:.2f}** ({f[key + '_ratio_low']:.2f} to "
+                f"{f[key + '_ratio_high']:.2f}), {f[key + '_sluice_rtos_per_mb']:.2f} and "
+                f"{f[key + '_linux_rtos_per_mb']:.2f}")
+
+
+class SideBySide:
+    """Path "veth" of perf/side_by_side: a case a row, a server a column."""
+
+    SERVERS = ("sluice", "nginx", "nginx return", "haproxy", "varnish")
+
+    def __init__(self, command, cases, kind):
+        self.command, self.commands = command, {command: 1}
+        self.cases, self.cell = cases, getattr(self, kind)
+
+    def make(self, kept):
+        found = kept[self.command]["runs"][0]["veth"]
+        names = [n for n in self.SERVERS if any(n in case for case in found.values())]
+        lines = ["| case | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+        for case, title in self.cases.items():
+            if case in found:
+                row = [self.cell(found[case], name) for name in names]
+                lines.append(f"| {title} | " + " | ".join(row) + " |")
+        return "\n".join(lines) + "\n"
+
+    @staticmethod
+    def rate(case, name):
+        if name not in case:
+            return ""
+        v = case[name]["rate"]
+        text = f"{v['median']:,.0f} ({v['lowest']:,.0f} to {v['highest']:,.0f})"
+        if name != "sluice" and "sluice" in case:
+            text += f", **{case['sluice']['rate']['median'] / v['median']:.2f}**"
+        if case[name]["client_share"]["median"] > 0.9:
+            text += ", client-bound"
+        if case[name]["errors"]["highest"]:
+            text += f", {case[name]['errors']['highest']:.0f} errors"
+        return text
+
+    @staticmethod
+    def cycles(case, name):
+        if name not in case or case[name].get("cycles", {}).get("median") is None:
+            return ""
+        return f"{case[name]['cycles']['median']:,.0f}"
+
+    @staticmethod
+    def p99(case, name):
+        if name not in case:
+            return ""
+        v = case[name]
+        return (f"{v['p99_us']['median']:,.0f} us at {v['offered']['median']:,.0f}/s "
+                f"({v['p99_us']['lowest']:,.0f} to {v['p99_us']['highest']:,.0f})")
+
+
 HIT, CHAN, CONNS = "bench_hit", "bench_chan", "bench_conns"
 HOT, EVICT, TCP, ROUTE, HTTP = "bench_hot --reserve", "bench_evict", "bench_tcp", "bench_route", "bench_http"
+
+FRONT, SIDE = "front_memif", "side_by_side --path veth --rounds 3 --seconds 2"
 
 TABLES = {
     "parts": Rows(3, [
@@ -85,4 +180,33 @@ TABLES = {
         ("worst of an empty loop in the same run", "{machine_nothing_worst_us} us", CONNS),
         ("choosing among 1, 64, 1,024 routes", "{route_1_ns}, {route_64_ns}, {route_1024_ns} ns", ROUTE),
     ]),
+    "instructions": Cases("instructions", ("way of a request", "instructions of the core"), 1),
+    "connections": Rows(1, [
+        ("opened a second, a request on each: the first 10,000, up to 1,000,000",
+         "{open_10000_per_s}, {open_1000000_per_s}", FRONT),
+        ("round trip with 10,000 connections, 100,000 requests a second: p50, p99, worst",
+         "{exchange_at_10000_p50_us:.1f}, {exchange_at_10000_p99_us:,.0f}, "
+         "{exchange_at_10000_max_us} us", FRONT),
+        ("the same with 1,000,000 connections",
+         "{exchange_at_1000000_p50_us:.1f}, {exchange_at_1000000_p99_us:,.0f}, "
+         "{exchange_at_1000000_max_us} us", FRONT),
+        ("SYN flood that the port took", "{flood_syns_per_s} a second", FRONT),
+        ("answers that 1,000 established connections keep in it", "{flood_kept_ratio:.2f}", FRONT),
+        ("new clients served in it", "{flood_new_served_ratio:.4f} of {flood_new_clients}", FRONT),
+        ("growth of resident memory each, up to 1,000,000, without huge pages",
+         "{memory_each_at_1000000_bytes} B", FRONT + " --no-huge"),
+    ]),
+    "tcp_vs_linux": AgainstLinux("tcp_vs_linux"),
+    "veth_rates": SideBySide(SIDE, {
+        "hit_100": "hits, 100 B", "hit_1k": "hits, 1 KiB", "hit_16k": "hits, 16 KiB",
+        "hit_64k": "hits, 64 KiB", "miss": "misses, 100 B",
+        "connect": "a new connection a request, 100 B",
+        "many": "10,000 connections, 1 % active, 100 B"}, "rate"),
+    "veth_cycles": SideBySide(SIDE, {
+        "hit_100": "hits, 100 B", "hit_1k": "hits, 1 KiB", "hit_16k": "hits, 16 KiB",
+        "hit_64k": "hits, 64 KiB", "miss": "misses, 100 B",
+        "connect": "a new connection a request, 100 B"}, "cycles"),
+    "veth_latency": SideBySide(SIDE, {
+        "p99_at_30": "p99 at 30 % of its own maximum",
+        "p99_at_70": "p99 at 70 % of its own maximum"}, "p99"),
 }

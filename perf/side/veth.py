@@ -22,13 +22,13 @@ CASES = [*CLOSED, "many", *PARTS]
 
 
 class Run:
-    def __init__(self, args, quiet, s):
-        self.args, self.quiet, self.servers = args, quiet, s
+    def __init__(self, args, s):
+        self.args, self.servers = args, s
         self.bench = client.Bench(s.lab, args.build, args.client_cpu)
         self.cycles_per_s = servers.tsc_hz()
 
     def say(self, text):
-        if not self.quiet:
+        if not self.args.json:
             print(text, file=sys.stderr, flush=True)
 
     def wanted(self, case):
@@ -86,7 +86,7 @@ class Run:
         return self.rounds(f"{part * 100:.0f} % of its own maximum", names, once)
 
 
-def run(args, quiet):
+def run(args):
     out = {}
     with contextlib.ExitStack() as stack:
         s = stack.enter_context(servers.Servers(args.build, args.server_cpu, args.client_cpu,
@@ -94,8 +94,8 @@ def run(args, quiet):
         for why in s.missing.values():
             print(f"side_by_side: {why}", file=sys.stderr)
         s.warm()
-        r = Run(args, quiet, s)
-        if not quiet:
+        r = Run(args, s)
+        if not args.json:
             print(f"Over veth, kernel client: {args.connections} connections, keep-alive, no pipelining, "
                   f"{args.rounds} alternating rounds of {args.seconds} s; server on CPU "
                   f"{args.server_cpu}, client and origin on CPU {args.client_cpu}.")
@@ -108,18 +108,33 @@ def run(args, quiet):
             if case == "hit_100":
                 most = {name: c.median("rate") for name, c in cells.items()}
             out[case] = table.as_json(cells)
-            if not quiet:
+            if not args.json:
                 table.print_rates(CLOSED[case][0], cells)
         if r.wanted("many"):
             cells = r.many()
             out["many"] = table.as_json(cells)
-            if not quiet:
+            if not args.json:
                 table.print_rates(f"{args.idle:,} idle connections and 1 % active, hits of 100 B", cells)
         for case, part in PARTS.items():
             if r.wanted(case):
                 cells = r.at_part(part, most)
                 out[case] = table.as_json(cells)
-                if not quiet:
+                if not args.json:
                     table.print_latencies(f"open loop at {part * 100:.0f} % of each one's own maximum, "
                                           "hits of 100 B", cells)
+    return out
+
+
+def ratios(found):
+    """Rates of Sluice by each other's, and its p99 by each other's, as flat figures."""
+    out = {}
+    for case, cells in found.items():
+        if "sluice" not in cells:
+            continue
+        key = "p99_us" if case in PARTS else "rate"
+        us = cells["sluice"][key]["median"]
+        for name, cell in cells.items():
+            it = cell[key]["median"]
+            if name != "sluice" and it:
+                out[f"{case}_{key}_ratio_to_{name.replace(' ', '_')}"] = round(us / it, 3)
     return out

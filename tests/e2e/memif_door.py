@@ -58,13 +58,13 @@ routes:
 
 
 class Origin(BaseHTTPRequestHandler):
-    """/bytes/N is a body of that many bytes."""
+    """/bytes/N is a body of that many bytes, /hit one of a hundred."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
     def do_GET(self):
-        m = re.fullmatch(r"/bytes/(\d{1,8})", self.path)
+        m = re.fullmatch(r"/bytes/(\d{1,8})", self.path.replace("/hit", "/bytes/100"))
         body = b"x" * int(m.group(1)) if m else b""
         self.send_response(200 if m else 404)
         self.send_header("Content-Length", str(len(body)))
@@ -172,7 +172,8 @@ class MemifDoor:
         """Of the core, by the names of lib/counters.def."""
         r = self._ctl("stats")
         if r.returncode != 0:
-            raise AssertionError(f"sluicectl stats: {r.stderr}")
+            raise AssertionError(f"sluicectl stats: {r.stderr}; dataplane "
+                                 f"{self.dataplane.poll()}: {self.log('dataplane')[-2000:]}")
         return json.loads(r.stdout)["total"]
 
     def bench_command(self, *options, path="/bytes/100", local=CLIENTS):
@@ -192,11 +193,10 @@ class MemifDoor:
 
     def warm(self, *sizes):
         """These are in the hot table from now on."""
-        for size in sizes:
-            path = f"/bytes/{size}"
-            self.bench("-c1", "-d100ms", path=path)
+        for path in (f"/bytes/{size}" for size in sizes):
+            self.bench("-c1", "-d500ms", path=path)
             before = self.counters()
-            self.bench("-c1", "-d100ms", path=path)
-            now = self.counters()
-            if now["cache_hit"] - before["cache_hit"] < now["http_requests"] - before["http_requests"]:
+            report = self.bench("-c1", "-d500ms", path=path)
+            hits = self.counters()["cache_hit"] - before["cache_hit"]
+            if hits != report["total"]["counts"]["sent"] or hits == 0:
                 raise AssertionError(f"{path} does not come from the hot table")

@@ -114,15 +114,8 @@ static struct tcp_config small_config(void)
 	return cfg;
 }
 
-static void target_open(struct target *t)
+static void octets_fill(void)
 {
-	struct nic_sim_config nic = {.buffers = NIC_BUFFERS, .rx_queue = 2, .tx_queue = 16};
-	struct tcp_config cfg = small_config();
-	/* The same input does the same each time. */
-	static const uint8_t seed[TCP_SEED_BYTES] = {0x5a};
-	struct tcp_env env = {.ctr = &t->ctr, .release = release, .arg = t, .seed = seed};
-	const struct ip_addr any = {{0}};
-	struct ip_addr addrs[2];
 	uint32_t x = 1;
 
 	for (uint32_t i = 0; i < OCTETS_PERIOD; i++) {
@@ -130,6 +123,21 @@ static void target_open(struct target *t)
 		octets[i] = (uint8_t)(x >> 24);
 	}
 	memcpy(octets + OCTETS_PERIOD, octets, OCTETS_PIECE);
+}
+
+static void target_open(struct target *t, bool cuts)
+{
+	struct nic_sim_config nic = {.buffers = NIC_BUFFERS,
+	                             .rx_queue = 2,
+	                             .tx_queue = 16,
+	                             .large_buffers = cuts ? LARGE_BUFFERS : 0};
+	struct tcp_config cfg = small_config();
+	/* The same input does the same each time. */
+	static const uint8_t seed[TCP_SEED_BYTES] = {0x5a};
+	struct tcp_env env = {.ctr = &t->ctr, .release = release, .arg = t, .seed = seed};
+	const struct ip_addr any = {{0}};
+	struct ip_addr addrs[2];
+
 	t->now_ns = NS_PER_S;
 	lanes_init(t);
 	addrs[0] = t->lanes[0].path.local;
@@ -279,12 +287,16 @@ static void step(struct target *t, struct input *in)
 
 const struct tally *target_run(const uint8_t *data, size_t size)
 {
-	static struct target target;
-	struct target *t = &target;
+	static struct target targets[2];
+	/* The highest bit of the last byte, which no step needs: on a port that cuts segments? */
+	bool cuts = size > 0 && data[size - 1] & 128;
+	struct target *t = &targets[cuts];
 	struct input in = {data, size};
 
-	if (!t->tcp)
-		target_open(t);
+	if (!t->tcp) {
+		octets_fill();
+		target_open(t, cuts);
+	}
 	target_reset(t);
 	while (in.left > 0) {
 		step(t, &in);

@@ -8,9 +8,10 @@
  * The peers' octet number n is always target_octets[n mod 65536], and so is the owner's, so that
  * what arrives on either side can be told right from wrong without keeping it.
  *
- * The stack is made once and small, and nothing in it asks the kernel for anything. A run ends with
- * everything given back, which is checked; what it learned is then taken from it, so that the same
- * bytes make the same run whatever ran before (tcp_orders.c).
+ * There are two, on a port that cuts segments and on one that does not. Each is made once and
+ * small, and nothing in it asks the kernel for anything. A run ends with everything given back,
+ * which is checked; what it learned is then taken from it, so that the same bytes make the same run
+ * whatever ran before (tcp_orders.c).
  *
  * Called by fuzz_tcp.c and tcp_orders.c. A broken rule is printed, and aborts. */
 #ifndef TESTS_FUZZ_TCP_TARGET_H
@@ -32,6 +33,7 @@ enum {
 	MAX_EARLY = 8,
 	EARLY_BYTES = 10,
 	NIC_BUFFERS = 32,
+	LARGE_BUFFERS = 2, /* of a port that cuts segments */
 	OCTETS_PERIOD = 65536,
 	OCTETS_PIECE = 8192, /* as many may be looked at at once */
 };

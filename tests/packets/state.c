@@ -36,6 +36,7 @@ static const struct {
         FIELD(keepalive_probes),
         FIELD(time_wait_ms),
         FIELD(fin_wait_2_ms),
+        FIELD(orphan_life_ms),
         FIELD(persist_max_ms),
         FIELD(persist_limit_ms),
         FIELD(user_timeout_ms),

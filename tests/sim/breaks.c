@@ -7,16 +7,9 @@
 
 #include "dataplane/net/csum.h"
 #include "tests/sim/world.h"
+#include "tests/sim/bytes.h"
 
 #define BREAK_AFTER 40u /* times that the place is passed by, so that connections are under way */
-
-static void put32(uint8_t *p, uint32_t v)
-{
-	p[0] = (uint8_t)(v >> 24);
-	p[1] = (uint8_t)(v >> 16);
-	p[2] = (uint8_t)(v >> 8);
-	p[3] = (uint8_t)v;
-}
 
 static void csum_renew(struct view *v)
 {

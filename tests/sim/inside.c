@@ -146,3 +146,17 @@ bool inside_sums_hold(const struct inside_sums *sums, const struct tcp_usage *u)
 	       sums->rx_blocks == u->rx_blocks && sums->chunks == u->tx_chunks &&
 	       sums->refs == u->tx_refs && sums->timers == u->timers && !sums->queue_wrong;
 }
+
+uint64_t inside_corrupt_drops(const struct counters *ctr)
+{
+	static const enum counter_id ids[] = {
+	        CTR_drop_runt,    CTR_drop_ethertype,   CTR_drop_not_ours,   CTR_drop_ip_header,
+	        CTR_drop_ip_csum, CTR_drop_ip_fragment, CTR_drop_ip_options, CTR_drop_ip_proto,
+	        CTR_drop_icmp,    CTR_drop_tcp_header,  CTR_drop_tcp_csum,
+	};
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(ids); i++)
+		sum += counter_read(ctr, ids[i]);
+	return sum;
+}

@@ -25,5 +25,7 @@ struct inside_sums {
 void inside_count(const struct tcp *tcp, const struct conn *c, struct inside_sums *sums);
 /* All connections were counted: is it what the pools gave out? */
 bool inside_sums_hold(const struct inside_sums *sums, const struct tcp_usage *usage);
+/* Packets that were dropped for what a turned bit does to them. */
+uint64_t inside_corrupt_drops(const struct counters *ctr);
 
 #endif

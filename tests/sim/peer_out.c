@@ -2,22 +2,11 @@
  *
  * Segments out, and time. */
 #include "tests/sim/peer.h"
+#include "tests/sim/bytes.h"
 
 #define WHEEL_TICK_NS (1u << 16)
 #define TRIES_MAX     16u
 #define KEEPALIVE_NS  (15 * NS_PER_S)
-
-static void put16(uint8_t *p, uint32_t v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
-
-static void put32(uint8_t *p, uint32_t v)
-{
-	put16(p, v >> 16);
-	put16(p + 2, v);
-}
 
 static uint32_t stamp(const struct peer_host *h, const struct peer *p)
 {

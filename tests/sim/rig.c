@@ -6,23 +6,7 @@
 
 #define WALL_START_NS 1700000000000000000ull
 
-static const char default_yaml[] = "node: rig\n"
-                                   "memory:\n"
-                                   "    huge_pages: 'off'\n"
-                                   "    hot_table_bytes: 33554432\n"
-                                   "    up_blocks: 256\n"
-                                   "    down_blocks: 512\n"
-                                   "listeners:\n"
-                                   "    - address: " RIG_SERVER "\n"
-                                   "ports:\n"
-                                   "    - type: tap\n"
-                                   "      interface: unused\n"
-                                   "upstreams:\n"
-                                   "    - name: origin\n"
-                                   "      addresses: ['127.0.0.1:1']\n"
-                                   "routes:\n"
-                                   "    - path: /*\n"
-                                   "      upstream: origin\n";
+static const char default_yaml[] = "node: rig\n" RIG_YAML_MEMORY RIG_YAML_WORLD RIG_YAML_ROUTE;
 
 static const uint8_t server_mac[6] = {2, 0, 0, 0, 0, 1};
 
@@ -127,6 +111,9 @@ static enum status server_make(struct rig *rig)
 	const struct config_memory *m = &rig->config->memory;
 	struct nic_sim_config nc = {
 	        .buffers = RIG_SERVER_BUFFERS,
+	        .large_buffers = rig->config->tcp.segmentation_offload == CONFIG_OFFLOAD_ON
+	                                 ? m->large_buffers
+	                                 : 0,
 	        .rx_queue = 4096,
 	        .on_tx = server_tx,
 	        .arg = rig,

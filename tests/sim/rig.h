@@ -52,6 +52,28 @@ struct rig {
 #define RIG_PORT           80
 #define RIG_SERVER_BUFFERS 8192u
 
+/* Parts of a configuration: what every one has (a listener, a port and an origin), one route to
+ * everything, and memory for small tests. */
+#define RIG_YAML_WORLD                    \
+	"listeners:\n"                    \
+	"    - address: " RIG_SERVER "\n" \
+	"ports:\n"                        \
+	"    - type: tap\n"               \
+	"      interface: unused\n"       \
+	"upstreams:\n"                    \
+	"    - name: origin\n"            \
+	"      addresses: ['127.0.0.1:1']\n"
+#define RIG_YAML_ROUTE     \
+	"routes:\n"        \
+	"    - path: /*\n" \
+	"      upstream: origin\n"
+#define RIG_YAML_MEMORY                   \
+	"memory:\n"                       \
+	"    huge_pages: 'off'\n"         \
+	"    hot_table_bytes: 33554432\n" \
+	"    up_blocks: 256\n"            \
+	"    down_blocks: 512\n"
+
 /* yaml: the configuration, or NULL for one route to everything with "origin" caching. */
 enum status rig_create(struct rig *rig, const char *yaml);
 void rig_destroy(struct rig *rig);

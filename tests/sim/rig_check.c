@@ -54,6 +54,8 @@ const char *rig_leak(const struct rig *rig)
 			return "pins of the hot table";
 	if (nic_pkts_free(rig->server_nic) != RIG_SERVER_BUFFERS)
 		return "packet buffers";
+	if (nic_sim_large_used(rig->server_nic) != 0)
+		return "large packet buffers";
 	/* What control lent came back, if there was a control to the end. */
 	if (core->chan.epoch != 0 && rig->down.free_count != rig->down.count)
 		return "down blocks";

@@ -85,7 +85,7 @@ static const struct row rows[] = {
         FIXED("server.idle", TIME, idle_ns, "the server gives up a connection without progress"),
         TOP("server.offload", BOOL, offload, "the port does checksums (tcp)"),
         TOP("server.large_buffers", COUNT, large_buffers,
-            "above 0: the port cuts segments, out of so many buffers (tcp)"),
+            "above 0: the port cuts segments, out of so many buffers"),
         FIXED("faults_end", TIME, faults_end_ns, "then faults and bad link end; 0: never"),
         TOP("fault.mtu", COUNT, fault_mtu, "of small_mtu"),
         FIXED("recovery", TIME, recovery_ns, "progress within this after faults_end"),

@@ -116,6 +116,8 @@ void scenario_random(struct scenario *sc, uint64_t seed)
 
 	scenario_default(sc);
 	snprintf(sc->name, sizeof(sc->name), "random");
+	if (rng_below(&cut, 2) == 0)
+		sc->large_buffers = rng_below(&cut, 2) == 0 ? 1 + rng_below(&cut, 4) : 256;
 	link_random(&r, &sc->up);
 	link_random(&r, &sc->down);
 	if (rng_below(&r, 8) == 0) {
@@ -123,7 +125,5 @@ void scenario_random(struct scenario *sc, uint64_t seed)
 		return;
 	}
 	tcp_random(&r, sc);
-	if (rng_below(&cut, 2) == 0)
-		sc->large_buffers = rng_below(&cut, 2) == 0 ? 1 + rng_below(&cut, 4) : 256;
 	faults_random(&r, sc);
 }

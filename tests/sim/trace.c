@@ -3,11 +3,7 @@
  * --trace PORT: the segments of one client port, a line each, as they are sent and as they arrive.
  */
 #include "tests/sim/world.h"
-
-static uint32_t get32(const uint8_t *p)
-{
-	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
+#include "tests/sim/bytes.h"
 
 void trace_segment(const struct world *w, const struct view *v, const char *what)
 {

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "lib/log.h"
+#include "tests/sim/inside.h"
 #include "tests/sim/rig_check.h"
 #include "tests/sim/web_level.h"
 
@@ -24,32 +25,24 @@ static const char yaml[] = "node: sim\n"
                            "memory:\n"
                            "    huge_pages: 'off'\n"
                            "    hot_table_bytes: 4194304\n"
+                           "    large_buffers: %u\n"
                            "%s"
                            "    requests: 1024\n"
                            "    connections: 8192\n"
                            "tcp:\n"
+                           "    segmentation_offload: 'on'\n"
                            "    time_wait_ms: 2000\n"
                            "    syn_retries: 12\n"
                            "timeouts:\n"
                            "    miss_ms: 8000\n"
-                           "    miss_grace_ms: 1500\n"
-                           "listeners:\n"
-                           "    - address: " RIG_SERVER "\n"
-                           "ports:\n"
-                           "    - type: tap\n"
-                           "      interface: unused\n"
-                           "upstreams:\n"
-                           "    - name: origin\n"
-                           "      addresses: ['127.0.0.1:1']\n"
-                           "routes:\n"
-                           "    - path: /*\n"
-                           "      upstream: origin\n";
+                           "    miss_grace_ms: 1500\n" RIG_YAML_WORLD RIG_YAML_ROUTE;
 
 static bool rig_make(struct sim *sim)
 {
 	char text[2048];
 
-	snprintf(text, sizeof(text), yaml, sim->sc->scarce ? memory_scarce : memory_ample);
+	snprintf(text, sizeof(text), yaml, sim->sc->large_buffers,
+	         sim->sc->scarce ? memory_scarce : memory_ample);
 	return rig_create(&sim->rig, text) == ST_OK;
 }
 
@@ -127,15 +120,7 @@ static void step(struct sim *sim)
 
 static void corrupted_check(struct sim *sim)
 {
-	static const enum counter_id ids[] = {
-	        CTR_drop_runt,    CTR_drop_ethertype,   CTR_drop_not_ours,   CTR_drop_ip_header,
-	        CTR_drop_ip_csum, CTR_drop_ip_fragment, CTR_drop_ip_options, CTR_drop_ip_proto,
-	        CTR_drop_icmp,    CTR_drop_tcp_header,  CTR_drop_tcp_csum,
-	};
-	uint64_t sum = 0;
-
-	for (size_t i = 0; i < ARRAY_LEN(ids); i++)
-		sum += counter_read(sim->rig.core->ctr, ids[i]);
+	uint64_t sum = inside_corrupt_drops(sim->rig.core->ctr);
 	/* An answer whose Ethernet source was turned misleads the client; liars send what is
 	 * dropped as if it were corrupted. */
 	bool exact = sim->sc->down.corrupt_eth == 0 && sim->liars == NULL;

@@ -4,28 +4,7 @@
 #include "dataplane/net/csum.h"
 #include "dataplane/net/wire.h"
 #include "tests/sim/peer.h"
-
-static uint32_t get16(const uint8_t *p)
-{
-	return (uint32_t)(p[0] << 8 | p[1]);
-}
-
-static uint32_t get32(const uint8_t *p)
-{
-	return get16(p) << 16 | get16(p + 2);
-}
-
-static void put16(uint8_t *p, uint32_t v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
-
-static void put32(uint8_t *p, uint32_t v)
-{
-	put16(p, v >> 16);
-	put16(p + 2, v);
-}
+#include "tests/sim/bytes.h"
 
 static void options_parse(struct view *v, const uint8_t *o, uint32_t len)
 {

@@ -268,6 +268,7 @@ static bool server_make(struct world *w)
 	cfg.tx_chunks = sc->tx_chunks;
 	cfg.tx_refs = sc->tx_refs;
 	cfg.fin_wait_2_ms = idle_ms(sc);
+	cfg.orphan_life_ms = 24 * 3600 * 1000; /* a fault may last, and the honest come through */
 	/* A simulated link loses much. */
 	cfg.syn_retries = 14;
 	cfg.keepalive_probes = 60;
@@ -295,6 +296,7 @@ static bool client_make(struct world *w)
 	cfg.time_wait_ms = 50;
 	cfg.ecn = w->sc->ecn ? TCP_ECN_REQUEST : TCP_ECN_ACCEPT;
 	cfg.fin_wait_2_ms = idle_ms(w->sc);
+	cfg.orphan_life_ms = 24 * 3600 * 1000; /* a fault may last, and the honest come through */
 	return host_make(w, &w->client, &nc, &cfg);
 }
 

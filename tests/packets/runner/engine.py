@@ -85,14 +85,14 @@ def packed(text):
 
 
 class Engine:
-    def __init__(self, library, script, out=None, start_us=0):
+    def __init__(self, stack_so, script, out=None, start_us=0):
         self.script, self.version, self.out = script, script.version, out
         self.v6 = script.version == 6
         self.log = []
         flags = [f"local={LOCAL[4]}", f"local={LOCAL[6]}", f"mtu={script.mtu}", "nonblock=1",
                  f"start_ms={1000000 + start_us // 1000}", f"start_us={start_us % 1000}"]
         try:
-            self.stack = Stack(library, ",".join(flags + script.flags))
+            self.stack = Stack(stack_so, ",".join(flags + script.flags))
         except StackError as e:
             raise ScriptError(f"{script.path}: set: {e}") from None
         self.src, self.dst = wire.address(REMOTE[self.version]), wire.address(LOCAL[self.version])
@@ -465,7 +465,7 @@ class Engine:
 
     def do_print(self, e):
         self.advance(self.window(e.time)[0])
-        names = self.stack.library.state_names
+        names = self.stack.stack_so.state_names
         self.note(f"fd {e.fd}: " + " ".join(f"{n}={self.guard(self.stack.state, e.fd, n)}"
                                             for n in names))
 

@@ -66,10 +66,10 @@ class Library:
 class Stack:
     """One stack of the library. Socket calls return (result, errno name or None)."""
 
-    def __init__(self, library, flags):
+    def __init__(self, stack_so, flags):
         why = ctypes.create_string_buffer(256)
-        self.lib = library.lib
-        self.library = library
+        self.lib = stack_so.lib
+        self.stack_so = stack_so
         self.st = self.lib.sluice_tcp_create(flags.encode(), why, len(why))
         if not self.st:
             raise StackError(why.value.decode())

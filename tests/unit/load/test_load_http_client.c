@@ -271,6 +271,8 @@ static void heads_have_a_limit(void **state)
 	(void)state;
 	assert_int_equal(long_head(HTTP_CLIENT_HEAD_MAX, 1000), HTTP_READ_DONE);
 	assert_int_equal(long_head(HTTP_CLIENT_HEAD_MAX + 1, 1000), HTTP_READ_BAD);
+	assert_int_equal(long_head(HTTP_CLIENT_HEAD_MAX, SIZE_MAX), HTTP_READ_DONE);
+	assert_int_equal(long_head(HTTP_CLIENT_HEAD_MAX + 1, SIZE_MAX), HTTP_READ_BAD);
 	assert_int_equal(long_head(5000, 1), HTTP_READ_DONE);
 	assert_int_equal(long_head(5000, 4095), HTTP_READ_DONE);
 	assert_int_equal(long_head(5000, 4097), HTTP_READ_DONE);

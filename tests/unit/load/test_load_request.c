@@ -218,6 +218,30 @@ static void a_key_is_the_same_throughout_a_request(void **state)
 	scenario_free(&s);
 }
 
+/* Also where nothing but the body has one. */
+static void a_key_in_the_body_alone_is_drawn(void **state)
+{
+	struct request_maker *m;
+	char first[64];
+
+	(void)state;
+	scenario_default(&s);
+	must(scenario_body_set(&s, SPAN_LIT("{key|pad:9}"), &err));
+	s.keys.count = 100000000;
+	m = request_maker_create(&s, 0);
+	for (int i = 0; i < 3; i++) {
+		struct made_request r;
+
+		request_make(m, 0, &r);
+		assert_true(strtol(r.bytes.ptr + r.bytes.len - 9, NULL, 10) > 0);
+		if (i > 0)
+			assert_memory_not_equal(first, r.bytes.ptr + r.bytes.len - 9, 9);
+		memcpy(first, r.bytes.ptr + r.bytes.len - 9, 9);
+	}
+	request_maker_destroy(m);
+	scenario_free(&s);
+}
+
 /* The signature in the field is that of what the request says. */
 static void check_signature(struct span bytes)
 {
@@ -290,6 +314,7 @@ int main(void)
 	        cmocka_unit_test(endpoints_come_by_their_weight),
 	        cmocka_unit_test(a_run_can_be_repeated_and_workers_differ),
 	        cmocka_unit_test(a_key_is_the_same_throughout_a_request),
+	        cmocka_unit_test(a_key_in_the_body_alone_is_drawn),
 	        cmocka_unit_test(signed_requests_are_signed_right),
 	};
 

@@ -205,6 +205,32 @@ static void an_early_end_owes_only_what_was_due(void **state)
 	assert_int_equal(schedule_finish(&s, START + 100 * NS_PER_MS), 100);
 }
 
+static void cut_short(void **state)
+{
+	struct load_stage stage = stage_of(1000, 1000, 2);
+	struct schedule s;
+
+	(void)state;
+	begin(&s, &stage, 0, 1);
+	schedule_cut(&s, START + 100 * NS_PER_MS);
+	assert_int_equal(s.next_ns, START);
+	assert_int_equal(schedule_finish(&s, UINT64_MAX), 100);
+	begin(&s, &stage, 0, 1);
+	schedule_cut(&s, START);
+	assert_int_equal(s.next_ns, UINT64_MAX);
+}
+
+static void very_many_are_not_counted_one_by_one(void **state)
+{
+	struct load_stage stage = stage_of(1e9, 1e9, 1000);
+	struct schedule s;
+
+	(void)state;
+	begin(&s, &stage, 0, 1);
+	uint64_t n = schedule_finish(&s, UINT64_MAX);
+	assert_in_range(n, 1000000000000ull - 1, 1000000000000ull + 1);
+}
+
 static void levels(void **state)
 {
 	struct load_stage up = stage_of(10, 50, 4);
@@ -251,6 +277,8 @@ int main(void)
 	        cmocka_unit_test(the_same_seed_repeats),
 	        cmocka_unit_test(what_is_owed_is_counted),
 	        cmocka_unit_test(an_early_end_owes_only_what_was_due),
+	        cmocka_unit_test(cut_short),
+	        cmocka_unit_test(very_many_are_not_counted_one_by_one),
 	        cmocka_unit_test(levels),
 	        cmocka_unit_test(users_are_shared),
 	};

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tests/unit/net/frames.h"
+#include "tests/sim/bytes.h"
 
 uint32_t naive_sum(const uint8_t *p, size_t len)
 {
@@ -17,12 +18,6 @@ static uint32_t join(uint32_t a, uint32_t b)
 	uint32_t sum = a + b;
 
 	return (sum & 0xffff) + (sum >> 16);
-}
-
-static void put16(uint8_t *p, uint32_t v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
 }
 
 static void put_l4_sum(struct frame *f, uint32_t proto, uint32_t addrs, uint32_t addrs_len)

@@ -10,16 +10,11 @@
 
 #include "dataplane/net/net_shared.h"
 #include "tests/unit/net/net_rig.h"
+#include "tests/sim/bytes.h"
 
 #define LOCAL_V6 "\xfe\x80\0\0\0\0\0\0\0\0\0\0\0\0\0\x63"
 
 static const char any[17] = "";
-
-static void put16(uint8_t *p, uint32_t v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
 
 static void up(struct net_rig *r, uint32_t transmits, struct net_shared *shared, uint32_t core)
 {

@@ -11,12 +11,7 @@
 #include <stdlib.h>
 
 #include "tests/unit/net/net_rig.h"
-
-static void put16(uint8_t *p, uint32_t v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
+#include "tests/sim/bytes.h"
 
 /* Extension headers in front of a TCP segment of 5 bytes. */
 static void ext_make(struct frame *f, uint8_t first, const char *bytes, uint32_t count)
@@ -57,6 +52,28 @@ static const struct {
         {"no next header", 60, "\x3b\0\1\4\0\0\0\0", 8, CTR_drop_ip_proto, -1, 0},
         {"unknown next header", 60, "\xfd\0\1\4\0\0\0\0", 8, CTR_drop_ip_proto, 1, 40},
         {"authentication", 51, "\x06\4\0\0\0\0\0\0", 8, CTR_drop_ip_proto, 1, 6},
+        {"report, of an error", 60, "\x3a\0\x85\4\0\0\0\0\1\0\0\0\0\0\0\0", 16, CTR_drop_ip_proto,
+         -1, 0},
+        {"report, of the last error type", 60, "\x3a\0\x85\4\0\0\0\0\x7f\0\0\0\0\0\0\0", 16,
+         CTR_drop_ip_proto, -1, 0},
+        {"report, of a redirect", 60, "\x3a\0\x85\4\0\0\0\0\x89\0\0\0\0\0\0\0", 16,
+         CTR_drop_ip_proto, -1, 0},
+        {"report, of an echo request", 60, "\x3a\0\x85\4\0\0\0\0\x80\0\0\0\0\0\0\0", 16,
+         CTR_drop_ip_proto, 2, 42},
+        {"report, two before an error", 60,
+         "\x3c\0\x85\4\0\0\0\0\x3a\0\1\4\0\0\0\0\1\0\0\0\0\0\0\0", 24, CTR_drop_ip_proto, -1, 0},
+        {"report, an error in the first fragment", 60,
+         "\x2c\0\x85\4\0\0\0\0\x3a\0\0\1\0\0\0\1\1\0\0\0\0\0\0\0", 24, CTR_drop_ip_proto, -1, 0},
+        {"hop-by-hop second, before an error", 60,
+         "\0\0\1\4\0\0\0\0\x3a\0\1\4\0\0\0\0\1\0\0\0\0\0\0\0", 24, CTR_drop_ip_proto, -1, 0},
+        {"route goes on, to an error", 43, "\x3a\0\4\1\0\0\0\0\2\0\0\0\0\0\0\0", 16,
+         CTR_drop_ip_proto, -1, 0},
+        {"unknown header before an error", 253, "\x3a\0\0\0\0\0\0\0\3\0\0\0\0\0\0\0", 16,
+         CTR_drop_ip_proto, -1, 0},
+        {"unknown header before an echo", 253, "\x3a\0\0\0\0\0\0\0\x81\0\0\0\0\0\0\0", 16,
+         CTR_drop_ip_proto, 1, 6},
+        {"authentication of an error", 51, "\x3a\1\0\0\0\0\0\0\0\0\0\0\4\0\0\0\0\0\0\0", 20,
+         CTR_drop_ip_proto, -1, 0},
         {"cut", 60, "\x06\x20\1\4\0\0\0\0", 8, CTR_drop_ip_header, -1, 0},
 };
 

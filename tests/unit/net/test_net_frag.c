@@ -8,16 +8,11 @@
 #include <stdlib.h>
 
 #include "tests/unit/net/net_rig.h"
+#include "tests/sim/bytes.h"
 
 /* A segment that is cut: 20 bytes of header and PAYLOAD of data. */
 #define PAYLOAD 1000u
 #define WHOLE   (TCP_HDR_LEN + PAYLOAD)
-
-static void put16(uint8_t *p, uint32_t v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
 
 static void ip4_sum(struct frame *f)
 {

@@ -170,11 +170,50 @@ static void what_is_asked(void **state)
 	net_rig_down(&r);
 }
 
+/* As many addresses as there may be, some of them twice, next to each other or far apart: each is
+ * ours, and its neighbors are not. */
+static void every_address_is_found(void **state)
+{
+	static const uint32_t steps[] = {1, 2, 0x01000000, 0x9e3779b1};
+	struct nic_sim_config nc = {0};
+	struct nic *nic = nic_sim_create(&nc);
+	struct counters ctr = {0};
+
+	(void)state;
+	assert_non_null(nic);
+	for (size_t s = 0; s < ARRAY_LEN(steps); s++) {
+		struct ip_addr addrs[NET_MAX_ADDRS];
+		struct net_way way = way_to(false, 0);
+		struct net_path path;
+		struct net *net;
+
+		for (uint32_t i = 0; i < NET_MAX_ADDRS; i++) {
+			uint32_t v = 0x0a010101u + i / 2 * 2 * steps[s] % 0x60000000u;
+
+			addrs[i] = way.local;
+			addrs[i].b[12] = (uint8_t)(v >> 24);
+			addrs[i].b[13] = (uint8_t)(v >> 16);
+			addrs[i].b[14] = (uint8_t)(v >> 8);
+			addrs[i].b[15] = (uint8_t)v;
+		}
+		assert_int_equal(net_create(&net, nic, &ctr, addrs, NET_MAX_ADDRS), ST_OK);
+		for (uint32_t i = 0; i < NET_MAX_ADDRS; i++) {
+			way.local = addrs[i];
+			assert_int_equal(net_path_make(net, &way, &path, 1), ST_AGAIN);
+			way.local.b[14] ^= 0x80;
+			assert_int_equal(net_path_make(net, &way, &path, 1), ST_INVALID);
+		}
+		net_destroy(net);
+	}
+	nic_sim_destroy(nic);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(life),
 	        cmocka_unit_test(bounded),
+	        cmocka_unit_test(every_address_is_found),
 	        cmocka_unit_test(what_is_asked),
 	};
 

@@ -14,16 +14,7 @@ static const char yaml_form[] = "node: rig\n"
                                 "    huge_pages: 'off'\n"
                                 "    hot_table_bytes: 4194304\n"
                                 "%s"
-                                "%s%s%s%s"
-                                "listeners:\n"
-                                "    - address: " RIG_SERVER "\n"
-                                "ports:\n"
-                                "    - type: tap\n"
-                                "      interface: unused\n"
-                                "upstreams:\n"
-                                "    - name: origin\n"
-                                "      addresses: ['127.0.0.1:1']\n"
-                                "routes:\n"
+                                "%s%s%s%s" RIG_YAML_WORLD "routes:\n"
                                 "%s";
 
 static const char *part(const char *text, const char *or_else)

@@ -103,27 +103,10 @@ static void test_idle_cost(void **state)
 /* 256 places: with less than 16 left, whoever is idle longest goes, and the sooner the fewer. */
 static void test_nearly_full(void **state)
 {
-	static const char yaml[] = "node: rig\n"
-	                           "memory:\n"
-	                           "    huge_pages: 'off'\n"
-	                           "    hot_table_bytes: 33554432\n"
-	                           "    up_blocks: 256\n"
-	                           "    down_blocks: 512\n"
-	                           "limits:\n"
+	static const char yaml[] = "node: rig\n" RIG_YAML_MEMORY "limits:\n"
 	                           "    connections: 256\n"
 	                           "timeouts:\n"
-	                           "    idle_ms: 16000\n"
-	                           "listeners:\n"
-	                           "    - address: " RIG_SERVER "\n"
-	                           "ports:\n"
-	                           "    - type: tap\n"
-	                           "      interface: unused\n"
-	                           "upstreams:\n"
-	                           "    - name: origin\n"
-	                           "      addresses: ['127.0.0.1:1']\n"
-	                           "routes:\n"
-	                           "    - path: /*\n"
-	                           "      upstream: origin\n";
+	                           "    idle_ms: 16000\n" RIG_YAML_WORLD RIG_YAML_ROUTE;
 	struct counters *ctr;
 	struct clients all;
 

@@ -329,11 +329,7 @@ static void test_drain_half_open(void **state)
 }
 
 static const char other_yaml[] =
-        "node: two\n"
-        "listeners:\n    - address: " RIG_SERVER "\n"
-        "ports:\n    - type: tap\n      interface: unused\n"
-        "upstreams:\n    - name: origin\n      addresses: ['127.0.0.1:1']\n"
-        "routes:\n    - path: /new/*\n      upstream: origin\n";
+        "node: two\n" RIG_YAML_WORLD "routes:\n    - path: /new/*\n      upstream: origin\n";
 
 static void test_snapshot(void **state)
 {

@@ -48,6 +48,16 @@ uint8_t rig_pattern(uint32_t seed, uint64_t at)
 	return (uint8_t)(z >> 56);
 }
 
+uint8_t rig_text[1 << 18];
+
+int rig_text_fill(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i < sizeof(rig_text); i++)
+		rig_text[i] = rig_pattern(3, i);
+	return 0;
+}
+
 static void pipe_put(struct host *from, const void *data, uint32_t len, uint64_t due_ns)
 {
 	struct rig *rig = from->rig;

@@ -114,6 +114,9 @@ uint32_t rig_large_buffers(void);
 void tcp_config_small(struct tcp_config *cfg);
 uint32_t rig_random(struct rig *rig, uint32_t below);
 uint8_t rig_pattern(uint32_t seed, uint64_t at);
+/* A pattern to send; rig_text_fill is a group's setup. */
+extern uint8_t rig_text[1 << 18];
+int rig_text_fill(void **state);
 
 void rig_open(struct rig *rig, const struct rig_config *cfg);
 /* Ends everything, waits out TIME-WAIT and fails when anything is still held. */
@@ -178,6 +181,8 @@ struct wire {
 };
 
 void wire_open(struct wire *w, const struct tcp_config *cfg, bool v6);
+/* With 16 places, each of which may be of a handshake. */
+void wire_open_small_table(struct wire *w, bool v6);
 /* Fails when something is held that should not be. */
 void wire_close(struct wire *w);
 void wire_send(struct wire *w, const struct wire_seg *s);
@@ -185,8 +190,10 @@ void wire_send(struct wire *w, const struct wire_seg *s);
 void wire_burst(struct wire *w, const struct wire_seg *s, uint32_t n);
 /* The next segment that the stack sent; false when there is none. */
 bool wire_take(struct wire *w, struct wire_seg *out);
-/* Drops what was sent. */
-void wire_drain(struct wire *w);
+/* Takes the next one, which has these. */
+void wire_expect(struct wire *w, uint8_t flags, uint32_t seq, uint32_t ack);
+/* Drops what was sent; returns how many segments. */
+uint32_t wire_drain(struct wire *w);
 void wire_run(struct wire *w);
 void wire_advance(struct wire *w, uint64_t ms);
 /* A handshake by hand: opts are the SYN's. Returns with w->conn, w->seq and w->ack set. */
@@ -194,6 +201,8 @@ void wire_handshake(struct wire *w, const uint8_t *opts, uint32_t opts_len, uint
 /* Shorthands that use w->seq and w->ack. */
 void wire_data(struct wire *w, uint32_t seq, const void *data, uint32_t len);
 void wire_flags(struct wire *w, uint8_t flags, uint32_t seq, uint32_t ack);
+void wire_ack(struct wire *w, uint32_t ack, uint32_t wnd);
+uint64_t wire_count(const struct wire *w, enum counter_id id);
 /* Sends n pattern bytes from the stack's side and lets it work. */
 void wire_write(struct wire *w, const void *data, uint32_t len);
 

@@ -42,6 +42,16 @@ void wire_open(struct wire *w, const struct tcp_config *cfg, bool v6)
 	assert_int_equal(tcp_listen(w->tcp, &w->local, RIG_PORT), ST_OK);
 }
 
+void wire_open_small_table(struct wire *w, bool v6)
+{
+	struct tcp_config cfg;
+
+	tcp_config_small(&cfg);
+	cfg.max_conns = 16;
+	cfg.max_syn_backlog = 16;
+	wire_open(w, &cfg, v6);
+}
+
 void wire_close(struct wire *w)
 {
 	uint32_t cursor = 0;
@@ -258,12 +268,36 @@ bool wire_take(struct wire *w, struct wire_seg *out)
 	return true;
 }
 
-void wire_drain(struct wire *w)
+void wire_expect(struct wire *w, uint8_t flags, uint32_t seq, uint32_t ack)
 {
 	struct wire_seg s;
 
+	assert_true(wire_take(w, &s));
+	assert_int_equal(s.flags, flags);
+	assert_int_equal(s.seq, seq);
+	assert_int_equal(s.ack, ack);
+}
+
+uint32_t wire_drain(struct wire *w)
+{
+	struct wire_seg s;
+	uint32_t n = 0;
+
 	while (wire_take(w, &s))
-		;
+		n++;
+	return n;
+}
+
+void wire_ack(struct wire *w, uint32_t ack, uint32_t wnd)
+{
+	struct wire_seg s = {.seq = w->seq, .ack = ack, .wnd = wnd, .flags = TH_ACK};
+
+	wire_send(w, &s);
+}
+
+uint64_t wire_count(const struct wire *w, enum counter_id id)
+{
+	return counter_read(&w->ctr, id);
 }
 
 void wire_handshake(struct wire *w, const uint8_t *opts, uint32_t opts_len, uint32_t isn)

@@ -19,16 +19,6 @@ static const uint8_t text[65536];
 static const uint8_t opts_mss[] = {OPT_MSS};
 static const uint8_t opts_ts[] = {OPT_TS(0, 100)};
 
-static uint32_t answers(struct wire *w)
-{
-	struct wire_seg s;
-	uint32_t n = 0;
-
-	while (wire_take(w, &s))
-		n++;
-	return n;
-}
-
 static void no_quick_acks(struct wire *w)
 {
 	w->conn->quick = 0;
@@ -62,7 +52,7 @@ static void test_delayed(void **state)
 		assert_int_equal(got.ack, w->seq + 1460);
 		for (uint32_t n = 1; n < 9; n++) {
 			wire_data(w, w->seq + 1460 * n, text, 1460);
-			assert_int_equal(answers(w), delays_ms[i] == 0 ? 1 : n % 2 == 0);
+			assert_int_equal(wire_drain(w), delays_ms[i] == 0 ? 1 : n % 2 == 0);
 		}
 		wire_close(w);
 	}
@@ -88,7 +78,7 @@ static void test_aggregated(void **state)
 	wire_burst(w, s, 8);
 	assert_true(wire_take(w, &got));
 	assert_int_equal(got.ack, w->seq + 8000);
-	assert_int_equal(answers(w), 0);
+	assert_int_equal(wire_drain(w), 0);
 	wire_close(w);
 }
 
@@ -113,7 +103,7 @@ static void test_gap(void **state)
 	wire_data(w, w->seq + 100, text, 100);
 	assert_true(wire_take(w, &got));
 	assert_int_equal(got.ack, w->seq + 500);
-	assert_int_equal(answers(w), 0);
+	assert_int_equal(wire_drain(w), 0);
 	wire_close(w);
 }
 
@@ -133,7 +123,7 @@ static void test_timestamp_missing(void **state)
 		w->tcp->cfg.timestamps_required = required;
 		wire_data(w, w->seq, "abc", 3);
 		assert_int_equal(w->rx_len, required ? 0 : 3);
-		assert_int_equal(answers(w), !required);
+		assert_int_equal(wire_drain(w), !required);
 		assert_int_equal(counter_read(&w->ctr, CTR_drop_tcp_no_ts), required);
 		/* It MUST NOT be ended by that; a SYN is challenged, a reset resets. */
 		assert_int_equal(w->closed, 0);
@@ -309,7 +299,7 @@ static void test_syn_ack_text(void **state)
 		assert_memory_equal(w->rx, "hello", 5);
 		assert_true(wire_take(w, &got));
 		assert_int_equal(got.ack, 0xfffffffe + 6 + (flags[i / 2] ? 1 : 0));
-		assert_int_equal(answers(w), 0);
+		assert_int_equal(wire_drain(w), 0);
 		wire_close(w);
 	}
 }

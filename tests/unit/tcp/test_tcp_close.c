@@ -13,16 +13,6 @@ static struct wire wire;
 
 #define OPT_TS(v) 1, 1, 8, 10, 0, 0, 0, (v), 0, 0, 0, 0
 
-static void expect(struct wire *w, uint8_t flags, uint32_t seq, uint32_t ack)
-{
-	struct wire_seg s;
-
-	assert_true(wire_take(w, &s));
-	assert_int_equal(s.flags, flags);
-	assert_int_equal(s.seq, seq);
-	assert_int_equal(s.ack, ack);
-}
-
 /* RFC 9293 3.6 figure 12: we close first. */
 static void test_close_active(void **state)
 {
@@ -35,7 +25,7 @@ static void test_close_active(void **state)
 	c = w->conn;
 	tcp_shutdown(w->tcp, c);
 	wire_run(w);
-	expect(w, TH_ACK | TH_PSH | TH_FIN, w->ack, w->seq);
+	wire_expect(w, TH_ACK | TH_PSH | TH_FIN, w->ack, w->seq);
 	assert_int_equal(c->state, TCP_FIN_WAIT_1);
 	assert_int_equal(tcp_tx_copy(w->tcp, c, "x", 1), ST_CLOSED);
 	wire_flags(w, TH_ACK, w->seq, w->ack + 1);
@@ -46,12 +36,12 @@ static void test_close_active(void **state)
 	assert_int_equal(w->rx_len, 20);
 	wire_drain(w);
 	wire_flags(w, TH_FIN | TH_ACK, w->seq + 20, w->ack);
-	expect(w, TH_ACK, w->ack, w->seq + 21);
+	wire_expect(w, TH_ACK, w->ack, w->seq + 21);
 	assert_int_equal(c->state, TCP_TIME_WAIT);
 	assert_int_equal(w->closed, 1);
 	/* A FIN again is answered again; a reset changes nothing. */
 	wire_flags(w, TH_FIN | TH_ACK, w->seq + 20, w->ack);
-	expect(w, TH_ACK, w->ack, w->seq + 21);
+	wire_expect(w, TH_ACK, w->ack, w->seq + 21);
 	wire_flags(w, TH_RST, w->seq + 21, 0);
 	assert_int_equal(tcp_conn_count(w->tcp), 1);
 	wire_advance(w, 59000);
@@ -70,14 +60,14 @@ static void test_close_passive(void **state)
 	wire_open(w, NULL, true);
 	wire_handshake(w, NULL, 0, 77);
 	wire_flags(w, TH_FIN | TH_ACK, w->seq, w->ack);
-	expect(w, TH_ACK, w->ack, w->seq + 1);
+	wire_expect(w, TH_ACK, w->ack, w->seq + 1);
 	assert_int_equal(w->conn->state, TCP_CLOSE_WAIT);
 	assert_true(w->events & TCP_EV_EOF);
 	wire_write(w, "bye", 3);
-	expect(w, TH_ACK | TH_PSH, w->ack, w->seq + 1);
+	wire_expect(w, TH_ACK | TH_PSH, w->ack, w->seq + 1);
 	tcp_shutdown(w->tcp, w->conn);
 	wire_run(w);
-	expect(w, TH_ACK | TH_PSH | TH_FIN, w->ack + 3, w->seq + 1);
+	wire_expect(w, TH_ACK | TH_PSH | TH_FIN, w->ack + 3, w->seq + 1);
 	assert_int_equal(w->conn->state, TCP_LAST_ACK);
 	assert_int_equal(w->closed, 0);
 	wire_flags(w, TH_ACK, w->seq + 1, w->ack + 4);
@@ -101,7 +91,7 @@ static void test_close_simultaneous(void **state)
 	wire_drain(w);
 	wire_flags(w, TH_FIN | TH_ACK, w->seq, w->ack);
 	assert_int_equal(c->state, TCP_CLOSING);
-	expect(w, TH_ACK, w->ack + 1, w->seq + 1);
+	wire_expect(w, TH_ACK, w->ack + 1, w->seq + 1);
 	wire_flags(w, TH_ACK, w->seq + 1, w->ack + 1);
 	assert_int_equal(c->state, TCP_TIME_WAIT);
 	assert_int_equal(w->closed, 1);
@@ -117,7 +107,7 @@ static void test_close_simultaneous(void **state)
 	wire_drain(w);
 	wire_flags(w, TH_FIN | TH_ACK, w->seq, w->ack + 1);
 	assert_int_equal(c->state, TCP_TIME_WAIT);
-	expect(w, TH_ACK, w->ack + 1, w->seq + 1);
+	wire_expect(w, TH_ACK, w->ack + 1, w->seq + 1);
 	wire_advance(w, 61000);
 	wire_close(w);
 }
@@ -140,24 +130,24 @@ static void test_close_lingers(void **state)
 		tcp_close(w->tcp, w->conn, w->now_ns);
 		w->conn = NULL;
 		wire_run(w);
-		expect(w, TH_ACK | TH_PSH | TH_FIN, w->ack, w->seq + 1000);
+		wire_expect(w, TH_ACK | TH_PSH | TH_FIN, w->ack, w->seq + 1000);
 		w->ack += 4;
 		for (uint32_t i = 1; i < 30; i++) {
 			wire_data(w, w->seq + 1000 * i, data, 1000);
 			wire_advance(w, 50);
-			expect(w, TH_ACK, w->ack, w->seq + 1000 * (i + 1));
+			wire_expect(w, TH_ACK, w->ack, w->seq + 1000 * (i + 1));
 		}
 		assert_int_equal(w->closed, 0);
 		assert_int_equal(w->events & TCP_EV_CLOSED, 0);
 		if (fin) {
 			wire_flags(w, TH_FIN | TH_ACK, w->seq + 30000, w->ack);
-			expect(w, TH_ACK, w->ack, w->seq + 30001);
+			wire_expect(w, TH_ACK, w->ack, w->seq + 30001);
 			wire_advance(w, 61000);
 		} else {
 			wire_advance(w, 58000);
 			assert_int_equal(tcp_conn_count(w->tcp), 1);
 			wire_advance(w, 2000);
-			expect(w, TH_RST | TH_ACK, w->ack, w->seq + 30000);
+			wire_expect(w, TH_RST | TH_ACK, w->ack, w->seq + 30000);
 		}
 		assert_int_equal(tcp_conn_count(w->tcp), 0);
 		wire_close(w);
@@ -176,6 +166,60 @@ static void time_wait_by_hand(struct wire *w, const uint8_t *opts, uint32_t len)
 }
 
 /* RFC 6191, RFC 9293 3.6.1. */
+/* The peer takes a byte now and then, always in time for fin_wait_2_ms: all of it together has an
+ * end, and so has what is left of it for the peer's FIN. Returns when the reset came, 0: not. */
+static uint32_t orphan_lives_ms(struct wire *w, uint32_t step_bytes, uint32_t limit_ms)
+{
+	struct wire_seg got;
+
+	for (uint32_t ms = 0; ms < limit_ms; ms += 10) {
+		if (ms % 4000 == 0 && w->ack != w->conn->snd_nxt) {
+			w->ack += min_u32(step_bytes, w->conn->snd_nxt - w->ack);
+			wire_flags(w, TH_ACK, w->seq, w->ack);
+		}
+		wire_advance(w, 10);
+		while (wire_take(w, &got)) {
+			if (got.flags & TH_RST)
+				return ms;
+		}
+	}
+	return 0;
+}
+
+static void test_orphan_life(void **state)
+{
+	static const struct {
+		uint32_t step_bytes, life_ms, ends_ms;
+	} rows[] = {
+	        {1, 20000, 20000},
+	        {1, 60000, 60000}, /* data */
+	        {300, 20000, 17000},
+	        {300, 14000, 14000}, /* in FIN-WAIT-2 from 12 s on */
+	};
+	static const char text[1000];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct wire *w = &wire;
+		struct tcp_config cfg;
+		uint32_t end_ms;
+
+		tcp_config_small(&cfg);
+		cfg.fin_wait_2_ms = 5000;
+		cfg.orphan_life_ms = rows[i].life_ms;
+		wire_open(w, &cfg, i & 1);
+		wire_handshake(w, NULL, 0, 5);
+		assert_int_equal(tcp_tx_copy(w->tcp, w->conn, text, sizeof(text)), ST_OK);
+		tcp_close(w->tcp, w->conn, w->now_ns);
+		wire_run(w);
+		end_ms = orphan_lives_ms(w, rows[i].step_bytes, 100000);
+		assert_in_range(end_ms, rows[i].ends_ms - 20, rows[i].ends_ms + 20);
+		assert_int_equal(counter_read(&w->ctr, CTR_tcp_orphan_life),
+		                 rows[i].ends_ms == rows[i].life_ms);
+		wire_close(w);
+	}
+}
+
 static void test_time_wait_reuse(void **state)
 {
 	static const struct {
@@ -214,13 +258,9 @@ static void test_time_wait_reuse(void **state)
 static void test_table_full(void **state)
 {
 	struct wire *w = &wire;
-	struct tcp_config cfg;
 
 	(void)state;
-	tcp_config_small(&cfg);
-	cfg.max_conns = 16;
-	cfg.max_syn_backlog = 16;
-	wire_open(w, &cfg, false);
+	wire_open_small_table(w, false);
 	for (uint32_t i = 0; i < 20; i++) {
 		w->port = (uint16_t)(6000 + i);
 		wire_handshake(w, NULL, 0, 1000);
@@ -254,7 +294,7 @@ static void test_abort(void **state)
 	wire_drain(w);
 	tcp_abort(w->tcp, w->conn);
 	wire_run(w);
-	expect(w, TH_RST | TH_ACK, w->ack + 10, w->seq);
+	wire_expect(w, TH_RST | TH_ACK, w->ack + 10, w->seq);
 	/* The owner is set, so it hears of it; lent bytes came back once. */
 	assert_int_equal(w->closed, 1);
 	assert_int_equal(w->released, 10);
@@ -265,13 +305,10 @@ static void test_abort(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_close_active),
-	        cmocka_unit_test(test_close_passive),
-	        cmocka_unit_test(test_close_simultaneous),
-	        cmocka_unit_test(test_close_lingers),
-	        cmocka_unit_test(test_time_wait_reuse),
-	        cmocka_unit_test(test_table_full),
-	        cmocka_unit_test(test_abort),
+	        cmocka_unit_test(test_close_active),       cmocka_unit_test(test_close_passive),
+	        cmocka_unit_test(test_close_simultaneous), cmocka_unit_test(test_close_lingers),
+	        cmocka_unit_test(test_orphan_life),        cmocka_unit_test(test_time_wait_reuse),
+	        cmocka_unit_test(test_table_full),         cmocka_unit_test(test_abort),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

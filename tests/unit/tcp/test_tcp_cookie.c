@@ -26,11 +26,6 @@ static void open_always(struct wire *w, bool v6)
 	wire_open(w, &cfg, v6);
 }
 
-static uint64_t count(const struct wire *w, enum counter_id id)
-{
-	return counter_read(&w->ctr, id);
-}
-
 static void ts_put(struct wire_seg *s, uint32_t tsval, uint32_t tsecr)
 {
 	put_u32(s->opts, 0x0101080a);
@@ -63,6 +58,16 @@ static struct wire_seg synack_of(struct wire *w, uint32_t isn, const uint8_t *op
 	assert_int_equal(got.flags, TH_SYN | TH_ACK);
 	assert_int_equal(got.ack, isn + 1);
 	return got;
+}
+
+/* The answer to the SYN-ACK of a connection of which nothing is kept. */
+static struct wire_seg answer_begin(bool v6, uint32_t isn, const uint8_t *opts, uint32_t len)
+{
+	struct wire_seg got;
+
+	open_always(&wire, v6);
+	got = synack_of(&wire, isn, opts, len);
+	return answer_to(&got);
 }
 
 static const struct option_case {
@@ -128,10 +133,10 @@ static void test_options(void **state)
 
 		open_always(&wire, i & 1);
 		options_check(&wire, k, isns[i / 2 % ARRAY_LEN(isns)]);
-		assert_int_equal(count(&wire, CTR_tcp_cookie_sent), 1);
-		assert_int_equal(count(&wire, CTR_tcp_cookie_accepted), 1);
-		assert_int_equal(count(&wire, CTR_tcp_cookie_failed), 0);
-		assert_int_equal(count(&wire, CTR_tcp_accepted), 1);
+		assert_int_equal(wire_count(&wire, CTR_tcp_cookie_sent), 1);
+		assert_int_equal(wire_count(&wire, CTR_tcp_cookie_accepted), 1);
+		assert_int_equal(wire_count(&wire, CTR_tcp_cookie_failed), 0);
+		assert_int_equal(wire_count(&wire, CTR_tcp_accepted), 1);
 		/* And it works. */
 		wire_write(&wire, "0123456789", 10);
 		assert_true(wire_take(&wire, &got));
@@ -219,12 +224,8 @@ static void test_first_segment(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < 2 * ARRAY_LEN(cases); i++) {
-		struct wire_seg got;
-		struct wire_seg s;
+		struct wire_seg s = answer_begin(i & 1, 0xfffffffd, opts, i & 1 ? 24 : 4);
 
-		open_always(&wire, i & 1);
-		got = synack_of(&wire, 0xfffffffd, opts, i & 1 ? 24 : 4);
-		s = answer_to(&got);
 		s.flags = cases[i / 2].flags;
 		s.data = cases[i / 2].data;
 		s.len = (uint32_t)strlen(cases[i / 2].data);
@@ -243,18 +244,15 @@ static void test_overtaken(void **state)
 	(void)state;
 	for (int fin = 0; fin < 2; fin++) {
 		struct wire_seg got;
-		struct wire_seg s;
+		struct wire_seg s = answer_begin(fin, 0xfffffffa, NULL, 0);
 
-		open_always(&wire, fin);
-		got = synack_of(&wire, 0xfffffffa, NULL, 0);
-		s = answer_to(&got);
 		s.seq += 5;
 		s.flags |= fin ? TH_FIN : TH_PSH;
 		s.data = "world";
 		s.len = fin ? 0 : 5;
 		wire_send(&wire, &s);
 		assert_false(wire_take(&wire, &got));
-		assert_int_equal(count(&wire, CTR_tcp_cookie_failed), 1);
+		assert_int_equal(wire_count(&wire, CTR_tcp_cookie_failed), 1);
 		s.seq -= 5;
 		s.flags = TH_ACK | TH_PSH;
 		s.data = "hello";
@@ -284,21 +282,18 @@ static void test_not_a_cookie(void **state)
 	(void)state;
 	for (size_t i = 0; i < 2 * ARRAY_LEN(cases); i++) {
 		struct wire_seg got;
-		struct wire_seg s;
+		struct wire_seg s = answer_begin(i & 1, 77, opts, 24);
 
-		open_always(&wire, i & 1);
-		got = synack_of(&wire, 77, opts, 24);
-		s = answer_to(&got);
 		s.seq += (uint32_t)cases[i / 2].seq;
 		s.ack += (uint32_t)cases[i / 2].ack;
 		s.sport = (uint16_t)(wire.port + cases[i / 2].port);
-		put_u32(s.opts + 8, got.parsed.tsval ^ cases[i / 2].ts);
+		put_u32(s.opts + 8, get_u32(s.opts + 8) ^ cases[i / 2].ts);
 		if (cases[i / 2].no_ts)
 			s.opts_len = 0;
 		wire_send(&wire, &s);
 		assert_int_equal(tcp_conn_count(wire.tcp), 0);
-		assert_int_equal(count(&wire, CTR_tcp_cookie_failed), 1);
-		assert_int_equal(count(&wire, CTR_drop_tcp_closed), 1);
+		assert_int_equal(wire_count(&wire, CTR_tcp_cookie_failed), 1);
+		assert_int_equal(wire_count(&wire, CTR_drop_tcp_closed), 1);
 		/* RFC 9293 3.10.7.2, second. */
 		assert_true(wire_take(&wire, &got));
 		assert_int_equal(got.flags, TH_RST);
@@ -312,12 +307,8 @@ static void test_other_address(void **state)
 {
 	(void)state;
 	for (int v6 = 0; v6 < 2; v6++) {
-		struct wire_seg got;
-		struct wire_seg s;
+		struct wire_seg s = answer_begin(v6, 77, NULL, 0);
 
-		open_always(&wire, v6);
-		got = synack_of(&wire, 77, NULL, 0);
-		s = answer_to(&got);
 		wire.remote.b[15] ^= 1;
 		wire_send(&wire, &s);
 		assert_int_equal(tcp_conn_count(wire.tcp), 0);
@@ -380,7 +371,7 @@ static void test_only_under_pressure(void **state)
 	(void)state;
 	wire_open(w, NULL, false);
 	wire_flags(w, TH_ACK, 5, 6);
-	assert_int_equal(count(w, CTR_tcp_cookie_failed), 0);
+	assert_int_equal(wire_count(w, CTR_tcp_cookie_failed), 0);
 	assert_true(wire_take(w, &got));
 	assert_int_equal(got.flags, TH_RST);
 	/* A cookie of two steps ago was the last. */
@@ -389,10 +380,10 @@ static void test_only_under_pressure(void **state)
 	s = answer_to(&got);
 	s.ack++;
 	wire_send(w, &s);
-	assert_int_equal(count(w, CTR_tcp_cookie_failed), 1);
+	assert_int_equal(wire_count(w, CTR_tcp_cookie_failed), 1);
 	w->now_ns += 2 * STEP_NS;
 	wire_send(w, &s);
-	assert_int_equal(count(w, CTR_tcp_cookie_failed), 1);
+	assert_int_equal(wire_count(w, CTR_tcp_cookie_failed), 1);
 	wire_drain(w);
 	/* SYN, FIN and RST bits are not looked at as cookies. */
 	got = synack_of(w, 5, NULL, 0);
@@ -404,7 +395,7 @@ static void test_only_under_pressure(void **state)
 		wire_send(w, &s);
 		assert_int_equal(tcp_conn_count(w->tcp), 0);
 	}
-	assert_int_equal(count(w, CTR_tcp_cookie_failed), 1);
+	assert_int_equal(wire_count(w, CTR_tcp_cookie_failed), 1);
 	wire_close(w);
 }
 
@@ -425,8 +416,8 @@ static void test_on_pressure(void **state)
 		assert_true(wire_take(w, &got[i]));
 	}
 	assert_int_equal(tcp_conn_count(w->tcp), 4);
-	assert_int_equal(count(w, CTR_shed_syn), 0);
-	assert_int_equal(count(w, CTR_tcp_cookie_sent), 6);
+	assert_int_equal(wire_count(w, CTR_shed_syn), 0);
+	assert_int_equal(wire_count(w, CTR_tcp_cookie_sent), 6);
 	/* The SYN again within the step: the same cookie. */
 	wire_send(w, &syn);
 	assert_true(wire_take(w, &syn));
@@ -439,7 +430,7 @@ static void test_on_pressure(void **state)
 		wire_send(w, &s);
 		assert_int_equal(w->opened, i + 1);
 	}
-	assert_int_equal(count(w, CTR_tcp_cookie_accepted), 6);
+	assert_int_equal(wire_count(w, CTR_tcp_cookie_accepted), 6);
 	assert_int_equal(w->tcp->half_open, 0);
 	/* The pressure is over: the next handshake is kept. */
 	syn = (struct wire_seg){.seq = 1, .wnd = 100, .flags = TH_SYN, .sport = 6000};
@@ -475,7 +466,7 @@ static void test_table_full(void **state)
 	s.len = 3;
 	wire_send(w, &s);
 	assert_false(wire_take(w, &got));
-	assert_int_equal(count(w, CTR_drop_tcp_syn_full), 1);
+	assert_int_equal(wire_count(w, CTR_drop_tcp_syn_full), 1);
 	tcp_abort(w->tcp, victim);
 	wire_run(w);
 	wire_drain(w);
@@ -489,14 +480,10 @@ static void test_table_full(void **state)
 static void test_table_pressure(void **state)
 {
 	struct wire *w = &wire;
-	struct tcp_config cfg;
 	struct wire_seg syn = {.seq = 1, .wnd = 100, .flags = TH_SYN};
 
 	(void)state;
-	tcp_config_small(&cfg);
-	cfg.max_conns = 16;
-	cfg.max_syn_backlog = 16;
-	wire_open(w, &cfg, false);
+	wire_open_small_table(w, false);
 	for (uint32_t i = 0; i < 15; i++) {
 		w->port = (uint16_t)(6000 + i);
 		wire_handshake(w, NULL, 0, 1000);
@@ -505,8 +492,8 @@ static void test_table_pressure(void **state)
 		syn.sport = (uint16_t)(5000 + i);
 		wire_send(w, &syn);
 	}
-	assert_int_equal(count(w, CTR_tcp_cookie_sent), 2);
-	assert_int_equal(count(w, CTR_shed_syn), 0);
+	assert_int_equal(wire_count(w, CTR_tcp_cookie_sent), 2);
+	assert_int_equal(wire_count(w, CTR_shed_syn), 0);
 	wire_close(w);
 }
 
@@ -528,11 +515,12 @@ static void test_reset_rate(void **state)
 		while (wire_take(w, &got))
 			resets += got.flags == TH_RST;
 	}
-	/* Up to a quarter fewer, which nobody can foresee; the keys of this rig are always the same. */
+	/* Up to a quarter fewer, which nobody can foresee; the keys of this rig are always the
+	 * same. */
 	assert_in_range(resets, 75, 100);
 	assert_int_equal(resets, w->tcp->resets_most);
-	assert_int_equal(count(w, CTR_tcp_cookie_failed), 1000);
-	assert_int_equal(count(w, CTR_shed_rst), 1000 - resets);
+	assert_int_equal(wire_count(w, CTR_tcp_cookie_failed), 1000);
+	assert_int_equal(wire_count(w, CTR_shed_rst), 1000 - resets);
 	assert_int_equal(tcp_conn_count(w->tcp), 0);
 	/* A second later there may be more. */
 	w->now_ns += 2 * NS_PER_S;

@@ -115,8 +115,10 @@ static const struct {
         {TCP_ECN_REQUEST, 0, SETUP, TH_ACK, false},
         {TCP_ECN_REQUEST, 0, SETUP, TH_ACK | SETUP, false}, /* only reflects */
         {TCP_ECN_REQUEST, 0, SETUP, TH_ACK | TH_CWR, false},
-        {TCP_ECN_REQUEST, 1010, 0, TH_ACK | TH_ECE, false}, /* 6.1.1.1 */
-        {TCP_ECN_REQUEST, 0, SETUP, SETUP, true},           /* both open at once */
+        {TCP_ECN_REQUEST, 1010, 0, TH_ACK | TH_ECE, true}, /* 6.1.1.1; the first SYN's answer */
+        {TCP_ECN_REQUEST, 1010, 0, TH_ACK, false},
+        {TCP_ECN_ACCEPT, 1010, 0, TH_ACK | TH_ECE, false},
+        {TCP_ECN_REQUEST, 0, SETUP, SETUP, true}, /* both open at once */
         {TCP_ECN_REQUEST, 0, SETUP, 0, false},
         {TCP_ECN_ACCEPT, 0, 0, TH_ACK | TH_ECE, false},
         {TCP_ECN_ACCEPT, 0, 0, TH_ACK, false},

@@ -14,11 +14,6 @@ static struct wire wire;
 
 #define STEP_NS (86400 * NS_PER_S)
 
-static uint64_t count(const struct wire *w, enum counter_id id)
-{
-	return counter_read(&w->ctr, id);
-}
-
 static void open_on(struct wire *w, bool v6)
 {
 	struct tcp_config cfg;
@@ -152,7 +147,7 @@ static void test_taken(void **state)
 		assert_int_equal(w->conn->state, TCP_ESTABLISHED);
 		assert_int_equal(w->tcp->fast_open.pending, 0);
 		assert_int_equal(w->opened, 1);
-		assert_int_equal(count(w, CTR_tcp_accepted), 1);
+		assert_int_equal(wire_count(w, CTR_tcp_accepted), 1);
 		assert_int_equal(tcp_tx_queued(w->conn), 6 - acked[i / 2 / ARRAY_LEN(isns)]);
 		/* What was not acknowledged comes again. */
 		wire_drain(w);
@@ -273,8 +268,8 @@ static void test_limits(void **state)
 		s.sport = (uint16_t)(5000 + i);
 		got = synack_of(w, &s, i < 2);
 	}
-	assert_int_equal(count(w, CTR_tcp_fast_open_taken), 2);
-	assert_int_equal(count(w, CTR_tcp_fast_open_refused), 2);
+	assert_int_equal(wire_count(w, CTR_tcp_fast_open_taken), 2);
+	assert_int_equal(wire_count(w, CTR_tcp_fast_open_refused), 2);
 	/* One that ends, however it does, makes room. */
 	got = (struct wire_seg){.seq = 15, .sport = 5000, .flags = TH_RST};
 	wire_send(w, &got);
@@ -301,8 +296,8 @@ static void test_limits(void **state)
 		got = synack_of(w, &s, i == 0);
 		assert_int_equal(got.parsed.fo_len, 0);
 	}
-	assert_int_equal(count(w, CTR_tcp_cookie_sent), 1);
-	assert_int_equal(count(w, CTR_tcp_fast_open_refused), 3);
+	assert_int_equal(wire_count(w, CTR_tcp_cookie_sent), 1);
+	assert_int_equal(wire_count(w, CTR_tcp_fast_open_refused), 3);
 	assert_int_equal(w->opened, 1);
 	assert_int_equal(w->tcp->fast_open.pending, 1);
 	wire_close(w);

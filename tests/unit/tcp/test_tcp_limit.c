@@ -11,11 +11,6 @@
 static struct wire wire;
 static uint8_t text[1 << 15];
 
-static uint64_t count(const struct wire *w, enum counter_id id)
-{
-	return counter_read(&w->ctr, id);
-}
-
 /* The peer's answers of one port. */
 struct peer {
 	uint16_t port;
@@ -95,11 +90,11 @@ static void test_by_address(void **state)
 			set_remote(w, same[v6][i & 1]);
 			assert_int_equal(ack(w, &p[i], p[i].ack, 0), i < 3);
 		}
-		assert_int_equal(count(w, CTR_tcp_accepted), 3);
-		assert_int_equal(count(w, CTR_drop_tcp_address), 2);
+		assert_int_equal(wire_count(w, CTR_tcp_accepted), 3);
+		assert_int_equal(wire_count(w, CTR_drop_tcp_address), 2);
 		set_remote(w, same[v6][0]);
 		assert_false(open_one(w, &p[5], 2000));
-		assert_int_equal(count(w, CTR_drop_tcp_address), 3);
+		assert_int_equal(wire_count(w, CTR_drop_tcp_address), 3);
 		set_remote(w, other[v6]);
 		assert_true(open_one(w, &p[5], 2000));
 		/* One that goes makes room for one. */
@@ -138,7 +133,7 @@ static void test_orphans(void **state)
 		close_own(w);
 	}
 	/* The third pushed the first out. */
-	assert_int_equal(count(w, CTR_shed_orphan), 1);
+	assert_int_equal(wire_count(w, CTR_shed_orphan), 1);
 	assert_int_equal(w->tcp->orphan_count, 2);
 	assert_true(wire_take(w, &got));
 	assert_int_equal(got.flags, TH_RST | TH_ACK);
@@ -149,7 +144,7 @@ static void test_orphans(void **state)
 	assert_int_equal(w->tcp->time_wait_count, 1);
 	assert_true(open_one(w, &p[3], 1003));
 	close_own(w);
-	assert_int_equal(count(w, CTR_shed_orphan), 1);
+	assert_int_equal(wire_count(w, CTR_shed_orphan), 1);
 	assert_int_equal(w->tcp->orphan_count, 2);
 	wire_close(w);
 	wire_open(w, &cfg, true);
@@ -175,7 +170,7 @@ static void test_time_waits(void **state)
 		ack(w, &p[i], p[i].ack + 1, TH_FIN);
 	}
 	assert_int_equal(w->tcp->time_wait_count, 3);
-	assert_int_equal(count(w, CTR_shed_time_wait), 2);
+	assert_int_equal(wire_count(w, CTR_shed_time_wait), 2);
 	assert_int_equal(tcp_conn_count(w->tcp), 3);
 	wire_advance(w, 61000);
 	assert_int_equal(w->tcp->time_wait_count, 0);
@@ -201,7 +196,7 @@ static void test_full_of_orphans(void **state)
 	}
 	assert_int_equal(tcp_conn_room(w->tcp), 0);
 	assert_true(open_one(w, &p[16], 1016));
-	assert_int_equal(count(w, CTR_shed_orphan), 1);
+	assert_int_equal(wire_count(w, CTR_shed_orphan), 1);
 	assert_int_equal(w->tcp->orphan_count, 15);
 	wire_close(w);
 }
@@ -222,12 +217,12 @@ static void test_no_memory_no_newcomers(void **state)
 	rx = rx_buf_get(&w->tcp->rx_mem);
 	assert_true(rx_buf_reserve(&w->tcp->rx_mem, rx, 0, cfg.rx_buf_bytes));
 	assert_false(open_one(w, &p, 1000));
-	assert_int_equal(count(w, CTR_drop_tcp_syn_full), 1);
+	assert_int_equal(wire_count(w, CTR_drop_tcp_syn_full), 1);
 	rx_buf_put(&w->tcp->rx_mem, rx);
 	for (n = 0; n < 481; n++)
 		taken[n] = pool_get(&w->tcp->chunks);
 	assert_false(open_one(w, &p, 1000));
-	assert_int_equal(count(w, CTR_drop_tcp_syn_full), 2);
+	assert_int_equal(wire_count(w, CTR_drop_tcp_syn_full), 2);
 	pool_put(&w->tcp->chunks, taken[--n]);
 	assert_true(open_one(w, &p, 1000));
 	while (n > 0)
@@ -265,12 +260,12 @@ static void test_silent_holes(void **state)
 	                           rx_mem_free(&w->tcp->rx_mem) * TCP_RX_BLOCK));
 	assert_false(open_one(w, &p[1], 1001));
 	tcp_relieve(w->tcp, 5000, w->now_ns);
-	assert_int_equal(count(w, CTR_shed_rx_ooo), 1);
+	assert_int_equal(wire_count(w, CTR_shed_rx_ooo), 1);
 	assert_null(c->rx);
 	assert_true(open_one(w, &p[1], 1001));
 	/* No more than is needed. */
 	tcp_relieve(w->tcp, 5000, w->now_ns);
-	assert_int_equal(count(w, CTR_shed_rx_ooo), 1);
+	assert_int_equal(wire_count(w, CTR_shed_rx_ooo), 1);
 	rx_buf_put(&w->tcp->rx_mem, rx);
 	wire_close(w);
 }
@@ -307,10 +302,10 @@ static void test_slow_reader(void **state)
 	/* 24 of 64 are free: no hurry for anybody. */
 	for (uint32_t i = 0; i < 20; i++)
 		relieve(w, 1000);
-	assert_int_equal(count(w, CTR_shed_slow_reader), 0);
+	assert_int_equal(wire_count(w, CTR_shed_slow_reader), 0);
 	assert_int_equal(tcp_tx_copy(w->tcp, steady, text, 10000), ST_OK);
 	for (uint32_t i = 0; i < 8; i++) {
-		assert_int_equal(count(w, CTR_shed_slow_reader), i > 5 ? 1 : 0);
+		assert_int_equal(wire_count(w, CTR_shed_slow_reader), i > 5 ? 1 : 0);
 		if (i < 6)
 			ack(w, &p[0], p[0].ack + i, 0);
 		taken += 1100;
@@ -318,12 +313,12 @@ static void test_slow_reader(void **state)
 		assert_int_equal(tcp_tx_copy(w->tcp, steady, text, 1100), ST_OK);
 		relieve(w, 900);
 	}
-	assert_int_equal(count(w, CTR_shed_slow_reader), 1);
+	assert_int_equal(wire_count(w, CTR_shed_slow_reader), 1);
 	assert_int_equal(slow->state, TCP_CLOSED);
 	assert_int_equal(steady->state, TCP_ESTABLISHED);
 	/* With the memory that it held, the pressure is gone: the other may stand still now. */
 	relieve(w, 10000);
-	assert_int_equal(count(w, CTR_shed_slow_reader), 1);
+	assert_int_equal(wire_count(w, CTR_shed_slow_reader), 1);
 	wire_close(w);
 }
 

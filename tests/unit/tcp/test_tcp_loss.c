@@ -10,25 +10,9 @@
 #include "tests/unit/tcp/tcp_rig.h"
 
 static struct wire wire;
-static uint8_t text[1 << 17];
 
 static const uint8_t opts_sack[] = {2, 4, 5, 0xb4, 1, 1, 4, 2};
 static const uint8_t opts_mss[] = {2, 4, 5, 0xb4};
-
-static int text_fill(void **state)
-{
-	(void)state;
-	for (uint32_t i = 0; i < sizeof(text); i++)
-		text[i] = rig_pattern(3, i);
-	return 0;
-}
-
-static void ack_with(struct wire *w, uint32_t ack, uint32_t wnd)
-{
-	struct wire_seg s = {.seq = w->seq, .ack = ack, .wnd = wnd, .flags = TH_ACK};
-
-	wire_send(w, &s);
-}
 
 static void sack_with(struct wire *w, uint32_t ack, uint32_t lo, uint32_t hi)
 {
@@ -53,7 +37,7 @@ static void test_rto_backoff(void **state)
 	(void)state;
 	wire_open(w, NULL, false);
 	wire_handshake(w, opts_mss, sizeof(opts_mss), 5);
-	wire_write(w, text, 100);
+	wire_write(w, rig_text, 100);
 	assert_true(wire_take(w, &got));
 	for (uint32_t i = 0; i < 12; i++) {
 		uint64_t before = w->now_ns;
@@ -84,23 +68,23 @@ static void test_fast_retransmit(void **state)
 	for (int sack = 0; sack < 2; sack++) {
 		wire_open(w, NULL, false);
 		wire_handshake(w, sack ? opts_sack : opts_mss, sack ? 8 : 4, 5);
-		wire_write(w, text, 14600);
+		wire_write(w, rig_text, 14600);
 		wire_drain(w);
 		for (uint32_t i = 1; i <= 3; i++) {
 			assert_false(wire_take(w, &got));
 			if (sack)
 				sack_with(w, w->ack, w->ack + 1460, w->ack + 1460 * (i + 1));
 			else
-				ack_with(w, w->ack, 65535);
+				wire_ack(w, w->ack, 65535);
 		}
 		assert_true(wire_take(w, &got));
 		assert_int_equal(got.seq, w->ack);
 		assert_int_equal(got.len, 1460);
-		assert_memory_equal(got.payload, text, 1460);
+		assert_memory_equal(got.payload, rig_text, 1460);
 		assert_false(wire_take(w, &got));
 		assert_int_equal(w->conn->loss, LOSS_RECOVERY);
 		assert_int_equal(w->conn->ssthresh_bytes, 14600 * 7 / 10);
-		ack_with(w, w->ack + 14600, 65535);
+		wire_ack(w, w->ack + 14600, 65535);
 		assert_int_equal(w->conn->loss, LOSS_NONE);
 		assert_int_equal(counter_read(&w->ctr, CTR_tcp_rto), 0);
 		wire_close(w);
@@ -116,7 +100,7 @@ static void test_two_holes(void **state)
 	(void)state;
 	wire_open(w, NULL, false);
 	wire_handshake(w, opts_sack, 8, 5);
-	wire_write(w, text, 14600);
+	wire_write(w, rig_text, 14600);
 	wire_drain(w);
 	sack_with(w, w->ack, w->ack + 1460, w->ack + 3 * 1460);
 	for (uint32_t i = 5; i <= 10; i++)
@@ -126,24 +110,24 @@ static void test_two_holes(void **state)
 	assert_true(wire_take(w, &got));
 	assert_int_equal(got.seq, w->ack + 3 * 1460);
 	assert_false(wire_take(w, &got));
-	ack_with(w, w->ack + 14600, 65535);
+	wire_ack(w, w->ack + 14600, 65535);
 	assert_int_equal(w->conn->loss, LOSS_NONE);
 	assert_int_equal(w->conn->sacked_bytes, 0);
 	wire_close(w);
 
 	wire_open(w, NULL, false);
 	wire_handshake(w, opts_mss, 4, 5);
-	wire_write(w, text, 14600);
+	wire_write(w, rig_text, 14600);
 	wire_drain(w);
 	for (uint32_t i = 0; i < 8; i++)
-		ack_with(w, w->ack, 65535);
+		wire_ack(w, w->ack, 65535);
 	assert_true(wire_take(w, &got));
 	assert_int_equal(got.seq, w->ack);
 	assert_false(wire_take(w, &got));
-	ack_with(w, w->ack + 3 * 1460, 65535);
+	wire_ack(w, w->ack + 3 * 1460, 65535);
 	assert_true(wire_take(w, &got));
 	assert_int_equal(got.seq, w->ack + 3 * 1460);
-	ack_with(w, w->ack + 14600, 65535);
+	wire_ack(w, w->ack + 14600, 65535);
 	assert_int_equal(w->conn->loss, LOSS_NONE);
 	assert_int_equal(counter_read(&w->ctr, CTR_tcp_rto), 0);
 	wire_close(w);
@@ -173,7 +157,7 @@ static void test_sack_hostile(void **state)
 	(void)state;
 	wire_open(w, NULL, false);
 	wire_handshake(w, opts_sack, 8, 0u - 3000);
-	wire_write(w, text, 14600);
+	wire_write(w, rig_text, 14600);
 	wire_drain(w);
 	for (size_t i = 0; i < ARRAY_LEN(blocks); i++)
 		sack_with(w, w->ack, w->ack + (uint32_t)blocks[i].lo,
@@ -185,7 +169,7 @@ static void test_sack_hostile(void **state)
 		sack_with(w, w->ack, w->ack + 100 + 140 * i, w->ack + 100 + 140 * i + 10);
 	assert_int_equal(sacked_runs(w->conn), 100);
 	assert_int_equal(w->conn->sacked_bytes, 1000);
-	ack_with(w, w->ack + 14600, 65535);
+	wire_ack(w, w->ack + 14600, 65535);
 	assert_int_equal(w->conn->ls.run_count, 0);
 	assert_int_equal(w->conn->sacked_bytes, 0);
 	wire_close(w);
@@ -201,11 +185,11 @@ static void test_slow_start(void **state)
 	wire_open(w, NULL, false);
 	wire_handshake(w, opts_mss, sizeof(opts_mss), 5);
 	assert_int_equal(w->conn->cwnd_bytes, 14600);
-	wire_write(w, text, 60000);
+	wire_write(w, rig_text, 60000);
 	while (wire_take(w, &got))
 		n += got.len;
 	assert_int_equal(n, 14600);
-	ack_with(w, w->ack + 14600, 65535);
+	wire_ack(w, w->ack + 14600, 65535);
 	/* RFC 9406 4.2: no more than 8 segments for one ACK. */
 	assert_int_equal(w->conn->cwnd_bytes, 14600 + 8 * 1460);
 	/* A timeout: one segment, and slow start up to the new threshold. */
@@ -235,21 +219,21 @@ static void test_no_rx_buf(void **state)
 	held = rx_buf_get(&w->tcp->rx_mem);
 	assert_true(rx_buf_reserve(&w->tcp->rx_mem, held, 0, cfg.rx_buf_bytes));
 	w->no_read = true;
-	wire_data(w, w->seq, text, 100);
+	wire_data(w, w->seq, rig_text, 100);
 	assert_int_equal(counter_read(&w->ctr, CTR_shed_rx_buf), 1);
-	wire_data(w, w->seq + 100, text + 100, 100);
+	wire_data(w, w->seq + 100, rig_text + 100, 100);
 	assert_int_equal(counter_read(&w->ctr, CTR_drop_tcp_nobuf), 1);
 	wire_advance(w, 100);
 	while (wire_take(w, &got))
 		assert_int_equal(got.ack, w->seq);
 	w->no_read = false;
-	wire_data(w, w->seq, text, 100);
+	wire_data(w, w->seq, rig_text, 100);
 	assert_int_equal(w->rx_len, 100);
 	rx_buf_put(&w->tcp->rx_mem, held);
-	wire_data(w, w->seq + 200, text + 200, 100);
-	wire_data(w, w->seq + 100, text + 100, 100);
+	wire_data(w, w->seq + 200, rig_text + 200, 100);
+	wire_data(w, w->seq + 100, rig_text + 100, 100);
 	assert_int_equal(w->rx_len, 300);
-	assert_memory_equal(w->rx, text, 300);
+	assert_memory_equal(w->rx, rig_text, 300);
 	wire_close(w);
 }
 
@@ -265,20 +249,20 @@ static void test_tx_pools(void **state)
 	cfg.tx_refs = 6;
 	wire_open(w, &cfg, false);
 	wire_handshake(w, opts_mss, sizeof(opts_mss), 5);
-	assert_int_equal(tcp_tx_copy(w->tcp, w->conn, text, 4097), ST_FULL);
+	assert_int_equal(tcp_tx_copy(w->tcp, w->conn, rig_text, 4097), ST_FULL);
 	assert_int_equal(tcp_tx_queued(w->conn), 0);
-	assert_int_equal(tcp_tx_copy(w->tcp, w->conn, text, 4000), ST_OK);
-	assert_int_equal(tcp_tx_copy(w->tcp, w->conn, text + 4000, 96), ST_OK);
-	assert_int_equal(tcp_tx_copy(w->tcp, w->conn, text, 1), ST_FULL);
+	assert_int_equal(tcp_tx_copy(w->tcp, w->conn, rig_text, 4000), ST_OK);
+	assert_int_equal(tcp_tx_copy(w->tcp, w->conn, rig_text + 4000, 96), ST_OK);
+	assert_int_equal(tcp_tx_copy(w->tcp, w->conn, rig_text, 1), ST_FULL);
 	assert_null(tcp_tx_reserve(w->tcp, w->conn, 1, &room));
 	w->lent = 2;
-	assert_int_equal(tcp_tx_ref(w->tcp, w->conn, text + 4096, 1, 1), ST_OK);
-	assert_int_equal(tcp_tx_ref(w->tcp, w->conn, text + 4097, 1, 1), ST_OK);
-	assert_int_equal(tcp_tx_ref(w->tcp, w->conn, text, 1, 1), ST_FULL);
+	assert_int_equal(tcp_tx_ref(w->tcp, w->conn, rig_text + 4096, 1, 1), ST_OK);
+	assert_int_equal(tcp_tx_ref(w->tcp, w->conn, rig_text + 4097, 1, 1), ST_OK);
+	assert_int_equal(tcp_tx_ref(w->tcp, w->conn, rig_text, 1, 1), ST_FULL);
 	wire_run(w);
-	ack_with(w, w->ack + 4098, 65535);
+	wire_ack(w, w->ack + 4098, 65535);
 	assert_int_equal(w->released, 2);
-	assert_int_equal(tcp_tx_copy(w->tcp, w->conn, text, 4096), ST_OK);
+	assert_int_equal(tcp_tx_copy(w->tcp, w->conn, rig_text, 4096), ST_OK);
 	wire_close(w);
 }
 
@@ -291,5 +275,5 @@ int main(void)
 	        cmocka_unit_test(test_tx_pools),
 	};
 
-	return cmocka_run_group_tests(tests, text_fill, NULL);
+	return cmocka_run_group_tests(tests, rig_text_fill, NULL);
 }

@@ -14,22 +14,8 @@
 #include "tests/unit/tcp/tcp_rig.h"
 
 static struct wire wire;
-static uint8_t text[1 << 17];
 
 static const uint8_t opts_sack[] = {2, 4, 5, 0xb4, 1, 1, 4, 2};
-
-static int text_fill(void **state)
-{
-	(void)state;
-	for (uint32_t i = 0; i < sizeof(text); i++)
-		text[i] = rig_pattern(3, i);
-	return 0;
-}
-
-static uint64_t count(const struct wire *w, enum counter_id id)
-{
-	return counter_read(&w->ctr, id);
-}
 
 static uint32_t blocks(const struct wire *w)
 {
@@ -47,19 +33,19 @@ static void test_sparse(void **state)
 	(void)state;
 	wire_open(w, NULL, false);
 	wire_handshake(w, opts_sack, sizeof(opts_sack), 0u - 40000);
-	wire_data(w, w->seq + 60000, text + 60000, 1);
+	wire_data(w, w->seq + 60000, rig_text + 60000, 1);
 	assert_int_equal(blocks(w), 1);
-	wire_data(w, w->seq + 4095, text + 4095, 2);
+	wire_data(w, w->seq + 4095, rig_text + 4095, 2);
 	assert_int_equal(blocks(w), 3);
-	wire_data(w, w->seq + 4097, text + 4097, 100);
+	wire_data(w, w->seq + 4097, rig_text + 4097, 100);
 	assert_int_equal(blocks(w), 3);
 	for (uint32_t i = 0; i < 16; i++)
-		wire_data(w, w->seq + 4096 * i + 9, text + 4096 * i + 9, 1);
+		wire_data(w, w->seq + 4096 * i + 9, rig_text + 4096 * i + 9, 1);
 	assert_int_equal(blocks(w), 16);
 	for (uint32_t i = 0; i < 65000; i += 1300)
-		wire_data(w, w->seq + i, text + i, 1300);
+		wire_data(w, w->seq + i, rig_text + i, 1300);
 	assert_int_equal(w->rx_len, 65000);
-	assert_memory_equal(w->rx, text, 65000);
+	assert_memory_equal(w->rx, rig_text, 65000);
 	assert_int_equal(blocks(w), 0);
 	assert_null(w->conn->rx);
 	wire_close(w);
@@ -71,7 +57,7 @@ static void every_second(struct wire *w, uint32_t n)
 	for (uint32_t i = 1; i <= n; i++) {
 		uint32_t at = 2 * (1 + i * 7919 % 30000);
 
-		wire_data(w, w->seq + at, text + at, 1);
+		wire_data(w, w->seq + at, rig_text + at, 1);
 		if (i % 100 == 0)
 			wire_drain(w);
 	}
@@ -91,7 +77,7 @@ static uint64_t steps_of(struct wire *w, uint32_t at, uint32_t len)
 		if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
 			_exit(1);
 		raise(SIGSTOP);
-		wire_data(w, w->seq + at, text + at, len);
+		wire_data(w, w->seq + at, rig_text + at, len);
 		raise(SIGSTOP);
 		_exit(0);
 	}
@@ -118,7 +104,7 @@ static void test_bounded_steps(void **state)
 	(void)state;
 	wire_open(w, NULL, false);
 	wire_handshake(w, opts_sack, sizeof(opts_sack), 0u - 300);
-	wire_data(w, w->seq + 2, text + 2, 1);
+	wire_data(w, w->seq + 2, rig_text + 2, 1);
 	wire_drain(w);
 	empty = steps_of(w, 60001, 1);
 	if (empty == 0)
@@ -127,7 +113,7 @@ static void test_bounded_steps(void **state)
 	some = steps_of(w, 7, 1);
 	every_second(w, 5000);
 	assert_int_equal(w->conn->rx->ooo_count, TCP_MAX_OOO);
-	assert_true(count(w, CTR_drop_tcp_ooo) > 4000);
+	assert_true(wire_count(w, CTR_drop_tcp_ooo) > 4000);
 	/* One that lengthens a run, one that finds no place. */
 	full = steps_of(w, w->conn->rx->ooo[128].hi - w->seq, 1);
 	refused = steps_of(w, 60001, 1);
@@ -157,7 +143,7 @@ static uint32_t window_after(struct wire *w, uint32_t len)
 {
 	struct wire_seg got = {0};
 
-	wire_data(w, w->seq, text, len);
+	wire_data(w, w->seq, rig_text, len);
 	w->seq += len;
 	wire_advance(w, 50);
 	while (wire_take(w, &got))
@@ -193,13 +179,13 @@ static void test_levels(void **state)
 	assert_in_range(window_after(w, 1000), 2124, 3584);
 	assert_true(window_after(w, 1000) > 0);
 	/* Out of order is still taken; with one block less it is not. */
-	wire_data(w, w->seq + 500, text + 500, 10);
+	wire_data(w, w->seq + 500, rig_text + 500, 10);
 	assert_int_equal(w->conn->rx->ooo_count, 1);
 	rx_buf_put(&w->tcp->rx_mem, held);
 	held = hog(w, 28);
 	assert_int_equal(w->tcp->rx_mem.level, MEM_NO_OOO);
-	wire_data(w, w->seq + 900, text + 900, 10);
-	assert_int_equal(count(w, CTR_drop_tcp_nobuf), 1);
+	wire_data(w, w->seq + 900, rig_text + 900, 10);
+	assert_int_equal(wire_count(w, CTR_drop_tcp_nobuf), 1);
 	assert_int_equal(w->conn->rx->ooo_count, 1);
 	rx_buf_put(&w->tcp->rx_mem, held);
 	wire_drain(w);
@@ -217,29 +203,29 @@ static void test_ooo_given_up(void **state)
 	cfg.rx_bufs = 1; /* 16 blocks */
 	wire_open(w, &cfg, true);
 	wire_handshake(w, opts_sack, sizeof(opts_sack), 0u - 50);
-	wire_data(w, w->seq + 8192, text + 8192, 10);
+	wire_data(w, w->seq + 8192, rig_text + 8192, 10);
 	assert_int_equal(blocks(w), 1);
 	held = hog(w, 15);
 	assert_int_equal(w->tcp->rx_mem.level, MEM_OUT);
 	w->no_read = true;
-	wire_data(w, w->seq, text, 1000);
-	assert_int_equal(count(w, CTR_shed_rx_ooo), 1);
+	wire_data(w, w->seq, rig_text, 1000);
+	assert_int_equal(wire_count(w, CTR_shed_rx_ooo), 1);
 	assert_int_equal(tcp_rx_len(w->conn), 1000);
 	assert_int_equal(w->conn->rx->ooo_count, 0);
 	/* The same block serves on; the next is one too many. */
-	wire_data(w, w->seq + 1000, text + 1000, 1400);
-	wire_data(w, w->seq + 2400, text + 2400, 1400);
+	wire_data(w, w->seq + 1000, rig_text + 1000, 1400);
+	wire_data(w, w->seq + 2400, rig_text + 2400, 1400);
 	assert_int_equal(tcp_rx_len(w->conn), 3800);
-	wire_data(w, w->seq + 3800, text + 3800, 1400);
-	assert_int_equal(count(w, CTR_drop_tcp_nobuf), 1);
+	wire_data(w, w->seq + 3800, rig_text + 3800, 1400);
+	assert_int_equal(wire_count(w, CTR_drop_tcp_nobuf), 1);
 	assert_int_equal(tcp_rx_len(w->conn), 3800);
 	rx_buf_put(&w->tcp->rx_mem, held);
 	/* What was given up comes again. */
 	w->no_read = false;
 	for (uint32_t at = 3800; at < 9000; at += 1300)
-		wire_data(w, w->seq + at, text + at, 1300);
+		wire_data(w, w->seq + at, rig_text + at, 1300);
 	assert_int_equal(w->rx_len, 9000);
-	assert_memory_equal(w->rx, text, 9000);
+	assert_memory_equal(w->rx, rig_text, 9000);
 	wire_close(w);
 }
 
@@ -254,7 +240,7 @@ static void test_ring(void **state)
 	wire_handshake(w, opts_sack, sizeof(opts_sack), 0u - 3000000);
 	w->no_read = true;
 	for (uint32_t i = 0; i < 4000; i++) {
-		wire_data(w, w->seq + 1300 * i, text + 1300 * (i % 90), 1300);
+		wire_data(w, w->seq + 1300 * i, rig_text + 1300 * (i % 90), 1300);
 		wire_drain(w);
 		while (tcp_rx_len(w->conn) > 10) {
 			struct span rx = tcp_rx(w->conn);
@@ -262,7 +248,7 @@ static void test_ring(void **state)
 
 			for (size_t k = 0; k < n; k++)
 				assert_int_equal((uint8_t)rx.ptr[k],
-				                 text[(read + k) % (90 * 1300)]);
+				                 rig_text[(read + k) % (90 * 1300)]);
 			read += (uint32_t)n;
 			tcp_rx_consume(w->tcp, w->conn, n);
 		}
@@ -291,8 +277,8 @@ static uint32_t below(struct model *m, uint32_t n)
 
 static uint64_t refused(const struct wire *w)
 {
-	return count(w, CTR_drop_tcp_ooo) + count(w, CTR_drop_tcp_nobuf) +
-	       count(w, CTR_drop_tcp_window);
+	return wire_count(w, CTR_drop_tcp_ooo) + wire_count(w, CTR_drop_tcp_nobuf) +
+	       wire_count(w, CTR_drop_tcp_window);
 }
 
 /* A segment of bytes that no other has, anywhere in the window. */
@@ -303,7 +289,7 @@ static void any_segment(struct wire *w, struct model *m, uint32_t begin)
 	uint32_t at =
 	        below(m, 3) ? m->next - min_u32(m->next, below(m, 500)) : m->next + below(m, far);
 	uint32_t len = 1 + below(m, below(m, 3) ? 1400 : 20);
-	uint64_t given_up = count(w, CTR_shed_rx_ooo);
+	uint64_t given_up = wire_count(w, CTR_shed_rx_ooo);
 	uint64_t before = refused(w);
 	uint8_t data[1400];
 
@@ -314,7 +300,7 @@ static void any_segment(struct wire *w, struct model *m, uint32_t begin)
 	wire_data(w, begin + at, data, len);
 	wire_drain(w);
 	/* Out of memory: all that was out of order is forgotten. */
-	if (count(w, CTR_shed_rx_ooo) != given_up)
+	if (wire_count(w, CTR_shed_rx_ooo) != given_up)
 		memset(m->set + m->next, 0, sizeof(m->set) - m->next);
 	if (refused(w) != before)
 		return;
@@ -397,5 +383,5 @@ int main(void)
 	        cmocka_unit_test(test_first_copy_wins), cmocka_unit_test(test_ring),
 	};
 
-	return cmocka_run_group_tests(tests, text_fill, NULL);
+	return cmocka_run_group_tests(tests, rig_text_fill, NULL);
 }

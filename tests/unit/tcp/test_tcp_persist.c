@@ -14,18 +14,11 @@ static struct wire wire;
 static const uint8_t text[65536];
 static const uint8_t opts_mss[] = {2, 4, 5, 0xb4};
 
-static void ack_with(struct wire *w, uint32_t ack, uint32_t wnd)
-{
-	struct wire_seg s = {.seq = w->seq, .ack = ack, .wnd = wnd, .flags = TH_ACK};
-
-	wire_send(w, &s);
-}
-
 static void open_shut(struct wire *w, const struct tcp_config *cfg, bool v6)
 {
 	wire_open(w, cfg, v6);
 	wire_handshake(w, opts_mss, sizeof(opts_mss), 0xfffffff0);
-	ack_with(w, w->ack, 0);
+	wire_ack(w, w->ack, 0);
 	wire_write(w, text, 10000);
 }
 
@@ -40,7 +33,7 @@ static uint64_t hold(struct wire *w, uint32_t wnd, uint64_t limit_ms)
 		wire_advance(w, 10);
 		while (wire_take(w, &got))
 			if (!(got.flags & TH_RST))
-				ack_with(w, w->ack, wnd);
+				wire_ack(w, w->ack, wnd);
 		if (w->closed) {
 			assert_int_equal(got.flags, TH_RST | TH_ACK);
 			return (w->now_ns - begin) / NS_PER_MS;
@@ -81,7 +74,7 @@ static void test_no_limit(void **state)
 	cfg.persist_limit_ms = 0;
 	open_shut(&wire, &cfg, false);
 	assert_int_equal(hold(&wire, 0, 3600 * 1000), 0);
-	assert_int_equal(uto_shut_ms(wire.tcp, wire.conn) > 3500 * 1000, 1);
+	assert_int_equal(wire.closed, 0);
 	wire_close(&wire);
 }
 
@@ -118,13 +111,13 @@ static void test_limit_and_progress(void **state)
 		open_shut(w, &cfg, false);
 		for (uint32_t i = 0; i < 60 && !w->closed && taken < 8000; i++) {
 			wire_advance(w, 1000);
-			ack_with(w, w->ack + taken, step);
+			wire_ack(w, w->ack + taken, step);
 			wire_advance(w, 10000);
 			while (wire_take(w, &got))
 				if (got.len == step && got.seq == w->ack + taken)
 					taken += step;
 			if (!w->closed)
-				ack_with(w, w->ack + taken, 0);
+				wire_ack(w, w->ack + taken, 0);
 		}
 		assert_int_equal(w->closed, step == 1);
 		wire_close(w);
@@ -141,7 +134,7 @@ static void test_override(void **state)
 
 	(void)state;
 	open_shut(w, NULL, false);
-	ack_with(w, w->ack, 100);
+	wire_ack(w, w->ack, 100);
 	for (uint32_t i = 0; i < 20; i++) {
 		assert_false(wire_take(w, &got)); /* not at once: silly */
 		before = w->now_ns;
@@ -151,7 +144,7 @@ static void test_override(void **state)
 		assert_int_equal(got.seq, w->ack);
 		assert_int_equal(got.len, 100);
 		w->ack += got.len;
-		ack_with(w, w->ack, 100);
+		wire_ack(w, w->ack, 100);
 	}
 	wire_close(w);
 }
@@ -169,7 +162,7 @@ static void test_shrink(void **state)
 	wire_drain(w);
 	assert_int_equal(conn_flight(w->conn), 14600);
 	/* Some was taken, and of the rest only 2000 bytes may come. */
-	ack_with(w, w->ack + 1460, 2000);
+	wire_ack(w, w->ack + 1460, 2000);
 	w->ack += 1460;
 	assert_false(wire_take(w, &got));
 	wire_write(w, text, 100);
@@ -178,7 +171,7 @@ static void test_shrink(void **state)
 		wire_advance(w, 1);
 	assert_int_equal(got.seq, w->ack);
 	assert_int_equal(got.len, 1460);
-	ack_with(w, w->ack + 1460, 540);
+	wire_ack(w, w->ack + 1460, 540);
 	w->ack += 1460;
 	while (!wire_take(w, &got))
 		wire_advance(w, 1);
@@ -235,13 +228,13 @@ static void test_opened_by_last_ack(void **state)
 	(void)state;
 	wire_open(w, NULL, false);
 	wire_handshake(w, opts_mss, sizeof(opts_mss), 77);
-	ack_with(w, w->ack, 0);
+	wire_ack(w, w->ack, 0);
 	tcp_shutdown(w->tcp, w->conn);
 	wire_run(w);
 	wire_send(w, &(struct wire_seg){.seq = w->seq, .ack = w->ack, .flags = TH_FIN | TH_ACK});
 	assert_int_equal(w->conn->state, TCP_CLOSING);
 	w->seq++;
-	ack_with(w, w->ack + 1, 1024);
+	wire_ack(w, w->ack + 1, 1024);
 	assert_int_equal(w->closed, 1);
 	assert_int_equal(tcp_conn_count(w->tcp), 1);
 	wire_advance(w, 61000);

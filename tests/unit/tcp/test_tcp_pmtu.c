@@ -10,26 +10,10 @@
 #include "tests/unit/tcp/icmp_wire.h"
 
 static struct wire wire;
-static uint8_t text[1 << 18];
 
 static const uint8_t opts_mss[] = {2, 4, 5, 0xb4};
 static const uint8_t opts_sack[] = {2, 4, 5, 0xb4, 1, 1, 4, 2};
 static const uint8_t opts_scale[] = {2, 4, 5, 0xb4, 4, 2, 1, 3, 3, 7, 1, 1};
-
-static int text_fill(void **state)
-{
-	(void)state;
-	for (uint32_t i = 0; i < sizeof(text); i++)
-		text[i] = rig_pattern(3, i);
-	return 0;
-}
-
-static void ack_to(struct wire *w, uint32_t ack)
-{
-	struct wire_seg s = {.seq = w->seq, .ack = ack, .wnd = 65535, .flags = TH_ACK};
-
-	wire_send(w, &s);
-}
 
 /* Takes all that was sent; what was new and not longer than limit is acknowledged in one. Returns
  * the longest segment. */
@@ -39,7 +23,7 @@ static uint32_t take_all(struct wire *w, uint32_t limit, uint32_t *top)
 	uint32_t longest = 0;
 
 	while (wire_take(w, &got)) {
-		assert_memory_equal(got.payload, text + (got.seq - w->ack), got.len);
+		assert_memory_equal(got.payload, rig_text + (got.seq - w->ack), got.len);
 		longest = max_u32(longest, got.len);
 		if (got.len <= limit && seq_le(got.seq, *top) && seq_lt(*top, got.seq + got.len))
 			*top = got.seq + got.len;
@@ -79,7 +63,7 @@ static void shrink_at_once(void **state)
 		cfg.min_send_mss = LEAST;
 		wire_open(w, &cfg, rows[i].v6);
 		wire_handshake(w, opts_mss, sizeof(opts_mss), 5);
-		wire_write(w, text, 5 * full);
+		wire_write(w, rig_text, 5 * full);
 		cwnd = w->conn->cwnd_bytes;
 		top = w->ack;
 		assert_int_equal(take_all(w, full, &top), full);
@@ -116,7 +100,7 @@ static void old_routers(void **state)
 		cfg.min_send_mss = LEAST;
 		wire_open(w, &cfg, false);
 		wire_handshake(w, opts_mss, sizeof(opts_mss), 5);
-		wire_write(w, text, 5000);
+		wire_write(w, rig_text, 5000);
 		wire_icmp(w, &(struct icmp_spec){.type = 3,
 		                                 .code = 4,
 		                                 .seq = w->ack,
@@ -127,7 +111,7 @@ static void old_routers(void **state)
 	/* An MTU that the quoted packet did not exceed is a lie. */
 	wire_open(w, NULL, false);
 	wire_handshake(w, opts_mss, sizeof(opts_mss), 5);
-	wire_write(w, text, 5000);
+	wire_write(w, rig_text, 5000);
 	wire_icmp(w, &(struct icmp_spec){
 	                     .type = 3, .code = 4, .mtu = 1000, .seq = w->ack, .quoted_len = 1000});
 	assert_int_equal(w->conn->mss, 1460);
@@ -147,18 +131,18 @@ static void forged_error_waits(void **state)
 	for (int progress = 0; progress < 2; progress++) {
 		wire_open(w, NULL, false);
 		wire_handshake(w, opts_mss, sizeof(opts_mss), 5);
-		wire_write(w, text, 14600);
+		wire_write(w, rig_text, 14600);
 		top = w->ack;
 		take_all(w, 1460, &top);
-		ack_to(w, top);
-		wire_write(w, text + 14600, 14600);
+		wire_ack(w, top, 65535);
+		wire_write(w, rig_text + 14600, 14600);
 		wire_drain(w);
 		cwnd = w->conn->cwnd_bytes;
 		wire_too_big(w, top, 576);
 		assert_int_equal(w->conn->mss, 1460);
 		assert_false(wire_take(w, &(struct wire_seg){0}));
 		if (progress)
-			ack_to(w, top + 1460);
+			wire_ack(w, top + 1460, 65535);
 		wire_drain(w);
 		while (w->ctr.v[CTR_tcp_rto] == 0 && w->ctr.v[CTR_tcp_pmtu_icmp] == 0)
 			wire_advance(w, 10);
@@ -168,6 +152,31 @@ static void forged_error_waits(void **state)
 			assert_true(w->conn->cwnd_bytes >= cwnd);
 		wire_close(w);
 	}
+}
+
+/* Errors of a byte less each, for a flight that is sent again each time: only some are believed.
+ * When they have aged, again; and when a larger segment got through. */
+static void errors_are_few(void **state)
+{
+	struct wire *w = &wire;
+
+	(void)state;
+	wire_open(w, NULL, false);
+	wire_handshake(w, opts_mss, sizeof(opts_mss), 5);
+	wire_write(w, rig_text, 14600);
+	for (uint32_t i = 1; i <= 100; i++) {
+		wire_too_big(w, w->ack, 1500 - i);
+		wire_drain(w);
+	}
+	assert_int_equal(w->ctr.v[CTR_tcp_pmtu_icmp], 8);
+	assert_int_equal(w->conn->mss, 1460 - 8);
+	assert_int_equal(w->ctr.v[CTR_rx_icmp], 8);
+	assert_int_equal(w->ctr.v[CTR_drop_icmp], 92);
+	w->conn->pmtu.raise_s = now_s(w->tcp);
+	wire_too_big(w, w->ack, 1000);
+	assert_int_equal(w->conn->mss, 960);
+	assert_int_equal(w->conn->pmtu.errors, 1);
+	wire_close(w);
 }
 
 /* The other end of a path that silently drops what is larger than limit bytes of payload. Returns
@@ -189,7 +198,7 @@ static uint32_t black_hole(struct wire *w, uint32_t limit, uint32_t ms, uint32_t
 				top = got.seq + got.len;
 		}
 		if (top != before)
-			ack_to(w, top);
+			wire_ack(w, top, 65535);
 		wire_advance(w, 1);
 	}
 	return top - w->ack;
@@ -224,7 +233,7 @@ static void black_holes(void **state)
 		cfg.pmtu_probing = rows[i].mode;
 		wire_open(w, &cfg, rows[i].v6);
 		wire_handshake(w, opts_scale, sizeof(opts_scale), 5);
-		wire_write(w, text, 200000);
+		wire_write(w, rig_text, 200000);
 		got = black_hole(w, rows[i].path_mtu - (rows[i].v6 ? 60 : 40), 30000, &longest);
 		if (rows[i].mss == 0) {
 			assert_int_equal(got, 0);
@@ -254,7 +263,7 @@ static void probes_upward(void **state)
 		cfg.keepalive_idle_ms = 0;
 		wire_open(w, &cfg, false);
 		wire_handshake(w, opts_scale, sizeof(opts_scale), 5);
-		wire_write(w, text, 100000);
+		wire_write(w, rig_text, 100000);
 		wire_too_big(w, w->ack, 1280);
 		at = w->ack;
 		assert_int_equal(black_hole(w, 1240, 4000, &longest), 100000);
@@ -264,13 +273,13 @@ static void probes_upward(void **state)
 		wire_advance(w, 590 * 1000);
 		w->ack = at + 100000;
 		w->conn->cwnd_bytes = 20000;
-		wire_write(w, text, 100000);
+		wire_write(w, rig_text, 100000);
 		black_hole(w, 1240, 1000, &longest);
 		assert_int_equal(w->ctr.v[CTR_tcp_pmtu_probe], 0);
 		wire_advance(w, 60 * 1000);
 		w->ack += 100000;
 		w->conn->cwnd_bytes = 20000;
-		wire_write(w, text, 200000);
+		wire_write(w, rig_text, 200000);
 		assert_int_equal(black_hole(w, wider ? 1460 : 1300, 8000, &longest), 200000);
 		probes = w->ctr.v[CTR_tcp_pmtu_probe];
 		assert_int_equal(longest, wider ? 1460 : 1240);
@@ -281,32 +290,75 @@ static void probes_upward(void **state)
 	}
 }
 
+/* PMTU_ALWAYS, at 1280 bytes, and enough acknowledged for a probe of 1500 to go out first; the
+ * number where that begins. The rest of what is written is sent behind it. */
+static uint32_t probe_out(struct wire *w)
+{
+	struct wire_seg got;
+	struct tcp_config cfg;
+	uint32_t lo;
+
+	tcp_config_small(&cfg);
+	cfg.pmtu_probing = TCP_PMTU_ALWAYS;
+	wire_open(w, &cfg, false);
+	wire_handshake(w, opts_sack, sizeof(opts_sack), 5);
+	assert_int_equal(w->conn->mss, 1240);
+	wire_write(w, rig_text, 12400);
+	wire_drain(w);
+	w->ack += 12400;
+	wire_ack(w, w->ack, 65535);
+	wire_write(w, rig_text, 12400);
+	assert_true(wire_take(w, &got));
+	assert_int_equal(got.len, 1460); /* a probe of the whole MTU comes first */
+	lo = got.seq;
+	while (wire_take(w, &got))
+		assert_true(got.len <= 1240);
+	return lo;
+}
+
+/* An error about a probe is believed when the probe is lost, and then the next is no larger; when
+ * it arrives, the error was forged. */
+static void error_about_a_probe(void **state)
+{
+	struct wire *w = &wire;
+	struct wire_seg s = {.wnd = 65535, .flags = TH_ACK, .opts_len = 12};
+
+	(void)state;
+	for (int lost = 0; lost < 2; lost++) {
+		uint32_t lo = probe_out(w);
+
+		wire_too_big(w, lo, 1400);
+		assert_int_equal(w->conn->pmtu.ceil, 1460);
+		assert_int_equal(w->conn->mss, 1240);
+		s.seq = w->seq;
+		s.ack = lost ? lo : lo + 1460;
+		memcpy(s.opts, (const uint8_t[]){1, 1, 5, 10}, 4);
+		put_u32(s.opts + 4, lo + 1460);
+		put_u32(s.opts + 8, lo + 1460 + 3 * 1240);
+		wire_send(w, &s);
+		wire_drain(w);
+		/* One that arrived is noticed with the next segment of full size. */
+		w->ack = lo + 12400;
+		wire_ack(w, w->ack, 65535);
+		wire_write(w, rig_text, 6 * 1460);
+		wire_drain(w);
+		assert_int_equal(w->conn->pmtu.ceil, lost ? 1360 : 1460);
+		assert_int_equal(w->conn->mss, lost ? 1240 : 1460);
+		wire_close(w);
+	}
+}
+
 /* The lost probe is told from congestion: SACK says that only it is missing. */
 static void probe_loss_is_no_congestion(void **state)
 {
 	struct wire *w = &wire;
 	struct wire_seg got;
 	struct wire_seg s = {.wnd = 65535, .flags = TH_ACK, .opts_len = 12};
-	struct tcp_config cfg;
 	uint32_t cwnd;
 	uint32_t lo;
 
 	(void)state;
-	tcp_config_small(&cfg);
-	cfg.pmtu_probing = TCP_PMTU_ALWAYS;
-	wire_open(w, &cfg, false);
-	wire_handshake(w, opts_sack, sizeof(opts_sack), 5);
-	assert_int_equal(w->conn->mss, 1240);
-	wire_write(w, text, 12400);
-	wire_drain(w);
-	w->ack += 12400;
-	ack_to(w, w->ack);
-	wire_write(w, text, 12400);
-	assert_true(wire_take(w, &got));
-	assert_int_equal(got.len, 1460); /* a probe of the whole MTU comes first */
-	lo = got.seq;
-	while (wire_take(w, &got))
-		assert_true(got.len <= 1240);
+	lo = probe_out(w);
 	cwnd = w->conn->cwnd_bytes;
 	s.seq = w->seq;
 	s.ack = lo;
@@ -335,7 +387,7 @@ static void cached_for_the_next(void **state)
 	(void)state;
 	wire_open(w, NULL, true);
 	wire_handshake(w, opts_mss, sizeof(opts_mss), 5);
-	wire_write(w, text, 5000);
+	wire_write(w, rig_text, 5000);
 	wire_drain(w);
 	wire_too_big(w, w->ack, 1300);
 	assert_int_equal(w->conn->mss, 1240);
@@ -378,8 +430,8 @@ static void least_mss(void **state)
 	}
 }
 
-/* An error about our SYN-ACK, which no path is too narrow for, is a lie: nothing changes, and nothing
- * seems lost. */
+/* An error about our SYN-ACK, which no path is too narrow for, is a lie: nothing changes, and
+ * nothing seems lost. */
 static void error_in_handshake(void **state)
 {
 	struct wire *w = &wire;
@@ -403,7 +455,7 @@ static void error_in_handshake(void **state)
 		assert_non_null(w->conn);
 		assert_int_equal(w->conn->state, TCP_ESTABLISHED);
 		assert_int_equal(w->conn->mss, v6 ? 1440 : 1460);
-		wire_write(w, text, 300);
+		wire_write(w, rig_text, 300);
 		for (uint32_t i = 0; i < w->conn->ls.run_count; i++)
 			assert_true(seq_lt(w->conn->snd_una, board_runs(w->conn)[i].hi));
 		assert_int_equal(w->conn->ls.lost_bytes, 0);
@@ -418,13 +470,15 @@ int main(void)
 	        cmocka_unit_test(shrink_at_once),
 	        cmocka_unit_test(old_routers),
 	        cmocka_unit_test(forged_error_waits),
+	        cmocka_unit_test(errors_are_few),
 	        cmocka_unit_test(black_holes),
 	        cmocka_unit_test(probes_upward),
+	        cmocka_unit_test(error_about_a_probe),
 	        cmocka_unit_test(probe_loss_is_no_congestion),
 	        cmocka_unit_test(cached_for_the_next),
 	        cmocka_unit_test(least_mss),
 	        cmocka_unit_test(error_in_handshake),
 	};
 
-	return cmocka_run_group_tests(tests, text_fill, NULL);
+	return cmocka_run_group_tests(tests, rig_text_fill, NULL);
 }

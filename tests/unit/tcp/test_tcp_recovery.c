@@ -299,6 +299,64 @@ static void test_rto_after_syn(void **state)
 	}
 }
 
+/* Takes what was sent again now, of what is lost from next on; returns what comes then. */
+static uint32_t resent_to(struct loss_rig *r, uint32_t next)
+{
+	uint32_t end = (r->w.conn->ls.lost_lo - r->w.ack) / r->mss;
+
+	assert_true(next < end);
+	while (next < end)
+		lr_sent(r, next++);
+	return next;
+}
+
+/* What is sent again is looked for from where the last one was, not from the head of the queue: a
+ * head whose length is wrong does no harm meanwhile. For what lies in front of it the head is
+ * asked. */
+static void test_search_goes_on(void **state)
+{
+	static const struct loss_rig_opts opts[] = {{.segments = 60},
+	                                            {.segments = 60, .v6 = true, .below = 20000}};
+	struct loss_rig *r = &rig;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(opts); i++) {
+		struct tx_ref *head;
+		struct conn *c;
+		uint32_t next;
+
+		lr_open(r, &opts[i]);
+		c = r->w.conn;
+		assert_int_equal(c->tx_again, TX_REF_NONE);
+		lr_sack(r, 0, 30, 34);
+		next = resent_to(r, 0);
+		lr_sack(r, 0, 30, 36);
+		next = resent_to(r, next);
+		assert_int_not_equal(c->tx_again, c->tx_head);
+		head = tx_ref_at(r->w.tcp, c->tx_head);
+		head->len += 7;
+		for (uint32_t k = 40; k < 48; k += 2) {
+			lr_sack(r, 0, 30, k);
+			next = resent_to(r, next);
+		}
+		head->len -= 7;
+		/* The place is acknowledged, so that it is not there any more. */
+		lr_sack(r, next, 30, 50);
+		resent_to(r, next);
+		/* All of that again, from the beginning. */
+		wire_drain(&r->w);
+		while (counter_read(&r->w.ctr, CTR_tcp_rto) == 0)
+			wire_advance(&r->w, 10);
+		lr_sent(r, next);
+		assert_int_equal(c->tx_again, c->tx_head);
+		/* With the scoreboard it goes too, whatever the reason. */
+		board_release(r->w.tcp, c);
+		assert_int_equal(c->tx_again, TX_REF_NONE);
+		lr_ack(r, 60, 0, NULL);
+		lr_close(r);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -307,6 +365,7 @@ int main(void)
 	        cmocka_unit_test(test_no_duplicates),
 	        cmocka_unit_test(test_newreno),
 	        cmocka_unit_test(test_next_segment),
+	        cmocka_unit_test(test_search_goes_on),
 	        cmocka_unit_test(test_two_recoveries),
 	        cmocka_unit_test(test_undone),
 	        cmocka_unit_test(test_rto_after_syn),

@@ -12,26 +12,6 @@
 
 static struct wire wire;
 
-static void expect(struct wire *w, uint8_t flags, uint32_t seq, uint32_t ack)
-{
-	struct wire_seg s;
-
-	assert_true(wire_take(w, &s));
-	assert_int_equal(s.flags, flags);
-	assert_int_equal(s.seq, seq);
-	assert_int_equal(s.ack, ack);
-}
-
-static uint32_t answers(struct wire *w)
-{
-	struct wire_seg s;
-	uint32_t n = 0;
-
-	while (wire_take(w, &s))
-		n++;
-	return n;
-}
-
 /* 3.2: only SEQ = RCV.NXT resets, also where the window is zero (RFC 9293 MUST-66). */
 static void test_reset(void **state)
 {
@@ -65,7 +45,7 @@ static void test_reset(void **state)
 		}
 		wire_flags(w, TH_RST, w->seq + (uint32_t)cases[k].off, 0);
 		assert_int_equal(w->closed, cases[k].closed);
-		assert_int_equal(answers(w), cases[k].challenge);
+		assert_int_equal(wire_drain(w), cases[k].challenge);
 		w->no_read = false;
 		wire_close(w);
 	}
@@ -115,7 +95,7 @@ static void test_data_injection(void **state)
 		wire_data(w, w->seq, "forged", 6);
 		w->ack -= (uint32_t)cases[i].ack;
 		assert_int_equal(w->rx_len, cases[i].taken ? 6 : 0);
-		expect(w, TH_ACK, w->ack, w->seq + (cases[i].taken ? 6 : 0));
+		wire_expect(w, TH_ACK, w->ack, w->seq + (cases[i].taken ? 6 : 0));
 		wire_close(w);
 	}
 }
@@ -140,11 +120,11 @@ static void test_limit_is_private(void **state)
 		w->port = ports[0];
 		for (uint32_t i = 0; i < 500; i++)
 			wire_flags(w, TH_SYN, seqs[0], 0);
-		assert_int_equal(answers(w), TCP_CHALLENGES_PER_S);
+		assert_int_equal(wire_drain(w), TCP_CHALLENGES_PER_S);
 		w->port = ports[1];
 		for (uint32_t i = 0; i < 500; i++)
 			wire_flags(w, TH_SYN, seqs[1], 0);
-		assert_int_equal(answers(w), TCP_CHALLENGES_PER_S);
+		assert_int_equal(wire_drain(w), TCP_CHALLENGES_PER_S);
 		wire_advance(w, 1100);
 		wire_drain(w);
 	}
@@ -164,12 +144,12 @@ static void test_data_is_not_throttled(void **state)
 	wire_drain(w);
 	for (uint32_t i = 0; i < 50; i++) {
 		wire_data(w, w->seq, "abc", 3);
-		expect(w, TH_ACK, w->ack, w->seq + 3);
+		wire_expect(w, TH_ACK, w->ack, w->seq + 3);
 	}
 	/* The bare ones are, so that two confused ends do not answer each other for ever. */
 	for (uint32_t i = 0; i < 50; i++)
 		wire_flags(w, TH_ACK, w->seq - 5, w->ack);
-	assert_int_equal(answers(w), TCP_CHALLENGES_PER_S);
+	assert_int_equal(wire_drain(w), TCP_CHALLENGES_PER_S);
 	wire_close(w);
 }
 

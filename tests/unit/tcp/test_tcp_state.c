@@ -16,16 +16,6 @@ static struct wire wire;
 #define OPT_SACKOK 1, 1, 4, 2
 #define OPT_TS(v)  1, 1, 8, 10, 0, 0, 0, (v), 0, 0, 0, 0
 
-static void expect(struct wire *w, uint8_t flags, uint32_t seq, uint32_t ack)
-{
-	struct wire_seg s;
-
-	assert_true(wire_take(w, &s));
-	assert_int_equal(s.flags, flags);
-	assert_int_equal(s.seq, seq);
-	assert_int_equal(s.ack, ack);
-}
-
 static void expect_nothing(struct wire *w)
 {
 	struct wire_seg s;
@@ -133,33 +123,33 @@ static void test_no_connection(void **state)
 	(void)state;
 	wire_open(w, NULL, false);
 	wire_send(w, &s);
-	expect(w, TH_RST | TH_ACK, 0, 101);
+	wire_expect(w, TH_RST | TH_ACK, 0, 101);
 	s.flags = TH_ACK;
 	wire_send(w, &s);
-	expect(w, TH_RST, 7, 0);
+	wire_expect(w, TH_RST, 7, 0);
 	s.flags = TH_FIN; /* as is no ACK, in CLOSED */
 	s.data = "abc";
 	s.len = 3;
 	wire_send(w, &s);
-	expect(w, TH_RST | TH_ACK, 0, 104);
+	wire_expect(w, TH_RST | TH_ACK, 0, 104);
 	s.flags = TH_RST | TH_ACK;
 	wire_send(w, &s);
 	expect_nothing(w);
 	/* The listener's port wants a SYN and nothing else. */
 	wire_flags(w, TH_ACK, 5, 6);
-	expect(w, TH_RST, 6, 0);
+	wire_expect(w, TH_RST, 6, 0);
 	/* SYN with FIN is reset on purpose. */
 	wire_flags(w, TH_SYN | TH_FIN, 5, 6);
-	expect(w, TH_RST | TH_ACK, 0, 7);
+	wire_expect(w, TH_RST | TH_ACK, 0, 7);
 	/* 3.10.7.2, fourth: without an ACK the rest is dropped. */
 	wire_flags(w, TH_FIN, 5, 6);
 	wire_flags(w, 0, 5, 6);
 	expect_nothing(w);
 	wire_flags(w, TH_SYN | TH_ACK, 5, 6);
-	expect(w, TH_RST, 6, 0);
+	wire_expect(w, TH_RST, 6, 0);
 	tcp_stop_listening(w->tcp);
 	wire_flags(w, TH_SYN, 5, 0);
-	expect(w, TH_RST | TH_ACK, 0, 6);
+	wire_expect(w, TH_RST | TH_ACK, 0, 6);
 	assert_int_equal(counter_read(&w->ctr, CTR_drop_tcp_syn_full), 1);
 	assert_int_equal(tcp_conn_count(w->tcp), 0);
 	wire_close(w);
@@ -214,9 +204,9 @@ static void test_syn_received(void **state)
 	assert_true(wire_take(w, &got));
 	/* A wrong ACK is reset and the connection waits on. */
 	wire_flags(w, TH_ACK, 10, got.seq + 2);
-	expect(w, TH_RST, got.seq + 2, 0);
+	wire_expect(w, TH_RST, got.seq + 2, 0);
 	wire_flags(w, TH_ACK, 10, got.seq);
-	expect(w, TH_RST, got.seq, 0);
+	wire_expect(w, TH_RST, got.seq, 0);
 	assert_int_equal(tcp_conn_count(w->tcp), 1);
 	/* Data and FIN with the ACK that completes the handshake. */
 	w->ack = got.seq + 1;
@@ -229,7 +219,7 @@ static void test_syn_received(void **state)
 	assert_int_equal(w->events, TCP_EV_OPEN | TCP_EV_DATA | TCP_EV_EOF);
 	assert_true(tcp_rx_eof(w->conn));
 	assert_int_equal(w->conn->state, TCP_CLOSE_WAIT);
-	expect(w, TH_ACK, w->ack, 16);
+	wire_expect(w, TH_ACK, w->ack, 16);
 	wire_close(w);
 
 	/* A reset in SYN-RECEIVED: nobody is told. */
@@ -314,7 +304,7 @@ static void test_keepalive(void **state)
 	wire_advance(w, 59000);
 	expect_nothing(w);
 	wire_advance(w, 1100);
-	expect(w, TH_ACK, w->ack - 1, w->seq);
+	wire_expect(w, TH_ACK, w->ack - 1, w->seq);
 	/* An answer begins it anew. */
 	wire_flags(w, TH_ACK, w->seq, w->ack);
 	expect_nothing(w);
@@ -332,7 +322,7 @@ static void test_keepalive(void **state)
 	/* The peer's probe is answered. */
 	wire_handshake(w, NULL, 0, 90000);
 	wire_flags(w, TH_ACK, w->seq - 1, w->ack);
-	expect(w, TH_ACK, w->ack, w->seq);
+	wire_expect(w, TH_ACK, w->ack, w->seq);
 	wire_close(w);
 }
 
@@ -359,13 +349,13 @@ static void test_open_simultaneous(void **state)
 	assert_int_equal(got.flags, TH_SYN);
 	wire_send(w, &syn);
 	assert_int_equal(c->state, TCP_SYN_RECEIVED);
-	expect(w, TH_SYN | TH_ACK, got.seq, 301);
+	wire_expect(w, TH_SYN | TH_ACK, got.seq, 301);
 	syn.flags = TH_SYN | TH_ACK;
 	syn.ack = got.seq + 1;
 	wire_send(w, &syn);
 	assert_int_equal(c->state, TCP_ESTABLISHED);
 	assert_true(w->events & TCP_EV_OPEN);
-	expect(w, TH_ACK, got.seq + 1, 301);
+	wire_expect(w, TH_ACK, got.seq + 1, 301);
 	wire_close(w);
 
 	/* Refused. */
@@ -410,6 +400,7 @@ static void test_config_limits(void **state)
 	        {offsetof(struct tcp_config, keepalive_probes), 0},
 	        {offsetof(struct tcp_config, time_wait_ms), 0},
 	        {offsetof(struct tcp_config, fin_wait_2_ms), 0},
+	        {offsetof(struct tcp_config, orphan_life_ms), 0},
 	        {offsetof(struct tcp_config, persist_max_ms), 0},
 	};
 	struct tcp_config cfg;

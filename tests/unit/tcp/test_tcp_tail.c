@@ -19,17 +19,8 @@ enum {
 };
 
 static struct wire wire;
-static uint8_t text[1 << 16];
 
 static const uint8_t opts_sack[] = {2, 4, 5, 0xb4, 1, 1, 4, 2};
-
-static int text_fill(void **state)
-{
-	(void)state;
-	for (uint32_t i = 0; i < sizeof(text); i++)
-		text[i] = rig_pattern(3, i);
-	return 0;
-}
 
 /* A connection that has sent so many segments. */
 static struct wire *segments_sent(uint32_t count, bool sack)
@@ -42,7 +33,7 @@ static struct wire *segments_sent(uint32_t count, bool sack)
 	w->conn->ls.min_rtt_us = TRIP_MS * 1000;
 	w->conn->rttvar_us = 1000;
 	w->conn->rto_us = 200000;
-	wire_write(w, text, count * MSS);
+	wire_write(w, rig_text, count * MSS);
 	wire_drain(w);
 	w->conn->flags &= ~CF_TIMING; /* the simulated wire takes no time */
 	return w;
@@ -81,7 +72,7 @@ static void assert_sent(struct wire *w, uint32_t segment)
 	assert_true(wire_take(w, &got));
 	assert_int_equal(got.seq, w->ack + segment * MSS);
 	assert_int_equal(got.len, MSS);
-	assert_memory_equal(got.payload, text + segment * MSS, MSS);
+	assert_memory_equal(got.payload, rig_text + segment * MSS, MSS);
 }
 
 static void assert_silent(struct wire *w, uint32_t ms)
@@ -162,7 +153,7 @@ static void test_probe_that_repairs_is_a_loss(void **state)
 		if (dup)
 			ack_with(w, 4, 1, twice);
 		cwnd = w->conn->cwnd_bytes;
-		wire_write(w, text + 4 * MSS, 2 * MSS);
+		wire_write(w, rig_text + 4 * MSS, 2 * MSS);
 		wire_drain(w);
 		ack_with(w, 6, 0, NULL);
 		if (dup)
@@ -256,10 +247,12 @@ static void test_only_what_was_lost_again(void **state)
 	assert_sent(w, 4);
 	assert_silent(w, RESENT_MS - 2);
 	ack_with(w, 0, 2, fewer);
-	wire_advance(w, 5);
+	/* 0 was sent before it. 4 was sent behind it and may come next. */
 	assert_sent(w, 0);
+	assert_silent(w, TRIP_MS / 2 - 1);
+	wire_advance(w, 3);
 	assert_sent(w, 4);
-	assert_silent(w, TRIP_MS);
+	assert_silent(w, TRIP_MS / 2);
 	ack_with(w, 10, 0, NULL);
 	assert_int_equal(timeouts(w), 0);
 	wire_close(w);
@@ -336,25 +329,25 @@ static void test_duplicates_are_reported(void **state)
 	(void)state;
 	wire_open(w, NULL, false);
 	wire_handshake(w, opts_sack, 8, 5);
-	wire_data(w, w->seq, text, 1000);
+	wire_data(w, w->seq, rig_text, 1000);
 	wire_drain(w);
-	wire_data(w, w->seq, text, 500);
+	wire_data(w, w->seq, rig_text, 500);
 	assert_true(wire_take(w, &got));
 	assert_int_equal(got.ack, w->seq + 1000);
 	assert_int_equal(got.parsed.sack_count, 1);
 	assert_int_equal(get_u32(got.parsed.sack), w->seq);
 	assert_int_equal(get_u32(got.parsed.sack + 4), w->seq + 500);
-	wire_data(w, w->seq + 2000, text, 1000);
+	wire_data(w, w->seq + 2000, rig_text, 1000);
 	assert_true(wire_take(w, &got));
 	assert_int_equal(got.parsed.sack_count, 1);
-	wire_data(w, w->seq + 2100, text, 300);
+	wire_data(w, w->seq + 2100, rig_text, 300);
 	assert_true(wire_take(w, &got));
 	assert_int_equal(got.parsed.sack_count, 2);
 	assert_int_equal(get_u32(got.parsed.sack), w->seq + 2100);
 	assert_int_equal(get_u32(got.parsed.sack + 4), w->seq + 2400);
 	assert_int_equal(get_u32(got.parsed.sack + 8), w->seq + 2000);
 	/* And once only. */
-	wire_data(w, w->seq + 4000, text, 100);
+	wire_data(w, w->seq + 4000, rig_text, 100);
 	assert_true(wire_take(w, &got));
 	assert_int_equal(get_u32(got.parsed.sack), w->seq + 4000);
 	wire_close(w);
@@ -377,5 +370,5 @@ int main(void)
 	        cmocka_unit_test(test_duplicates_are_reported),
 	};
 
-	return cmocka_run_group_tests(tests, text_fill, NULL);
+	return cmocka_run_group_tests(tests, rig_text_fill, NULL);
 }

@@ -13,11 +13,6 @@ static struct wire wire;
 
 #define OPT_TS(v) 1, 1, 8, 10, 0, 0, 0, (v), 0, 0, 0, 0
 
-static uint64_t count(const struct wire *w, enum counter_id id)
-{
-	return counter_read(&w->ctr, id);
-}
-
 /* Leaves the connection with peer ISN isn in TIME-WAIT; w->seq is what the peer would send next,
  * w->ack what it would acknowledge. */
 static void into_time_wait(struct wire *w, const uint8_t *opts, uint32_t len, uint32_t isn)
@@ -138,11 +133,11 @@ static void test_syn_under_flood(void **state)
 		syn.sport = (uint16_t)(5000 + i);
 		wire_send(w, &syn);
 	}
-	assert_int_equal(count(w, CTR_tcp_cookie_sent), 6);
+	assert_int_equal(wire_count(w, CTR_tcp_cookie_sent), 6);
 	wire_drain(w);
 	wire_handshake(w, NULL, 0, 5000);
-	assert_int_equal(count(w, CTR_tcp_cookie_sent), 6);
-	assert_int_equal(count(w, CTR_shed_syn), 1);
+	assert_int_equal(wire_count(w, CTR_tcp_cookie_sent), 6);
+	assert_int_equal(wire_count(w, CTR_shed_syn), 1);
 	assert_int_equal(w->tcp->half_open, 3);
 	wire_close(w);
 }
@@ -163,7 +158,7 @@ static void test_syn_limited(void **state)
 	wire.port--;
 	wire_flags(&wire, TH_SYN, 2000, 0);
 	assert_false(wire_take(&wire, &got));
-	assert_int_equal(count(&wire, CTR_drop_tcp_address), 1);
+	assert_int_equal(wire_count(&wire, CTR_drop_tcp_address), 1);
 	assert_int_equal(tcp_conn_count(wire.tcp), 2);
 	assert_int_equal(wire.tcp->time_wait_count, 1);
 	wire_close(&wire);
@@ -195,11 +190,11 @@ static void test_listen_again(void **state)
 	wire_open(&wire, NULL, false);
 	tcp_stop_listening(wire.tcp);
 	wire_send(&wire, &syn);
-	assert_int_equal(count(&wire, CTR_drop_tcp_syn_full), 1);
+	assert_int_equal(wire_count(&wire, CTR_drop_tcp_syn_full), 1);
 	assert_int_equal(tcp_listen(wire.tcp, &any, RIG_PORT), ST_OK);
 	wire_send(&wire, &syn);
-	assert_int_equal(count(&wire, CTR_drop_tcp_syn_full), 1);
-	assert_int_equal(count(&wire, CTR_drop_tcp_closed), 1);
+	assert_int_equal(wire_count(&wire, CTR_drop_tcp_syn_full), 1);
+	assert_int_equal(wire_count(&wire, CTR_drop_tcp_closed), 1);
 	wire_close(&wire);
 }
 
@@ -266,14 +261,10 @@ static void test_segments(void **state)
 static void test_full_table(void **state)
 {
 	struct wire *w = &wire;
-	struct tcp_config cfg;
 	struct conn *first = NULL;
 
 	(void)state;
-	tcp_config_small(&cfg);
-	cfg.max_conns = 16;
-	cfg.max_syn_backlog = 16;
-	wire_open(w, &cfg, false);
+	wire_open_small_table(w, false);
 	w->no_read = true;
 	for (uint32_t i = 0; i < 16; i++) {
 		w->port = (uint16_t)(6000 + i);
@@ -297,7 +288,7 @@ static void test_full_table(void **state)
 	assert_int_equal(tcp_rx(first).len, 6);
 	w->port = 8000;
 	wire_flags(w, TH_SYN, 5, 0);
-	assert_int_equal(count(w, CTR_drop_tcp_syn_full), 1);
+	assert_int_equal(wire_count(w, CTR_drop_tcp_syn_full), 1);
 	w->no_read = false;
 	wire_close(w);
 }
@@ -323,7 +314,7 @@ static void test_bound(void **state)
 	}
 	assert_int_equal(tcp_conn_count(w->tcp), 3);
 	assert_int_equal(w->tcp->time_wait_count, 3);
-	assert_int_equal(count(w, CTR_shed_time_wait), 2);
+	assert_int_equal(wire_count(w, CTR_shed_time_wait), 2);
 	/* The oldest are gone: a FIN sent again is reset. */
 	w->port = 6001;
 	wire_flags(w, TH_FIN | TH_ACK, w->seq, w->ack + 1);
@@ -374,7 +365,7 @@ static void test_orphans(void **state)
 		assert_false(wire_take(w, &got));
 	}
 	assert_int_equal(w->tcp->orphan_count, 3);
-	assert_int_equal(count(w, CTR_shed_orphan), 2);
+	assert_int_equal(wire_count(w, CTR_shed_orphan), 2);
 	/* In TIME-WAIT it is none any more, nor when it is reset, nor when it gives up. */
 	wire_flags(w, TH_FIN | TH_ACK, w->seq, w->ack + 1);
 	assert_int_equal(w->tcp->orphan_count, 2);
@@ -391,13 +382,9 @@ static void test_orphans(void **state)
 static void test_orphans_full_table(void **state)
 {
 	struct wire *w = &wire;
-	struct tcp_config cfg;
 
 	(void)state;
-	tcp_config_small(&cfg);
-	cfg.max_conns = 16;
-	cfg.max_syn_backlog = 16;
-	wire_open(w, &cfg, true);
+	wire_open_small_table(w, true);
 	for (uint32_t i = 0; i < 40; i++) {
 		struct wire_seg got;
 
@@ -411,7 +398,7 @@ static void test_orphans_full_table(void **state)
 		wire_drain(w);
 	}
 	assert_int_equal(tcp_conn_count(w->tcp), 16);
-	assert_int_equal(count(w, CTR_shed_orphan), 24);
+	assert_int_equal(wire_count(w, CTR_shed_orphan), 24);
 	wire_close(w);
 }
 

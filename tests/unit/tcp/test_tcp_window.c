@@ -12,19 +12,10 @@
 
 static struct wire wire;
 static struct rig rig;
-static uint8_t text[1 << 16];
 
 /* MSS 1460, SACK, timestamps, window scale 7 */
 static const uint8_t opts_all[] = {2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 5, 0, 0, 0, 0, 1, 3, 3, 7};
 static const uint8_t opts_plain[] = {2, 4, 5, 0xb4, 1, 3, 3, 7};
-
-static int text_fill(void **state)
-{
-	(void)state;
-	for (uint32_t i = 0; i < sizeof(text); i++)
-		text[i] = rig_pattern(3, i);
-	return 0;
-}
 
 /* RFC 7323 2.3: the scale of the largest window that there may be. */
 static void test_scale(void **state)
@@ -109,7 +100,7 @@ static void test_stays(void **state)
 	wire_open(w, NULL, false);
 	wire_handshake(w, opts_plain, sizeof(opts_plain), 0u - 5000);
 	for (uint32_t i = 0; i < 2000; i++) {
-		wire_data(w, w->seq, text, 1000);
+		wire_data(w, w->seq, rig_text, 1000);
 		w->seq += 1000;
 		w->rx_len = 0;
 		wire_drain(w);
@@ -119,7 +110,7 @@ static void test_stays(void **state)
 	/* The same in a burst a round trip: then it is. */
 	w->conn->srtt_us = 20000;
 	for (uint32_t i = 0; i < 2000; i++) {
-		wire_data(w, w->seq, text, 1000);
+		wire_data(w, w->seq, rig_text, 1000);
 		w->seq += 1000;
 		w->rx_len = 0;
 		wire_drain(w);
@@ -130,7 +121,7 @@ static void test_stays(void **state)
 	/* Not beyond the limit. */
 	w->conn->srtt_us = 1000000;
 	for (uint32_t i = 0; i < 20000; i++) {
-		wire_data(w, w->seq, text, 1000);
+		wire_data(w, w->seq, rig_text, 1000);
 		w->seq += 1000;
 		w->rx_len = 0;
 		wire_drain(w);
@@ -254,7 +245,7 @@ static void test_pieces(void **state)
 			                     .wnd = 65535,
 			                     .flags = TH_ACK,
 			                     .opts_len = TCP_TS_OPT_LEN,
-			                     .data = text + 1300 * i,
+			                     .data = rig_text + 1300 * i,
 			                     .len = 1300};
 
 			put_u32(s.opts, 0x0101080a);
@@ -269,14 +260,14 @@ static void test_pieces(void **state)
 		tcp_rx_consume(w->tcp, w->conn, 4000);
 		struct span head = tcp_rx_whole(w->tcp, w->conn, 8192);
 		assert_int_equal(head.len, 8192);
-		assert_memory_equal(head.ptr, text + 4000, 8192);
+		assert_memory_equal(head.ptr, rig_text + 4000, 8192);
 		assert_int_equal(tcp_rx(w->conn).len, 96);
 		/* No longer than there is. */
 		assert_int_equal(tcp_rx_whole(w->tcp, w->conn, 1 << 20).len, 61000);
 		w->no_read = false;
 		wire_run(w);
 		assert_int_equal(w->rx_len, 61000);
-		assert_memory_equal(w->rx, text + 4000, 61000);
+		assert_memory_equal(w->rx, rig_text + 4000, 61000);
 		tcp_usage(w->tcp, &use);
 		assert_int_equal(use.rx_blocks, 0);
 		assert_int_equal(use.rx_bufs, 0);
@@ -298,7 +289,7 @@ static uint32_t burst_acks(struct wire *w, const char *places, uint32_t *last)
 		                              .ack = w->ack,
 		                              .wnd = 65535,
 		                              .flags = TH_ACK,
-		                              .data = text,
+		                              .data = rig_text,
 		                              .len = 100};
 	wire_burst(w, segs, n);
 	for (; wire_take(w, &got); acks++)
@@ -372,7 +363,7 @@ static void test_syn_again(void **state)
 		assert_true(wire_take(w, &got));
 		assert_int_equal(got.flags, TH_SYN | TH_ACK);
 		/* What lies at the end of the offer is taken. */
-		wire_data(w, edge - 1000, text, 1000);
+		wire_data(w, edge - 1000, rig_text, 1000);
 		assert_int_equal(counter_read(&w->ctr, CTR_drop_tcp_window), 0);
 		assert_true(wire_take(w, &got));
 		assert_int_equal(got.ack + (got.wnd << w->tcp->rcv_wscale), edge);
@@ -389,5 +380,5 @@ int main(void)
 	        cmocka_unit_test(test_syn_again),
 	};
 
-	return cmocka_run_group_tests(tests, text_fill, NULL);
+	return cmocka_run_group_tests(tests, rig_text_fill, NULL);
 }
