@@ -84,22 +84,39 @@ static int bpf_print(enum libbpf_print_level level, const char *fmt, va_list ap)
 	return level == LIBBPF_WARN ? vfprintf(rte_log_get_stream(), fmt, ap) : 0;
 }
 
+/* Moves this thread off the CPUs of poll cores, when there are others: the EAL's own threads, made
+ * by it, run where it may, and must not take a poll core's CPU from it. net_memif unmaps the memory
+ * of a peer that went away there, and the core might be in the middle of reading it
+ * (docs/decisions/memif-peer-gone.md). */
+static void leave_poll_cpus(const struct dpdk *d, const cpu_set_t *all)
+{
+	cpu_set_t others = *all;
+
+	for (unsigned i = 0; i < d->core_count; i++)
+		CPU_CLR(d->nics[i].cpu, &others);
+	if (CPU_COUNT(&others) > 0)
+		pthread_setaffinity_np(pthread_self(), sizeof(others), &others);
+}
+
 static enum status eal_start(struct dpdk *d)
 {
 	struct eal_args args = {0};
-	enum status st = eal_args_make(d, &args);
+	enum status st;
 	cpu_set_t before;
 
+	if (pthread_getaffinity_np(pthread_self(), sizeof(before), &before) != 0)
+		return dpdk_fail(d, ST_IO, "the CPUs of this process cannot be read");
+	leave_poll_cpus(d, &before);
+	st = eal_args_make(d, &args);
 	if (st != ST_OK)
 		goto out;
-	pthread_getaffinity_np(pthread_self(), sizeof(before), &before);
 	if (rte_eal_init(args.argc, args.argv) < 0)
 		st = dpdk_fail(d, rte_errno == EACCES || rte_errno == EPERM ? ST_DENIED : ST_IO,
 		               "DPDK did not start: %s", rte_strerror(rte_errno));
 	else
 		d->eal = true;
-	pthread_setaffinity_np(pthread_self(), sizeof(before), &before);
 out:
+	pthread_setaffinity_np(pthread_self(), sizeof(before), &before);
 	if (st != ST_OK && d->err[0] == '\0')
 		dpdk_fail(d, st, "DPDK's arguments could not be made: %s", status_text(st));
 	eal_args_free(&args);

@@ -172,7 +172,8 @@ class MemifDoor:
         """Of the core, by the names of lib/counters.def."""
         r = self._ctl("stats")
         if r.returncode != 0:
-            raise AssertionError(f"sluicectl stats: {r.stderr}")
+            raise AssertionError(f"sluicectl stats: {r.stderr}; dataplane "
+                                 f"{self.dataplane.poll()}: {self.log('dataplane')[-2000:]}")
         return json.loads(r.stdout)["total"]
 
     def bench_command(self, *options, path="/bytes/100", local=CLIENTS):
