@@ -115,6 +115,11 @@ static void out_cache_name(struct core *core, struct http_out *out)
 	(sizeof("Content-Length: \r\nAge: \r\n; hit; ttl=-\r\n") + 3 * HTTP_U64_DIGITS_MAX + \
 	 CORE_NAME_BYTES)
 
+static_assert(HIT_OWN_BYTES + sizeof("HTTP/1.1 999 Network Authentication Required\r\n"
+                                     "Connection: keep-alive\r\n\r\n") <=
+                      HEAD_OWN_BYTES,
+              "room for all that is written besides the stored lines");
+
 /* The fields that tell of a hit, as whole lines; room for HIT_OWN_BYTES. */
 static char *put_hit(const struct core *core, char *at, const struct object *o)
 {
@@ -269,30 +274,48 @@ static enum req_next not_modified(struct core *core, struct req *req, const stru
 	return REQ_DONE;
 }
 
-/* Status line, stored fields, and those that each answer gets anew, but for Connection. */
-static void out_object_head(struct core *core, struct http_out *out, const struct object *o)
+static char *put_connection(struct core *core, struct req *req, char *at)
 {
-	char *at;
+	if (unlikely(core->draining || req->uploading))
+		req->keep_alive = false;
+	if (unlikely(!req->keep_alive))
+		return http_put(at, SPAN_LIT("Connection: close\r\n"));
+	if (unlikely(req->minor == 0))
+		return http_put(at, SPAN_LIT("Connection: keep-alive\r\n"));
+	return at;
+}
 
-	http_out_status(out, o->status);
-	if (unlikely(out->full || out->cap - out->len < o->fields_len + HIT_OWN_BYTES)) {
-		out->full = true;
-		return;
+/* The answer, with body as far as that is copied; out has the room. */
+static void out_object(struct core *core, struct req *req, struct http_out *out,
+                       const struct object *o)
+{
+	struct span ok = SPAN_LIT("HTTP/1.1 200 OK\r\n");
+	char *at = out->buf;
+
+	if (likely(o->status == 200)) {
+		at = http_put(at, ok);
+	} else {
+		http_out_status(out, o->status);
+		at += out->len;
 	}
-	at = http_put(out->buf + out->len, object_fields(o));
+	at = http_put(at, object_fields(o));
 	if (!(o->flags & OBJECT_NO_BODY)) {
 		at = http_put(at, SPAN_LIT("Content-Length: "));
 		at = http_put_u64(at, o->body_len);
 		at = http_put(at, SPAN_LIT("\r\n"));
 	}
-	out->len = (size_t)(put_hit(core, at, o) - out->buf);
+	at = put_hit(core, at, o);
+	at = put_connection(core, req, at);
+	at = http_put(at, SPAN_LIT("\r\n"));
+	out->len = (size_t)(at - out->buf);
 }
 
 enum req_next reply_object(struct core *core, struct req *req, const struct object *o)
 {
 	struct span body = object_body(o);
 	bool with_body = req->method != HTTP_HEAD && !(o->flags & OBJECT_NO_BODY);
-	bool copy = with_body && body.len <= INLINE_BODY_BYTES;
+	size_t copied = with_body && body.len <= INLINE_BODY_BYTES ? body.len : 0;
+	size_t need = o->fields_len + HEAD_OWN_BYTES + copied;
 	struct http_out out;
 
 	if (unlikely(req->cond.etags_len + req->cond.since_len > 0) &&
@@ -302,28 +325,28 @@ enum req_next reply_object(struct core *core, struct req *req, const struct obje
 			return REQ_WAIT;
 		return reply_done(core, req);
 	}
-	out_begin(core, req, o->fields_len + HEAD_OWN_BYTES + (copy ? body.len : 0), &out);
-	out_object_head(core, &out, o);
-	out_connection(core, req, &out);
-	http_out_end(&out);
-	if (copy)
-		http_out_lines(&out, body);
+	out_begin(core, req, need, &out);
+	if (unlikely(out.cap < need))
+		return reply_broken(core, req);
+	out_object(core, req, &out, o);
+	if (copied > 0) {
+		memcpy(out.buf + out.len, body.ptr, copied);
+		out.len += copied;
+	}
 	if (!out_commit(core, req, &out))
 		return reply_broken(core, req);
 	count_status(core, o->status);
-	if (with_body) {
-		counter_add(core->ctr, CTR_http_body_out, body.len);
-		if (!copy) {
-			uint64_t pin = hot_pin(core->hot, o);
+	counter_add(core->ctr, CTR_http_body_out, with_body ? body.len : 0);
+	if (with_body && body.len > INLINE_BODY_BYTES) {
+		uint64_t pin = hot_pin(core->hot, o);
 
-			if (tcp_tx_ref(core->tcp, req->conn, body.ptr, (uint32_t)body.len,
-			               COOKIE_HOT | pin) != ST_OK) {
-				hot_unpin(core->hot, pin);
-				return reply_broken(core, req);
-			}
-			tcp_user_timer(core->tcp, req->conn,
-			               core->now_ns + core->snap->timeouts.send_ms * NS_PER_MS);
+		if (tcp_tx_ref(core->tcp, req->conn, body.ptr, (uint32_t)body.len,
+		               COOKIE_HOT | pin) != ST_OK) {
+			hot_unpin(core->hot, pin);
+			return reply_broken(core, req);
 		}
+		tcp_user_timer(core->tcp, req->conn,
+		               core->now_ns + core->snap->timeouts.send_ms * NS_PER_MS);
 	}
 	return reply_done(core, req);
 }

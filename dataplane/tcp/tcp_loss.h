@@ -109,6 +109,8 @@ uint32_t board_lo(const struct conn *c, uint32_t i);
 uint32_t board_top(const struct conn *c);
 /* The run that holds seq; c->ls.run_count when none does. */
 uint32_t board_find(const struct conn *c, uint32_t seq);
+/* Something may have found no room. */
+bool board_is_full(const struct tcp *tcp, const struct conn *c);
 /* Nothing is missing but what lies below end. */
 bool board_complete(const struct conn *c, uint32_t end);
 /* Puts [span] into a state, with the time of now or older as that state has it. What was unknown in

@@ -177,16 +177,26 @@ static bool sent_before(const struct conn_loss *l, const struct loss_run *run, u
 	return older > (int32_t)slack || (older >= 0 && is_in_front(l, run));
 }
 
-/* What was sent again and is not answered after a round trip and its variance, while ACKs of about
- * the same age tell of other data, is lost again. RFC 8985 waits for something sent later to
- * arrive; where nothing can be sent, that is the timeout. Each such loss takes an ACK, so silence
- * still backs off (RFC 6298, RFC 8961 4). */
-static uint32_t resent_wait(const struct conn *c)
+/* What was sent again and is not answered after a round trip and its variance is lost again, when
+ * ACKs of about the same age told of other data and nothing has arrived for the time of the
+ * variance: as long as something does, it may be on its way behind that, in a queue that grows, and
+ * no round trip is measured meanwhile. RFC 8985 waits for something sent later to arrive; where
+ * nothing can be sent, that is the timeout. Each such loss takes an ACK, so silence still backs off
+ * (RFC 6298, RFC 8961 4). */
+static uint32_t resent_left(const struct tcp *tcp, const struct conn *c, uint32_t age)
 {
-	uint32_t slack_us = max_u32(4 * c->rttvar_us, c->srtt_us / 2);
+	uint32_t slack = max_u32(4 * c->rttvar_us, c->srtt_us / 2);
+	/* When what RACK goes by arrived */
+	uint32_t quiet = clock_since(tcp, c->ls.rack_clock + c->ls.rack_ticks);
+	uint32_t wait;
 
-	slack_us = max_u32(slack_us, 2 * max_u32(rack_reorder_us(c), REORDER_MIN_US));
-	return clock_ticks(c->srtt_us + slack_us);
+	slack = clock_ticks(max_u32(slack, 2 * max_u32(rack_reorder_us(c), REORDER_MIN_US)));
+	wait = clock_ticks(c->srtt_us) + slack;
+	wait -= min_u32(age, wait);
+	/* A scoreboard without room does not know what was sent later. */
+	if (board_is_full(tcp, c))
+		return wait;
+	return max_u32(wait, slack - min_u32(quiet, slack));
 }
 
 /* How long to wait until a run is lost: 0 when it is now, UINT32_MAX when time does not tell. */
@@ -198,15 +208,15 @@ static uint32_t run_left(const struct tcp *tcp, const struct conn *c, const stru
 
 	if (run->state == RUN_SACKED || run->state == RUN_LOST)
 		return UINT32_MAX;
-	if (sent_before(&c->ls, run, slack))
+	if (sent_before(&c->ls, run, slack)) {
 		wait = c->ls.rack_ticks + clock_ticks(rack_reorder_us(c)) + slack;
-	else if (run->state == RUN_RESENT && c->srtt_us > 0 &&
-	         (tcp->ack.delivered > 0 || tcp->ack.by_clock) &&
-	         age >= clock_ticks(c->srtt_us - c->srtt_us / 4))
-		wait = resent_wait(c) + slack;
-	else
-		return UINT32_MAX;
-	return wait - min_u32(age, wait);
+		return wait - min_u32(age, wait);
+	}
+	if (run->state == RUN_RESENT && c->srtt_us > 0 &&
+	    (tcp->ack.delivered > 0 || tcp->ack.by_clock) &&
+	    age >= clock_ticks(c->srtt_us - c->srtt_us / 4))
+		return resent_left(tcp, c, age - min_u32(age, slack));
+	return UINT32_MAX;
 }
 
 bool rack_detect(struct tcp *tcp, struct conn *c)

@@ -259,8 +259,8 @@ void loss_resent(struct tcp *tcp, struct conn *c, const struct seq_run *run)
 		return;
 	if (c->loss == LOSS_RECOVERY) {
 		prr_sent(c, run->hi - run->lo);
-		/* RFC 6675 6: the ACK clock runs without snd_una moving, and the timeout is for what
-		 * was sent last of the first. */
+		/* RFC 6675 6: the ACK clock runs without snd_una moving, and the timeout is for
+		 * what was sent last of the first. */
 		if (run->lo == c->snd_una)
 			rto_postpone(tcp, c);
 	}

@@ -4,6 +4,10 @@
  * RFC 6675 3). Every function is bounded by the number of runs, which is bounded by the block. */
 #include "dataplane/tcp/conn.h"
 
+enum {
+	PAINT_RUNS = 4, /* that board_paint may need more */
+};
+
 struct loss_run *board_runs(struct conn *c)
 {
 	return c->ls.block ? c->ls.block->runs : c->ls.few;
@@ -47,6 +51,13 @@ static void count_set(struct conn *c, uint32_t n)
 	c->has_runs = n > 0;
 	if (n == 0)
 		c->tx_again = TX_REF_NONE;
+}
+
+bool board_is_full(const struct tcp *tcp, const struct conn *c)
+{
+	if (c->ls.block)
+		return c->ls.run_count + PAINT_RUNS > LOSS_BLOCK_RUNS;
+	return c->ls.run_count + PAINT_RUNS > LOSS_RUNS && pool_available(&tcp->loss_blocks) == 0;
 }
 
 /* Room for n more runs. */

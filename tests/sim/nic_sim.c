@@ -279,6 +279,20 @@ static void refuse(struct nic *nic, struct pkt *pkts, unsigned n)
 	}
 }
 
+static bool take_from(struct pool *pool, struct pkt *out)
+{
+	uint8_t *buf = pool_get(pool);
+
+	if (buf == NULL)
+		return false;
+	*out = (struct pkt){
+	        .data = buf + HEADROOM,
+	        .handle = buf,
+	        .cap = (uint32_t)(pool->size - HEADROOM),
+	};
+	return true;
+}
+
 /* Into the queue; false when it, or the buffers for the pieces, have no room. */
 static bool super_queue(struct nic *nic, const struct pkt *pkt)
 {
@@ -289,7 +303,9 @@ static bool super_queue(struct nic *nic, const struct pkt *pkt)
 	for (uint32_t i = 0; i < n; i++) {
 		struct pkt piece;
 
-		nic_pkt_alloc(nic, &piece);
+		/* Not the stack asks: what starves that does not hold up the port. */
+		if (!take_from(&nic->bufs, &piece))
+			abort();
 		piece.len = nic_cut(pkt, i, piece.data);
 		queue_put(&nic->tx, &piece);
 	}
@@ -332,28 +348,14 @@ unsigned nic_tx_burst(struct nic *nic, struct pkt *pkts, unsigned n)
 	return n;
 }
 
-static bool alloc_from(struct nic *nic, struct pool *pool, struct pkt *out)
-{
-	uint8_t *buf = nic->faults & NIC_SIM_STARVED ? NULL : pool_get(pool);
-
-	if (buf == NULL)
-		return false;
-	*out = (struct pkt){
-	        .data = buf + HEADROOM,
-	        .handle = buf,
-	        .cap = (uint32_t)(pool->size - HEADROOM),
-	};
-	return true;
-}
-
 bool nic_pkt_alloc(struct nic *nic, struct pkt *out)
 {
-	return alloc_from(nic, &nic->bufs, out);
+	return !(nic->faults & NIC_SIM_STARVED) && take_from(&nic->bufs, out);
 }
 
 bool nic_pkt_alloc_large(struct nic *nic, struct pkt *out)
 {
-	return alloc_from(nic, &nic->large, out);
+	return !(nic->faults & NIC_SIM_STARVED) && take_from(&nic->large, out);
 }
 
 void nic_pkt_free(struct nic *nic, struct pkt *pkts, unsigned n)

@@ -536,3 +536,18 @@ void rig_free(struct rig *r)
 	rmdir(r->dir);
 	free(r);
 }
+
+int rig_setup(void **state)
+{
+	struct rig *r = rig_new("");
+
+	rig_attach(r);
+	*state = r;
+	return 0;
+}
+
+int rig_teardown(void **state)
+{
+	rig_free(*state);
+	return 0;
+}

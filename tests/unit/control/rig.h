@@ -85,6 +85,9 @@ struct rig {
 /* extra: keys of the upstream, for example ", connect_timeout_ms: 100". */
 struct rig *rig_new(const char *extra);
 void rig_free(struct rig *r);
+/* Of a test's own: one that is attached, and its end. */
+int rig_setup(void **state);
+int rig_teardown(void **state);
 void rig_step(struct rig *r);
 void rig_attach(struct rig *r);
 /* The dataplane dies (its memory with it) and starts again, or only control's socket breaks. */

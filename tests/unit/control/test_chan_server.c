@@ -7,21 +7,6 @@
 
 #include <unistd.h>
 
-static int setup(void **state)
-{
-	struct rig *r = rig_new("");
-
-	rig_attach(r);
-	*state = r;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	rig_free(*state);
-	return 0;
-}
-
 static void works(struct rig *r)
 {
 	struct ask *a = rig_ask(r, &(struct rig_req){.path = "/fixed/100"});
@@ -499,7 +484,7 @@ static void reload_refused(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 	const struct CMUnitTest tests[] = {
 	        T(dataplane_restarts),
 	        T(held_blocks_stay),

@@ -11,21 +11,6 @@ static struct ask *get(struct rig *r, const char *path)
 	return a;
 }
 
-static int setup(void **state)
-{
-	struct rig *r = rig_new("");
-
-	rig_attach(r);
-	*state = r;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	rig_free(*state);
-	return 0;
-}
-
 static struct upstream_row row(struct rig *r)
 {
 	struct upstream_row out;
@@ -446,7 +431,7 @@ static void queue_is_bounded(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 	const struct CMUnitTest tests[] = {
 	        T(miss),
 	        T(connection_is_reused),

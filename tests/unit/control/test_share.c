@@ -5,21 +5,6 @@
 
 #define MANY 1000
 
-static int setup(void **state)
-{
-	struct rig *r = rig_new("");
-
-	rig_attach(r);
-	*state = r;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	rig_free(*state);
-	return 0;
-}
-
 static struct ask *ask_key(struct rig *r, uint32_t core, const char *path)
 {
 	return rig_ask(r, &(struct rig_req){.path = path, .key = path, .core = core});
@@ -218,7 +203,7 @@ static void share_a_failure(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 	const struct CMUnitTest tests[] = {
 	        T(many_share_one),
 	        T(not_for_sharing),

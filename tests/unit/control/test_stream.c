@@ -5,21 +5,6 @@
 
 #define WINDOW_BLOCKS 16u /* limits.window_bytes / block */
 
-static int setup(void **state)
-{
-	struct rig *r = rig_new("");
-
-	rig_attach(r);
-	*state = r;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	rig_free(*state);
-	return 0;
-}
-
 static void all_blocks_home(struct rig *r)
 {
 	RIG_UNTIL(r, chan_server_down_blocks_free(r->ctl.chan) == r->geo.down_blocks);
@@ -288,7 +273,7 @@ static void cancel_in_the_middle(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 	const struct CMUnitTest tests[] = {
 	        T(long_download),
 	        T(slow_client),

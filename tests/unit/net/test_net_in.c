@@ -5,31 +5,9 @@
 #include <cmocka.h>
 #include <stdlib.h>
 
-#include "dataplane/net/net.h"
-#include "tests/sim/nic_sim.h"
-#include "tests/unit/net/frames.h"
+#include "tests/unit/net/net_rig.h"
 
-struct rig {
-	struct nic *nic;
-	struct net *net;
-	struct counters ctr;
-	struct pkt up[NIC_BURST];
-};
-
-static void rig_up(struct rig *r, const struct nic_sim_config *cfg)
-{
-	struct ip_addr addrs[3];
-
-	memset(r, 0, sizeof(*r));
-	assert_true(ip_addr_parse("10.0.0.1", &addrs[0]));
-	assert_true(ip_addr_parse("10.0.0.2", &addrs[1]));
-	assert_true(ip_addr_parse("2001:db8::1", &addrs[2]));
-	r->nic = nic_sim_create(cfg);
-	assert_non_null(r->nic);
-	assert_int_equal(net_create(&r->net, r->nic, &r->ctr, addrs, 3), ST_OK);
-}
-
-static void rig_down(struct rig *r)
+static void rig_down(struct net_rig *r)
 {
 	net_destroy(r->net);
 	assert_int_equal(nic_pkts_free(r->nic), 1024);
@@ -39,8 +17,8 @@ static void rig_down(struct rig *r)
 /* RFC-level identity of the counters: what came in ended in exactly one place. */
 static void check_identity(const struct counters *c)
 {
-	uint64_t ended = c->v[CTR_rx_tcp] + c->v[CTR_rx_arp] + c->v[CTR_rx_ndp] + c->v[CTR_rx_icmp] +
-	                 c->v[CTR_rx_fragment];
+	uint64_t ended = c->v[CTR_rx_tcp] + c->v[CTR_rx_arp] + c->v[CTR_rx_ndp] +
+	                 c->v[CTR_rx_icmp] + c->v[CTR_rx_fragment];
 
 #define COUNTER(id, metric, labels, help)
 #define DROP(id, reason, help) ended += c->v[CTR_##id];
@@ -53,7 +31,7 @@ static void check_identity(const struct counters *c)
 }
 
 /* One frame through net_input; TCP segments stay in r->up[0]. */
-static unsigned feed(struct rig *r, const uint8_t *b, uint32_t len, uint64_t now_ns)
+static unsigned feed(struct net_rig *r, const uint8_t *b, uint32_t len, uint64_t now_ns)
 {
 	unsigned n;
 	unsigned up;
@@ -282,9 +260,9 @@ static void spoil(struct frame *f, const struct row *row)
 
 static void table_with(const struct nic_sim_config *cfg)
 {
-	struct rig r;
+	struct net_rig r;
 
-	rig_up(&r, cfg);
+	net_rig_up(&r, cfg, NULL);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		uint64_t before = r.ctr.v[rows[i].want];
 		struct frame f;
@@ -322,10 +300,10 @@ static void offsets_and_path(void **state)
 {
 	struct net_path path;
 	struct frame f;
-	struct rig r;
+	struct net_rig r;
 
 	(void)state;
-	rig_up(&r, &(struct nic_sim_config){0});
+	net_rig_up(&r, &(struct nic_sim_config){0}, NULL);
 	frame_tcp4(&f, 0x2064, 8, 33);
 	memset(f.b + f.len, 0xbb, 5);
 	assert_int_equal(feed(&r, f.b, f.len + 5, 0), 1);
@@ -362,10 +340,10 @@ static void burst_is_compacted(void **state)
 {
 	struct frame f;
 	unsigned up;
-	struct rig r;
+	struct net_rig r;
 
 	(void)state;
-	rig_up(&r, &(struct nic_sim_config){0});
+	net_rig_up(&r, &(struct nic_sim_config){0}, NULL);
 	for (uint32_t i = 0; i < NIC_BURST; i++) {
 		frame_tcp4(&f, 0, 0, i);
 		if (i % 3 == 1)
@@ -397,10 +375,10 @@ static void partial_checksum(void **state)
 	(void)state;
 	for (int allowed = 0; allowed < 2; allowed++) {
 		struct frame f;
-		struct rig r;
+		struct net_rig r;
 		uint32_t sum;
 
-		rig_up(&r, &(struct nic_sim_config){.rx_partial_csum = allowed});
+		net_rig_up(&r, &(struct nic_sim_config){.rx_partial_csum = allowed}, NULL);
 		frame_tcp4(&f, 0, 0, 100);
 		sum = naive_sum(f.b + f.l3 + 12, 8) + PROTO_TCP + 120;
 		sum = (sum & 0xffff) + (sum >> 16);
@@ -442,10 +420,10 @@ static void extension_headers(void **state)
 	         "\x3c\x00\x01\x04\0\0\0\0\x06\x00\x01\x04\0\0\0\0",
 	         40, CTR_drop_ip_proto},
 	};
-	struct rig r;
+	struct net_rig r;
 
 	(void)state;
-	rig_up(&r, &(struct nic_sim_config){0});
+	net_rig_up(&r, &(struct nic_sim_config){0}, NULL);
 	for (size_t i = 0; i < ARRAY_LEN(ext); i++) {
 		uint64_t before = r.ctr.v[ext[i].want];
 		uint32_t payload_len;

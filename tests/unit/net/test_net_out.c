@@ -6,36 +6,15 @@
 #include <stdlib.h>
 
 #include "dataplane/net/csum.h"
-#include "dataplane/net/net.h"
-#include "tests/sim/nic_sim.h"
-#include "tests/unit/net/frames.h"
+#include "tests/unit/net/net_rig.h"
 
-struct rig {
-	struct nic *nic;
-	struct net *net;
-	struct counters ctr;
-};
-
-static void rig_up(struct rig *r, const struct nic_sim_config *cfg)
-{
-	struct ip_addr addrs[3];
-
-	memset(r, 0, sizeof(*r));
-	assert_true(ip_addr_parse("10.0.0.1", &addrs[0]));
-	assert_true(ip_addr_parse("10.0.0.2", &addrs[1]));
-	assert_true(ip_addr_parse("2001:db8::1", &addrs[2]));
-	r->nic = nic_sim_create(cfg);
-	assert_non_null(r->nic);
-	assert_int_equal(net_create(&r->net, r->nic, &r->ctr, addrs, 3), ST_OK);
-}
-
-static void rig_down(struct rig *r)
+static void rig_down(struct net_rig *r)
 {
 	net_destroy(r->net);
 	nic_sim_destroy(r->nic);
 }
 
-static unsigned feed(struct rig *r, const struct frame *f, uint64_t now_ns)
+static unsigned feed(struct net_rig *r, const struct frame *f, uint64_t now_ns)
 {
 	struct pkt pkts[NIC_BURST];
 	unsigned n;
@@ -49,7 +28,7 @@ static unsigned feed(struct rig *r, const struct frame *f, uint64_t now_ns)
 }
 
 /* The frame that the rig answers with must be exactly want. */
-static void expect_reply(struct rig *r, const struct frame *question, const struct frame *want)
+static void expect_reply(struct net_rig *r, const struct frame *question, const struct frame *want)
 {
 	uint8_t got[FRAME_MAX];
 
@@ -70,10 +49,10 @@ static void arp_reply(void **state)
 	static const char any[5] = "";
 	struct frame q;
 	struct frame a;
-	struct rig r;
+	struct net_rig r;
 
 	(void)state;
-	rig_up(&r, &(struct nic_sim_config){0});
+	net_rig_up(&r, &(struct nic_sim_config){0}, NULL);
 	for (int probe = 0; probe < 2; probe++) {
 		frame_arp(&q, probe ? any : PEER_V4, OUR_V4_B);
 		frame_arp(&a, OUR_V4_B, probe ? any : PEER_V4);
@@ -91,10 +70,10 @@ static void arp_reply(void **state)
 static void echo_reply_v4(void **state)
 {
 	static const uint32_t payloads[] = {0, 1, 55, 56, 1471, 1472};
-	struct rig r;
+	struct net_rig r;
 
 	(void)state;
-	rig_up(&r, &(struct nic_sim_config){0});
+	net_rig_up(&r, &(struct nic_sim_config){0}, NULL);
 	for (uint32_t i = 0; i < ARRAY_LEN(payloads); i++) {
 		for (uint32_t options = 0; options <= 8; options += 8) {
 			uint32_t len = min_u32(payloads[i], 1472 - options);
@@ -119,10 +98,10 @@ static void echo_reply_v4(void **state)
 static void echo_reply_v6(void **state)
 {
 	static const uint32_t payloads[] = {0, 1, 56, 1452};
-	struct rig r;
+	struct net_rig r;
 
 	(void)state;
-	rig_up(&r, &(struct nic_sim_config){0});
+	net_rig_up(&r, &(struct nic_sim_config){0}, NULL);
 	for (uint32_t i = 0; i < ARRAY_LEN(payloads); i++) {
 		struct frame q;
 		struct frame a;
@@ -156,10 +135,10 @@ static void neighbor_advertisement(void **state)
 	static const char any[17] = "";
 	struct frame q;
 	struct frame a;
-	struct rig r;
+	struct net_rig r;
 
 	(void)state;
-	rig_up(&r, &(struct nic_sim_config){0});
+	net_rig_up(&r, &(struct nic_sim_config){0}, NULL);
 	frame_ns(&q, PEER_V6, SNM_V6, OUR_V6);
 	advert(&a, PEER_V6, 0x60);
 	turn(&a, PEER_MAC);
@@ -179,10 +158,10 @@ static void announcements(void **state)
 {
 	uint8_t got[FRAME_MAX];
 	struct frame a;
-	struct rig r;
+	struct net_rig r;
 
 	(void)state;
-	rig_up(&r, &(struct nic_sim_config){0});
+	net_rig_up(&r, &(struct nic_sim_config){0}, NULL);
 	net_announce(r.net);
 	assert_int_equal(net_flush(r.net), 3);
 	for (int i = 0; i < 2; i++) {
@@ -204,10 +183,10 @@ static void echo_is_rate_limited(void **state)
 {
 	uint64_t now_ns = 5 * NS_PER_S;
 	struct frame f;
-	struct rig r;
+	struct net_rig r;
 
 	(void)state;
-	rig_up(&r, &(struct nic_sim_config){.tx_queue = 4096, .buffers = 8192});
+	net_rig_up(&r, &(struct nic_sim_config){.tx_queue = 4096, .buffers = 8192}, NULL);
 	frame_echo4(&f, 0, 10);
 	for (int i = 0; i < 1100; i++)
 		feed(&r, &f, now_ns);
@@ -231,7 +210,8 @@ static void path_to_peer(struct net_path *p, bool v4, uint16_t vlan)
 }
 
 /* Sends the TCP part of f along the path and compares the whole frame. */
-static void send_and_compare(struct rig *r, const struct net_path *path, struct frame *f, bool sum)
+static void send_and_compare(struct net_rig *r, const struct net_path *path, struct frame *f,
+                             bool sum)
 {
 	uint32_t tcp_len = f->len - f->l4;
 	struct net_seg seg = {.tcp_hdr_len = TCP_HDR_LEN, .tcp_len = tcp_len, .ecn = 2};
@@ -266,9 +246,9 @@ static void segments_are_framed(void **state)
 	(void)state;
 	for (unsigned mode = 0; mode < 8; mode++) {
 		struct nic_sim_config cfg = {.tx_ip_csum = mode & 1, .tx_l4_csum = mode & 2};
-		struct rig r;
+		struct net_rig r;
 
-		rig_up(&r, &cfg);
+		net_rig_up(&r, &cfg, NULL);
 		for (size_t i = 0; i < ARRAY_LEN(payloads); i++) {
 			struct net_path path;
 			struct frame f;
@@ -310,7 +290,7 @@ static uint32_t pseudo_of(const uint8_t *l3, bool v4, uint32_t len)
 
 /* To the port: a packet that says where everything lies, and the sum of a pseudo-header without a
  * length. */
-static void super_is_made(struct rig *r, const struct net_path *path, bool v4)
+static void super_is_made(struct net_rig *r, const struct net_path *path, bool v4)
 {
 	struct net_seg seg = {.tcp_hdr_len = TCP_HDR_LEN, .tcp_len = TCP_HDR_LEN + CUT_PAYLOAD};
 	struct pkt *pkt = net_alloc_large(r->net, path, CUT_MSS);
@@ -336,7 +316,7 @@ static void super_is_made(struct rig *r, const struct net_path *path, bool v4)
 }
 
 /* From the port: segments as if they were sent one by one. */
-static void piece_is_right(struct rig *r, uint32_t i, bool v4, uint32_t l3)
+static void piece_is_right(struct net_rig *r, uint32_t i, bool v4, uint32_t l3)
 {
 	uint8_t got[FRAME_MAX];
 	uint32_t len = nic_sim_take(r->nic, got, sizeof(got));
@@ -366,9 +346,9 @@ static void segments_are_cut(void **state)
 		bool v4 = mode & 1;
 		uint16_t vlan = mode & 2 ? 0x0123 : 0;
 		struct net_path path;
-		struct rig r;
+		struct net_rig r;
 
-		rig_up(&r, &(struct nic_sim_config){.large_buffers = 2});
+		net_rig_up(&r, &(struct nic_sim_config){.large_buffers = 2}, NULL);
 		path_to_peer(&path, v4, vlan);
 		super_is_made(&r, &path, v4);
 		assert_int_equal(net_flush(r.net), 1);
@@ -385,10 +365,10 @@ static void no_large_buffer_left(void **state)
 {
 	struct pkt held[2];
 	struct net_path path;
-	struct rig r;
+	struct net_rig r;
 
 	(void)state;
-	rig_up(&r, &(struct nic_sim_config){.large_buffers = 2});
+	net_rig_up(&r, &(struct nic_sim_config){.large_buffers = 2}, NULL);
 	path_to_peer(&path, true, 0);
 	assert_true(nic_pkt_alloc_large(r.nic, &held[0]));
 	assert_true(nic_pkt_alloc_large(r.nic, &held[1]));
@@ -407,10 +387,10 @@ static void queue_limits(void **state)
 {
 	struct net_seg seg = {.tcp_hdr_len = TCP_HDR_LEN, .tcp_len = TCP_HDR_LEN};
 	struct net_path path;
-	struct rig r;
+	struct net_rig r;
 
 	(void)state;
-	rig_up(&r, &(struct nic_sim_config){.tx_queue = 64, .buffers = 256});
+	net_rig_up(&r, &(struct nic_sim_config){.tx_queue = 64, .buffers = 256}, NULL);
 	path_to_peer(&path, true, 0);
 	for (int i = 0; i < 100; i++) {
 		struct pkt *pkt = net_alloc(r.net, &path);
@@ -433,10 +413,10 @@ static void no_buffer_left(void **state)
 	struct pkt held[4];
 	struct net_path path;
 	struct frame f;
-	struct rig r;
+	struct net_rig r;
 
 	(void)state;
-	rig_up(&r, &(struct nic_sim_config){.buffers = 5});
+	net_rig_up(&r, &(struct nic_sim_config){.buffers = 5}, NULL);
 	path_to_peer(&path, true, 0);
 	for (size_t i = 0; i < 4; i++)
 		assert_true(nic_pkt_alloc(r.nic, &held[i]));
