@@ -568,6 +568,15 @@ class Misbehaving(unittest.TestCase):
         report = bench("-r", "100", "-d1s", f"http://127.0.0.1:{port}/", code=3)
         self.assertEqual(sum(errors(report).values()), 100)
 
+    def test_connections_that_end_at_once(self):
+        """Nobody waits in vain, and the server is not flooded with new ones."""
+        for mode in (["-c4"], ["-c4", "-r", "20"]):
+            with self.subTest(mode), Server(lambda s: None) as server:
+                report = bench(*mode, "-d2s", server.url())
+                self.assertEqual(counts(report)["answered"], 0)
+                self.assertGreater(sum(errors(report).values()), 0)
+                self.assertLess(server.accepted, 150)
+
     def test_nobody_takes_connections(self):
         """A full backlog drops handshakes; those that got in have no answer."""
         with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
