@@ -63,7 +63,8 @@ static void segment_send(struct peers *b, struct peer *p, uint32_t flags, struct
 		put32(tcp + 24, (uint32_t)(b->rig.now_ns / NS_PER_MS));
 		put32(tcp + 28, p->ts_echo);
 	}
-	memcpy(tcp + 20 + opts_len, data.ptr, data.len);
+	if (data.len > 0)
+		memcpy(tcp + 20 + opts_len, data.ptr, data.len);
 	sums_put(ip, tcp_len);
 	p->seq += (uint32_t)data.len + ((flags & (FLAG_SYN | FLAG_FIN)) ? 1 : 0);
 	p->unacked = 0;
