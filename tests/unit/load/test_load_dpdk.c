@@ -429,6 +429,35 @@ static void test_port_full(void **state)
 	assert_int_equal(stats().drops + stats().retransmits, 0);
 }
 
+/* While what an open loop begins waits for the port, answers still come in. */
+static void test_full_port_receives(void **state)
+{
+	struct user *u = &w.users[0];
+	uint32_t begun = 1;
+
+	(void)state;
+	for (uint32_t i = 0; i < 100; i++) {
+		user_connect(&w.users[i]);
+		step();
+	}
+	step_until(&w.server_opened, 100);
+	send_text(u, "a");
+	w.t->ops->poll(w.t, 0);
+	nic_sim_set_faults(w.client_nic, NIC_SIM_REFUSES);
+	for (; begun < 100 && w.t->ops->takes(w.t); begun++)
+		send_text(&w.users[begun], "a");
+	assert_in_range(begun, 16, NET_TX_QUEUE);
+	assert_false(w.t->ops->send(w.t, w.users[99].link, "a", 1));
+	step();
+	step();
+	assert_int_equal(u->bytes, ANSWER);
+	nic_sim_set_faults(w.client_nic, 0);
+	for (uint32_t i = 1; i < begun; i++)
+		while (w.users[i].bytes < ANSWER)
+			step();
+	assert_int_equal(stats().drops + stats().retransmits, 0);
+}
+
 /* One that takes nothing for long is dead: time goes on for those who wait. */
 static void test_port_dead(void **state)
 {
@@ -550,6 +579,7 @@ int main(void)
 	        cmocka_unit_test_setup_teardown(test_shut_and_abort, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_link_limit, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_port_full, setup, teardown),
+	        cmocka_unit_test_setup_teardown(test_full_port_receives, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_port_dead, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_send_refused, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_no_bare_acks, setup, teardown),
