@@ -177,23 +177,17 @@ static bool sent_before(const struct conn_loss *l, const struct loss_run *run, u
 	return older > (int32_t)slack || (older >= 0 && is_in_front(l, run));
 }
 
-/* Since what RACK goes by arrived. */
-static uint32_t rack_quiet(const struct tcp *tcp, const struct conn *c)
-{
-	return clock_since(tcp, c->ls.rack_clock + c->ls.rack_ticks);
-}
-
 /* What was sent again and is not answered after a round trip and its variance is lost again, when
  * ACKs of about the same age told of other data and nothing has arrived for the time of the
  * variance: as long as something does, it may be on its way behind that, in a queue that grows, and
  * no round trip is measured meanwhile. RFC 8985 waits for something sent later to arrive; where
- * nothing can be sent, that is the timeout. Each such loss takes an ACK, also by the clock: of what
- * went out after the last arrival only the timeout tells, so silence still backs off (RFC 6298, RFC
- * 8961 4). */
+ * nothing can be sent, that is the timeout. Each such loss takes an ACK, so silence still backs off
+ * (RFC 6298, RFC 8961 4). */
 static uint32_t resent_left(const struct tcp *tcp, const struct conn *c, uint32_t age)
 {
 	uint32_t slack = max_u32(4 * c->rttvar_us, c->srtt_us / 2);
-	uint32_t quiet = rack_quiet(tcp, c);
+	/* When what RACK goes by arrived */
+	uint32_t quiet = clock_since(tcp, c->ls.rack_clock + c->ls.rack_ticks);
 	uint32_t wait;
 
 	slack = clock_ticks(max_u32(slack, 2 * max_u32(rack_reorder_us(c), REORDER_MIN_US)));
@@ -219,7 +213,7 @@ static uint32_t run_left(const struct tcp *tcp, const struct conn *c, const stru
 		return wait - min_u32(age, wait);
 	}
 	if (run->state == RUN_RESENT && c->srtt_us > 0 &&
-	    (tcp->ack.delivered > 0 || (tcp->ack.by_clock && age >= rack_quiet(tcp, c))) &&
+	    (tcp->ack.delivered > 0 || (tcp->ack.by_clock && c->ls.heard)) &&
 	    age >= clock_ticks(c->srtt_us - c->srtt_us / 4))
 		return resent_left(tcp, c, age - min_u32(age, slack));
 	return UINT32_MAX;
@@ -230,7 +224,9 @@ bool rack_detect(struct tcp *tcp, struct conn *c)
 	struct loss_run *runs = board_runs(c);
 	uint32_t left = 0;
 	bool found = false;
+	bool again = false;
 
+	c->ls.heard |= tcp->ack.delivered > 0;
 	for (uint32_t i = 0; i < c->ls.run_count; i++) {
 		struct loss_run *run = &runs[i];
 		uint32_t wait = run_left(tcp, c, run);
@@ -239,6 +235,7 @@ bool rack_detect(struct tcp *tcp, struct conn *c)
 			left = wait == UINT32_MAX ? left : max_u32(left, wait);
 			continue;
 		}
+		again |= run->state == RUN_RESENT;
 		run->again |= run->state == RUN_RESENT;
 		run->state = RUN_LOST;
 		found = true;
@@ -246,6 +243,9 @@ bool rack_detect(struct tcp *tcp, struct conn *c)
 	if (found)
 		board_tidy(c);
 	tcp->ack.lost |= found;
+	/* Else two that are sent again by turns would have each other found lost for ever. */
+	if (again && tcp->ack.by_clock)
+		c->ls.heard = false;
 	if (left > 0)
 		reorder_start(tcp, c, (uint32_t)((uint64_t)left * 128 / 125) + REORDER_ROUND_US);
 	return found;

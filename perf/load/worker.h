@@ -97,6 +97,7 @@ struct worker {
 	struct pending *pendings;
 	uint32_t conn_count;
 	uint32_t prepared; /* connections begun before the clock */
+	uint64_t prepare_end_ns;
 	uint32_t connecting;
 	uint32_t open_count;
 	uint64_t under_way; /* requests */
@@ -135,7 +136,7 @@ struct worker {
 /* --- worker.c --- */
 enum status worker_open(struct worker *w, const struct engine_config *cfg, char err[TRANSPORT_ERR]);
 /* A round before the clock starts, to make the connections that the first stage begins with; true
- * when they are there, or failed. */
+ * when they are there, or failed, or have taken too long. */
 bool worker_prepare(struct worker *w);
 /* One round; false when the scenario is over and everything has been answered or given up. */
 bool worker_round(struct worker *w);
