@@ -3,8 +3,9 @@
  * The way of a packet and of a request, in the order in which they take it. Whoever opens this file
  * sees the route; each function's file holds the details.
  *
- * Hit:       nic_rx_burst > net_input > tcp_input > http_read > req_route > req_lookup >
- *            reply_object > tcp_ready_done > net_flush > nic_tx_burst
+ * Hit:       nic_rx_burst > net_input > tcp_input > http_read > req_route > req_prepare |
+ *            req_lookup > reply_object > tcp_ready_done > net_flush > nic_tx_burst; what stands in
+ *            front of the bar is done for a whole burst first
  * Miss out:  req_lookup > miss_submit (> miss_upload) > chan_flush || control
  * Miss back: control || chan_recv > miss_input > reply_head, reply_body (and hot_fill) >
  *            tcp_ready_done > net_flush > nic_tx_burst */

@@ -38,7 +38,7 @@ struct stage_clock {
 
 /* out: zeroed memory that outlives the clock. cpu is what readers are told. */
 void stages_init(struct stage_clock *c, struct stages *out, uint32_t cpu);
-/* Between rounds. */
+/* Ends the timing of the round that runs. */
 void stages_set_mode(struct stage_clock *c, enum config_stages mode);
 
 /* The rare parts. */

@@ -24,7 +24,7 @@ static uint64_t rotl64(uint64_t x, unsigned n)
 	return (x << n) | (x >> (64 - n));
 }
 
-static void sip_round(uint64_t v[4])
+UNTRACED static void sip_round(uint64_t v[4])
 {
 	v[0] += v[1];
 	v[1] = rotl64(v[1], 13) ^ v[0];
@@ -38,7 +38,7 @@ static void sip_round(uint64_t v[4])
 	v[2] = rotl64(v[2], 32);
 }
 
-static void sip_absorb(uint64_t v[4], uint64_t word)
+UNTRACED static void sip_absorb(uint64_t v[4], uint64_t word)
 {
 	v[3] ^= word;
 	sip_round(v);

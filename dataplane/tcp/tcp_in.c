@@ -5,6 +5,8 @@
 #include "dataplane/tcp/conn.h"
 #include "dataplane/tcp/tcp_limit.h"
 
+#define ANSWER_LINES 5u /* of a small answer's chunk */
+
 static void key_read(const struct pkt *pkt, const uint8_t *h, struct conn_key *key)
 {
 	static const uint8_t v4_prefix[12] = {[10] = 0xff, [11] = 0xff};
@@ -516,22 +518,39 @@ void tcp_input(struct tcp *tcp, struct pkt *pkt, uint64_t now_ns)
 }
 
 /* The first connection of the bucket is nearly always the one. */
-static void conn_prefetch(const struct tcp *tcp, uint32_t hash)
+static struct conn *conn_guess(const struct tcp *tcp, uint32_t hash)
 {
 	uint32_t at = tcp->buckets[conn_bucket(tcp, hash)];
-	const char *c;
 
-	if (at == 0)
-		return;
-	c = pool_at(&tcp->conns, at - 1);
+	return at == 0 ? NULL : pool_at(&tcp->conns, at - 1);
+}
+
+static void conn_prefetch(const struct conn *c)
+{
+	const char *lines = (const char *)c;
+
 	for (uint32_t line = 0; line < CONN_HOT_LINES; line++)
-		__builtin_prefetch(c + line * CACHE_LINE, 1);
+		__builtin_prefetch(lines + line * CACHE_LINE, 1);
+}
+
+/* What the segment acknowledges is given back, and is taken again for the next answer: where there
+ * are many connections, nobody has touched it for long. */
+static void answer_prefetch(const struct tcp *tcp, const struct conn *c)
+{
+	const struct tx_ref *ref;
+
+	if (c->tx_head == TX_REF_NONE)
+		return;
+	ref = tx_ref_at(tcp, c->tx_head);
+	for (uint32_t line = 0; line < ANSWER_LINES && !ref->lent; line++)
+		__builtin_prefetch(ref->chunk + line * CACHE_LINE, 1);
 }
 
 void tcp_input_burst(struct tcp *tcp, struct pkt *pkts, unsigned n, uint64_t now_ns)
 {
 	struct conn_key keys[NIC_BURST];
 	uint32_t hashes[NIC_BURST];
+	struct conn *conns[NIC_BURST];
 
 	assert(n <= NIC_BURST);
 	tcp->now_ns = now_ns;
@@ -540,8 +559,17 @@ void tcp_input_burst(struct tcp *tcp, struct pkt *pkts, unsigned n, uint64_t now
 		hashes[i] = conn_hash(tcp, &keys[i]);
 		__builtin_prefetch(&tcp->buckets[conn_bucket(tcp, hashes[i])]);
 	}
-	for (unsigned i = 0; i < n; i++)
-		conn_prefetch(tcp, hashes[i]);
+	for (unsigned i = 0; i < n; i++) {
+		conns[i] = conn_guess(tcp, hashes[i]);
+		if (conns[i] != NULL)
+			conn_prefetch(conns[i]);
+	}
+	for (unsigned i = 0; i < n && n > 1; i++)
+		if (conns[i] != NULL && conns[i]->tx_head != TX_REF_NONE)
+			__builtin_prefetch(tx_ref_at(tcp, conns[i]->tx_head), 1);
+	for (unsigned i = 0; i < n && n > 1; i++)
+		if (conns[i] != NULL)
+			answer_prefetch(tcp, conns[i]);
 	for (unsigned i = 0; i < n; i++)
 		packet_input(tcp, &pkts[i], &keys[i], hashes[i]);
 	tcp_input_errors(tcp, now_ns);

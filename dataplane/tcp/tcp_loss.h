@@ -83,9 +83,10 @@ struct conn_loss {
 	uint8_t reo_mult;    /* quarters of the least round trip */
 	uint8_t reo_persist;
 	uint8_t frto; /* enum frto_state */
-	bool in_dsack_round;
-	bool rescued; /* RFC 6675 NextSeg (4): once a recovery */
-	bool steady;  /* a probe of the path's MTU was lost: no congestion, the window stays */
+	bool in_dsack_round : 1;
+	bool heard : 1; /* something arrived since the clock last found what was sent again lost */
+	bool rescued : 1; /* RFC 6675 NextSeg (4): once a recovery */
+	bool steady : 1;  /* a probe of the path's MTU was lost: no congestion, the window stays */
 	struct loss_run few[LOSS_RUNS];
 };
 

@@ -213,7 +213,7 @@ static uint32_t run_left(const struct tcp *tcp, const struct conn *c, const stru
 		return wait - min_u32(age, wait);
 	}
 	if (run->state == RUN_RESENT && c->srtt_us > 0 &&
-	    (tcp->ack.delivered > 0 || tcp->ack.by_clock) &&
+	    (tcp->ack.delivered > 0 || (tcp->ack.by_clock && c->ls.heard)) &&
 	    age >= clock_ticks(c->srtt_us - c->srtt_us / 4))
 		return resent_left(tcp, c, age - min_u32(age, slack));
 	return UINT32_MAX;
@@ -224,7 +224,9 @@ bool rack_detect(struct tcp *tcp, struct conn *c)
 	struct loss_run *runs = board_runs(c);
 	uint32_t left = 0;
 	bool found = false;
+	bool again = false;
 
+	c->ls.heard |= tcp->ack.delivered > 0;
 	for (uint32_t i = 0; i < c->ls.run_count; i++) {
 		struct loss_run *run = &runs[i];
 		uint32_t wait = run_left(tcp, c, run);
@@ -233,6 +235,7 @@ bool rack_detect(struct tcp *tcp, struct conn *c)
 			left = wait == UINT32_MAX ? left : max_u32(left, wait);
 			continue;
 		}
+		again |= run->state == RUN_RESENT;
 		run->again |= run->state == RUN_RESENT;
 		run->state = RUN_LOST;
 		found = true;
@@ -240,6 +243,9 @@ bool rack_detect(struct tcp *tcp, struct conn *c)
 	if (found)
 		board_tidy(c);
 	tcp->ack.lost |= found;
+	/* Else two that are sent again by turns would have each other found lost for ever. */
+	if (again && tcp->ack.by_clock)
+		c->ls.heard = false;
 	if (left > 0)
 		reorder_start(tcp, c, (uint32_t)((uint64_t)left * 128 / 125) + REORDER_ROUND_US);
 	return found;

@@ -397,7 +397,8 @@ static void conn_ended(void *owner, enum link_end why, uint64_t now_ns)
 		pending_drop(c);
 		c->failures = 0;
 	}
-	if (c->count > 0)
+	/* Also a server that takes connections only to end them is not to be asked without pause. */
+	if (c->count > 0 || c->sent == 0)
 		c->failures++;
 	pendings_fail(c, error_of(why));
 	conn_down(c);

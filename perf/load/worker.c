@@ -13,7 +13,8 @@
 #define LOOK_NS        (50 * NS_PER_MS)  /* at least that often a round */
 #define SPIN_NS        (100 * NS_PER_US) /* before a start that is due: waking takes as long */
 #define PUBLISH_NS     (100 * NS_PER_MS)
-#define STOP_DRAIN_NS  NS_PER_S /* after Ctrl-C */
+#define STOP_DRAIN_NS  NS_PER_S       /* after Ctrl-C */
+#define PREPARE_NS     (3 * NS_PER_S) /* at most, for connections ahead */
 #define DRAIN_SLACK_NS NS_PER_S
 
 /* --- stages --- */
@@ -246,7 +247,10 @@ bool worker_prepare(struct worker *w)
 
 	w->open = w->scenario->stages[0].mode == LOAD_OPEN;
 	w->now_ns = clock_mono_ns();
-	for (; w->prepared < ahead && w->connecting < WORKER_CONNECTING; w->prepared++) {
+	if (w->prepare_end_ns == 0)
+		w->prepare_end_ns = w->now_ns + PREPARE_NS;
+	for (; w->prepared < ahead && w->connecting < WORKER_CONNECTING && worker_takes(w);
+	     w->prepared++) {
 		struct conn *c = &w->conns[w->prepared];
 
 		if (!conn_connect(c))
@@ -254,7 +258,7 @@ bool worker_prepare(struct worker *w)
 	}
 	w->ops->poll(w->transport, w->now_ns + NS_PER_MS);
 	timerwheel_advance(&w->wakes, w->now_ns, 0, wake_fired, w);
-	return w->prepared >= ahead && w->connecting == 0;
+	return (w->prepared >= ahead && w->connecting == 0) || w->now_ns >= w->prepare_end_ns;
 }
 
 /* --- opening and closing --- */

@@ -97,6 +97,7 @@ struct worker {
 	struct pending *pendings;
 	uint32_t conn_count;
 	uint32_t prepared; /* connections begun before the clock */
+	uint64_t prepare_end_ns;
 	uint32_t connecting;
 	uint32_t open_count;
 	uint64_t under_way; /* requests */
@@ -135,7 +136,7 @@ struct worker {
 /* --- worker.c --- */
 enum status worker_open(struct worker *w, const struct engine_config *cfg, char err[TRANSPORT_ERR]);
 /* A round before the clock starts, to make the connections that the first stage begins with; true
- * when they are there, or failed. */
+ * when they are there, or failed, or have taken too long. */
 bool worker_prepare(struct worker *w);
 /* One round; false when the scenario is over and everything has been answered or given up. */
 bool worker_round(struct worker *w);
@@ -164,6 +165,11 @@ void conn_deadline_passed(struct conn *c);
 /* Takes what is under way out of the figures. */
 void conn_forget(struct conn *c);
 void worker_error(struct worker *w, enum load_error e, uint64_t n);
+/* The transport has room for what does not follow an answer. */
+static inline bool worker_takes(const struct worker *w)
+{
+	return w->ops->takes == NULL || w->ops->takes(w->transport);
+}
 static inline bool conn_can_take(const struct conn *c)
 {
 	return c->state == CONN_OPEN && !c->blocked && !c->last && c->count < c->w->depth;

@@ -131,6 +131,36 @@ class SideBySide:
                 f"({v['p99_us']['lowest']:,.0f} to {v['p99_us']['highest']:,.0f})")
 
 
+class Memif:
+    """perf/hit_memif: a case a row."""
+
+    def __init__(self, command):
+        self.command, self.commands = command, {command: 1}
+
+    def make(self, kept):
+        found = kept[self.command]["runs"][0]["memif"]
+        lines = ["| case | a second | Gbit/s | cycles a request | p50, p99 us | client busy |",
+                 "|---|---|---|---|---|---|"]
+        for case in found.values():
+            f = case["sluice"]
+            title = case["title"]
+            if "kept" in case:
+                title += f": **{case['kept']:.2f}** of the rate without"
+            rate = f["rate"]
+            lines.append(
+                f"| {title} | {rate['median']:,.0f} ({rate['lowest']:,.0f} to {rate['highest']:,.0f}) | "
+                f"{self.median(f, 'gbit_per_s', '.2f')} | {self.median(f, 'cycles', ',.0f')} | "
+                f"{self.median(f, 'p50_us', ',.1f')}, {self.median(f, 'p99_us', ',.1f')} | "
+                f"{self.median(f, 'client_share', '.0%')} |")
+        return "\n".join(lines) + "\n"
+
+    @staticmethod
+    def median(f, key, spec):
+        if key not in f or f[key]["median"] is None:
+            return "-"
+        return format(f[key]["median"], spec)
+
+
 HIT, CHAN, CONNS = "bench_hit", "bench_chan", "bench_conns"
 HOT, EVICT, TCP, ROUTE, HTTP = "bench_hot --reserve", "bench_evict", "bench_tcp", "bench_route", "bench_http"
 
@@ -145,6 +175,8 @@ TABLES = {
         ("stages: parse to reply, tcp_output, nic_tx",
          "{stage_parse_lookup_reply_cycles}, {stage_tcp_output_cycles}, {stage_nic_tx_cycles} cycles",
          HIT),
+        ("a hit with `stages` off, sampled, all",
+         "{stages_off_cycles}, {stages_sampled_cycles}, {stages_all_cycles} cycles", HIT),
         ("request head of 40 B, AVX2", "{avx2_wrk_ns} ns, {avx2_wrk_gb_per_s:.1f} GB/s", HTTP),
         ("request head of 674 B, AVX2", "{avx2_browser_ns} ns, {avx2_browser_gb_per_s:.1f} GB/s", HTTP),
         ("request head of 674 B, SSE4.2", "{sse42_browser_ns} ns, {sse42_browser_gb_per_s:.1f} GB/s",
@@ -197,6 +229,7 @@ TABLES = {
          "{memory_each_at_1000000_bytes} B", FRONT + " --no-huge"),
     ]),
     "tcp_vs_linux": AgainstLinux("tcp_vs_linux"),
+    "memif": Memif("hit_memif --rounds 3 --seconds 2"),
     "veth_rates": SideBySide(SIDE, {
         "hit_100": "hits, 100 B", "hit_1k": "hits, 1 KiB", "hit_16k": "hits, 16 KiB",
         "hit_64k": "hits, 64 KiB", "miss": "misses, 100 B",

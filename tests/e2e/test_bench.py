@@ -568,6 +568,32 @@ class Misbehaving(unittest.TestCase):
         report = bench("-r", "100", "-d1s", f"http://127.0.0.1:{port}/", code=3)
         self.assertEqual(sum(errors(report).values()), 100)
 
+    def test_connections_that_end_at_once(self):
+        """Nobody waits in vain, and the server is not flooded with new ones."""
+        for mode in (["-c4"], ["-c4", "-r", "20"]):
+            with self.subTest(mode), Server(lambda s: None) as server:
+                report = bench(*mode, "-d2s", server.url())
+                self.assertEqual(counts(report)["answered"], 0)
+                self.assertGreater(sum(errors(report).values()), 0)
+                self.assertLess(server.accepted, 150)
+
+    def test_nobody_takes_connections(self):
+        """A full backlog drops handshakes; those that got in have no answer."""
+        with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+            began = time.monotonic()
+            report = bench("-c8", "-d2s", "--timeout", "500ms",
+                           f"http://127.0.0.1:{listener.getsockname()[1]}/")
+            took = time.monotonic() - began
+        self.assertEqual(set(errors(report)), {"connect", "timeout"})
+        self.assertLess(took, 15)
+        # A run that begins with handshakes without an end begins all the same.
+        with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+            began = time.monotonic()
+            bench("-c8", "-r10", "-d1s", "--timeout", "6s",
+                  f"http://127.0.0.1:{listener.getsockname()[1]}/")
+            took = time.monotonic() - began
+        self.assertTrue(4 < took < 20, took)
+
     def test_a_server_that_comes_late(self):
         port = free_port()
         p = subprocess.Popen([BENCH, "-q", "-c2", "-d4s", "--json", "-",

@@ -74,7 +74,7 @@ struct nic *nic_sim_create(const struct nic_sim_config *cfg)
 	memcpy(nic->caps.mac, mac_is_zero(cfg->mac) ? default_mac : cfg->mac, 6);
 	nic->caps.mtu = cfg->mtu ? cfg->mtu : 1500;
 	nic->caps.tx_tso = cfg->large_buffers > 0;
-	nic->caps.tx_tso_v6 = nic->caps.tx_tso && !cfg->cuts_v4_only;
+	nic->caps.tx_tso_v6 = nic->caps.tx_tso;
 	nic->caps.tx_ip_csum = cfg->tx_ip_csum || nic->caps.tx_tso;
 	nic->caps.tx_l4_csum = cfg->tx_l4_csum || nic->caps.tx_tso;
 	nic->caps.rx_csum = cfg->rx_csum;

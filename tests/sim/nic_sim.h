@@ -21,7 +21,6 @@ struct nic_sim_config {
 	bool tx_ip_csum;   /* the port fills in these checksums, as they leave */
 	bool tx_l4_csum;
 	uint32_t large_buffers; /* above 0: the port cuts segments, and does both sums */
-	bool cuts_v4_only;
 	bool rx_csum; /* the port verifies checksums, as they come in */
 	bool rx_partial_csum;
 	nic_sim_tx_fn on_tx; /* NULL: frames wait for nic_sim_take */

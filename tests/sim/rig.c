@@ -106,7 +106,7 @@ static enum status channel_make(struct rig *rig)
 	                      m->down_blocks);
 }
 
-static enum status server_make(struct rig *rig)
+static enum status server_make(struct rig *rig, core_random_fn fill)
 {
 	const struct config_memory *m = &rig->config->memory;
 	struct nic_sim_config nc = {
@@ -130,6 +130,7 @@ static enum status server_make(struct rig *rig)
 	        .down_blocks = m->down_blocks,
 	        .snapshot = rig->snapshot,
 	        .hash_seed = 42,
+	        .random = fill,
 	        .now_ns = rig->now_ns,
 	        .wall_ns = rig->wall_ns,
 	};
@@ -148,6 +149,11 @@ static enum status server_make(struct rig *rig)
 }
 
 enum status rig_create(struct rig *rig, const char *yaml)
+{
+	return rig_create_random(rig, yaml, NULL);
+}
+
+enum status rig_create_random(struct rig *rig, const char *yaml, core_random_fn fill)
 {
 	struct config_error err = {0};
 	enum status st;
@@ -171,7 +177,7 @@ enum status rig_create(struct rig *rig, const char *yaml)
 	if (st == ST_OK)
 		st = client_make(rig);
 	if (st == ST_OK)
-		st = server_make(rig);
+		st = server_make(rig, fill);
 	return st;
 }
 

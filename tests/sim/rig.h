@@ -76,6 +76,8 @@ struct rig {
 
 /* yaml: the configuration, or NULL for one route to everything with "origin" caching. */
 enum status rig_create(struct rig *rig, const char *yaml);
+/* The same, and the core's keys come from fill (arg: NULL), so that a run can be repeated. */
+enum status rig_create_random(struct rig *rig, const char *yaml, core_random_fn fill);
 void rig_destroy(struct rig *rig);
 /* Moves time on by dt_ns, and every frame that is due in both directions; one core_round. Returns
  * how much the core did. */

@@ -265,6 +265,44 @@ static void test_no_progress_is_a_timeout(void **state)
 	lr_close(r);
 }
 
+/* A peer that goes away in the middle of a recovery: of two segments that were sent again at
+ * different times, none is lost again without an ACK that tells so. The timeout comes, backs off,
+ * and ends it (RFC 6298 5.5, RFC 8961 4). */
+static void test_silence_backs_off(void **state)
+{
+	static const uint32_t vars_us[] = {1000, 5000, 10000, 20000};
+
+	(void)state;
+	for (uint32_t i = 0; i < 14 * ARRAY_LEN(vars_us); i++) {
+		struct loss_rig *r = &rig;
+		struct tcp_info info;
+		uint32_t before;
+
+		lr_open(r, &(struct loss_rig_opts){.segments = 20, .ts = i % 2});
+		r->w.conn->rttvar_us = vars_us[i / 14];
+		lr_sack(r, 0, 1, 4);
+		lr_sent(r, 0);
+		wire_advance(&r->w, 4 + i % 14 * 4);
+		wire_drain(&r->w);
+		lr_ack(r, 0, 2, (struct lr_run[]){{5, 9}, {1, 4}});
+		tcp_conn_info(r->w.conn, &info);
+		before = info.retransmits;
+		wire_advance(&r->w, 3000);
+		wire_drain(&r->w);
+		assert_in_range(lr_counter(r, CTR_tcp_rto), 3, 4);
+		tcp_conn_info(r->w.conn, &info);
+		assert_in_range(info.retransmits - before, 3, 6);
+		if (i % 14 == 5) {
+			for (uint32_t s = 0; s < 1200 && r->w.conn != NULL; s++) {
+				wire_advance(&r->w, 1000);
+				wire_drain(&r->w);
+			}
+			assert_int_equal(lr_counter(r, CTR_tcp_timeout), 1);
+		}
+		lr_close(r);
+	}
+}
+
 /* RFC 6298 5.7: the SYN-ACK was sent again: 3 seconds, whatever the timestamps say. */
 static void test_rto_after_syn(void **state)
 {
@@ -370,6 +408,7 @@ int main(void)
 	        cmocka_unit_test(test_undone),
 	        cmocka_unit_test(test_rto_after_syn),
 	        cmocka_unit_test(test_no_progress_is_a_timeout),
+	        cmocka_unit_test(test_silence_backs_off),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -255,6 +255,24 @@ static void test_restart(void **state)
 	wire_close(w);
 }
 
+/* A port that cuts IPv4 alone. */
+static void test_v4_only(void **state)
+{
+	(void)state;
+	for (int v6 = 0; v6 < 2; v6++) {
+		struct nic_caps *caps;
+
+		open_mss(MSS, v6, NULL);
+		caps = (struct nic_caps *)net_caps(w->net);
+		assert_true(caps->tx_tso_v6);
+		caps->tx_tso_v6 = false;
+		wire_write(w, text, 5 * MSS);
+		assert_int_equal(take_run(0, 5 * MSS, TH_PSH), 5);
+		assert_int_equal(count(CTR_tcp_super), !v6);
+		wire_close(w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -262,6 +280,7 @@ int main(void)
 	        cmocka_unit_test(test_ecn),        cmocka_unit_test(test_no_buffer),
 	        cmocka_unit_test(test_lost),       cmocka_unit_test(test_timeout),
 	        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_restart),
+	        cmocka_unit_test(test_v4_only),
 	};
 
 	setenv("SLUICE_TEST_LARGE_BUFFERS", "64", 1);
