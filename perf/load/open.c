@@ -112,7 +112,8 @@ static void grow(struct worker *w)
 	uint64_t wanted =
 	        schedule_behind(&w->schedule, w->now_ns) + schedule_behind(&w->late, w->now_ns);
 
-	while (w->connecting < wanted && w->unused != NULL && w->now_ns >= w->no_connect_until_ns) {
+	while (w->connecting < wanted && w->unused != NULL && w->now_ns >= w->no_connect_until_ns &&
+	       worker_takes(w)) {
 		struct conn *c = w->unused;
 
 		w->unused = c->next;
@@ -123,12 +124,16 @@ static void grow(struct worker *w)
 	}
 }
 
-/* Sends what is due, as far as there are connections for it. False: there were too few. */
+/* Sends what is due, as far as there are connections for it and the transport takes it now. False:
+ * there were too few. */
 static bool serve(struct worker *w, struct schedule *s, uint32_t stage)
 {
 	while (s->next_ns <= w->now_ns) {
-		struct conn *c = ready_pop(w);
+		struct conn *c;
 
+		if (!worker_takes(w))
+			return true;
+		c = ready_pop(w);
 		if (c == NULL)
 			return false;
 		if (!conn_send(c, s->next_ns, stage))

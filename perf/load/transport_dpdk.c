@@ -5,8 +5,10 @@
  * no memory is touched, beside what TCP needs anyway.
  *
  * What a port refuses waits in the net's queue: a load tool that loses its own packets would
- * measure retransmission timeouts. While the queue is full no connection runs and nothing is
- * received, so that no more comes; a port that takes nothing for long is dead, and what goes there
+ * measure retransmission timeouts. The queue has two halves. What the engine begins by itself, new
+ * connections and requests of an open loop, stops when the first is full; the second is for what a
+ * received burst brings about, so that receiving goes on while the server takes less than we have:
+ * what it sends would be lost else. A port that takes nothing for long is dead, and what goes there
  * is lost. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,8 +20,8 @@
 #include "perf/load/transport.h"
 
 enum {
-	RX_BURSTS = 4,   /* in a round */
-	QUEUE_HIGH = 24, /* packets; a burst's answers still fit on top */
+	RX_BURSTS = 4,                 /* in a round */
+	QUEUE_HALF = NET_TX_QUEUE / 2, /* packets; as many as a burst holds */
 	LINK_QUEUE_BYTES = 256 * 1024,
 	LINK_ROOM_BYTES = LINK_QUEUE_BYTES / 2,
 	TIME_WAITS_MAX = 131072,
@@ -30,6 +32,8 @@ enum {
 	FIN_WAIT_2_MS = 5000,
 	LOCAL_PORTS = 64512, /* from 1024 on */
 };
+
+static_assert(QUEUE_HALF >= NIC_BURST, "the answers to a burst fit");
 
 #define TICK_NS    (1 * NS_PER_MS)
 #define RESOLVE_NS (1 * NS_PER_S)
@@ -43,6 +47,8 @@ struct dpdk_transport {
 	struct net *net;
 	struct tcp *tcp;
 	uint64_t now_ns;
+	const struct conn *in_hand; /* its sink functions are running */
+	uint32_t begun;             /* requests on other connections that have not run since */
 	uint32_t open;
 	uint32_t max_links;
 	uint64_t bytes_in;
@@ -100,13 +106,14 @@ static uint32_t flush(struct dpdk_transport *t)
 	return sent;
 }
 
-/* The queue has no room for what one more connection may send. */
-static bool queue_full(struct dpdk_transport *t, uint32_t *sent)
+/* The engine's half of the queue is taken, by packets that the port refuses or by requests that are
+ * about to be some. */
+static bool queue_full(struct dpdk_transport *t)
 {
-	if (likely(net_queued(t->net) < QUEUE_HIGH))
+	if (likely(net_queued(t->net) + t->begun < QUEUE_HALF))
 		return false;
-	*sent += flush(t);
-	return net_queued(t->net) >= QUEUE_HIGH;
+	flush(t);
+	return net_queued(t->net) + t->begun >= QUEUE_HALF;
 }
 
 /* --- News of connections ------------------------------------------------------------------- */
@@ -182,29 +189,16 @@ static uint32_t ready_run(struct dpdk_transport *t)
 	uint32_t did = 0;
 
 	while ((c = tcp_ready(t->tcp, &events)) != NULL) {
+		if (net_queued(t->net) >= QUEUE_HALF)
+			flush(t);
+		t->in_hand = c;
 		conn_run(t, c, events);
+		t->in_hand = NULL;
 		tcp_ready_done(t->tcp, c, t->now_ns);
 		did++;
 	}
+	t->begun = 0;
 	return did;
-}
-
-/* Those that the engine has given something to send since the last round, while the port takes it.
- * False when some are left. */
-static bool sends_run(struct dpdk_transport *t, uint32_t *did)
-{
-	struct conn *c;
-	uint32_t events;
-
-	while (!queue_full(t, did)) {
-		c = tcp_ready(t->tcp, &events);
-		if (c == NULL)
-			return true;
-		conn_run(t, c, events);
-		tcp_ready_done(t->tcp, c, t->now_ns);
-		(*did)++;
-	}
-	return false;
 }
 
 static uint32_t receive(struct dpdk_transport *t)
@@ -270,20 +264,25 @@ static void tick(struct dpdk_transport *t)
 
 static uint32_t round_run(struct dpdk_transport *t)
 {
-	uint32_t did = 0;
+	uint32_t did;
 
 	t->now_ns = clock_mono_ns();
-	if (sends_run(t, &did)) {
-		for (uint32_t i = 0; i < RX_BURSTS; i++) {
-			uint32_t got = receive(t);
+	did = ready_run(t);
+	for (uint32_t i = 0; i < RX_BURSTS; i++) {
+		uint32_t got;
 
-			did += got;
-			if (got < NIC_BURST || queue_full(t, &did))
+		if (net_queued(t->net) > QUEUE_HALF) {
+			did += flush(t);
+			if (net_queued(t->net) > QUEUE_HALF)
 				break;
 		}
+		got = receive(t);
+		did += got;
+		if (got < NIC_BURST)
+			break;
 	}
 	tcp_timers(t->tcp, t->now_ns);
-	sends_run(t, &did);
+	did += ready_run(t);
 	if (t->now_ns >= t->next_tick_ns)
 		tick(t);
 	return did + flush(t);
@@ -308,10 +307,9 @@ static uint32_t dpdk_poll(struct transport *base, uint64_t wait_until_ns)
 static struct link *dpdk_connect(struct transport *base, void *owner)
 {
 	struct dpdk_transport *t = of(base);
-	uint32_t sent = 0;
 	struct conn *c;
 
-	if (t->open >= t->max_links || queue_full(t, &sent))
+	if (t->open >= t->max_links || queue_full(t))
 		return NULL;
 	if (++t->next_path >= t->path_count)
 		t->next_path = 0;
@@ -331,16 +329,23 @@ static bool dpdk_send(struct transport *base, struct link *l, const void *data, 
 	struct dpdk_transport *t = of(base);
 	struct conn *c = conn_of(l);
 	uint32_t queued = tcp_tx_queued(c);
+	bool alone = c != t->in_hand;
 
 	/* What is longer than the limit goes alone. */
-	if ((queued == 0 || queued + len <= LINK_QUEUE_BYTES) &&
+	if (!(alone && queue_full(t)) && (queued == 0 || queued + len <= LINK_QUEUE_BYTES) &&
 	    tcp_tx_copy(t->tcp, c, data, len) == ST_OK) {
+		t->begun += alone;
 		t->bytes_out += len;
 		return true;
 	}
 	tcp_tx_want_room(c, LINK_ROOM_BYTES);
 	tcp_wake(t->tcp, c, 0);
 	return false;
+}
+
+static bool dpdk_takes(struct transport *base)
+{
+	return !queue_full(of(base));
 }
 
 static void dpdk_shut(struct transport *base, struct link *l)
@@ -502,14 +507,15 @@ static void dpdk_close(struct transport *base)
 	struct dpdk_transport *t = of(base);
 	uint64_t deadline_ns = clock_mono_ns() + CLOSE_NS;
 	uint32_t cursor = 0;
-	uint32_t sent = 0;
 	struct conn *c;
 
 	while (!t->dead && t->now_ns < deadline_ns && (c = tcp_conn_walk(t->tcp, &cursor))) {
 		tcp_set_owner(c, NULL);
 		tcp_abort(t->tcp, c);
-		while (queue_full(t, &sent) && !t->dead)
+		while (net_queued(t->net) >= QUEUE_HALF && !t->dead) {
 			t->now_ns = clock_mono_ns();
+			flush(t);
+		}
 	}
 	for (deadline_ns = clock_mono_ns() + LINGER_NS; t->now_ns < deadline_ns;)
 		round_run(t);
@@ -523,6 +529,7 @@ const struct transport_ops transport_dpdk = {
         .close = dpdk_close,
         .connect = dpdk_connect,
         .send = dpdk_send,
+        .takes = dpdk_takes,
         .shut = dpdk_shut,
         .abort = dpdk_abort,
         .poll = dpdk_poll,

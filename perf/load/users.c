@@ -121,7 +121,7 @@ uint64_t users_adjust(struct worker *w)
 
 	level = min_u32(level, w->conn_count);
 	/* A few at a time: a burst beyond the server's backlog would cost them a second each. */
-	while (w->users < level && w->connecting < WORKER_CONNECTING)
+	while (w->users < level && w->connecting < WORKER_CONNECTING && worker_takes(w))
 		user_start(&w->conns[w->users++]);
 	while (w->users > level)
 		user_stop(&w->conns[--w->users]);

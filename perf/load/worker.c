@@ -249,7 +249,8 @@ bool worker_prepare(struct worker *w)
 	w->now_ns = clock_mono_ns();
 	if (w->prepare_end_ns == 0)
 		w->prepare_end_ns = w->now_ns + PREPARE_NS;
-	for (; w->prepared < ahead && w->connecting < WORKER_CONNECTING; w->prepared++) {
+	for (; w->prepared < ahead && w->connecting < WORKER_CONNECTING && worker_takes(w);
+	     w->prepared++) {
 		struct conn *c = &w->conns[w->prepared];
 
 		if (!conn_connect(c))

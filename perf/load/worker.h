@@ -165,6 +165,11 @@ void conn_deadline_passed(struct conn *c);
 /* Takes what is under way out of the figures. */
 void conn_forget(struct conn *c);
 void worker_error(struct worker *w, enum load_error e, uint64_t n);
+/* The transport has room for what does not follow an answer. */
+static inline bool worker_takes(const struct worker *w)
+{
+	return w->ops->takes == NULL || w->ops->takes(w->transport);
+}
 static inline bool conn_can_take(const struct conn *c)
 {
 	return c->state == CONN_OPEN && !c->blocked && !c->last && c->count < c->w->depth;
