@@ -213,6 +213,9 @@ static inline uint32_t net_v4_slot(const struct net *net, const uint8_t addr[4])
 	return slot;
 }
 
+/* There is room: at most NET_MAX_ADDRS. Two listeners may have one address; the first is found. */
+void net_v4_add(struct net *net, const uint8_t addr[4]);
+
 /* Index in v4, UINT32_MAX when it is none of ours. */
 static inline uint32_t net_v4_find(const struct net *net, const uint8_t addr[4])
 {

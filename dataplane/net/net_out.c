@@ -13,12 +13,11 @@ static bool addr_usable(const struct ip_addr *a)
 	return !v6_is_unspecified(a->b) && a->b[0] != 0xff;
 }
 
-/* Two listeners may have one address; the first is found. */
-static void net_add_v4(struct net *net, const struct ip_addr *addr)
+void net_v4_add(struct net *net, const uint8_t addr[4])
 {
-	uint32_t slot = net_v4_slot(net, &addr->b[12]);
+	uint32_t slot = net_v4_slot(net, addr);
 
-	memcpy(net->v4[net->v4_count++], &addr->b[12], 4);
+	memcpy(net->v4[net->v4_count++], addr, 4);
 	if (net->v4_slots[slot] == 0)
 		net->v4_slots[slot] = (uint8_t)net->v4_count;
 }
@@ -71,7 +70,7 @@ enum status net_open(struct net **out, const struct net_config *cfg)
 	net->icmp_per_s = cfg->icmp_per_s;
 	for (uint32_t i = 0; i < cfg->addr_count; i++) {
 		if (ip_addr_is_v4(&cfg->addrs[i]))
-			net_add_v4(net, &cfg->addrs[i]);
+			net_v4_add(net, &cfg->addrs[i].b[12]);
 		else
 			net_add_v6(net, &cfg->addrs[i], i);
 	}

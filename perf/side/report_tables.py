@@ -120,7 +120,9 @@ class SideBySide:
     def cycles(case, name):
         if name not in case or case[name].get("cycles", {}).get("median") is None:
             return ""
-        return f"{case[name]['cycles']['median']:,.0f}"
+        text = f"{case[name]['cycles']['median']:,.0f}"
+        own = case[name].get("own_cycles", {}).get("median")
+        return text if own is None else f"{text}, outside the driver {own:,.0f}"
 
     @staticmethod
     def p99(case, name):

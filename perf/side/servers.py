@@ -187,6 +187,9 @@ class Peer:
     def busy_seconds(self):
         return cpu_seconds(self.pid)
 
+    def driver_cycles(self):
+        return None
+
 
 class Sluice:
     """Its dataplane polls: what it was busy with is its own count of cycles, control's is CPU time."""
@@ -201,6 +204,11 @@ class Sluice:
     def busy_seconds(self):
         cycles = self.lab.metric("sluice_core_busy_cycles_total")
         return cycles / self.tsc_hz + cpu_seconds(self.lab.pid("control"))
+
+    def driver_cycles(self):
+        """(of the driver's calls, of all stages), both of the rounds that were timed."""
+        of = "sluice_stage_timed_cycles_total"
+        return (sum(self.lab.metric(of, stage=stage) for stage in ("rx", "tx")), self.lab.metric(of))
 
 
 def tsc_hz():

@@ -35,11 +35,14 @@ class Run:
         return not self.args.cases or case in self.args.cases
 
     def measure(self, server, url, *options, connections=None, rate=None):
-        before = server.busy_seconds()
+        before, driver_before = server.busy_seconds(), server.driver_cycles()
         f = self.bench.run(server.urls[url], servers.HOST, connections or self.args.connections,
                            self.args.seconds, *options, rate=rate)
         busy = server.busy_seconds() - before
         f["cycles"] = busy * self.cycles_per_s / f["answered"] if f["answered"] else None
+        if driver_before is not None and f["cycles"]:
+            driver, stages = (now - old for now, old in zip(server.driver_cycles(), driver_before))
+            f["own_cycles"] = f["cycles"] * (1 - driver / stages) if stages else None
         time.sleep(0.2)  # the last connections of this round close
         return f
 

@@ -294,7 +294,7 @@ bool stack_add_addr(struct sluice_tcp *st, const struct ip_addr *addr)
 		return false;
 	st->cfg.local[st->cfg.local_count++] = *addr;
 	if (ip_addr_is_v4(addr))
-		memcpy(net->v4[net->v4_count++], &addr->b[12], 4);
+		net_v4_add(net, &addr->b[12]);
 	else
 		memcpy(net->v6[net->v6_count++], addr->b, 16);
 	return true;

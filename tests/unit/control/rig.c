@@ -15,7 +15,7 @@ static const char config_text[] = "listeners: [{address: 192.0.2.1}]\n"
                                   "ports: [{type: tap, interface: t0, cores: [0, 1]}]\n"
                                   "node: testnode\n"
                                   "run_dir: %s\n"
-                                  "limits: {response_head_bytes: 8192}\n"
+                                  "limits: {response_head_bytes: 8192, window_bytes: 262144}\n"
                                   "upstreams: [{name: o, addresses: [\"127.0.0.1:%u\"]%s}]\n"
                                   "routes: [{upstream: o}]\n";
 
