@@ -127,16 +127,25 @@ static uint32_t bare_seq(const struct conn *c)
 	return unlikely(seq_lt(edge, c->snd_nxt)) && conn_synchronized(c) ? edge : c->snd_nxt;
 }
 
-void ack_send(struct tcp *tcp, struct conn *c)
+/* A segment without text. What waits for a packet buffer goes on waiting. */
+static bool empty_send(struct tcp *tcp, struct conn *c, const struct seg_out *o)
 {
-	struct seg_out o = {.seq = bare_seq(c), .flags = TH_ACK};
 	bool fin_waits = (c->flags & (CF_FIN_QUEUED | CF_FIN_SENT)) == CF_FIN_QUEUED;
 	uint64_t again_ns = c->ack_ns;
 
-	c->flags |= CF_ACK_NOW; /* stays set when there is no packet buffer */
-	/* What else waits for a buffer goes on waiting. */
-	if (segment_send(tcp, c, &o) && (fin_waits || conn_tx_end(c) != c->snd_nxt))
+	if (!segment_send(tcp, c, o))
+		return false;
+	if (fin_waits || conn_tx_end(c) != c->snd_nxt)
 		c->ack_ns = again_ns;
+	return true;
+}
+
+void ack_send(struct tcp *tcp, struct conn *c)
+{
+	struct seg_out o = {.seq = bare_seq(c), .flags = TH_ACK};
+
+	c->flags |= CF_ACK_NOW; /* stays set when there is no packet buffer */
+	empty_send(tcp, c, &o);
 }
 
 /* RFC 5961 7: bounded, or the answers themselves could be used for an attack. */
@@ -474,5 +483,5 @@ void keepalive_probe(struct tcp *tcp, struct conn *c)
 	struct seg_out o = {.seq = c->snd_nxt - 1, .flags = TH_ACK};
 
 	counter_inc(tcp->ctr, CTR_tcp_keepalive);
-	segment_send(tcp, c, &o);
+	empty_send(tcp, c, &o);
 }

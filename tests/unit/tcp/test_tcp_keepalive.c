@@ -121,6 +121,30 @@ static void test_answer(void **state)
 	}
 }
 
+/* What waits for a packet buffer when the probe is due still goes out. */
+static void test_beside_waiting_data(void **state)
+{
+	struct wire *w = &wire;
+	struct wire_seg got;
+	uint32_t sent = 0;
+
+	(void)state;
+	for (uint32_t early_ms = 0; early_ms < 8; early_ms++) {
+		open_with(w, 1000, 60000, 4);
+		wire_advance(w, 1000 - early_ms);
+		nic_sim_set_faults(w->nic, NIC_SIM_STARVED);
+		wire_write(w, "abc", 3);
+		nic_sim_set_faults(w->nic, 0);
+		for (uint32_t i = 0; i < 100; i++) {
+			wire_advance(w, 1);
+			while (wire_take(w, &got))
+				sent += got.len;
+		}
+		assert_int_equal(sent, 3 * (early_ms + 1));
+		wire_close(w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -128,6 +152,7 @@ int main(void)
 	        cmocka_unit_test(test_lost_answers),
 	        cmocka_unit_test(test_in_flight),
 	        cmocka_unit_test(test_answer),
+	        cmocka_unit_test(test_beside_waiting_data),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
