@@ -230,7 +230,7 @@ TABLES = {
         ("growth of resident memory each, up to 1,000,000, without huge pages",
          "{memory_each_at_1000000_bytes} B", FRONT + " --no-huge"),
     ]),
-    "tcp_vs_linux": AgainstLinux("tcp_vs_linux"),
+    "tcp_vs_linux": AgainstLinux("tcp_vs_linux --rounds 14 --seed 3"),
     "memif": Memif("hit_memif --rounds 3 --seconds 2"),
     "veth_rates": SideBySide(SIDE, {
         "hit_100": "hits, 100 B", "hit_1k": "hits, 1 KiB", "hit_16k": "hits, 16 KiB",
