@@ -166,7 +166,7 @@ class Memif:
 HIT, CHAN, CONNS = "bench_hit", "bench_chan", "bench_conns"
 HOT, EVICT, TCP, ROUTE, HTTP = "bench_hot --reserve", "bench_evict", "bench_tcp", "bench_route", "bench_http"
 
-FRONT, SIDE = "front_memif", "side_by_side --path veth --rounds 3 --seconds 2"
+FRONT, SIDE = "front_memif", "side_by_side --path veth --rounds 2 --seconds 1"
 
 TABLES = {
     "parts": Rows(3, [
@@ -231,7 +231,7 @@ TABLES = {
          "{memory_each_at_1000000_bytes} B", FRONT + " --no-huge"),
     ]),
     "tcp_vs_linux": AgainstLinux("tcp_vs_linux --rounds 14 --seed 3"),
-    "memif": Memif("hit_memif --rounds 3 --seconds 2"),
+    "memif": Memif("hit_memif --rounds 2 --seconds 1"),
     "veth_rates": SideBySide(SIDE, {
         "hit_100": "hits, 100 B", "hit_1k": "hits, 1 KiB", "hit_16k": "hits, 16 KiB",
         "hit_64k": "hits, 64 KiB", "miss": "misses, 100 B",
