@@ -158,7 +158,7 @@ class Runner:
         for name in ("side_by_side", "tcp_vs_linux", "front_memif"):
             if os.geteuid() == 0:
                 self.run("perf-" + name, ["/usr/bin/python3", "-c", check, f"perf/{name}",
-                                          "--json", "--short", "--build", RELEASE], timeout=180)
+                                          "--json", "--short", "--build", RELEASE], timeout=400)
             else:
                 self.skip("perf-" + name, "it needs root for network namespaces; run with sudo")
 
