@@ -75,6 +75,8 @@ struct chan_server {
 	int wait_fd;
 	struct loop_op wait_op;
 	int ring_fds[CHAN_MAX_CORES];
+	chan_attached_fn attached;
+	void *attached_arg;
 	pthread_mutex_t map_lock; /* guards ch against chan_server_stats of other threads */
 	bool mapped;
 	struct chan ch;

@@ -163,6 +163,8 @@ void link_serving(struct chan_server *s)
 	s->counts.attaches++;
 	log_info("channel", "attached to dataplane %u: %u cores, epoch %u, %u of %u blocks free",
 	         s->dataplane_pid, s->cores, s->epoch, s->down.slab.free_count, s->down.slab.count);
+	if (s->attached != NULL)
+		s->attached(s->attached_arg);
 }
 
 /* False when nothing more is to be read. */
@@ -322,6 +324,12 @@ void chan_server_stop(struct chan_server *s)
 }
 
 /* --- reports --- */
+
+void chan_server_watch(struct chan_server *s, chan_attached_fn fn, void *arg)
+{
+	s->attached = fn;
+	s->attached_arg = arg;
+}
 
 bool chan_server_attached(const struct chan_server *s)
 {

@@ -12,6 +12,10 @@
 enum status chan_server_start(struct control *ctl, struct chan_server **out);
 void chan_server_stop(struct chan_server *s);
 
+/* fn is called each time that a dataplane was attached. One watcher; fn NULL: none. */
+typedef void (*chan_attached_fn)(void *arg);
+void chan_server_watch(struct chan_server *s, chan_attached_fn fn, void *arg);
+
 bool chan_server_attached(const struct chan_server *s);
 /* 0 when not attached. */
 uint32_t chan_server_cores(const struct chan_server *s);

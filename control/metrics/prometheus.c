@@ -51,6 +51,12 @@ static void publish(struct metrics *m)
 	metrics_view_free(&old);
 }
 
+/* A scrape right after the attachment sees its cores. */
+static void on_attached(void *arg)
+{
+	publish(arg);
+}
+
 static void on_timer(struct loop_timer *t)
 {
 	struct metrics *m = t->arg;
@@ -269,6 +275,7 @@ enum status metrics_start(struct control *ctl, struct metrics **out)
 	if (st != ST_OK)
 		goto free_view;
 	on_timer(&m->timer);
+	chan_server_watch(m->chan, on_attached, m);
 	*out = m;
 	return ST_OK;
 free_view:
@@ -290,6 +297,7 @@ void metrics_stop(struct metrics *m)
 {
 	if (!m)
 		return;
+	chan_server_watch(m->chan, NULL, NULL);
 	loop_timer_cancel(m->ctl->loop, &m->timer);
 	MHD_stop_daemon(m->daemon);
 	metrics_view_free(&m->view);

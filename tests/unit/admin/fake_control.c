@@ -122,6 +122,12 @@ uint32_t chan_server_down_blocks_free(const struct chan_server *s)
 	return s->attached ? 4000 : 0;
 }
 
+void chan_server_watch(struct chan_server *s, chan_attached_fn fn, void *arg)
+{
+	s->watcher = fn;
+	s->watcher_arg = arg;
+}
+
 bool chan_server_stats(struct chan_server *s, uint32_t core, struct core_stats *out)
 {
 	if (!s->attached || core >= s->cores)

@@ -37,6 +37,8 @@ struct chan_server {
 	bool purge_pattern;
 	char purge_text[256];
 	struct core_stats *stats; /* cores of them */
+	chan_attached_fn watcher;
+	void *watcher_arg;
 	struct fake_pending pending[FAKE_PENDING_MAX];
 	uint32_t pending_count;
 	chan_result_fn purge_cb;

@@ -389,6 +389,24 @@ static void test_ready(void **state)
 	expect_line(f, "\nsluice_up{process=\"dataplane\"} 0\n");
 }
 
+/* The cores of a dataplane show as soon as it is attached, not a timer's period later. */
+static void test_attached(void **state)
+{
+	struct fixture *f = *state;
+	struct chan_server *chan = f->ctl->chan;
+
+	chan->attached = false;
+	start(f);
+	assert_non_null(chan->watcher);
+	chan->attached = true;
+	chan->watcher(chan->watcher_arg);
+	http_ask(f, "GET", "/metrics");
+	expect_line(f, "\nsluice_up{process=\"dataplane\"} 1\n");
+	metrics_stop(f->metrics);
+	f->metrics = NULL;
+	assert_null(chan->watcher);
+}
+
 static void test_off_and_taken(void **state)
 {
 	struct fixture *f = *state;
@@ -419,6 +437,7 @@ int main(int argc, char **argv)
 	        TEST(test_http),
 	        TEST(test_summary),
 	        TEST(test_ready),
+	        TEST(test_attached),
 	        TEST(test_off_and_taken),
 	};
 
