@@ -20,6 +20,8 @@ bool object_head_valid(const void *mem, size_t len)
 		return false;
 	if (o.key_len > len - sizeof(o) || o.fields_len > len - sizeof(o) - o.key_len)
 		return false;
+	if (o.tag_count > OBJECT_TAGS_MAX || object_head_bytes(&o) > len)
+		return false;
 	if (o.status < 100 || o.status > 999)
 		return false;
 	return within(o.etag_off, o.etag_len, o.fields_len) &&

@@ -2,7 +2,12 @@
  *
  * One stored response, in one layout for every tier and for the channel: this header, then the key
  * text, then the field lines as they are sent ("Name: value\r\n", without the fields that each
- * response gets anew), then the body. Offsets only, so that it can lie anywhere.
+ * response gets anew), then the hashes of its tags, then the body. Offsets only, so that it can lie
+ * anywhere.
+ *
+ * Two kinds are no responses and are never sent to a client: a list of the request fields that
+ * choose among variants (OBJECT_VARY, cache/vary.h), and the remark that answers to this key are
+ * not for sharing (OBJECT_PASS), so that requests for it do not wait for each other.
  *
  * Times are wall-clock milliseconds since 1970, because an object outlives a process. */
 #ifndef CACHE_OBJECT_H
@@ -17,6 +22,11 @@ enum object_flag {
 	OBJECT_REVALIDATE = 1 << 1, /* no-cache, or must-revalidate when stale */
 	OBJECT_CHUNKED = 1 << 2,    /* body_len is not known yet (UINT64_MAX) */
 	OBJECT_NO_BODY = 1 << 3,    /* answer to HEAD, or 204, 304 */
+	OBJECT_VARY = 1 << 4,       /* a list of field names stands for the field lines */
+	OBJECT_PASS = 1 << 5,       /* hit-for-miss: while fresh, do not wait for other requests */
+	OBJECT_NO_TRANSFORM = 1 << 6, /* RFC 9111 5.2.2.6 */
+	OBJECT_HEURISTIC = 1 << 7,    /* the origin stated no lifetime */
+	OBJECT_AUTHORIZED = 1 << 8,   /* answer to a request with Authorization (RFC 9111 3.5) */
 };
 
 struct object {
@@ -25,8 +35,10 @@ struct object {
 	        response_ms; /* when the response was received: Date for the age (RFC 9111 4.2.3) */
 	uint64_t expires_ms; /* when it stops being fresh */
 	uint64_t body_len;   /* bytes, UINT64_MAX when not known */
-	uint64_t tag_bits;   /* reserved for group generations: 0 */
+	uint64_t born_seq; /* purges ordered when its request left for the origin (cache/inval.h) */
 	uint32_t initial_age_s; /* corrected_initial_age (RFC 9111 4.2.3) */
+	uint32_t stale_while_s; /* beyond expires_ms, while it is fetched anew (RFC 5861 3) */
+	uint32_t stale_error_s; /* beyond expires_ms, when the origin fails (RFC 5861 4) */
 	uint32_t key_len;
 	uint32_t fields_len;
 	uint32_t etag_off; /* of the ETag's value within the field lines; len 0: none */
@@ -34,10 +46,15 @@ struct object {
 	uint16_t etag_len;
 	uint16_t last_modified_len;
 	uint16_t status;
-	uint16_t flags; /* enum object_flag */
-	uint32_t pad;   /* 0 in messages; the tier that holds it may use it */
+	uint16_t flags;     /* enum object_flag */
+	uint16_t tag_count; /* hashes of 4 bytes, at most OBJECT_TAGS_MAX */
+	uint16_t spare;     /* 0 */
+	uint32_t pad;       /* 0 in messages; the tier that holds it may use it */
+	uint32_t spare2;    /* 0 */
 };
-static_assert(sizeof(struct object) == 80, "shared ABI");
+static_assert(sizeof(struct object) == 96, "shared ABI");
+
+#define OBJECT_TAGS_MAX 64u
 
 static inline struct span object_key(const struct object *o)
 {
@@ -49,9 +66,15 @@ static inline struct span object_fields(const struct object *o)
 	return span_of((const char *)(o + 1) + o->key_len, o->fields_len);
 }
 
+/* tag_count hashes (cache/inval.h), not aligned. */
+static inline const char *object_tags(const struct object *o)
+{
+	return (const char *)(o + 1) + o->key_len + o->fields_len;
+}
+
 static inline size_t object_head_bytes(const struct object *o)
 {
-	return sizeof(*o) + o->key_len + o->fields_len;
+	return sizeof(*o) + o->key_len + o->fields_len + o->tag_count * sizeof(uint32_t);
 }
 
 /* Only where the body lies behind the head (in a tier, not in a head message). */

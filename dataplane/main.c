@@ -132,6 +132,7 @@ static enum status channel_make(struct dataplane *d)
 
 	if (st != ST_OK)
 		return st;
+	d->chan.hdr->hash_seed = d->hash_seed;
 	st = doorbell_create(&d->control_fd);
 	for (uint32_t i = 0; i < d->cores && st == ST_OK; i++)
 		st = doorbell_create(&d->core_fds[i]);

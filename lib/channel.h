@@ -50,8 +50,10 @@ enum chan_type {
 	CHAN_HEAD, /* block: struct object with key and field lines; CHAN_F_END when no body follows
 	            */
 	CHAN_FAIL, /* code: the status to answer (502, 503, 504, ...), body-less; ends the ticket */
-	CHAN_PURGE, /* block: key text or pattern (CHAN_F_PATTERN); n: purge sequence; ticket.seq 0:
-	               no answer wanted */
+	CHAN_PURGE, /* block: the text of a purge, code: enum inval_kind (CHAN_F_SOFT); n: its
+	               sequence number; ticket.seq 0: no answer wanted */
+	CHAN_PUT,   /* block: a struct object without body (OBJECT_VARY, OBJECT_PASS) for the hot
+	               table; no ticket */
 	CHAN_QUERY, /* code: enum chan_query; n: cursor; len: most records */
 	CHAN_DRAIN, /* n: deadline in ms; 0 ends a drain */
 	/* both ways */
@@ -68,6 +70,9 @@ enum chan_flag {
 	        1 << 3, /* BODY with END: the sender's source broke off; the body is not whole */
 	CHAN_F_SHARED = 1 << 4, /* HEAD: another request's fetch answered this one (collapsed) */
 	CHAN_F_REUSED = 1 << 5, /* HEAD: a pooled connection was used */
+	CHAN_F_SOFT = 1 << 6,   /* PURGE: stale from now on, rather than gone */
+	CHAN_F_STORE = 1 << 6,  /* HEAD: from control's store, not from an origin */
+	CHAN_F_L3 = 1 << 7,     /* HEAD: from the store that nodes share */
 };
 
 enum chan_query { CHAN_QUERY_CONNS, CHAN_QUERY_CACHE, CHAN_QUERY_CACHE_GET, CHAN_QUERY_INFO };
@@ -94,7 +99,9 @@ enum chan_request_flag {
 	CHAN_REQ_COLLAPSE = 1 << 1,   /* may share another request's fetch (RFC 9111 4) */
 	CHAN_REQ_STORE = 1 << 2,      /* the response may be stored */
 	CHAN_REQ_AUTHORIZED = 1 << 3, /* carries Authorization (RFC 9111 3.5) */
-	CHAN_REQ_TLS = 1 << 4         /* came by https */
+	CHAN_REQ_TLS = 1 << 4,        /* came by https */
+	CHAN_REQ_REFRESH = 1 << 5     /* a client got a stale answer; nobody waits for this one. The
+	                                 ticket's seq is 0, and nothing but RELEASE comes back */
 };
 
 /* At the start of a CHAN_REQUEST's block; the texts follow in this order. Field lines are
@@ -175,6 +182,7 @@ struct chan_header {
 	uint64_t cores_off;
 	uint64_t down_off;
 	uint64_t started_wall_ms;
+	uint64_t hash_seed; /* of cache keys in this dataplane's tables (hash128) */
 	uint32_t dataplane_pid;
 	uint32_t attach_epoch; /* counts control's attachments; the dataplane writes it */
 } ALIGNED(CACHE_LINE);

@@ -135,7 +135,7 @@ static void object_check(const struct object *o, uint32_t n, uint32_t version, u
 	struct cache_key key = key_make(n, buf);
 
 	CHECK(hash128_eq(o->hash, key.hash) && span_eq(object_key(o), key.text));
-	CHECK(o->body_len == len && o->tag_bits == version && o->fields_len == n % 100);
+	CHECK(o->body_len == len && o->born_seq == version && o->fields_len == n % 100);
 	struct span body = object_body(o);
 	for (size_t i = 0; i < body.len; i++)
 		CHECK(body.ptr[i] == body_byte(n, version, i));
@@ -171,7 +171,7 @@ static void op_begin(struct model *m, struct model_fill *f, uint32_t n, uint32_t
 	                         .response_ms = 1000 + m->next_version,
 	                         .expires_ms = n % 8 == 0 ? 1000 + m->next_version + n : UINT64_MAX,
 	                         .body_len = known ? len : UINT64_MAX,
-	                         .tag_bits = ++m->next_version,
+	                         .born_seq = ++m->next_version,
 	                         .key_len = (uint32_t)key.text.len,
 	                         .fields_len = n % 100,
 	                         .status = 200,
