@@ -3,17 +3,7 @@
  * May a stored response answer this request (RFC 9111), and is there one? */
 #include "dataplane/path.h"
 
-static void rule_of(const struct snap_route *route, struct cache_rule *rule)
-{
-	static const enum cache_mode modes[] = {
-	        [CONFIG_CACHE_OFF] = CACHE_OFF,
-	        [CONFIG_CACHE_ORIGIN] = CACHE_ORIGIN,
-	        [CONFIG_CACHE_TTL] = CACHE_TTL,
-	};
-
-	rule->mode = route->cache_mode < ARRAY_LEN(modes) ? modes[route->cache_mode] : CACHE_OFF;
-	rule->ttl_ms = route->ttl_ms;
-}
+#include "cache/rule.h"
 
 /* What is asked besides is looked at first: its fields lie where TCP has them. */
 static NOINLINE enum req_next serve_asked(struct core *core, struct req *req,
