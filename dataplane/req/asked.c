@@ -65,15 +65,9 @@ void asked_of(const struct object *o, enum http_method method, const struct http
 {
 	out->kind = ASKED_WHOLE;
 	out->count = 0;
-	switch (cache_condition(o, method, fields)) {
-	case COND_NOT_MODIFIED:
+	if (cache_condition(o, method, fields) == COND_NOT_MODIFIED) {
 		out->kind = ASKED_NOT_MODIFIED;
 		return;
-	case COND_FAILED:
-		out->kind = ASKED_FAILED;
-		return;
-	case COND_NONE:
-		break;
 	}
 	/* Range is for GET alone (RFC 9110 14.2), and its turn comes last (13.2.2). */
 	if (method == HTTP_GET && http_fields_have(fields, HDR_RANGE) && o->status == 200 &&

@@ -85,7 +85,9 @@ enum req_next req_prepare(struct core *core, struct req *req)
 	if (h->method != HTTP_GET && h->method != HTTP_HEAD)
 		return bypass(core, req, SPAN_LIT("method"));
 	if (h->framing.kind != HTTP_BODY_NONE || (!req->cache.lookup && !req->cache.store))
-		return bypass(core, req, SPAN_LIT("bypass"));
+		return bypass(core, req,
+		              req->rule.mode == CACHE_OFF ? SPAN_LIT("bypass")
+		                                          : SPAN_LIT("request"));
 	if (!req_key(core, key))
 		return bypass(core, req, SPAN_LIT("bypass"));
 

@@ -102,8 +102,6 @@ static bool is_forwarded(bool whole, const struct http_fields *fs, const struct 
 		return false;
 	case HDR_IF_NONE_MATCH:
 	case HDR_IF_MODIFIED_SINCE:
-	case HDR_IF_MATCH:
-	case HDR_IF_UNMODIFIED_SINCE:
 	case HDR_IF_RANGE:
 	case HDR_RANGE:
 		/* The whole object is wanted; what is asked of it is answered here. */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Answers to what a request asks besides its target: 304 and 412 (RFC 9110 13), 206 and 416 (RFC
- * 9110 14), from an object of the hot table or from one that control sends. */
+ * Answers to what a request asks besides its target: 304 (RFC 9110 13), 206 and 416 (RFC 9110
+ * 14), from an object of the hot table or from one that control sends. */
 #include "dataplane/req/reply_private.h"
+
+#include "cache/lines.h"
 
 /* Besides HEAD_OWN_BYTES: Content-Range and the type of several parts. */
 #define PART_OWN_BYTES 256u
@@ -53,22 +55,6 @@ static void out_some_lines(struct http_out *out, struct span lines, bool (*wante
 	}
 }
 
-/* The stored Content-Type with its name and CRLF, or an empty span. */
-static struct span type_line(struct span lines)
-{
-	while (lines.len > 0) {
-		const char *end = memchr(lines.ptr, '\n', lines.len);
-		size_t len = end == NULL ? lines.len : (size_t)(end - lines.ptr) + 1;
-		const char *colon = memchr(lines.ptr, ':', len);
-
-		if (colon != NULL && !not_type(span_of(lines.ptr, colon - lines.ptr)))
-			return span_of(lines.ptr, len);
-		lines.ptr += len;
-		lines.len -= len;
-	}
-	return lines;
-}
-
 static bool head_end(struct core *core, struct req *req, struct http_out *out)
 {
 	reply_connection(core, req, out);
@@ -91,22 +77,20 @@ static bool not_modified(struct core *core, struct req *req, const struct object
 	return true;
 }
 
-/* 412, or 416, which tells how long the whole is (RFC 9110 15.5.17). */
-static bool refused(struct core *core, struct req *req, const struct object *o, unsigned status,
+/* 416 tells how long the whole is (RFC 9110 15.5.17). */
+static bool no_part(struct core *core, struct req *req, const struct object *o,
                     const struct chan_msg *head)
 {
 	char lines[HEAD_OWN_BYTES + RANGE_BYTES];
 	struct http_out out;
 
+	counter_inc(core->ctr, CTR_cache_range_none);
 	http_out_init(&out, lines, sizeof(lines));
-	if (status == 416) {
-		counter_inc(core->ctr, CTR_cache_range_none);
-		http_out_lines(&out, SPAN_LIT("Content-Range: bytes */"));
-		out.len += http_u64_write(out.buf + out.len, o->body_len);
-		http_out_lines(&out, SPAN_LIT("\r\n"));
-	}
+	http_out_lines(&out, SPAN_LIT("Content-Range: bytes */"));
+	out.len += http_u64_write(out.buf + out.len, o->body_len);
+	http_out_lines(&out, SPAN_LIT("\r\n"));
 	reply_out_status(core, req, &out, o, head);
-	return reply_problem(core, req, status, span_of(out.buf, out.len));
+	return reply_problem(core, req, 416, span_of(out.buf, out.len));
 }
 
 /* "Content-Range: bytes 0-499/1234" CRLF */
@@ -172,9 +156,10 @@ static void boundary_make(struct core *core, char to[BOUNDARY_BYTES])
 	}
 }
 
-static void parts_plan(struct core *core, const struct object *o, struct span type,
-                       const struct asked_answer *a, struct parts *p)
+static void parts_plan(struct core *core, const struct object *o, const struct asked_answer *a,
+                       struct parts *p)
 {
+	struct span type = lines_find(object_fields(o), SPAN_LIT("Content-Type"));
 	struct span boundary = span_of(p->boundary, sizeof(p->boundary));
 	char *at;
 
@@ -184,7 +169,11 @@ static void parts_plan(struct core *core, const struct object *o, struct span ty
 		at = http_put(p->heads[i], SPAN_LIT("\r\n--"));
 		at = http_put(at, boundary);
 		at = http_put(at, SPAN_LIT("\r\n"));
-		at = http_put(at, type);
+		if (type.len > 0) {
+			at = http_put(at, SPAN_LIT("Content-Type: "));
+			at = http_put(at, type);
+			at = http_put(at, SPAN_LIT("\r\n"));
+		}
 		at = put_range(at, &a->ranges[i], o->body_len);
 		at = http_put(at, SPAN_LIT("\r\n"));
 		p->head_len[i] = (size_t)(at - p->heads[i]);
@@ -196,7 +185,8 @@ static void parts_plan(struct core *core, const struct object *o, struct span ty
 	p->end_len = (size_t)(at - p->end);
 	p->body_len += p->end_len;
 }
-static_assert(RANGE_BYTES + sizeof("\r\n--\r\n\r\n") + BOUNDARY_BYTES + TYPE_MAX < PART_HEAD_BYTES,
+static_assert(RANGE_BYTES + sizeof("\r\n--\r\nContent-Type: \r\n\r\n") + BOUNDARY_BYTES + TYPE_MAX <
+                      PART_HEAD_BYTES,
               "room for the head of a part");
 
 static bool parts_head(struct core *core, struct req *req, const struct object *o,
@@ -220,7 +210,7 @@ static bool parts_send(struct core *core, struct req *req, const struct object *
 {
 	struct parts p;
 
-	parts_plan(core, o, type_line(object_fields(o)), a, &p);
+	parts_plan(core, o, a, &p);
 	if (!parts_head(core, req, o, &p))
 		return false;
 	for (uint32_t i = 0; i < a->count; i++) {
@@ -247,17 +237,14 @@ enum req_next reply_asked(struct core *core, struct req *req, const struct objec
 		counter_inc(core->ctr, CTR_cache_not_modified);
 		sent = not_modified(core, req, o, NULL);
 		break;
-	case ASKED_FAILED:
-		sent = refused(core, req, o, 412, NULL);
-		break;
 	case ASKED_NO_PART:
-		sent = refused(core, req, o, 416, NULL);
+		sent = no_part(core, req, o, NULL);
 		break;
 	case ASKED_PART:
 		sent = part_send(core, req, o, &a->ranges[0]);
 		break;
 	case ASKED_PARTS:
-		if (type_line(object_fields(o)).len > TYPE_MAX)
+		if (lines_find(object_fields(o), SPAN_LIT("Content-Type")).len > TYPE_MAX)
 			return reply_object(core, req, o);
 		sent = parts_send(core, req, o, a);
 		break;
@@ -286,11 +273,8 @@ bool reply_head_asked(struct core *core, struct req *req, const struct object *o
 	case ASKED_NOT_MODIFIED:
 		sent = not_modified(core, req, o, m);
 		break;
-	case ASKED_FAILED:
-		sent = refused(core, req, o, 412, m);
-		break;
 	case ASKED_NO_PART:
-		sent = refused(core, req, o, 416, m);
+		sent = no_part(core, req, o, m);
 		break;
 	case ASKED_PART:
 		req->part = a.ranges[0];

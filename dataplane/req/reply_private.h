@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * What the files of replies share: reply.c (answers, whole), reply_asked.c (304, 206, 412, 416) and
+ * What the files of replies share: reply.c (answers, whole), reply_asked.c (304, 206, 416) and
  * reply_status.c (Cache-Status). Nobody else includes it. */
 #ifndef DATAPLANE_REQ_REPLY_PRIVATE_H
 #define DATAPLANE_REQ_REPLY_PRIVATE_H
@@ -15,7 +15,7 @@
 #define INLINE_BODY_BYTES 512u
 
 /* The fields that tell of a hit, as whole lines: reply_put_hit. */
-#define HIT_OWN_BYTES                                                                           \
+#define HIT_OWN_BYTES                                                                             \
 	(sizeof("Content-Length: \r\nAge: \r\n; hit; ttl=-; detail=stale-while-revalidate\r\n") + \
 	 3 * HTTP_U64_DIGITS_MAX + CORE_NAME_BYTES)
 

@@ -48,7 +48,6 @@ struct req_asked {
 enum asked_kind {
 	ASKED_WHOLE,
 	ASKED_NOT_MODIFIED, /* 304 */
-	ASKED_FAILED,       /* 412 */
 	ASKED_PART,         /* 206 with one of ranges */
 	ASKED_PARTS,        /* 206, multipart/byteranges */
 	ASKED_NO_PART       /* 416 */
@@ -165,10 +164,10 @@ const struct object *variant_get(struct core *core, const struct object *list);
 /* refresh.c: asks control to fetch anew what o, which is stale, answers; once in a while. */
 void refresh_ask(struct core *core, struct req *req, const struct object *o);
 
-/* asked.c: conditions and ranges. The fields that asks stands for: */
-#define REQ_ASKS                                                                             \
-	(http_hdr_bit(HDR_IF_MATCH) | http_hdr_bit(HDR_IF_NONE_MATCH) |                      \
-	 http_hdr_bit(HDR_IF_MODIFIED_SINCE) | http_hdr_bit(HDR_IF_UNMODIFIED_SINCE) |       \
+/* asked.c: conditions and ranges. The fields that asks stands for; If-Match and If-Unmodified-Since
+ * are not for a cache (RFC 9111 4.3.2), so such a request goes to the origin: */
+#define REQ_ASKS                                                                 \
+	(http_hdr_bit(HDR_IF_NONE_MATCH) | http_hdr_bit(HDR_IF_MODIFIED_SINCE) | \
 	 http_hdr_bit(HDR_IF_RANGE) | http_hdr_bit(HDR_RANGE))
 /* False when they are too long to keep. */
 bool asked_keep(struct req_asked *a, const struct http_fields *fields);

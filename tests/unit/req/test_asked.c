@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Conditions (RFC 9110 13) and ranges (RFC 9110 14) of a request: against the hot table, against what
- * control's stores send, and left to the origin. */
+ * Conditions (RFC 9110 13) and ranges (RFC 9110 14) of a request: against the hot table, against
+ * what control's stores send, and left to the origin. */
 #include "tests/unit/req/fixture.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#define LEN    20000u
-#define FIELDS "Content-Type: a/b\r\nETag: \"e1\"\r\nLast-Modified: Tue, 14 Nov 2023 22:00:00 GMT\r\nX-Body: y\r\n"
+#define LEN 20000u
+#define FIELDS                                                                           \
+	"Content-Type: a/b\r\nETag: \"e1\"\r\nLast-Modified: Tue, 14 Nov 2023 22:00:00 " \
+	"GMT\r\nX-Body: y\r\n"
 
 static struct span body(void)
 {
@@ -77,11 +79,6 @@ static const struct row rows[] = {
         {"If-None-Match: \"e2\"\r\n", 200, 0, 0},
         {"If-Modified-Since: Tue, 14 Nov 2023 22:00:00 GMT\r\n", 304, 0, 0},
         {"If-Modified-Since: Tue, 14 Nov 2023 21:59:59 GMT\r\n", 200, 0, 0},
-        {"If-Match: \"e2\"\r\n", 412, 0, 0},
-        {"If-Match: \"e1\"\r\n", 200, 0, 0},
-        {"If-Unmodified-Since: Tue, 14 Nov 2023 21:00:00 GMT\r\n", 412, 0, 0},
-        {"If-Unmodified-Since: Tue, 14 Nov 2023 22:00:00 GMT\r\n", 200, 0, 0},
-        {"Range: bytes=20000-\r\nIf-Match: \"e2\"\r\n", 412, 0, 0},
 };
 
 static void row_check(const struct row *r)
@@ -142,7 +139,7 @@ static void test_hits(void **state)
 /* The same of an answer that one of control's stores sends, in pieces of several sizes. */
 static void test_from_store(void **state)
 {
-	static const uint32_t pieces[] = {0, 1, 7, 1000, 19999};
+	static const uint32_t pieces[] = {0, 512, 700, 1000, 9999};
 	struct web *w;
 
 	(void)state;
@@ -160,19 +157,11 @@ static void test_from_store(void **state)
 		a.age_ms = 5000;
 		a.flags = i % 2 ? CHAN_F_STORE : CHAN_F_L3;
 		a.piece_bytes = pieces[i % ARRAY_LEN(pieces)];
-		if (a.piece_bytes < 1000 && a.piece_bytes > 0)
-			a.body = span_of(a.body.ptr, 0);
-		if (a.body.len > 0) {
-			reply_with(&a);
-		} else { /* many pieces: some for each round */
-			a.piece_bytes = 512;
-			a.body = body();
-			reply_with(&a);
-		}
+		reply_with(&a);
 		run_ms(30);
 		got(w, rows[i].status);
 		row_check(&rows[i]);
-		if (rows[i].status != 412 && rows[i].status != 416)
+		if (rows[i].status != 416)
 			assert_true(has_line("Age: 5"));
 		assert_non_null(strstr(fx.answer.head, i % 2 ? "; hit; ttl=54; detail=L2"
 		                                             : "; hit; ttl=54; detail=L3"));
@@ -284,8 +273,11 @@ static void test_origin(void **state)
 	        {"Range: bytes=0-4\r\n", "Range: bytes=0-4\r\n", 200, "A: b\r\n"},
 	        {"Range: bytes=0-4\r\nIf-Range: \"e\"\r\n", "If-Range: \"e\"\r\n", 200, "A: b\r\n"},
 	        {"Range: bytes=99-\r\n", "Range: bytes=99-\r\n", 416, "A: b\r\n"},
-	        {"Cache-Control: no-store\r\nIf-None-Match: \"e1\"\r\n", "If-None-Match: \"e1\"\r\n",
-	         200, "ETag: \"e1\"\r\n"},
+	        {"If-Match: \"e2\"\r\n", "If-Match: \"e2\"\r\n", 412, "A: b\r\n"},
+	        {"If-Unmodified-Since: Tue, 14 Nov 2023 21:00:00 GMT\r\n", "If-Unmodified-Since: T",
+	         412, "A: b\r\n"},
+	        {"Cache-Control: no-store\r\nIf-None-Match: \"e1\"\r\n",
+	         "If-None-Match: \"e1\"\r\n", 200, "ETag: \"e1\"\r\n"},
 	};
 
 	(void)state;
@@ -299,7 +291,8 @@ static void test_origin(void **state)
 		           strlen(asked[i].seen)) == NULL)
 			fail_msg("row %zu: the origin does not see it", i);
 		assert_int_equal(fx.req.cr.flags & (CHAN_REQ_STORE | CHAN_REQ_COLLAPSE), 0);
-		struct rig_answer a = answer_to(asked[i].status, asked[i].fields, SPAN_LIT("01234"));
+		struct rig_answer a =
+		        answer_to(asked[i].status, asked[i].fields, SPAN_LIT("01234"));
 		reply_with(&a);
 		got_body(w, asked[i].status, SPAN_LIT("01234"));
 	}
@@ -323,7 +316,8 @@ static void test_too_long(void **state)
 		w = ask(get(lines));
 		next_request();
 		assert_int_equal((fx.req.cr.flags & CHAN_REQ_STORE) != 0, kept);
-		assert_int_equal(memmem(fx.req.fields.ptr, fx.req.fields.len, "None-Match", 10) == NULL,
+		assert_int_equal(memmem(fx.req.fields.ptr, fx.req.fields.len, "None-Match", 10) ==
+		                         NULL,
 		                 kept);
 		web_abort(w);
 		run_ms(3);
@@ -361,10 +355,11 @@ static void parts_check(const struct byte_range *want, uint32_t count)
 	for (uint32_t i = 0; i < count; i++) {
 		struct span part = part_of(&rest, boundary);
 		char head[160];
-		int n = snprintf(head, sizeof(head),
-		                 "\r\nContent-Type: a/b\r\nContent-Range: bytes %llu-%llu/%u\r\n\r\n",
-		                 (unsigned long long)want[i].first,
-		                 (unsigned long long)(want[i].first + want[i].len - 1), LEN);
+		int n = snprintf(
+		        head, sizeof(head),
+		        "\r\nContent-Type: a/b\r\nContent-Range: bytes %llu-%llu/%u\r\n\r\n",
+		        (unsigned long long)want[i].first,
+		        (unsigned long long)(want[i].first + want[i].len - 1), LEN);
 
 		assert_int_equal(part.len, (size_t)n + want[i].len);
 		assert_memory_equal(part.ptr, head, n);
@@ -412,8 +407,6 @@ static void test_several(void **state)
 	assert_true(has_line("Content-Length: 20000"));
 	say(w, "HEAD /x HTTP/1.1\r\nHost: h\r\nIf-None-Match: \"e1\"\r\n\r\n");
 	got_head(w, 304);
-	say(w, "HEAD /x HTTP/1.1\r\nHost: h\r\nIf-Match: \"e2\"\r\n\r\n");
-	got_head(w, 412);
 	got_nothing(w);
 	/* HTTP/1.0 */
 	w = ask("GET /x HTTP/1.0\r\nHost: h\r\nRange: bytes=1-2\r\n\r\n");
@@ -471,10 +464,10 @@ static void test_parts_and_gone(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_hits),         cmocka_unit_test(test_from_store),
-	        cmocka_unit_test(test_part_cancels), cmocka_unit_test(test_part_breaks),
-	        cmocka_unit_test(test_origin),       cmocka_unit_test(test_too_long),
-	        cmocka_unit_test(test_several),      cmocka_unit_test(test_head_from_store),
+	        cmocka_unit_test(test_hits),           cmocka_unit_test(test_from_store),
+	        cmocka_unit_test(test_part_cancels),   cmocka_unit_test(test_part_breaks),
+	        cmocka_unit_test(test_origin),         cmocka_unit_test(test_too_long),
+	        cmocka_unit_test(test_several),        cmocka_unit_test(test_head_from_store),
 	        cmocka_unit_test(test_parts_and_gone),
 	};
 

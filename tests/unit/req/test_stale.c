@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Stale answers: to clients that take them (max-stale), while they are fetched anew (RFC 5861 3), and
- * while control is away (RFC 5861 4). */
+ * Stale answers: to clients that take them (max-stale), while they are fetched anew (RFC 5861 3),
+ * and while control is away (RFC 5861 4). */
 #include "tests/unit/req/fixture.h"
 
 #include <stdio.h>
@@ -182,7 +182,7 @@ static void test_while_asks_nobody(void **state)
 
 static void test_while_no_room(void **state)
 {
-	static const struct fx_config cfg = {.memory = "    up_blocks: 4\n    down_blocks: 16\n"};
+	static const struct fx_config cfg = {.memory = "    up_blocks: 16\n    down_blocks: 16\n"};
 	struct web *w;
 
 	(void)state;
@@ -192,8 +192,8 @@ static void test_while_no_room(void **state)
 	run_s(12);
 	/* The last block is for a request that somebody waits for. */
 	fx.hold_up = true;
-	for (int i = 0; i < 3; i++) {
-		ask(i == 0 ? GET("/a") : i == 1 ? GET("/b") : GET("/c"));
+	for (int i = 0; i < 15; i++) {
+		ask(GET_CC("/a", "no-store"));
 		next_request();
 	}
 	w = ask(GET("/x"));
@@ -281,7 +281,7 @@ static void test_control_away(void **state)
 	say(w, GET_CC("/x", "no-cache"));
 	run_ms(400);
 	got(w, 503);
-	say(w, GET("/while"));
+	w = ask(GET("/while"));
 	got_body(w, 200, BODY);
 	assert_true(status_ends(WHILE));
 	assert_int_equal(ctr(CTR_cache_refresh_full), 1);
@@ -319,12 +319,9 @@ static void test_answer_to_refresh(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_client_takes_stale),
-	        cmocka_unit_test(test_while),
-	        cmocka_unit_test(test_while_asks_nobody),
-	        cmocka_unit_test(test_while_no_room),
-	        cmocka_unit_test(test_while_many),
-	        cmocka_unit_test(test_control_away),
+	        cmocka_unit_test(test_client_takes_stale), cmocka_unit_test(test_while),
+	        cmocka_unit_test(test_while_asks_nobody),  cmocka_unit_test(test_while_no_room),
+	        cmocka_unit_test(test_while_many),         cmocka_unit_test(test_control_away),
 	        cmocka_unit_test(test_answer_to_refresh),
 	};
 
