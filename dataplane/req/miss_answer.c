@@ -95,19 +95,16 @@ static void answer_end(struct core *core, struct req *req)
 	tcp_wake(core->tcp, conn, 0);
 }
 
-/* Is it the request's key, or that of one of its variants? Control counts the hash under this
- * core's seed; a wrong one would take a place for nothing. */
-static bool fill_key_sound(const struct core *core, const struct req *req, const struct object *o)
+/* Another key than the request's: is it that of one of its variants, and the hash right, which
+ * control counts under this core's seed? */
+static NOINLINE bool fill_key_variant(const struct core *core, const struct req *req,
+                                      const struct object *o)
 {
 	struct span text = object_key(o);
-	struct span first;
+	struct span first = vary_primary(text);
 
-	if (text.len == 0 || !hash128_eq(hash128(text.ptr, text.len, core->hash_seed), o->hash))
-		return false;
-	if (likely(hash128_eq(o->hash, req->key_hash)))
-		return true;
-	first = vary_primary(text);
-	return first.len < text.len &&
+	return first.len > 0 && first.len < text.len &&
+	       hash128_eq(hash128(text.ptr, text.len, core->hash_seed), o->hash) &&
 	       hash128_eq(hash128(first.ptr, first.len, core->hash_seed), req->key_hash);
 }
 
@@ -116,7 +113,7 @@ static void fill_begin(struct core *core, struct req *req, const struct object *
 	uint64_t capacity =
 	        o->body_len != UINT64_MAX ? o->body_len : core->snap->limits.object_bytes;
 
-	if (!fill_key_sound(core, req, o)) {
+	if (unlikely(!hash128_eq(o->hash, req->key_hash)) && !fill_key_variant(core, req, o)) {
 		counter_inc(core->ctr, CTR_cache_fill_key);
 		return;
 	}

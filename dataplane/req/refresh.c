@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * stale-while-revalidate (RFC 5861 3): the client has the stale answer, control is asked to fetch it
- * anew, and nobody waits. When it has, it purges the key here, and the next request is a miss that
- * its store answers. A key that is asked for often is named to control once in refresh_ms. */
+ * stale-while-revalidate (RFC 5861 3): the client has the stale answer, control is asked to fetch
+ * it anew, and nobody waits. When it has, it purges the key here, and the next request is a miss
+ * that its store answers. A key that is asked for often is named to control once in refresh_ms. */
 #include "dataplane/path.h"
 
 /* The place of the key, or a free one of its set; NULL: none, or (*again) it was asked for. */
@@ -30,8 +30,8 @@ void refresh_ask(struct core *core, struct req *req, const struct object *o)
 	bool again;
 
 	/* Who forbids to fetch, or to store, does so for this too. */
-	if (req->cache.only_if_cached || (!req->cache.store && req->method == HTTP_GET &&
-	                                  !req->cache.range))
+	if (req->cache.only_if_cached ||
+	    (!req->cache.store && req->method == HTTP_GET && !req->cache.range))
 		return;
 	r = place_of(core, o->hash.lo, &again);
 	if (again) {

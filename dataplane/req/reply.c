@@ -274,8 +274,8 @@ static void count_tier(struct core *core, const struct chan_msg *m)
 	if (m->code >= 400)
 		counter_inc(core->ctr, CTR_cache_stale_error);
 	else if (m->code == 0)
-		counter_inc(core->ctr, m->flags & CHAN_F_L3 ? CTR_cache_shared_hit
-		                                            : CTR_cache_node_hit);
+		counter_inc(core->ctr,
+		            m->flags & CHAN_F_L3 ? CTR_cache_shared_hit : CTR_cache_node_hit);
 }
 
 enum req_next reply_head(struct core *core, struct req *req, const struct object *o,

@@ -39,53 +39,59 @@ void reply_prepare(struct core *core)
 	core->cache_name_len = (uint32_t)out.len;
 }
 
-static void out_u64(struct http_out *out, uint64_t n)
-{
-	char digits[HTTP_U64_DIGITS_MAX];
+/* Room for what follows the name; each parameter that can occur, once. */
+#define STATUS_BYTES                                                               \
+	(CORE_NAME_BYTES + 3 * HTTP_U64_DIGITS_MAX +                               \
+	 sizeof("Age: \r\n; fwd=uri-miss; fwd-status=; stored; collapsed; ttl=-; " \
+	        "detail=stale-if-error"                                            \
+	        "\r\n"))
 
-	http_out_lines(out, span_of(digits, http_u64_write(digits, n)));
-}
-
-static void out_ttl(const struct core *core, struct http_out *out, const struct object *o)
+static char *put_ttl(const struct core *core, char *at, const struct object *o)
 {
 	bool fresh = object_is_fresh(o, core->wall_ms);
 
-	http_out_lines(out, fresh ? SPAN_LIT("; ttl=") : SPAN_LIT("; ttl=-"));
-	out_u64(out, (fresh ? o->expires_ms - core->wall_ms : core->wall_ms - o->expires_ms) / 1000);
+	at = http_put(at, SPAN_LIT("; ttl="));
+	if (unlikely(!fresh))
+		*at++ = '-';
+	return http_put_u64(
+	        at, (fresh ? o->expires_ms - core->wall_ms : core->wall_ms - o->expires_ms) / 1000);
 }
 
 /* An answer of the lower tiers is one of this cache. */
-static void out_lower_hit(const struct core *core, struct http_out *out, const struct object *o,
-                          const struct chan_msg *head)
+static char *put_lower_hit(const struct core *core, char *at, const struct object *o,
+                           const struct chan_msg *head)
 {
-	http_out_lines(out, SPAN_LIT("; hit"));
-	out_ttl(core, out, o);
-	http_out_lines(out, head->flags & CHAN_F_L3 ? SPAN_LIT("; detail=L3")
+	at = http_put(at, SPAN_LIT("; hit"));
+	at = put_ttl(core, at, o);
+	return http_put(at, head->flags & CHAN_F_L3 ? SPAN_LIT("; detail=L3")
 	                                            : SPAN_LIT("; detail=L2"));
 }
 
-static void out_forwarded(const struct core *core, const struct req *req, struct http_out *out,
-                          const struct object *o, const struct chan_msg *head)
+/* What this core did not have, control had: stale, so it asked. */
+static NOINLINE char *put_validated(char *at, const struct chan_msg *head)
+{
+	at = http_put(at, SPAN_LIT("stale; fwd-status="));
+	return http_put_u64(at, head->code);
+}
+
+static char *put_forwarded(const struct core *core, const struct req *req, char *at,
+                           const struct object *o, const struct chan_msg *head)
 {
 	bool stored = req->cache.store && (o->flags & OBJECT_STORABLE);
 
-	http_out_lines(out, SPAN_LIT("; fwd="));
-	/* What this core did not have, control had: stale, so it asked. */
-	http_out_lines(out, unlikely(head->code != 0) ? SPAN_LIT("stale") : req->fwd);
-	if (unlikely(head->code != 0)) {
-		http_out_lines(out, SPAN_LIT("; fwd-status="));
-		out_u64(out, head->code);
-	}
+	at = http_put(at, SPAN_LIT("; fwd="));
+	at = unlikely(head->code != 0) ? put_validated(at, head) : http_put(at, req->fwd);
 	if (stored)
-		http_out_lines(out, SPAN_LIT("; stored"));
+		at = http_put(at, SPAN_LIT("; stored"));
 	if (head->flags & CHAN_F_SHARED)
-		http_out_lines(out, SPAN_LIT("; collapsed"));
+		at = http_put(at, SPAN_LIT("; collapsed"));
 	if (stored)
-		out_ttl(core, out, o);
+		at = put_ttl(core, at, o);
 	if (unlikely(head->code >= 400))
-		http_out_lines(out, SPAN_LIT("; detail=stale-if-error"));
+		at = http_put(at, SPAN_LIT("; detail=stale-if-error"));
 	else if (unlikely(req->pass))
-		http_out_lines(out, SPAN_LIT("; detail=pass"));
+		at = http_put(at, SPAN_LIT("; detail=pass"));
+	return at;
 }
 
 /* From one of control's stores as it was, without a word of the origin. */
@@ -94,30 +100,29 @@ static bool from_store(const struct chan_msg *head)
 	return (head->flags & (CHAN_F_STORE | CHAN_F_L3)) != 0 && head->code == 0;
 }
 
-static void out_head_status(const struct core *core, const struct req *req, struct http_out *out,
-                            const struct object *o, const struct chan_msg *head)
+static char *put_head(const struct core *core, const struct req *req, char *at,
+                      const struct object *o, const struct chan_msg *head)
 {
 	uint64_t age_s = object_age_s(o, core->wall_ms);
 
-	if (age_s > 0 || from_store(head))
-		http_out_u64_field(out, SPAN_LIT("Age"), age_s);
-	http_out_lines(out, span_of(core->cache_name, core->cache_name_len));
-	if (from_store(head))
-		out_lower_hit(core, out, o, head);
-	else
-		out_forwarded(core, req, out, o, head);
-	http_out_lines(out, SPAN_LIT("\r\n"));
+	if (age_s > 0 || from_store(head)) {
+		at = http_put(at, SPAN_LIT("Age: "));
+		at = http_put_u64(at, age_s);
+		at = http_put(at, SPAN_LIT("\r\n"));
+	}
+	at = http_put(at, span_of(core->cache_name, core->cache_name_len));
+	at = from_store(head) ? put_lower_hit(core, at, o, head)
+	                      : put_forwarded(core, req, at, o, head);
+	return http_put(at, SPAN_LIT("\r\n"));
 }
 
 void reply_out_status(struct core *core, struct req *req, struct http_out *out,
                       const struct object *o, const struct chan_msg *head)
 {
-	char lines[HIT_OWN_BYTES];
+	char lines[STATUS_BYTES > HIT_OWN_BYTES ? STATUS_BYTES : HIT_OWN_BYTES];
+	char *at;
 
-	if (head != NULL) {
-		out_head_status(core, req, out, o, head);
-		return;
-	}
-	http_out_lines(out,
-	               span_of(lines, (size_t)(reply_put_hit(core, req, lines, o) - lines)));
+	at = head == NULL ? reply_put_hit(core, req, lines, o)
+	                  : put_head(core, req, lines, o, head);
+	http_out_lines(out, span_of(lines, (size_t)(at - lines)));
 }

@@ -46,9 +46,9 @@ static const struct row rows[] = {
 
 static void test_rows(void **state)
 {
-	static const struct fx_config cfg = {
-	        .routes = "    - path: /off\n      upstream: origin\n      cache:\n        mode: 'off'\n"
-	                  "    - path: /*\n      upstream: origin\n"};
+	static const struct fx_config cfg = {.routes = "    - path: /off\n      upstream: origin\n "
+	                                               "     cache:\n        mode: 'off'\n"
+	                                               "    - path: /*\n      upstream: origin\n"};
 
 	(void)state;
 	up(&cfg);

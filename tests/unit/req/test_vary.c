@@ -18,8 +18,7 @@ static union {
 
 static struct cache_key key_of(const char *text)
 {
-	return (struct cache_key){.hash = hash128(text, strlen(text), 42),
-	                          .text = span_cstr(text)};
+	return (struct cache_key){.hash = hash128(text, strlen(text), 42), .text = span_cstr(text)};
 }
 
 static void put(const struct object *o)
@@ -144,11 +143,8 @@ static void test_variants(void **state)
 static void test_foreign_keys(void **state)
 {
 	static const struct span keys[] = {
-	        SPAN_LIT("h/other"),
-	        SPAN_LIT("h/other\nx"),
-	        SPAN_LIT("h/vv\nx"),
-	        SPAN_LIT("\nx"),
-	        SPAN_LIT("h/\nv"),
+	        SPAN_LIT("h/other"), SPAN_LIT("h/other\nx"), SPAN_LIT("h/vv\nx"),
+	        SPAN_LIT("\nx"),     SPAN_LIT("h/\nv"),
 	};
 
 	(void)state;
@@ -237,9 +233,8 @@ static void test_bad_puts(void **state)
 			o.hash.hi ^= 1;
 		memcpy(bytes, mem.bytes, sizeof(bytes));
 		memcpy(bytes, &o, sizeof(o));
-		m = (struct chan_msg){.type = CHAN_PUT,
-		                      .len = len,
-		                      .block = down_block(bytes, sizeof(bytes))};
+		m = (struct chan_msg){
+		        .type = CHAN_PUT, .len = len, .block = down_block(bytes, sizeof(bytes))};
 		post(&m);
 		if (ctr(CTR_chan_bad) != i + 1)
 			fail_msg("row %zu was taken", i);
@@ -337,8 +332,8 @@ static void test_stale_variant(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_variants),     cmocka_unit_test(test_foreign_keys),
-	        cmocka_unit_test(test_bad_puts),     cmocka_unit_test(test_pass),
+	        cmocka_unit_test(test_variants),      cmocka_unit_test(test_foreign_keys),
+	        cmocka_unit_test(test_bad_puts),      cmocka_unit_test(test_pass),
 	        cmocka_unit_test(test_stale_variant),
 	};
 
