@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * The table of generations: buckets of one cache line, four entries each. Hard and soft purges of
- * one hash have an entry each. When a bucket is full its oldest entry becomes the bucket's floor:
- * that purge then counts for every hash of the bucket. */
+ * Two tables of generations, of keys and of tags: buckets of one cache line, four entries each.
+ * Hard and soft purges of one hash have an entry each. When a bucket is full its oldest entry
+ * becomes the bucket's floor: that purge then counts for every hash of the bucket.
+ *
+ * Keys are many (each unsafe request purges one) and matter for fills only, because a tier removes
+ * what it has under a key at once. So they have a table of their own, in which they do not push
+ * tags out. Soft purges of keys stand in both: a tier does not find the variants of a key. */
 #include "cache/inval.h"
 
 #include "cache/key.h"
@@ -30,6 +34,7 @@ struct inval {
 	uint64_t seq;
 	/* Newest numbers of each sort, so that most look-ups end early. */
 	uint64_t key_seq;
+	uint64_t soft_key_seq;
 	uint64_t tag_seq;
 	uint64_t pattern_seq;
 	uint64_t all[2];    /* hard, soft */
@@ -38,7 +43,7 @@ struct inval {
 	uint64_t overflows;
 	uint32_t mask; /* of bucket numbers */
 	struct pattern patterns[INVAL_PATTERNS];
-	struct bucket buckets[];
+	struct bucket buckets[]; /* of keys, then of tags */
 };
 
 /* The newest hard and soft purge that hit an object; 0: none. */
@@ -48,7 +53,7 @@ struct hits {
 
 size_t inval_bytes(uint32_t slots)
 {
-	return sizeof(struct inval) + (size_t)slots / BUCKET_WAYS * sizeof(struct bucket);
+	return sizeof(struct inval) + 2 * (size_t)slots / BUCKET_WAYS * sizeof(struct bucket);
 }
 
 struct inval *inval_init(void *mem, uint32_t slots)
@@ -100,14 +105,17 @@ static void raise_to(uint64_t *at, uint64_t seq)
 	*at = max_u64(*at, seq);
 }
 
-static struct bucket *bucket_of(const struct inval *v, uint32_t hash)
+enum table { KEYS, TAGS };
+
+static struct bucket *bucket_of(const struct inval *v, enum table table, uint32_t hash)
 {
-	return (struct bucket *)&v->buckets[hash & v->mask];
+	size_t first = table == TAGS ? (size_t)v->mask + 1 : 0;
+
+	return (struct bucket *)&v->buckets[first + (hash & v->mask)];
 }
 
-static void table_add(struct inval *v, uint32_t hash, uint64_t seq, bool soft)
+static void bucket_add(struct bucket *b, uint32_t hash, uint64_t seq, bool soft)
 {
-	struct bucket *b = bucket_of(v, hash);
 	uint64_t word = seq << 1 | soft;
 	uint32_t oldest = 0;
 
@@ -128,9 +136,9 @@ static void table_add(struct inval *v, uint32_t hash, uint64_t seq, bool soft)
 	b->hash[oldest] = hash;
 }
 
-static void table_look(const struct inval *v, uint32_t hash, struct hits *hits)
+static void table_look(const struct inval *v, enum table table, uint32_t hash, struct hits *hits)
 {
-	const struct bucket *b = bucket_of(v, hash);
+	const struct bucket *b = bucket_of(v, table, hash);
 
 	raise_to(&hits->seq[0], b->floor[0]);
 	raise_to(&hits->seq[1], b->floor[1]);
@@ -192,16 +200,34 @@ static void pattern_add(struct inval *v, const struct inval_purge *from)
 	pattern_set(oldest, from, text);
 }
 
+static void key_add(struct inval *v, const struct inval_purge *p)
+{
+	uint32_t hash = inval_tag_hash(p->text);
+
+	raise_to(&v->key_seq, p->seq);
+	bucket_add(bucket_of(v, KEYS, hash), hash, p->seq, p->soft);
+	if (!p->soft)
+		return;
+	raise_to(&v->soft_key_seq, p->seq);
+	bucket_add(bucket_of(v, TAGS, hash), hash, p->seq, true);
+}
+
+static void tag_add(struct inval *v, const struct inval_purge *p)
+{
+	uint32_t hash = inval_tag_hash(p->text);
+
+	raise_to(&v->tag_seq, p->seq);
+	bucket_add(bucket_of(v, TAGS, hash), hash, p->seq, p->soft);
+}
+
 void inval_add(struct inval *v, const struct inval_purge *p)
 {
 	switch (p->kind) {
 	case INVAL_KEY:
-		raise_to(&v->key_seq, p->seq);
-		table_add(v, inval_tag_hash(p->text), p->seq, p->soft);
+		key_add(v, p);
 		break;
 	case INVAL_TAG:
-		raise_to(&v->tag_seq, p->seq);
-		table_add(v, inval_tag_hash(p->text), p->seq, p->soft);
+		tag_add(v, p);
 		break;
 	case INVAL_PATTERN:
 		pattern_add(v, p);
@@ -225,14 +251,15 @@ static struct span primary_key(struct span key)
 	return end != NULL ? span_of(key.ptr, (size_t)(end - key.ptr)) : key;
 }
 
-static void look_keys(const struct inval *v, const struct object *o, struct hits *hits)
+static void look_keys(const struct inval *v, enum table table, const struct object *o,
+                      struct hits *hits)
 {
 	struct span key = object_key(o);
 	struct span primary = primary_key(key);
 
-	table_look(v, inval_tag_hash(key), hits);
+	table_look(v, table, inval_tag_hash(key), hits);
 	if (primary.len != key.len)
-		table_look(v, inval_tag_hash(primary), hits);
+		table_look(v, table, inval_tag_hash(primary), hits);
 }
 
 static void look_tags(const struct inval *v, const struct object *o, struct hits *hits)
@@ -243,7 +270,7 @@ static void look_tags(const struct inval *v, const struct object *o, struct hits
 		uint32_t hash;
 
 		memcpy(&hash, tags + i * sizeof(hash), sizeof(hash));
-		table_look(v, hash, hits);
+		table_look(v, TAGS, hash, hits);
 	}
 }
 
@@ -262,52 +289,54 @@ static void look_patterns(const struct inval *v, const struct object *o, uint64_
 	}
 }
 
-/* covered: patterns up to this number were acted upon. */
-static enum inval_state judge(const struct inval *v, const struct object *o, uint64_t covered,
-                              uint64_t *by)
+static enum inval_state verdict(const struct hits *hits, uint64_t born_seq, uint64_t *by)
 {
+	for (uint32_t soft = 0; soft < 2; soft++) {
+		if (hits->seq[soft] <= born_seq)
+			continue;
+		*by = hits->seq[soft];
+		return soft ? INVAL_STALE : INVAL_DEAD;
+	}
+	*by = 0;
+	return INVAL_LIVE;
+}
+
+enum inval_state inval_judge(const struct inval *v, const struct object *o, bool stored,
+                             uint64_t *by)
+{
+	uint64_t covered = stored ? v->swept : 0;
 	struct hits hits = {{0, 0}};
 
-	*by = 0;
 	if (o->born_seq >= v->seq)
-		return INVAL_LIVE;
+		return verdict(&hits, o->born_seq, by);
 	for (uint32_t soft = 0; soft < 2; soft++) {
 		uint64_t any = max_u64(v->all[soft], v->forgot[soft]);
 
 		hits.seq[soft] = any > covered ? any : 0;
 	}
-	if (v->key_seq > o->born_seq)
-		look_keys(v, o, &hits);
+	if (!stored && v->key_seq > o->born_seq)
+		look_keys(v, KEYS, o, &hits);
+	if (stored && v->soft_key_seq > o->born_seq)
+		look_keys(v, TAGS, o, &hits);
 	if (v->tag_seq > o->born_seq)
 		look_tags(v, o, &hits);
 	if (v->pattern_seq > max_u64(o->born_seq, covered))
 		look_patterns(v, o, max_u64(o->born_seq, covered), &hits);
-	for (uint32_t soft = 0; soft < 2; soft++) {
-		if (hits.seq[soft] <= o->born_seq)
-			continue;
-		*by = hits.seq[soft];
-		return soft ? INVAL_STALE : INVAL_DEAD;
-	}
-	return INVAL_LIVE;
-}
-
-enum inval_state inval_judge(const struct inval *v, const struct object *o, uint64_t *by)
-{
-	return judge(v, o, v->swept, by);
+	return verdict(&hits, o->born_seq, by);
 }
 
 enum inval_state inval_check(const struct inval *v, const struct object *o)
 {
 	uint64_t by;
 
-	return judge(v, o, v->swept, &by);
+	return inval_judge(v, o, true, &by);
 }
 
 enum inval_state inval_check_fill(const struct inval *v, const struct object *o)
 {
 	uint64_t by;
 
-	return judge(v, o, 0, &by);
+	return inval_judge(v, o, false, &by);
 }
 
 bool inval_sweep_due(const struct inval *v)

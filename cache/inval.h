@@ -16,9 +16,10 @@
 #include "cache/object.h"
 #include "lib/status.h"
 
-#define INVAL_PATTERNS    64u  /* remembered; objects from before a forgotten one are void */
-#define INVAL_PATTERN_MAX 512u /* a longer one is cut and ends in '*': it matches more, not less \
-	                        */
+#define INVAL_PATTERNS 64u /* remembered; objects from before a forgotten one are void */
+#define INVAL_PATTERN_MAX                                                      \
+	512u /* a longer one is cut and ends in '*': it matches more, not less \
+	      */
 #define INVAL_TEXT_MAX  2048u
 #define INVAL_SLOTS_MIN 1024u
 
@@ -28,7 +29,8 @@
  *   "user:X", "tenant:X", "policy:X", "rule:X"   of the request or of its rule */
 enum inval_kind {
 	INVAL_KEY,     /* text: the key. Of a primary key (cache/vary.h) also all its variants; of a
-	                  variant's key that variant only */
+	                  variant's key that variant only. The tier itself removes at once (hard) or
+	                  marks (soft) what it has under exactly this key and is older */
 	INVAL_PATTERN, /* text: a key with '*' for any run of bytes (cache_key_match). Variants go
 	                  by their primary key */
 	INVAL_TAG,     /* text: a tag with its prefix */
@@ -50,7 +52,8 @@ enum inval_state { INVAL_LIVE, INVAL_STALE, INVAL_DEAD };
 
 struct inval;
 
-/* slots: of the table of generations, a power of two from INVAL_SLOTS_MIN (16 bytes each). */
+/* slots: distinct keys, and distinct tags, that are told apart: a power of two from INVAL_SLOTS_MIN
+ * (32 bytes each). With more, purges of rarer ones begin to hit others that are as old. */
 enum status inval_create(struct inval **out, uint32_t slots);
 void inval_destroy(struct inval *v);
 /* The same in the caller's memory, zeroed, aligned to CACHE_LINE, of inval_bytes(slots). */
@@ -62,15 +65,16 @@ struct inval *inval_init(void *mem, uint32_t slots);
 uint64_t inval_seq(const struct inval *v);
 /* Remembers it. Twice the same changes nothing. */
 void inval_add(struct inval *v, const struct inval_purge *p);
-/* What the purges after o->born_seq make of an object that is stored. Touches memory only if there
- * were any. */
+/* What the purges after o->born_seq make of an object that is stored, apart from hard purges of its
+ * key: those it did not outlive. Touches memory only if there were any. */
 enum inval_state inval_check(const struct inval *v, const struct object *o);
 /* The same for an object that is about to be stored, or that another tier holds: no sweep has seen
  * it. Not INVAL_LIVE: do not store it. */
 enum inval_state inval_check_fill(const struct inval *v, const struct object *o);
-/* inval_check that also tells which purge it was: *by is its number, 0 for INVAL_LIVE. (It may be
- * the number of another one that shares its place in the table of generations.) */
-enum inval_state inval_judge(const struct inval *v, const struct object *o, uint64_t *by);
+/* Both (stored: inval_check), and which purge it was: *by is its number, 0 for INVAL_LIVE. (It may
+ * be the number of another one that shares its place in the table of generations.) */
+enum inval_state inval_judge(const struct inval *v, const struct object *o, bool stored,
+                             uint64_t *by);
 /* The hash under which a tag, and a key, stands in the table of generations (object_tags). The same
  * in all processes and nodes, and for ever: objects in the shared store carry it. */
 uint32_t inval_tag_hash(struct span tag);

@@ -16,6 +16,7 @@
 enum config_port_type { PORT_AF_XDP, PORT_MEMIF, PORT_AF_PACKET, PORT_TAP, PORT_PCI };
 enum config_idle { IDLE_BUSY, IDLE_ADAPTIVE };
 enum config_cache_mode { CONFIG_CACHE_OFF, CONFIG_CACHE_ORIGIN, CONFIG_CACHE_TTL };
+enum config_etag { CONFIG_ETAG_OFF, CONFIG_ETAG_WEAK, CONFIG_ETAG_STRONG };
 enum config_cookies { COOKIES_OFF, COOKIES_ON_PRESSURE, COOKIES_ALWAYS };
 enum config_fast_open { FAST_OPEN_OFF, FAST_OPEN_ON };
 enum config_pmtu { CONFIG_PMTU_OFF, CONFIG_PMTU_BLACKHOLE, CONFIG_PMTU_ALWAYS };
@@ -155,6 +156,14 @@ struct config_upstream {
 struct config_cache {
 	enum config_cache_mode mode; /* "off", "origin" (default), "ttl" */
 	uint32_t ttl_s;              /* for ttl */
+	uint32_t ttl_jitter_percent;
+	uint32_t negative_ttl_s;    /* 0: none of their own */
+	uint32_t heuristic_percent; /* 0: off */
+	uint32_t heuristic_max_s;
+	uint32_t stale_while_revalidate_s;
+	uint32_t stale_if_error_s;
+	enum config_etag etag; /* "off" (default), "weak", "strong" */
+	uint32_t pass_s;
 };
 
 struct config_route {
