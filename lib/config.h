@@ -15,6 +15,9 @@
 
 enum config_port_type { PORT_AF_XDP, PORT_MEMIF, PORT_AF_PACKET, PORT_TAP, PORT_PCI };
 enum config_idle { IDLE_BUSY, IDLE_ADAPTIVE };
+enum config_credentials { CREDENTIALS_SEPARATE, CREDENTIALS_BYPASS, CREDENTIALS_SHARED };
+enum config_purge_scope { PURGE_SCOPE_TENANT, PURGE_SCOPE_ALL };
+enum config_bool { CONFIG_FALSE, CONFIG_TRUE };
 enum config_cache_mode { CONFIG_CACHE_OFF, CONFIG_CACHE_ORIGIN, CONFIG_CACHE_TTL };
 enum config_cookies { COOKIES_OFF, COOKIES_ON_PRESSURE, COOKIES_ALWAYS };
 enum config_fast_open { FAST_OPEN_OFF, FAST_OPEN_ON };
@@ -63,6 +66,7 @@ struct config_limits {
 	uint32_t target_bytes;        /* 4096 */
 	uint32_t fields;              /* 64, at most 100 */
 	uint64_t body_bytes;          /* 413 above; 0: no limit: 0 */
+	uint32_t key_body_bytes;      /* body that a cache key is made of: 16384 */
 	uint32_t object_bytes;        /* largest object in the hot table: 65536 */
 	uint32_t response_head_bytes; /* of an origin: 12288; at most down_block_bytes - 3072 */
 	uint32_t window_bytes;        /* a request's body bytes in flight in the channel: 262144 */
@@ -152,6 +156,40 @@ struct config_upstream {
 struct config_cache {
 	enum config_cache_mode mode; /* "off", "origin" (default), "ttl" */
 	uint32_t ttl_s;              /* for ttl */
+	char *rule;                  /* name, or NULL */
+};
+
+/* Values of requests and what they mean: for the filters alias and unit of templates. */
+struct config_table {
+	char *name;
+	char **values; /* "from=to" */
+	unsigned values_count;
+};
+
+/* Where a request says whose it is. Until it is verified at the edge, this is the client's word. */
+struct config_identity {
+	char *tenant_header;
+	char *user_header;
+	char *policy_header;
+	char **credentials; /* fields that prove who asks */
+	unsigned credentials_count;
+	char *key_secret; /* of the digests in keys; NULL: random at each start */
+};
+
+struct config_rule {
+	char *name;
+	char *key;               /* template; NULL: host, path and query as they are sent */
+	enum config_bool public; /* no tenant, policy and credential in the key */
+	enum config_credentials credentials;
+	enum config_bool any_host; /* the host is not in the key */
+	char **ignore_query;
+	unsigned ignore_query_count;
+	uint32_t ttl_s; /* 0: as the route and the origin say */
+	char **tags;    /* templates */
+	unsigned tags_count;
+	char **purges; /* templates */
+	unsigned purges_count;
+	enum config_purge_scope purge_scope;
 };
 
 struct config_route {
@@ -190,6 +228,11 @@ struct config {
 	unsigned upstreams_count;
 	struct config_route *routes;
 	unsigned routes_count;
+	struct config_rule *rules;
+	unsigned rules_count;
+	struct config_table *tables;
+	unsigned tables_count;
+	struct config_identity identity;
 	struct config_admin admin;
 };
 
