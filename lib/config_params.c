@@ -81,6 +81,11 @@ static const struct param_name names_purge_scope[] = {
         {"tenant", PURGE_SCOPE_TENANT},
         {"all", PURGE_SCOPE_ALL},
 };
+static const struct param_name names_etag[] = {
+        {"off", CONFIG_ETAG_OFF},
+        {"weak", CONFIG_ETAG_WEAK},
+        {"strong", CONFIG_ETAG_STRONG},
+};
 static const struct param_name names_pmtu[] = {
         {"off", CONFIG_PMTU_OFF},
         {"blackhole", CONFIG_PMTU_BLACKHOLE},

@@ -1,19 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * May a stored response answer this request (RFC 9111), and is there one? */
+#include "cache/rule.h"
 #include "dataplane/path.h"
-
-static void rule_of(const struct snap_route *route, struct cache_rule *rule)
-{
-	static const enum cache_mode modes[] = {
-	        [CONFIG_CACHE_OFF] = CACHE_OFF,
-	        [CONFIG_CACHE_ORIGIN] = CACHE_ORIGIN,
-	        [CONFIG_CACHE_TTL] = CACHE_TTL,
-	};
-
-	rule->mode = route->cache_mode < ARRAY_LEN(modes) ? modes[route->cache_mode] : CACHE_OFF;
-	rule->ttl_ms = route->ttl_ms;
-}
 
 static enum req_next serve(struct core *core, struct req *req, const struct object *o)
 {
@@ -59,7 +48,7 @@ enum req_next req_prepare(struct core *core, struct req *req)
 	struct cache_key *key = &core->turn->key;
 	bool too_long;
 
-	rule_of(req->route, &req->rule);
+	cache_rule_of(req->route, &req->rule);
 	cache_request_policy(h->method, &h->fields, &req->rule, &req->cache);
 	if (h->method != HTTP_GET && h->method != HTTP_HEAD)
 		return bypass(core, req, SPAN_LIT("method"));
@@ -84,7 +73,10 @@ enum req_next req_lookup(struct core *core, struct req *req)
 
 	req->fwd = SPAN_LIT("request");
 	if (o != NULL && req->cache.lookup) {
-		if (cache_may_serve(o, &req->cache, core->wall_ms))
+		enum cache_use use = cache_use(o, &req->cache, core->wall_ms);
+
+		/* REFRESH is left to control until this core can ask for a refresh. */
+		if (use == CACHE_USE_FRESH || use == CACHE_USE_STALE)
 			return serve(core, req, o);
 		count_once(core, req, CTR_cache_stale);
 		if (!object_is_fresh(o, core->wall_ms))
