@@ -9,11 +9,12 @@
 
 #include "lib/config.h"
 #include "lib/http1.h"
+#include "lib/rule_format.h"
 #include "lib/span.h"
 #include "lib/status.h"
 
 #define SNAPSHOT_MAGIC      0x31504e534c53ull /* "SLSNP1" */
-#define SNAPSHOT_VERSION    2u
+#define SNAPSHOT_VERSION    3u
 #define SNAPSHOT_MAX_BYTES  (1u << 20)
 #define SNAPSHOT_MAX_PARAMS 16u
 
@@ -38,7 +39,9 @@ struct snap_route {
 	uint32_t host_len;
 	uint32_t program_off; /* the compiled pattern; layout private to snapshot*.c */
 	uint32_t program_len;
-	uint32_t pad;
+	uint32_t rule;         /* index + 1 in rules; 0: none */
+	uint32_t rule_map_off; /* uint8_t[path_count of the rule]: which parameters its names are */
+	uint32_t pad;          /* 0 */
 };
 
 struct snapshot {
@@ -59,6 +62,7 @@ struct snapshot {
 	uint32_t hosts_off; /* private to snapshot*.c */
 	uint32_t host_count;
 	uint32_t host_exact; /* private to snapshot*.c */
+	struct snap_rules rules;
 };
 
 /* Compiles the configuration. The block is malloc'd; free() it. */
