@@ -3,10 +3,12 @@
 
 #define MEMORY_MIN     (1u << 20)
 #define MAX_OBJECT_MIN 256u
+#define READERS_MAX    255u
 
 /* Where the parts lie in the memory. */
 struct layout {
 	size_t segs_off;
+	size_t pins_off;
 	size_t buckets_off;
 	size_t ghosts_off;
 	size_t log_off;
@@ -25,7 +27,8 @@ static uint64_t segment_bytes(uint64_t log_bytes, uint64_t max_object_bytes)
 
 static enum status layout_plan(const struct hot_config *cfg, struct layout *l)
 {
-	if (cfg->memory_bytes < MEMORY_MIN || cfg->max_object_bytes < MAX_OBJECT_MIN)
+	if (cfg->memory_bytes < MEMORY_MIN || cfg->max_object_bytes < MAX_OBJECT_MIN ||
+	    cfg->readers > READERS_MAX)
 		return ST_INVALID;
 
 	/* Of each slot's share of the log go 8 bytes to the slot and 2 to ghosts. */
@@ -36,8 +39,10 @@ static enum status layout_plan(const struct hot_config *cfg, struct layout *l)
 	l->buckets = log_bytes / HOT_SLOT_BYTES / HOT_SLOTS;
 	l->ghost_buckets = l->buckets / 2;
 	l->segs_off = align_up(sizeof(struct hot_table), CACHE_LINE);
-	l->buckets_off = align_up(l->segs_off + (log_bytes / l->seg_bytes) * sizeof(struct hot_seg),
-	                          CACHE_LINE);
+	l->pins_off = align_up(l->segs_off + (log_bytes / l->seg_bytes) * sizeof(struct hot_seg),
+	                       CACHE_LINE);
+	l->buckets_off = l->pins_off + hot_pin_row((uint32_t)(log_bytes / l->seg_bytes)) *
+	                                       cfg->readers * sizeof(uint32_t);
 	l->ghosts_off = l->buckets_off + l->buckets * sizeof(struct hot_bucket);
 	l->log_off = align_up(l->ghosts_off + l->ghost_buckets * HOT_GHOST_WAYS * sizeof(uint32_t),
 	                      HOT_UNIT_BYTES);
@@ -78,6 +83,8 @@ enum status hot_create(struct hot_table **out, const struct hot_config *cfg, str
 	t->shm = shm;
 	t->ctr = ctr;
 	t->segs = (void *)(base + l.segs_off);
+	t->remote_pins = (void *)(base + l.pins_off);
+	t->readers = cfg->readers;
 	t->buckets = (void *)(base + l.buckets_off);
 	t->ghosts = (void *)(base + l.ghosts_off);
 	t->log = base + l.log_off;
@@ -116,9 +123,7 @@ const struct object *hot_get(struct hot_table *t, const struct cache_key *key)
 
 	if (!hot_index_find(t, key, &at))
 		return NULL;
-	/* A store to a hot line only when it changes something. */
-	if (at.b->freq[at.slot] < HOT_FREQ_MAX)
-		at.b->freq[at.slot]++;
+	hot_use(at);
 	return hot_at(t, at.b->unit[at.slot]);
 }
 
@@ -223,7 +228,7 @@ const struct object *hot_fill_commit(struct hot_table *t, struct hot_fill *f)
 
 	struct cache_key key = {.hash = o->hash, .text = object_key(o)};
 	if (hot_index_find(t, &key, &at)) {
-		freq = at.b->freq[at.slot]; /* the key's use, not the object's */
+		freq = hot_freq(at); /* the key's use, not the object's */
 		hot_index_remove(t, at);
 	}
 	hot_index_insert(t, o, freq);

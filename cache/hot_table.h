@@ -19,6 +19,7 @@ struct hot_config {
 	size_t memory_bytes;       /* objects and index together, at least 1 MiB */
 	uint32_t max_object_bytes; /* head and body of one object; larger ones are refused */
 	bool huge_pages;
+	uint32_t readers; /* other cores that may read it (cache/hot_remote.h), at most 255 */
 };
 
 struct hot_table;
