@@ -125,6 +125,7 @@ SLUICE = """
 node: side
 run_dir: {{run}}
 idle: adaptive
+control_spin_us: 0
 memory:
     huge_pages: "auto"
     packet_buffers: 32768
