@@ -11,6 +11,8 @@
 
 #define WINDOW_BLOCKS 16u
 
+#define RIG_SEED 1u /* of the cores' key hashes */
+
 static const char config_text[] = "listeners: [{address: 192.0.2.1}]\n"
                                   "ports: [{type: tap, interface: t0, cores: [0, 1]}]\n"
                                   "node: testnode\n"
@@ -37,6 +39,7 @@ static void core_start(struct rig *r, uint32_t i)
 void rig_dataplane_start(struct rig *r)
 {
 	assert_int_equal(chan_create(&r->chan, &r->geo, false), ST_OK);
+	r->chan.hdr->hash_seed = RIG_SEED;
 	assert_int_equal(attach_listen(r->path, &r->listener), ST_OK);
 	assert_int_equal(doorbell_create(&r->wait_fd), ST_OK);
 	for (uint32_t i = 0; i < RIG_CORES; i++) {
@@ -219,6 +222,11 @@ static void take_head(struct ask *a, const struct chan_msg *m, const void *p)
 	a->flags_shared = (m->flags & CHAN_F_SHARED) != 0;
 	a->flags_fill = (m->flags & CHAN_F_FILL) != 0;
 	a->flags_reused = (m->flags & CHAN_F_REUSED) != 0;
+	a->tier = m->flags & (CHAN_F_STORE | CHAN_F_L3);
+	a->code = m->code;
+	struct span key = object_key(p);
+	memcpy(a->key, key.ptr, key.len);
+	a->key[key.len] = '\0';
 }
 
 static void take_body(struct ask *a, const struct chan_msg *m, const unsigned char *p)
@@ -243,11 +251,13 @@ static void take_answer(struct rig *r, uint32_t core, const struct chan_msg *m)
 	assert_true(m->block == CHAN_NO_BLOCK || p != NULL);
 	if (a != NULL) {
 		assert_false(a->done);
-		if (m->type == CHAN_HEAD)
+		if (m->type == CHAN_HEAD) {
+			a->put_before = r->core[core].puts;
 			take_head(a, m, p);
-		else if (m->type == CHAN_BODY)
+		}
+		if (m->type == CHAN_BODY)
 			take_body(a, m, p);
-		else
+		if (m->type == CHAN_FAIL)
 			a->fail = m->code;
 		a->done = m->type == CHAN_FAIL || (m->flags & CHAN_F_END) != 0;
 	}
@@ -271,6 +281,39 @@ static void take_release(struct rig *r, uint32_t core, const struct chan_msg *m)
 	}
 }
 
+static void text_of(char *to, struct span text)
+{
+	memcpy(to, text.ptr, text.len);
+	to[text.len] = '\0';
+}
+
+/* An object for the hot table, and no request of anybody. */
+static void take_put(struct rig *r, uint32_t core, const struct chan_msg *m)
+{
+	struct rig_core *c = &r->core[core];
+	const void *p = chan_peer_bytes(&c->port, m);
+
+	assert_non_null(p);
+	assert_int_equal(m->off % 8, 0);
+	assert_int_equal(m->ticket.seq, 0);
+	assert_true(object_head_valid(p, m->len));
+	memcpy(&c->last_put, p, sizeof(c->last_put));
+	assert_true((c->last_put.flags & (OBJECT_VARY | OBJECT_PASS)) != 0);
+	text_of(c->put_key, object_key(p));
+	c->puts++;
+	block_take(r, core, m, false);
+}
+
+static void take_purge(struct rig *r, uint32_t core, const struct chan_msg *m)
+{
+	struct rig_core *c = &r->core[core];
+
+	c->purges++;
+	c->last_purge = *m;
+	if (m->block != CHAN_NO_BLOCK)
+		text_of(c->purge_text, span_of(chan_peer_bytes(&c->port, m), m->len));
+}
+
 static void take_question(struct rig *r, uint32_t core, const struct chan_msg *m)
 {
 	struct rig_core *c = &r->core[core];
@@ -282,9 +325,11 @@ static void take_question(struct rig *r, uint32_t core, const struct chan_msg *m
 	};
 
 	c->last_query = *m;
-	c->purges += m->type == CHAN_PURGE;
+	if (m->type == CHAN_PURGE)
+		take_purge(r, core, m);
 	block_take(r, core, m, false);
-	rig_push(r, core, &answer);
+	if (m->ticket.seq != 0)
+		rig_push(r, core, &answer);
 }
 
 static void core_step(struct rig *r, uint32_t core)
@@ -302,6 +347,9 @@ static void core_step(struct rig *r, uint32_t core)
 			break;
 		case CHAN_RELEASE:
 			take_release(r, core, &m);
+			break;
+		case CHAN_PUT:
+			take_put(r, core, &m);
 			break;
 		case CHAN_PURGE:
 		case CHAN_QUERY:
@@ -390,12 +438,25 @@ static char *text_put(char *at, const char *s)
 	return at + n;
 }
 
+static uint16_t request_flags(const struct rig_req *q)
+{
+	uint16_t flags = q->body_len == UINT64_MAX ? CHAN_REQ_CHUNKED : 0;
+
+	if (q->key != NULL && !q->no_store)
+		flags |= CHAN_REQ_STORE;
+	if (q->key != NULL && !q->no_store && !q->alone)
+		flags |= CHAN_REQ_COLLAPSE;
+	if (q->refresh)
+		flags |= CHAN_REQ_REFRESH;
+	return flags;
+}
+
 static uint32_t request_write(struct rig *r, const struct rig_req *q, void *block)
 {
 	const char *method = q->method != NULL ? q->method : "GET";
 	const char *fields = q->fields != NULL ? q->fields : "Accept: */*\r\n";
 	const char *key = q->key != NULL ? q->key : "";
-	struct hash128 h = hash128(key, strlen(key), 1);
+	struct hash128 h = hash128(key, strlen(key), RIG_SEED);
 	struct chan_request *cr = block;
 	char *at = (char *)(cr + 1);
 
@@ -406,8 +467,7 @@ static uint32_t request_write(struct rig *r, const struct rig_req *q, void *bloc
 	        .key_hi = h.hi,
 	        .client_addr = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 9},
 	        .minor = 1,
-	        .flags = (uint16_t)((q->key != NULL ? CHAN_REQ_COLLAPSE | CHAN_REQ_STORE : 0) |
-	                            (q->body_len == UINT64_MAX ? CHAN_REQ_CHUNKED : 0)),
+	        .flags = request_flags(q),
 	        .key_len = (uint16_t)strlen(key),
 	        .method_len = (uint16_t)strlen(method),
 	        .host_len = 11,
@@ -432,6 +492,8 @@ struct ask *rig_ask(struct rig *r, const struct rig_req *q)
 	a->raw_body = q->raw_body;
 	m.block = up_get(r, q->core, a);
 	m.ticket = ticket_of(r, q->core, a);
+	if (q->refresh)
+		m.ticket = (struct chan_ticket){.epoch = r->epoch, .core = (uint16_t)q->core};
 	m.len = request_write(r, q, chan_block_at(&c->up, m.block));
 	rig_push(r, q->core, &m);
 	return a;

@@ -33,6 +33,10 @@ struct ask {
 	bool flags_shared;
 	bool flags_fill;
 	bool flags_reused;
+	uint8_t tier; /* CHAN_F_STORE, CHAN_F_L3 or 0 */
+	uint16_t code;
+	uint32_t put_before; /* objects that its core had got when its head came */
+	char key[2048];
 	uint32_t heads;
 	uint32_t bodies;
 	uint16_t fail;
@@ -57,6 +61,12 @@ struct rig_core {
 	bool paused;      /* takes nothing out of its ring */
 	uint64_t seq;
 	uint32_t purges;
+	struct chan_msg last_purge;
+	char purge_text[2048];
+	uint32_t puts; /* objects for the hot table */
+	struct object last_put;
+	char put_key[2048];
+	uint32_t heads; /* in all */
 	struct chan_msg last_query;
 };
 
@@ -105,6 +115,9 @@ struct rig_req {
 	uint64_t snapshot_id;
 	bool hold;
 	bool raw_body;
+	bool refresh; /* nobody waits: ticket.seq 0 */
+	bool alone;   /* not with others: no CHAN_REQ_COLLAPSE */
+	bool no_store;
 };
 struct ask *rig_ask(struct rig *r, const struct rig_req *q);
 void rig_cancel(struct rig *r, uint32_t core, struct ask *a);
