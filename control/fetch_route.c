@@ -192,9 +192,9 @@ static struct fetch *fetch_begin(struct fetcher *fr, struct request *r,
 }
 
 /* Onwards from the store: f is held by the caller. */
-static void fetch_go(struct fetch *f)
+static void fetch_go(struct fetch *f, const struct found *fd)
 {
-	if (!fetch_l3_ask(f))
+	if (fd->pass || fd->unkeyed || !fetch_l3_ask(f))
 		fetch_origin(f);
 }
 
@@ -221,7 +221,7 @@ static void refresh_behind(struct fetcher *fr, struct request *r, const struct p
 	if (!fd->unkeyed)
 		fetch_offer(f);
 	fetch_hold(f);
-	fetch_go(f);
+	fetch_go(f, fd);
 	fetch_drop(f);
 	/* The other hold is let go at its end (fetch_background_end). */
 }
@@ -275,7 +275,7 @@ void fetch_route(struct waiter *w, const struct plan_choice *plan, bool share)
 		fetch_add(f, w);
 		if (share)
 			fetch_offer(f);
-		fetch_go(f);
+		fetch_go(f, &fd);
 		fetch_drop(f);
 	}
 	if (fd.entry != NULL)
