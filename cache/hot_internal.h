@@ -22,7 +22,8 @@
 #define HOT_FREQ_MAX    3u /* as in S3-FIFO: two bits of use */
 #define HOT_GHOST_WAYS  8u
 #define HOT_NO_SEG      UINT32_MAX
-#define HOT_PURGES      64u /* remembered; older fills are refused */
+#define HOT_GEN_MASK    0xffffffu /* of a segment's reuses, in cookies */
+#define HOT_PURGES      64u       /* remembered; older fills are refused */
 #define HOT_PATTERN_MAX 256u
 #define HOT_SLOT_BYTES  128u /* of the log to one slot of the index */
 #define HOT_SEGS_WANTED 64u

@@ -127,19 +127,27 @@ const struct object *hot_get(struct hot_table *t, const struct cache_key *key)
 	return hot_at(t, at.b->unit[at.slot]);
 }
 
+const struct object *hot_peek(struct hot_table *t, const struct cache_key *key)
+{
+	struct hot_place at;
+
+	return hot_index_find(t, key, &at) ? hot_at(t, at.b->unit[at.slot]) : NULL;
+}
+
 uint64_t hot_pin(struct hot_table *t, const struct object *o)
 {
 	uint32_t seg = hot_seg_of(t, hot_unit_of(t, o));
 
 	t->segs[seg].pins++;
-	return (uint64_t)t->segs[seg].gen << 32 | seg;
+	return (uint64_t)(t->segs[seg].gen & HOT_GEN_MASK) << 32 | seg;
 }
 
 void hot_unpin(struct hot_table *t, uint64_t cookie)
 {
 	struct hot_seg *seg = &t->segs[(uint32_t)cookie];
 
-	assert((uint32_t)cookie < t->seg_count && seg->gen == cookie >> 32 && seg->pins > 0);
+	assert((uint32_t)cookie < t->seg_count && (seg->gen & HOT_GEN_MASK) == cookie >> 32 &&
+	       seg->pins > 0);
 	seg->pins--;
 }
 

@@ -33,8 +33,11 @@ void hot_prefetch(const struct hot_table *t, struct hash128 hash);
 void hot_prefetch_object(const struct hot_table *t, struct hash128 hash);
 /* The object whose key text equals, fresh or stale, or NULL. Marks it as used. */
 const struct object *hot_get(struct hot_table *t, const struct cache_key *key);
+/* The same, and it does not count as a use. */
+const struct object *hot_peek(struct hot_table *t, const struct cache_key *key);
 
-/* Keeps the object's bytes in place until hot_unpin with the cookie that this returns. */
+/* Keeps the object's bytes in place until hot_unpin with the cookie that this returns, below 2^56.
+ */
 uint64_t hot_pin(struct hot_table *t, const struct object *o);
 void hot_unpin(struct hot_table *t, uint64_t cookie);
 
