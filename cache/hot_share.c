@@ -15,6 +15,7 @@
 struct peer {
 	struct hot_remote own;
 	struct hot_remote l0;
+	const struct hot_marks *marks; /* of its own table */
 };
 
 /* An offer that is being copied. */
@@ -104,8 +105,11 @@ void hot_share_link(struct hot_share *s)
 		for (uint32_t p = 0; p < s->cores; p++) {
 			if (p == c)
 				continue;
-			hot_remote_open(&s->views[c].peers[p].own, s->views[p].own, c);
-			hot_remote_open(&s->views[c].peers[p].l0, s->views[p].l0, c);
+			struct peer *peer = &s->views[c].peers[p];
+
+			hot_remote_open(&peer->own, s->views[p].own, c);
+			hot_remote_open(&peer->l0, s->views[p].l0, c);
+			peer->marks = hot_marks_of(s->views[p].own);
 		}
 	}
 }
@@ -185,18 +189,24 @@ static const struct object *copy_near(struct hot_view *v, const struct object *o
 static const struct object *get_remote(struct hot_view *v, const struct cache_key *key,
                                        struct hot_found *found)
 {
-	const struct object *o = hot_remote_get(&v->peers[found->peer].own, key, &found->hold);
+	const struct peer *peer = &v->peers[found->peer];
+	bool ahead = hot_is_ahead(v->own, peer->marks);
+	const struct object *o = hot_remote_get(&peer->own, key, &found->hold);
 	const struct object *copy;
 
 	if (o == NULL)
 		return NULL;
+	if (unlikely(!hot_is_alive(v->own, peer->marks, ahead, o))) {
+		hot_remote_drop(&peer->own, found->hold);
+		return NULL;
+	}
 	found->where = HOT_REMOTE;
 	if (!object_is_fresh(o, v->wall_ms) || !seen_before(v, key->hash))
 		return o;
 	copy = copy_near(v, o);
 	if (copy == NULL)
 		return o;
-	hot_remote_drop(&v->peers[found->peer].own, found->hold);
+	hot_remote_drop(&peer->own, found->hold);
 	found->where = HOT_L0;
 	return copy;
 }
@@ -214,7 +224,7 @@ static NOINLINE const struct object *get_shared(struct hot_view *v, const struct
 	}
 	const struct object *far = get_remote(v, key, found);
 
-	if (near != NULL && (far == NULL || far->expires_ms <= near->expires_ms)) {
+	if (near != NULL && (far == NULL || object_expires_ms(far) <= object_expires_ms(near))) {
 		hot_view_done(v, found);
 		found->where = HOT_L0;
 		v->counts.l0_hits++;
@@ -334,7 +344,7 @@ static bool is_news(struct hot_view *v, const struct object *o)
 	const struct object *have = hot_peek(v->own, &key);
 
 	return have == NULL || have->response_ms < o->response_ms ||
-	       have->expires_ms < o->expires_ms;
+	       object_expires_ms(have) < object_expires_ms(o);
 }
 
 static bool pull_begin(struct hot_view *v)

@@ -106,6 +106,7 @@ struct rig_answer {
 	uint32_t piece_bytes; /* 0: a block */
 	uint8_t flags;        /* CHAN_F_FILL and so on */
 	uint32_t lifetime_ms; /* above 0: storable */
+	uint64_t born_seq;    /* purges ordered when its request left */
 };
 bool rig_reply(struct rig *rig, const struct rig_answer *a);
 bool rig_fail(struct rig *rig, struct chan_ticket ticket, uint16_t status);

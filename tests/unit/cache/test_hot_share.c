@@ -79,7 +79,6 @@ static const struct object *put_at(uint32_t core, const struct cache_key *key, s
 	head_make(&h, key, body_bytes);
 	h.o.expires_ms = expires_ms;
 	h.o.born_seq = hot_purge_seq(t);
-	f.purge_seq = hot_purge_seq(t);
 	assert_int_equal(hot_fill_begin(t, &f, &h.o, body_bytes), ST_OK);
 	assert_int_equal(hot_fill_append(t, &f, span_of(body, body_bytes)), ST_OK);
 	free(body);
