@@ -94,11 +94,10 @@ enum rule_flag {
 	RULE_ALL_QUERY =
 	        1 << 2, /* any query parameter is welcome: the key holds it, or ignores it */
 	RULE_SORTS_QUERY = 1 << 3,
-	RULE_WRITE_THROUGH = 1 << 4,
-	RULE_PURGE_ALL = 1 << 5, /* purges go beyond the request's tenant */
+	RULE_PURGE_ALL = 1 << 4, /* purges go beyond the request's tenant */
 	RULE_KEYED_AUTH =
 	        1 << 6, /* the key holds the credential: answers are for its owner alone */
-	RULE_FLAGS_ALL = (1 << 7) - 1
+	RULE_FLAGS_ALL = (1 << 6) - 1
 };
 
 struct rule_op {
