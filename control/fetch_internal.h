@@ -99,7 +99,8 @@ struct fetch {
 	uint64_t purge_seq; /* of a refresh: makes older copies in the cores void */
 	struct fetch *dry_next;
 	struct fetch **dry_prev; /* NULL when it does not wait for blocks */
-	struct l3_wait *l3;
+	struct l3_wait *l3; /* NULL when it does not wait for the shared store */
+	uint64_t l3_seq;    /* purges that had been ordered when it was asked */
 	/* What goes with the head: an object for the hot table (CHAN_PUT), behind it in its block
 	 */
 	uint32_t put_off;
@@ -211,6 +212,8 @@ static inline struct chunk *fetch_chunk(const struct fetch *f, uint32_t index)
 
 /* fetch_head.c */
 void fetch_head(struct fetch *f, const struct exchange_head *h);
+/* Does w ask for the variant that is f's key, by the list that the store has? */
+bool fetch_same_variant(struct fetch *f, const struct waiter *w);
 /* What response.h asks for. */
 void fetch_response_in(const struct fetch *f, const struct exchange_head *h,
                        struct response_in *out);

@@ -142,7 +142,7 @@ static bool serialise(struct fetch *f)
 void fetch_origin(struct fetch *f)
 {
 	if (f->purge_seq == 0)
-		f->born_seq = link_purge_seq(fetch_chan(f));
+		f->born_seq = chan_server_purge_seq(fetch_chan(f));
 	f->started_wall_ms = clock_wall_ns() / NS_PER_MS;
 	f->x = (struct exchange){
 	        .ops = &fetch_exchange_ops,
@@ -192,9 +192,9 @@ static struct fetch *fetch_begin(struct fetcher *fr, struct request *r,
 }
 
 /* Onwards from the store: f is held by the caller. */
-static void fetch_go(struct fetch *f)
+static void fetch_go(struct fetch *f, const struct found *fd)
 {
-	if (!fetch_l3_ask(f))
+	if (fd->pass || fd->unkeyed || !fetch_l3_ask(f))
 		fetch_origin(f);
 }
 
@@ -215,13 +215,13 @@ static void refresh_behind(struct fetcher *fr, struct request *r, const struct p
 	}
 	fr->counts.refreshes++;
 	f->background = true;
-	f->purge_seq = link_purge_next(fr->ctl->chan);
+	f->purge_seq = chan_server_purge_next(fr->ctl->chan);
 	f->born_seq = f->purge_seq;
 	f->asks = (struct cache_request){.lookup = true, .store = true, .max_age_s = UINT32_MAX};
 	if (!fd->unkeyed)
 		fetch_offer(f);
 	fetch_hold(f);
-	fetch_go(f);
+	fetch_go(f, fd);
 	fetch_drop(f);
 	/* The other hold is let go at its end (fetch_background_end). */
 }
@@ -275,7 +275,7 @@ void fetch_route(struct waiter *w, const struct plan_choice *plan, bool share)
 		fetch_add(f, w);
 		if (share)
 			fetch_offer(f);
-		fetch_go(f);
+		fetch_go(f, &fd);
 		fetch_drop(f);
 	}
 	if (fd.entry != NULL)
@@ -293,12 +293,10 @@ static void refresh_fresh(struct fetcher *fr, struct found *fd)
 	if (head == NULL)
 		return;
 	memcpy(head, fd->entry->head, len);
-	head->born_seq = link_purge_next(fr->ctl->chan);
+	head->born_seq = chan_server_purge_next(fr->ctl->chan);
 	e = store_refresh(fr->store, fd->entry, head);
 	if (e != NULL) {
-		struct inval_purge p = {head->born_seq, INVAL_KEY, false, object_key(e->head)};
-
-		link_purge(fr->ctl->chan, &p);
+		chan_server_replace(fr->ctl->chan, object_key(e->head), head->born_seq);
 		store_drop(e);
 	}
 	free(head);

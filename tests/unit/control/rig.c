@@ -401,7 +401,7 @@ static void config_make(struct rig *r, const struct rig_options *o)
 
 struct rig *rig_new(const char *extra)
 {
-	const struct rig_options o = {extra, "", 64 << 20};
+	const struct rig_options o = {extra, "", 256 << 20};
 
 	return rig_new_with(&o);
 }
