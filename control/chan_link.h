@@ -12,8 +12,6 @@
 /* Group of provided buffers whose memory is the down slab. */
 #define LINK_RECV_GROUP 0u
 
-/* Every core drops what it has stored under the key that lies in the block; nobody hears of it. */
-void link_invalidate(struct chan_server *s, uint32_t block, uint32_t off, uint32_t len);
 struct down_slab *link_down(struct chan_server *s);
 /* Blocks that bodies may still take: free ones, without those kept back for response heads. */
 uint32_t link_usable(const struct chan_server *s);

@@ -52,15 +52,26 @@ static struct fetch *table_find(struct fetcher *f, const struct request *r,
 	return NULL;
 }
 
-void fetcher_purged(struct fetcher *f, struct span text, bool pattern)
+static bool purge_hits(const struct inval_purge *p, struct span key)
+{
+	switch (p->kind) {
+	case INVAL_KEY:
+		return span_eq(key, p->text);
+	case INVAL_PATTERN:
+		return cache_key_match(key, p->text);
+	default:
+		return true; /* its tags are not known yet */
+	}
+}
+
+void fetcher_purge(struct fetcher *f, const struct inval_purge *p)
 {
 	struct fetch *next;
 
 	for (uint32_t i = 0; i < FETCH_BUCKETS; i++) {
 		for (struct fetch *it = f->buckets[i]; it != NULL; it = next) {
 			next = it->hash_next;
-			if (pattern ? cache_key_match(it->req->key, text)
-			            : span_eq(it->req->key, text))
+			if (purge_hits(p, it->req->key))
 				fetch_unjoin(it);
 		}
 	}
@@ -190,6 +201,7 @@ static void fetch_start(struct waiter *w, const struct plan_choice *plan, bool s
 	upstream_ref(plan->upstream);
 	f->rule = plan->rule;
 	f->started_wall_ms = clock_wall_ns() / NS_PER_MS;
+	f->born_seq = chan_server_purge_seq(fr->ctl->chan);
 	f->waiters_end = &f->waiters;
 	f->head_block = CHAN_NO_BLOCK;
 	f->gather_block = CHAN_NO_BLOCK;

@@ -7,6 +7,7 @@
 #ifndef CONTROL_FETCH_H
 #define CONTROL_FETCH_H
 
+#include "cache/inval.h"
 #include "control/control.h"
 #include "lib/channel.h"
 
@@ -31,8 +32,8 @@ enum fetcher_took {
 };
 enum fetcher_took fetcher_body(struct fetcher *f, const struct chan_msg *m, const void *bytes);
 
-/* A purge was ordered: later requests of these keys may not join fetches of before. */
-void fetcher_purged(struct fetcher *f, struct span text, bool pattern);
+/* A purge was ordered: later requests that it matches may not join fetches of before. */
+void fetcher_purge(struct fetcher *f, const struct inval_purge *p);
 
 /* Configurations by snapshot id. Requests name the one that their core used. add lets requests use
  * ctl's next one; commit makes it the present one and keeps the one before; drop takes an added one

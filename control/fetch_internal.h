@@ -56,7 +56,8 @@ struct fetch {
 	struct upstream *upstream;
 	struct cache_rule rule;
 	uint64_t started_wall_ms;
-	uint32_t holds; /* functions at work on it */
+	uint64_t born_seq; /* purges ordered when it began (cache/inval.h) */
+	uint32_t holds;    /* functions at work on it */
 	struct waiter *waiters;
 	struct waiter **waiters_end;
 	uint32_t waiter_count;

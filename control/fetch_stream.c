@@ -136,15 +136,14 @@ static void head_share(struct fetch *f, const struct response_out *out)
 	fetch_split(f);
 }
 
-/* RFC 9111 4.4: an unsafe request that was no error makes what is stored of its target void. The
- * key lies behind the object in the head's block. */
+/* RFC 9111 4.4: an unsafe request that was no error makes what is stored of its target void. */
 static void head_invalidate(struct fetch *f, unsigned status)
 {
+	struct purge_order order = {.kind = INVAL_KEY, .text = f->req->key};
+
 	if (http_method_safe(f->req->method) || f->req->key.len == 0 || status >= 400)
 		return;
-	fetcher_purged(f->f, f->req->key, false);
-	link_invalidate(chan_of(f), f->head_block, (uint32_t)sizeof(struct object),
-	                (uint32_t)f->req->key.len);
+	chan_server_purge(chan_of(f), &order, NULL, NULL);
 }
 
 static void head_refuse(struct fetch *f, uint16_t code)
@@ -178,6 +177,7 @@ static void on_head(struct exchange *x, const struct exchange_head *h)
 		down_unref(down, block);
 		head_refuse(f, 502);
 	} else {
+		((struct object *)(void *)down_at(down, block))->born_seq = f->born_seq;
 		f->head_block = block;
 		f->head_len = out.len;
 		f->head_end = out.no_body || out.body_len == 0;
