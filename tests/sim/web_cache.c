@@ -107,7 +107,7 @@ static uint64_t list_id(struct sim *sim, uint32_t id)
 	struct sim_cache *c = &sim->cache;
 
 	if (c->list_id[id] == 0 || rng_below(&c->rng, 16) == 0)
-		c->list_id[id] = 1 + mix64(id + c->rng.s) / 2;
+		c->list_id[id] = rng_next(&c->rng) | 1;
 	return c->list_id[id];
 }
 
@@ -136,7 +136,7 @@ bool cache_variant_head(struct sim *sim, uint32_t id, uint32_t var, struct objec
 	return true;
 }
 
-static void pass_put(struct sim *sim, uint32_t id)
+static void pass_put(struct sim *sim, uint32_t id, uint64_t born_seq)
 {
 	static _Alignas(8) char bytes[256];
 	struct object *o = (struct object *)(void *)bytes;
@@ -144,6 +144,7 @@ static void pass_put(struct sim *sim, uint32_t id)
 	*o = (struct object){
 	        .response_ms = sim->rig.wall_ns / NS_PER_MS,
 	        .expires_ms = sim->rig.wall_ns / NS_PER_MS + 100,
+	        .born_seq = born_seq,
 	        .status = 200,
 	        .flags = OBJECT_PASS,
 	};
@@ -159,7 +160,7 @@ void cache_refresh_asked(struct sim *sim, uint32_t id)
 }
 
 /* Nobody waits for the core's word. False: no room now. */
-static bool purge_send(struct sim *sim, uint32_t id)
+static bool purge_send(struct sim *sim, uint32_t id, uint64_t *purge_seq)
 {
 	struct rig *rig = &sim->rig;
 	struct chan_msg *m = rig->down.free_count > 4 ? chan_slot(&rig->control) : NULL;
@@ -167,6 +168,8 @@ static bool purge_send(struct sim *sim, uint32_t id)
 	if (m == NULL)
 		return false;
 	m->type = CHAN_PURGE;
+	m->code = INVAL_KEY;
+	m->n = ++*purge_seq;
 	m->ticket.epoch = rig->shared->attach_epoch;
 	m->block = chan_block_get(&rig->down);
 	m->len = (uint32_t)sprintf((char *)chan_block_at(&rig->down, m->block), "sim/c/%u", id);
@@ -175,18 +178,18 @@ static bool purge_send(struct sim *sim, uint32_t id)
 	return true;
 }
 
-void cache_run(struct sim *sim)
+void cache_run(struct sim *sim, uint64_t *purge_seq)
 {
 	struct sim_cache *c = &sim->cache;
 
 	for (uint32_t id = 0; sim->sc->cache && id < SIM_IDS; id++) {
 		if (c->refresh_due[id] == 0 || c->refresh_due[id] > sim->rig.now_ns ||
-		    !purge_send(sim, id))
+		    !purge_send(sim, id, purge_seq))
 			continue;
 		c->refresh_due[id] = 0;
 		c->list_id[id] = 0;
 		if (rng_below(&c->rng, 2) == 0)
-			pass_put(sim, id);
+			pass_put(sim, id, *purge_seq);
 	}
 }
 

@@ -131,7 +131,7 @@ bool cache_variant_head(struct sim *sim, uint32_t id, uint32_t var, struct objec
 /* A core has served it stale. */
 void cache_refresh_asked(struct sim *sim, uint32_t id);
 /* Refreshes that are done: the cores are told to forget what they have. */
-void cache_run(struct sim *sim);
+void cache_run(struct sim *sim, uint64_t *purge_seq);
 /* At the end: did all of it happen? */
 void cache_happened(struct sim *sim);
 
