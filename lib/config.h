@@ -44,6 +44,7 @@ struct config_port {
 struct config_memory {
 	enum config_huge huge_pages;   /* auto: when the machine has some free */
 	uint64_t hot_table_bytes;      /* a core: 64 MiB */
+	uint64_t store_bytes;          /* the node's store (L2), in control; 0: none: 256 MiB */
 	uint32_t packet_buffers;       /* a core: 16384 */
 	uint32_t large_buffers;        /* a core, where the port cuts segments: 1024 */
 	uint32_t channel_ring_entries; /* 4096 */
@@ -65,6 +66,8 @@ struct config_limits {
 	uint32_t fields;              /* 64, at most 100 */
 	uint64_t body_bytes;          /* 413 above; 0: no limit: 0 */
 	uint32_t object_bytes;        /* largest object in the hot table: 65536 */
+	uint32_t store_object_bytes;  /* largest object in the node's store: 64 MiB */
+	uint32_t variants;            /* of one key, in the node's store: 64 */
 	uint32_t response_head_bytes; /* of an origin: 12288; at most down_block_bytes - 3072 */
 	uint32_t window_bytes;        /* a request's body bytes in flight in the channel: 262144 */
 	uint32_t rx_buffer_bytes;     /* first TCP receive window: 65536 */
