@@ -154,15 +154,43 @@ bool link_queue(struct chan_server *s, uint32_t core, const struct chan_msg *m)
 	return true;
 }
 
-void link_invalidate(struct chan_server *s, uint32_t block, uint32_t off, uint32_t len)
+uint64_t link_purge_seq(const struct chan_server *s)
 {
+	return s->purge_seq;
+}
+
+uint64_t link_purge_next(struct chan_server *s)
+{
+	return ++s->purge_seq;
+}
+
+uint64_t link_hash_seed(const struct chan_server *s)
+{
+	return s->ch.hdr->hash_seed;
+}
+
+void link_purge(struct chan_server *s, const struct inval_purge *p)
+{
+	uint32_t block;
+
+	if (s->state != LINK_SERVING || p->text.len > s->ch.geo.down_block_bytes)
+		return;
+	block = down_get(&s->down);
+	if (block == CHAN_NO_BLOCK) {
+		s->counts.invalidations_lost++;
+		return;
+	}
+	if (p->text.len > 0)
+		memcpy(down_at(&s->down, block), p->text.ptr, p->text.len);
 	for (uint32_t c = 0; c < s->cores; c++) {
 		struct chan_msg m = {
 		        .type = CHAN_PURGE,
+		        .flags = p->soft ? CHAN_F_SOFT : 0,
+		        .code = (uint16_t)p->kind,
 		        .ticket = {.epoch = s->epoch, .core = (uint16_t)c},
 		        .block = block,
-		        .off = off,
-		        .len = len,
+		        .len = (uint32_t)p->text.len,
+		        .n = p->seq,
 		};
 
 		/* Straight into the ring when nothing waits before it: hundreds may come in a
@@ -172,6 +200,7 @@ void link_invalidate(struct chan_server *s, uint32_t block, uint32_t off, uint32
 		else if (!link_queue(s, c, &m))
 			s->counts.invalidations_lost++;
 	}
+	down_unref(&s->down, block);
 }
 
 void link_wait(struct chan_server *s, uint32_t core, struct link_pending *p)

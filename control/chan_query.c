@@ -122,7 +122,13 @@ void chan_server_purge(struct chan_server *s, struct span text, bool pattern, ch
 		cb(arg, ST_CLOSED, NULL, 0, 0);
 		return;
 	}
-	fetcher_purged(s->ctl->fetcher, text, pattern);
+	struct inval_purge p = {
+	        .seq = link_purge_next(s),
+	        .kind = pattern ? INVAL_PATTERN : INVAL_KEY,
+	        .text = text,
+	};
+
+	fetcher_purge(s->ctl->fetcher, &p);
 	block = text_block(s, text);
 	q = block != CHAN_NO_BLOCK ? query_new(s, cb, arg) : NULL;
 	if (q == NULL) {
@@ -132,14 +138,13 @@ void chan_server_purge(struct chan_server *s, struct span text, bool pattern, ch
 		return;
 	}
 	q->purge = true;
-	s->purge_seq++;
 	for (uint32_t c = 0; c < s->cores; c++) {
 		struct chan_msg m = query_msg(q, CHAN_PURGE, c);
 
 		m.flags = pattern ? CHAN_F_PATTERN : 0;
 		m.block = block;
 		m.len = (uint32_t)text.len;
-		m.n = s->purge_seq;
+		m.n = p.seq;
 		q->waiting |= 1ull << c;
 		(void)link_queue(s, c, &m);
 	}

@@ -95,6 +95,15 @@ struct up_block {
 
 #define CORE_STORING 1024u
 
+/* Keys that control was asked to fetch anew, a few in each set; when a set is full, others wait. */
+#define CORE_REFRESHES    512u
+#define CORE_REFRESH_WAYS 4u
+
+struct refresh {
+	uint64_t key_lo;   /* of the hash */
+	uint64_t until_ns; /* not again before */
+};
+
 /* The channel as one core uses it. */
 struct core_chan {
 	struct chan_port port;
@@ -120,6 +129,7 @@ struct core_chan {
 	uint32_t release_count;
 	struct req *park_head; /* requests that wait for room or for control, oldest first */
 	struct req *park_tail;
+	struct refresh refreshes[CORE_REFRESHES];
 };
 
 /* What is known of a request between its two steps: req_begin parses the heads of a burst and has
@@ -157,6 +167,8 @@ struct core {
 	char date[HTTP_DATE_LEN + 3];
 	uint32_t cache_name_len; /* "Cache-Status: " and this node's name: reply_prepare */
 	char cache_name[CORE_NAME_BYTES];
+
+	uint64_t boundaries; /* of multipart answers so far */
 
 	/* Scratch of the request that runs now */
 	struct turn *turn;         /* one of turns */
