@@ -277,16 +277,17 @@ void chan_server_query(struct chan_server *s, uint32_t core, enum chan_query kin
 	s->pending[s->pending_count++] = q;
 }
 
-void chan_server_purge(struct chan_server *s, struct span text, bool pattern, chan_result_fn cb,
-                       void *arg)
+uint64_t chan_server_purge(struct chan_server *s, const struct purge_order *o, chan_result_fn cb,
+                           void *arg)
 {
 	s->purges++;
-	s->purge_pattern = pattern;
-	snprintf(s->purge_text, sizeof(s->purge_text), "%.*s", (int)text.len, text.ptr);
+	s->purge = *o;
+	snprintf(s->purge_text, sizeof(s->purge_text), "%.*s", (int)o->text.len, o->text.ptr);
 	s->purge_cb = cb;
 	s->purge_arg = arg;
 	if (!s->later)
 		fake_answer_all(s);
+	return 1000 + s->purges;
 }
 
 void chan_server_drain(struct chan_server *s, uint32_t deadline_ms)
