@@ -171,8 +171,9 @@ static enum key_status load(struct run *r, const struct rule_op *op)
 	case RULE_QUERY_NAMED:
 		if (r->named_twice & 1u << op->n)
 			return KEY_BYPASS;
-		r->v.text = r->named[op->n];
 		r->v.present = (r->named_seen & 1u << op->n) != 0;
+		if (r->v.present)
+			r->v.text = r->named[op->n];
 		return KEY_OK;
 	case RULE_HEADER:
 		return field_load(r, text_at(r, op->off, op->len), (enum http_hdr)op->n);

@@ -36,6 +36,10 @@ void fetch_response_in(const struct fetch *f, const struct exchange_head *h,
 	        .node = f->f->ctl->config->node,
 	        .born_seq = f->born_seq,
 	};
+	if (f->effects != NULL) {
+		out->tags = f->effects->tags;
+		out->tag_count = f->effects->tag_count;
+	}
 }
 
 /* --- variants --- */
@@ -83,7 +87,7 @@ static bool variant_key(struct fetch *f, struct work *k)
 	                       &k->key);
 }
 
-static bool same_variant(struct fetch *f, const struct waiter *w)
+bool fetch_same_variant(struct fetch *f, const struct waiter *w)
 {
 	char text[CACHE_KEY_MAX];
 	struct store_entry *list;
@@ -197,7 +201,7 @@ static void share(struct fetch *f, const struct response_out *out, bool variant)
 	}
 	f->retain = f->hash_prev != NULL;
 	if (variant)
-		fetch_split(f, same_variant);
+		fetch_split(f, fetch_same_variant);
 }
 
 static void head_take(struct fetch *f, const struct exchange_head *h, struct work *k,

@@ -26,6 +26,7 @@
 #include "control/fetch.h"
 #include "control/request.h"
 #include "control/response.h"
+#include "control/rule_effects.h"
 
 #define FETCH_SHARE_BYTES  (1u << 20) /* a body is kept that long for tickets that come late */
 #define FETCH_GATHER_BYTES 512u       /* shorter runs are copied together */
@@ -74,7 +75,8 @@ struct fetch {
 	struct fetcher *f;
 	struct request *req; /* NULL: answered out of the store */
 	struct plan_choice plan;
-	struct cache_request asks; /* of the request that began it */
+	struct rule_effects *effects; /* of its route's rule, or NULL */
+	struct cache_request asks;    /* of the request that began it */
 	uint64_t started_wall_ms;
 	uint64_t born_seq; /* purges that had been ordered then (cache/inval.h) */
 	uint32_t holds;    /* functions at work on it */
@@ -99,7 +101,8 @@ struct fetch {
 	uint64_t purge_seq; /* of a refresh: makes older copies in the cores void */
 	struct fetch *dry_next;
 	struct fetch **dry_prev; /* NULL when it does not wait for blocks */
-	struct l3_wait *l3;
+	struct l3_wait *l3;      /* NULL when it does not wait for the shared store */
+	uint64_t l3_seq;         /* purges that had been ordered when it was asked */
 	/* What goes with the head: an object for the hot table (CHAN_PUT), behind it in its block
 	 */
 	uint32_t put_off;
@@ -211,6 +214,8 @@ static inline struct chunk *fetch_chunk(const struct fetch *f, uint32_t index)
 
 /* fetch_head.c */
 void fetch_head(struct fetch *f, const struct exchange_head *h);
+/* Does w ask for the variant that is f's key, by the list that the store has? */
+bool fetch_same_variant(struct fetch *f, const struct waiter *w);
 /* What response.h asks for. */
 void fetch_response_in(const struct fetch *f, const struct exchange_head *h,
                        struct response_in *out);
@@ -257,6 +262,8 @@ void fetch_pump(struct fetch *f);
 /* plan.c */
 /* False: no such configuration, route or upstream. */
 bool plan_choose(struct fetcher *f, const struct chan_request *cr, struct plan_choice *out);
+/* The snapshot of a configuration that is still kept, or NULL. */
+const struct snapshot *plan_snapshot(const struct fetcher *f, uint64_t id);
 void plans_destroy(struct fetcher *f);
 
 static inline struct chan_server *fetch_chan(const struct fetch *f)

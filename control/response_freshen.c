@@ -60,6 +60,16 @@ static void merged_fields(const struct writer *w, const struct http_fields *upda
 	}
 }
 
+/* What a field that was not kept does not speak for. */
+static bool may_keep(const struct http_fields *merged)
+{
+	char text[VARY_NAMES_MAX];
+	struct span names;
+
+	return !http_fields_have(merged, HDR_SET_COOKIE) &&
+	       vary_of(merged, text, &names) != VARY_ANY;
+}
+
 /* The lifetime that a field stated which was not kept: as it was, from now on. */
 static void freshness_again(const struct object *stored, const struct cache_response *policy,
                             uint64_t wall_ms, struct object *o)
@@ -97,10 +107,13 @@ static void judge(const struct object *stored, const struct response_in *in,
 	struct cache_response policy;
 
 	cache_response_policy(&pin, &policy);
-	if ((stored->flags & OBJECT_TARGETED) && !(policy.flags & OBJECT_TARGETED))
-		freshness_again(stored, &policy, in->response_wall_ms, o);
-	else
+	if (!(stored->flags & OBJECT_TARGETED) || (policy.flags & OBJECT_TARGETED)) {
 		response_freshness(o, &policy, in->response_wall_ms);
+		return;
+	}
+	freshness_again(stored, &policy, in->response_wall_ms, o);
+	if (!may_keep(merged))
+		o->flags &= (uint16_t)~OBJECT_STORABLE;
 }
 
 static enum status freshen(const struct object *stored, const struct response_in *in, void *buf,

@@ -89,16 +89,13 @@ enum rule_form {
 };
 
 enum rule_flag {
-	RULE_PUBLIC = 1 << 0,     /* the key has no tenant, policy and credential */
-	RULE_NEEDS_BODY = 1 << 1, /* the key reads the request's body; POST may be answered */
-	RULE_ALL_QUERY =
-	        1 << 2, /* any query parameter is welcome: the key holds it, or ignores it */
-	RULE_SORTS_QUERY = 1 << 3,
-	RULE_WRITE_THROUGH = 1 << 4,
-	RULE_PURGE_ALL = 1 << 5, /* purges go beyond the request's tenant */
-	RULE_KEYED_AUTH =
-	        1 << 6, /* the key holds the credential: answers are for its owner alone */
-	RULE_FLAGS_ALL = (1 << 7) - 1
+	RULE_PUBLIC = 1 << 0,      /* the key has no tenant, policy and credential */
+	RULE_NEEDS_BODY = 1 << 1,  /* the key is made of the request's body; POST may be answered */
+	RULE_ALL_QUERY = 1 << 2,   /* any query parameter may come: in the key, or to be ignored */
+	RULE_SORTS_QUERY = 1 << 3, /* the key has several in order */
+	RULE_PURGE_ALL = 1 << 4,   /* purges go beyond the request's tenant */
+	RULE_KEYED_AUTH = 1 << 5,  /* the key says whose answer it is (RFC 9111 3.5) */
+	RULE_FLAGS_ALL = (1 << 6) - 1
 };
 
 struct rule_op {

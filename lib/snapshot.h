@@ -32,7 +32,7 @@ struct snap_route {
 	uint8_t ttl_jitter_pct; /* at most 90 */
 	uint8_t heuristic_pct;  /* at most 50 */
 	uint8_t etag;           /* enum config_etag */
-	uint8_t spare;
+	uint8_t keyed_body;     /* 1: its rule's key is made of the request's body (POST) */
 	uint32_t path_off; /* the pattern's text, for reports */
 	uint32_t path_len;
 	uint32_t host_off;

@@ -3,7 +3,6 @@
  * The cache rules of a configuration, compiled into a snapshot: their templates become programs,
  * with the scope of the key behind the operator's part. config_cache_rules.c has told what is wrong
  * with them before. */
-#include "lib/config_params.h"
 #include "lib/key_template.h"
 #include "lib/snapshot_format.h"
 
@@ -272,7 +271,8 @@ static uint16_t rule_flags(const struct rules_builder *b, const struct config_ru
 			flags |= RULE_ALL_QUERY;
 	if (rule->public)
 		flags |= RULE_PUBLIC;
-	else if (rule->credentials == CREDENTIALS_SEPARATE)
+	else if (rule->credentials == CREDENTIALS_SHARED ||
+	         (head(b)->rules.cred_seen & http_hdr_bit(HDR_AUTHORIZATION)))
 		flags |= RULE_KEYED_AUTH;
 	if (rule->purge_scope == PURGE_SCOPE_ALL)
 		flags |= RULE_PURGE_ALL;
@@ -342,6 +342,11 @@ static uint8_t param_index(const char *pattern, struct span name)
 	return index;
 }
 
+static const struct snap_rule *rules_at(const struct rules_builder *b)
+{
+	return (const struct snap_rule *)(const void *)(b->w->block + head(b)->rules.rules_off);
+}
+
 static void route_put(struct rules_builder *b, uint32_t i)
 {
 	struct snap_route *route =
@@ -359,6 +364,7 @@ static void route_put(struct rules_builder *b, uint32_t i)
 	for (uint32_t k = 0; k < paths->count; k++)
 		map[k] = param_index(from->path, paths->names[k]);
 	route->rule = rule + 1;
+	route->keyed_body = (rules_at(b)[rule].flags & RULE_NEEDS_BODY) != 0;
 	route->rule_map_off = snap_put(b->w, map, paths->count, 1);
 	if (b->cfg->rules[rule].ttl_s > 0) {
 		route->cache_mode = CONFIG_CACHE_TTL;

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * The border, for rules: after it no program can read outside of the block, whatever it holds. */
+#include "lib/counters.h"
 #include "lib/http1.h"
 #include "lib/snapshot_format.h"
+
+static_assert(RULES_MAX == RULE_STATS_MAX, "each rule has its counters");
 
 static bool text_ok(const struct snapshot *s, uint32_t off, uint32_t len)
 {

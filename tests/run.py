@@ -110,7 +110,7 @@ class Runner:
 
     def thread_tests(self):
         """The tests whose threads share memory, under ThreadSanitizer."""
-        tests = ("cache_hot_threads",)
+        tests = ("cache_hot_share_threads", "cache_hot_threads")
         programs = [f"tests/unit/cache/test_{t}" for t in tests]
         cmd = f"""set -e
             [ -f {CLANG_TSAN}/build.ninja ] || CC=clang-14 meson setup {CLANG_TSAN} -Db_lto=false \\

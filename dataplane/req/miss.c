@@ -52,8 +52,6 @@ void miss_end(struct core *core, struct req *req)
 		return;
 	slot_put(ch, req->slot);
 	req->slot = UINT32_MAX;
-	if (req->cache.store)
-		ch->storing[req->key_hash.lo % CORE_STORING]--;
 	head_block_put(ch, req);
 }
 
@@ -167,7 +165,8 @@ static uint32_t head_write(struct core *core, struct req *req, unsigned char *bl
 	char *mark;
 	struct span method = unlikely(refresh) ? SPAN_LIT("GET") : h->method_text;
 
-	if ((req->cache.lookup || req->cache.store || may_invalidate(req)) && req_key(core, &ck))
+	if ((req->cache.lookup || req->cache.store || may_invalidate(req)) &&
+	    req_key(core, req, &ck) == KEY_OK)
 		key = ck.text;
 	tcp_conn_info(req->conn, &info);
 	*cr = (struct chan_request){
@@ -297,16 +296,13 @@ enum req_next miss_submit(struct core *core, struct req *req)
 	req->slot = slot_get(ch);
 	ch->misses[req->slot] = (struct miss){.req = req, .next_free = ch->miss_count};
 	req->head_block = chan_block_get(&ch->up);
-	req->purge_seq = hot_purge_seq(core->hot);
-	if (req->cache.store)
-		ch->storing[req->key_hash.lo % CORE_STORING]++;
 	len = head_write(core, req, chan_block_at(&ch->up, req->head_block), false);
 	miss_send(core, req, len, has_body);
 	ch->misses[req->slot].head_len = len;
 
 	req->uploading = has_body;
 	req->stage = REQ_ANSWER;
-	if (req->uploading && h->expect_continue && h->minor == 1) {
+	if (req->uploading && h->expect_continue && h->minor == 1 && !req->continued) {
 		/* RFC 9110 10.1.1: the route exists and there is room, so the body is welcome. */
 		if (tcp_tx_copy(core->tcp, req->conn, "HTTP/1.1 100 Continue\r\n\r\n", 25) == ST_OK)
 			counter_inc(core->ctr, CTR_http_1xx);

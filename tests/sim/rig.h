@@ -112,6 +112,7 @@ struct rig_answer {
 	uint16_t code;         /* what the origin answered instead */
 	uint16_t object_flags; /* besides */
 	struct span key;       /* of a variant; empty: the request's */
+	uint64_t born_seq;     /* purges ordered when its request left */
 };
 bool rig_reply(struct rig *rig, const struct rig_answer *a);
 /* CHAN_PUT of an object without a body; its hash is counted anew. */

@@ -47,9 +47,10 @@ enum key_status rules_run(const struct snapshot *s, const struct rule_program *p
 	        .wild = request->wild,
 	};
 
-	if (http1_scan_fields(lines, (size_t)len, &pos, &fields) != HTTP_SCAN_DONE ||
-	    snapshot_route(s, in.host, in.path, in.method, &match) != ROUTE_FOUND)
+	if (http1_scan_fields(lines, (size_t)len, &pos, &fields) != HTTP_SCAN_DONE)
 		abort();
+	if (snapshot_route(s, in.host, in.path, in.method, &match) != ROUTE_FOUND)
+		return KEY_BYPASS;
 	in.route = match.route;
 	in.params = match.params;
 	in.param_count = match.param_count;

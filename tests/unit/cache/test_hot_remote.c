@@ -118,7 +118,7 @@ static void test_find(void **state)
 	hot_remote_drop(&remote, hold);
 	hot_remote_drop(&remote, other);
 
-	hot_purge_key(fx.t, SPAN_LIT("a/1"), key_of("a/1").hash);
+	purge(INVAL_KEY, false, "a/1");
 	assert_null(remote_get("a/1", &hold));
 	assert_int_equal(holds_all(), 0);
 	teardown();
@@ -216,7 +216,7 @@ static void test_hold(void **state)
 	put_many("other", 10000, 500);
 	assert_true(holds(o, "stay here"));
 	hot_remote_drop(&remote, a);
-	hot_purge_pattern(fx.t, SPAN_LIT("*"));
+	purge(INVAL_KEY, false, "held");
 	put("held", "new");
 	put_many("third", 10000, 500);
 	assert_true(holds(o, "stay here"));
@@ -268,7 +268,7 @@ static void step_nothing(void)
 
 static void step_purge(void)
 {
-	hot_purge_key(fx.t, SPAN_LIT("a/1"), key_of("a/1").hash);
+	purge(INVAL_KEY, false, "a/1");
 }
 
 static void step_replace(void)

@@ -103,7 +103,7 @@ static void stress_check(const struct object *o, uint32_t key, uint32_t version)
 	struct cache_key k = stress_key(key, buf);
 	uint32_t words = words_of(key, version);
 
-	CHECK(span_eq(object_key(o), k.text) && o->born_seq == version);
+	CHECK(span_eq(object_key(o), k.text) && o->response_ms == version);
 	CHECK(o->body_len == words * sizeof(uint64_t) && o->status == 200);
 	for (uint32_t i = 0; i < words; i++) {
 		uint64_t word;
@@ -149,12 +149,12 @@ static void *reader_main(void *arg)
 		r->gets++;
 		if (o == NULL)
 			continue;
-		CHECK(o->born_seq >= floor);
-		r->newer += o->born_seq > floor;
-		stress_check(o, key, (uint32_t)o->born_seq);
+		CHECK(o->response_ms >= floor);
+		r->newer += o->response_ms > floor;
+		stress_check(o, key, (uint32_t)o->response_ms);
 		r->hits++;
 		if (h->o == NULL)
-			*h = (struct held){o, hold, key, (uint32_t)o->born_seq,
+			*h = (struct held){o, hold, key, (uint32_t)o->response_ms,
 			                   (uint32_t)(r->gets + next_random(&x) % 2000)};
 		else
 			hot_remote_drop(&view, hold);
@@ -177,12 +177,13 @@ static void stress_put(struct stress *s, uint32_t key)
 	struct cache_key k = stress_key(key, head.text);
 	uint32_t version = s->version[key] + 1;
 	uint32_t words = words_of(key, version);
-	struct hot_fill f = {.purge_seq = hot_purge_seq(s->t)};
+	struct hot_fill f = {0};
 
 	head.o = (struct object){.hash = k.hash,
 	                         .expires_ms = UINT64_MAX,
 	                         .body_len = words * sizeof(uint64_t),
-	                         .born_seq = version,
+	                         .response_ms = version,
+	                         .born_seq = hot_purge_seq(s->t),
 	                         .key_len = (uint32_t)k.text.len,
 	                         .status = 200};
 	if (hot_fill_begin(s->t, &f, &head.o, head.o.body_len) != ST_OK) {
@@ -202,16 +203,10 @@ static void stress_purge(struct stress *s, uint32_t key)
 {
 	char buf[32];
 	struct cache_key k = stress_key(key, buf);
+	struct inval_purge p = {.seq = hot_purge_seq(s->t) + 1, .kind = INVAL_KEY, .text = k.text};
 
-	s->purged += hot_purge_key(s->t, k.text, k.hash);
+	s->purged += hot_purge(s->t, &p, k.hash);
 	__atomic_store_n(&s->floor[key], s->version[key] + 1, __ATOMIC_RELEASE);
-}
-
-static void stress_purge_all(struct stress *s)
-{
-	s->purged += hot_purge_pattern(s->t, SPAN_LIT("*/odd"));
-	for (uint32_t key = 1; key < KEYS; key += 2)
-		__atomic_store_n(&s->floor[key], s->version[key] + 1, __ATOMIC_RELEASE);
 }
 
 static void stress_owner(struct stress *s, uint32_t ops)
@@ -230,10 +225,8 @@ static void stress_owner(struct stress *s, uint32_t ops)
 			const struct object *o = hot_get(s->t, &k);
 			if (o != NULL)
 				stress_check(o, key, s->version[key]);
-		} else if (op < 999) {
-			stress_purge(s, key);
 		} else {
-			stress_purge_all(s);
+			stress_purge(s, key);
 		}
 	}
 }

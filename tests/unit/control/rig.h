@@ -21,6 +21,7 @@
 
 #define RIG_CORES    2u
 #define RIG_ASKS     4096u
+#define RIG_SEED     1u /* of the cores' key hashes */
 #define RIG_DEADLINE (5 * NS_PER_S)
 
 /* One ticket of a core and what came of it. */
@@ -94,6 +95,12 @@ struct rig {
 
 /* extra: keys of the upstream, for example ", connect_timeout_ms: 100". */
 struct rig *rig_new(const char *extra);
+struct rig_options {
+	const char *upstream; /* more keys of the upstream: ", queue: 1" */
+	const char *route;    /* and of the route */
+	uint64_t store_bytes; /* of the node's store */
+};
+struct rig *rig_new_with(const struct rig_options *o);
 void rig_free(struct rig *r);
 /* Of a test's own: one that is attached, and its end. */
 int rig_setup(void **state);
