@@ -99,8 +99,8 @@ struct fetch {
 	uint64_t purge_seq; /* of a refresh: makes older copies in the cores void */
 	struct fetch *dry_next;
 	struct fetch **dry_prev; /* NULL when it does not wait for blocks */
-	struct l3_wait *l3; /* NULL when it does not wait for the shared store */
-	uint64_t l3_seq;    /* purges that had been ordered when it was asked */
+	struct l3_wait *l3;      /* NULL when it does not wait for the shared store */
+	uint64_t l3_seq;         /* purges that had been ordered when it was asked */
 	/* What goes with the head: an object for the hot table (CHAN_PUT), behind it in its block
 	 */
 	uint32_t put_off;
