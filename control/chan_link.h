@@ -13,11 +13,6 @@
 /* Group of provided buffers whose memory is the down slab. */
 #define LINK_RECV_GROUP 0u
 
-/* The highest number of a purge that was given out (cache/inval.h), and the next one. */
-uint64_t link_purge_seq(const struct chan_server *s);
-uint64_t link_purge_next(struct chan_server *s);
-/* Every core takes the purge; nobody hears of it. Does nothing when not attached. */
-void link_purge(struct chan_server *s, const struct inval_purge *p);
 /* Seed of the key hashes in the cores' tables. */
 uint64_t link_hash_seed(const struct chan_server *s);
 struct down_slab *link_down(struct chan_server *s);

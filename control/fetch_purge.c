@@ -52,15 +52,10 @@ uint32_t fetcher_purge(struct fetcher *f, const struct inval_purge *p)
 
 static void purge_key(struct fetcher *f, struct span key)
 {
-	struct inval_purge p = {
-	        .seq = link_purge_next(f->ctl->chan),
-	        .kind = INVAL_KEY,
-	        .text = key,
-	};
+	struct purge_order order = {.kind = INVAL_KEY, .text = key};
 
 	f->counts.invalidations++;
-	fetcher_purge(f, &p);
-	link_purge(f->ctl->chan, &p);
+	chan_server_purge(f->ctl->chan, &order, NULL, NULL);
 }
 
 /* The key under which a target of the same host would be stored by default. */

@@ -10,11 +10,9 @@
 
 void fetch_refreshed(struct fetch *f, const struct store_entry *e)
 {
-	struct inval_purge p = {f->purge_seq, INVAL_KEY, false, object_key(e->head)};
-
 	/* It was born with that number: older copies are void by it, this one is not. */
 	if (f->purge_seq != 0)
-		link_purge(fetch_chan(f), &p);
+		chan_server_replace(fetch_chan(f), object_key(e->head), f->purge_seq);
 }
 
 /* The answer is used up: the exchange ends by itself, and its connection can be used again. */

@@ -68,5 +68,7 @@ void miss_released_up(struct core *core, const struct chan_msg *m);
 uint32_t miss_flush(struct core *core); /* releases, publishes, rings; messages */
 /* req/query.c: questions of the operator */
 void query_input(struct core *core, const struct chan_msg *m);
+void query_sweep(struct core *core);     /* a bounded piece of what purges leave to do */
+void query_leftovers(struct core *core); /* purges of a control that is gone */
 
 #endif

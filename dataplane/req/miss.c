@@ -52,8 +52,6 @@ void miss_end(struct core *core, struct req *req)
 		return;
 	slot_put(ch, req->slot);
 	req->slot = UINT32_MAX;
-	if (req->cache.store)
-		ch->storing[req->key_hash.lo % CORE_STORING]--;
 	head_block_put(ch, req);
 }
 
@@ -297,9 +295,6 @@ enum req_next miss_submit(struct core *core, struct req *req)
 	req->slot = slot_get(ch);
 	ch->misses[req->slot] = (struct miss){.req = req, .next_free = ch->miss_count};
 	req->head_block = chan_block_get(&ch->up);
-	req->purge_seq = hot_purge_seq(core->hot);
-	if (req->cache.store)
-		ch->storing[req->key_hash.lo % CORE_STORING]++;
 	len = head_write(core, req, chan_block_at(&ch->up, req->head_block), false);
 	miss_send(core, req, len, has_body);
 	ch->misses[req->slot].head_len = len;

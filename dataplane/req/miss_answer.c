@@ -121,13 +121,11 @@ static void fill_begin(struct core *core, struct req *req, const struct object *
 		return;
 	if (o->body_len == UINT64_MAX)
 		capacity -= min_u64(capacity, object_head_bytes(o));
-	req->fill.purge_seq = req->purge_seq;
 	if (hot_fill_begin(core->hot, &req->fill, o, capacity) != ST_OK) {
 		req->fill.obj = NULL;
 		counter_inc(core->ctr, CTR_cache_fill_dropped);
 		return;
 	}
-	req->fill.purge_seq = req->purge_seq;
 }
 
 /* The client has all that it asked for of an answer that a store sends. The rest is for the hot

@@ -103,7 +103,6 @@ struct req {
 	const struct snap_route *route; /* of core->snap, within one req_burst only */
 	uint32_t route_index;
 	struct hash128 key_hash;
-	uint64_t purge_seq;
 	struct req *park_next;
 	struct req *park_prev;
 	struct byte_range part; /* first: bytes still to be left out; len: then to be sent */

@@ -54,18 +54,15 @@ static struct object *put_copy(struct core *core, const struct chan_msg *m)
 void put_input(struct core *core, const struct chan_msg *m)
 {
 	struct object *o = put_copy(core, m);
-	struct hot_fill fill = {.purge_seq = hot_purge_seq(core->hot)};
+	struct hot_fill fill = {0};
 
 	if (o == NULL) {
 		counter_inc(core->ctr, CTR_chan_bad);
 		return;
 	}
-	if (hot_fill_begin(core->hot, &fill, o, 0) == ST_OK) {
-		fill.purge_seq = hot_purge_seq(core->hot);
-		if (hot_fill_commit(core->hot, &fill) != NULL) {
-			counter_inc(core->ctr, CTR_cache_put);
-			return;
-		}
-	}
-	counter_inc(core->ctr, CTR_cache_put_dropped);
+	if (hot_fill_begin(core->hot, &fill, o, 0) == ST_OK &&
+	    hot_fill_commit(core->hot, &fill) != NULL)
+		counter_inc(core->ctr, CTR_cache_put);
+	else
+		counter_inc(core->ctr, CTR_cache_put_dropped);
 }

@@ -392,6 +392,7 @@ static uint32_t head_block(struct rig *rig, const struct rig_answer *a, uint32_t
 	        .response_ms = came_ms,
 	        .expires_ms = came_ms + a->lifetime_ms,
 	        .body_len = a->body_len,
+	        .born_seq = a->born_seq,
 	        .key_len = (uint32_t)key.len,
 	        .fields_len = (uint32_t)strlen(a->fields),
 	        .status = (uint16_t)a->status,
@@ -516,13 +517,13 @@ enum status rig_hot_put(struct rig *rig, const char *key, const char *fields, st
 	o->response_ms = rig->wall_ns / NS_PER_MS;
 	o->expires_ms = o->response_ms + 3600 * 1000;
 	o->body_len = body.len;
+	o->born_seq = hot_purge_seq(rig->core->hot);
 	o->key_len = (uint32_t)strlen(key);
 	o->fields_len = (uint32_t)strlen(fields);
 	o->status = 200;
 	o->flags = OBJECT_STORABLE;
 	memcpy(o + 1, key, o->key_len);
 	memcpy((char *)(o + 1) + o->key_len, fields, o->fields_len);
-	fill.purge_seq = hot_purge_seq(rig->core->hot);
 	st = hot_fill_begin(rig->core->hot, &fill, o, body.len);
 	if (st == ST_OK)
 		st = hot_fill_append(rig->core->hot, &fill, body);

@@ -106,6 +106,7 @@ struct rig_answer {
 	uint32_t piece_bytes; /* 0: a block */
 	uint8_t flags;        /* CHAN_F_FILL and so on */
 	uint32_t lifetime_ms; /* above 0: storable */
+	uint64_t born_seq;    /* purges ordered when its request left */
 	uint32_t age_ms;      /* it was received so long ago */
 	uint32_t stale_while_s;
 	uint32_t stale_error_s;

@@ -422,20 +422,25 @@ static void ignore_result(void *arg, enum status st, const void *bytes, size_t l
 	*(bool *)arg = true;
 }
 
+static void purge(struct rig *r, enum inval_kind kind, const char *text)
+{
+	struct purge_order order = {.kind = kind, .text = span_cstr(text)};
+	bool done = false;
+
+	chan_server_purge(r->ctl.chan, &order, ignore_result, &done);
+	RIG_UNTIL(r, done);
+}
+
 static void purges(void **state)
 {
 	struct rig *r = *state;
-	bool done = false;
 
 	get(r, 0, "/store/60");
 	get(r, 0, "/store/61");
-	chan_server_purge(r->ctl.chan, SPAN_LIT("/store/60"), false, ignore_result, &done);
-	RIG_UNTIL(r, done);
+	purge(r, INVAL_KEY, "/store/60");
 	assert_int_equal(get(r, 0, "/store/60")->tier, 0);
 	assert_int_equal(get(r, 0, "/store/61")->tier, CHAN_F_STORE);
-	done = false;
-	chan_server_purge(r->ctl.chan, SPAN_LIT("/st*"), true, ignore_result, &done);
-	RIG_UNTIL(r, done);
+	purge(r, INVAL_PATTERN, "/st*");
 	assert_int_equal(get(r, 0, "/store/60")->tier, 0);
 	assert_int_equal(get(r, 0, "/store/61")->tier, 0);
 	assert_int_equal(rig_requests(r), 5);
@@ -443,9 +448,7 @@ static void purges(void **state)
 	origin_gate(r->origin, false);
 	struct ask *a = rig_ask(r, &(struct rig_req){.path = "/store/62", .key = "/store/62"});
 	RIG_UNTIL(r, rig_requests(r) == 6);
-	done = false;
-	chan_server_purge(r->ctl.chan, SPAN_LIT("/store/62"), false, ignore_result, &done);
-	RIG_UNTIL(r, done);
+	purge(r, INVAL_KEY, "/store/62");
 	origin_gate(r->origin, true);
 	RIG_UNTIL(r, a->done);
 	whole(a, 62);

@@ -133,7 +133,7 @@ static void test_variants(void **state)
 	/* So it is without the list. */
 	put_list("h/v", LIST_ID, "x");
 	got_body(ask_x("1"), 200, SPAN_LIT("one"));
-	hot_purge_key(fx.rig.core->hot, SPAN_LIT("h/v"), hash128("h/v", 3, 42));
+	purge_now(INVAL_KEY, "h/v");
 	ask_x("1");
 	next_request();
 	down();
