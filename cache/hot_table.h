@@ -53,7 +53,6 @@ struct hot_fill {
 	uint64_t pin;
 	uint64_t written; /* body bytes so far */
 	uint64_t capacity;
-	uint64_t purge_seq; /* not used: the head's born_seq counts */
 };
 enum status hot_fill_begin(struct hot_table *t, struct hot_fill *f, const struct object *head,
                            uint64_t capacity);

@@ -48,8 +48,9 @@ enum chan_type {
 	CHAN_RESULT,  /* answer to CHAN_QUERY or CHAN_PURGE: block holds records; n: next cursor, or
 	                 how many were purged */
 	/* control to core */
-	CHAN_HEAD, /* block: struct object with key and field lines; CHAN_F_END when no body follows
-	            */
+	CHAN_HEAD, /* block: struct object with key and field lines; CHAN_F_END when no body
+	              follows. code: what the origin answered when the object has another status
+	              (304: a stored one that it confirmed; 5xx: a stale one instead); else 0 */
 	CHAN_FAIL, /* code: the status to answer (502, 503, 504, ...), body-less; ends the ticket */
 	CHAN_PURGE, /* block: the text of a purge (none for INVAL_ALL), code: enum inval_kind
 	               (CHAN_F_SOFT, CHAN_F_COUNT); n: its number; ticket.seq 0: no answer wanted */
@@ -110,8 +111,10 @@ enum chan_request_flag {
 struct chan_request {
 	uint64_t snapshot_id; /* of the configuration that chose route and upstream */
 	uint64_t body_len;    /* with CHAN_REQ_CHUNKED: UINT64_MAX */
-	uint64_t key_lo;      /* cache key's hash, when COLLAPSE or STORE; an unsafe method has only
-	                         the key's text */
+	uint64_t key_lo;      /* cache key's hash. The key's text is there when COLLAPSE or STORE,
+	                         for GET and HEAD also when a stored answer may be used but none
+	                         made (HEAD, Range), and for an unsafe method, whose success voids
+	                         what is stored */
 	uint64_t key_hi;
 	uint64_t arrival_ms; /* wall clock */
 	uint8_t client_addr[16];
