@@ -125,8 +125,10 @@ enum status metrics_view_copy(const struct metrics_view *from, struct metrics_vi
 	if (from->row_count == 0)
 		return ST_OK;
 	out->rows = calloc(from->row_count, sizeof(*out->rows));
-	if (!out->rows)
+	if (!out->rows) {
+		metrics_view_free(out);
 		return ST_NOMEM;
+	}
 	while (out->row_count < from->row_count) {
 		uint32_t i = out->row_count++;
 

@@ -299,12 +299,11 @@ static void refreshes_behind(void **state)
 	assert_int_equal(r->core[1].last_purge.ticket.seq, 0);
 	assert_int_equal(r->core[1].last_purge.code, INVAL_KEY);
 	/* What the store has now is spared by that purge, and stale answers are used meanwhile. */
-	uint64_t number = r->core[1].last_purge.n;
 	struct ask *a = get(r, 1, path);
 	whole(a, 400);
 	assert_int_equal(a->tier, CHAN_F_STORE);
 	assert_int_equal(a->code, 0);
-	assert_true(a->head.born_seq >= number);
+	assert_true(a->head.born_seq >= r->core[1].last_purge.n);
 	/* That stale answer came from the store: it was fetched anew behind it. */
 	RIG_UNTIL(r, counts_of(r).refreshes == 2 && counts_of(r).validated == 2);
 	/* Fails: what there is stays. */
@@ -423,27 +422,25 @@ static void ignore_result(void *arg, enum status st, const void *bytes, size_t l
 	*(bool *)arg = true;
 }
 
-static void order(struct rig *r, enum inval_kind kind, const char *text, bool *done)
+static void purge(struct rig *r, enum inval_kind kind, const char *text)
 {
-	struct purge_order o = {.kind = kind, .text = span_cstr(text)};
+	struct purge_order order = {.kind = kind, .text = span_cstr(text)};
+	bool done = false;
 
-	chan_server_purge(r->ctl.chan, &o, ignore_result, done);
+	chan_server_purge(r->ctl.chan, &order, ignore_result, &done);
+	RIG_UNTIL(r, done);
 }
 
 static void purges(void **state)
 {
 	struct rig *r = *state;
-	bool done = false;
 
 	get(r, 0, "/store/60");
 	get(r, 0, "/store/61");
-	order(r, INVAL_KEY, "/store/60", &done);
-	RIG_UNTIL(r, done);
+	purge(r, INVAL_KEY, "/store/60");
 	assert_int_equal(get(r, 0, "/store/60")->tier, 0);
 	assert_int_equal(get(r, 0, "/store/61")->tier, CHAN_F_STORE);
-	done = false;
-	order(r, INVAL_PATTERN, "/st*", &done);
-	RIG_UNTIL(r, done);
+	purge(r, INVAL_PATTERN, "/st*");
 	assert_int_equal(get(r, 0, "/store/60")->tier, 0);
 	assert_int_equal(get(r, 0, "/store/61")->tier, 0);
 	assert_int_equal(rig_requests(r), 5);
@@ -451,9 +448,7 @@ static void purges(void **state)
 	origin_gate(r->origin, false);
 	struct ask *a = rig_ask(r, &(struct rig_req){.path = "/store/62", .key = "/store/62"});
 	RIG_UNTIL(r, rig_requests(r) == 6);
-	done = false;
-	order(r, INVAL_KEY, "/store/62", &done);
-	RIG_UNTIL(r, done);
+	purge(r, INVAL_KEY, "/store/62");
 	origin_gate(r->origin, true);
 	RIG_UNTIL(r, a->done);
 	whole(a, 62);
