@@ -152,13 +152,13 @@ class Rules(unittest.TestCase):
                   ("X-Tenant-Id: acme|p=cdd01ef066bc6cf2",)]
         for _ in range(2):
             for who in people:
-                r = self.ask("/api/v1/risks/7", *who)
+                r = self.ask("/api/v1/risks/77", *who)
                 sent = [f"{k}: {v}" for k, v in json.loads(r.body)["fields"]]
                 for field in who:
                     self.assertIn(field, sent)
                 self.assertEqual(sum(f.startswith(("X-Tenant", "Auth", "Cookie", "X-Pol"))
                                      for f in sent), len(who))
-        self.assertEqual(self.origin.count("/api/v1/risks/7"), len(people))
+        self.assertEqual(self.origin.count("/api/v1/risks/77"), len(people))
         # Not so what is public.
         self.assertFalse(self.hits("/api/v1/marketplace/connectors", *ACME))
         self.assertTrue(self.hits("/api/v1/marketplace/connectors", *OTHER))
@@ -185,7 +185,7 @@ class Rules(unittest.TestCase):
                 self.assertEqual(json.loads(r.body)["body_len"], len(body))
 
     def test_a_body_in_pieces(self):
-        body = json.dumps({"resource": "a", "capability": "c" * 3000, "context": 1}).encode()
+        body = json.dumps({"resource": "a", "capability": "c", "note": "x" * 3000}).encode()
         head = (f"POST /api/v1/decisions HTTP/1.1\r\nHost: {HOST}\r\n{JSON}\r\n"
                 f"Content-Length: {len(body)}\r\n").encode()
         for n in range(2):
