@@ -1,0 +1,448 @@
+"""The shared store (cache/l3.h) against real Redis servers, a real cluster, and servers that lie."""
+
+import os
+import shutil
+import time
+import unittest
+
+from lab import wait_until
+from redis_lab import Bad, Client, Cluster, Redis, Wire, folder, why_not
+
+ROUND_MS = 50  # no round of the loop is longer, whatever the server does
+
+
+class Case(unittest.TestCase):
+    """One server in a folder of its own; clients are ended, and must end well."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = folder()
+        cls.redis = Redis(cls.folder).start()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.redis.stop()
+        shutil.rmtree(cls.folder)
+
+    def setUp(self):
+        self.clients = []
+
+    def tearDown(self):
+        ends = [c.stop() for c in self.clients]
+        self.assertEqual(ends, [0] * len(ends))
+
+    def client(self, *settings, address=None, ns=None):
+        c = Client(address or self.redis.path, *settings, ns=ns)
+        self.clients.append(c)
+        return c
+
+    def rounds_short(self, *clients):
+        for c in clients:
+            self.assertLess(c.round_ms(), ROUND_MS)
+
+
+class Single(Case):
+    def setUp(self):
+        super().setUp()
+        self.redis.cli("FLUSHALL")
+
+    def test_values_come_back(self):
+        a, b = self.client().ready(), self.client().ready()
+        for key, size, seed in (("empty", 0, 2), ("small", 100, 2), ("packed", 50000, 2),
+                                ("random", 50001, 3), ("large", 3000000, 5)):
+            a.say(f"put {key} {size} {seed}")
+            self.assertEqual(a.get(key)[0], "ok")  # in the order of the connection
+            self.assertEqual(b.get(key), ("ok", b.body(size, seed) if size else "0" * 16))
+            self.assertGreater(int(self.redis.cli("PTTL", "t:" + key)), 50000)
+        self.assertLess(int(self.redis.cli("STRLEN", "t:packed")), 5000)
+        self.assertEqual(b.get("none")[0], "not found")
+        a.say("del small")
+        self.assertEqual(a.get("small")[0], "not found")
+        self.assertEqual(b.get("small")[0], "not found")
+        self.assertEqual(b.counts()["hits"], 5)
+
+    def test_batch(self):
+        c = self.client().ready()
+        c.say("batch 500")
+        self.assertEqual(c.hear("batch")[1:], ["500", "0", "0"])
+        self.rounds_short(c)
+
+    def test_in_flight_is_bounded(self):
+        c = self.client("in_flight=64").ready()
+        self.redis.hang()
+        try:
+            c.say("batch 200")
+            words = c.hear("batch")
+        finally:
+            self.redis.go_on()
+        self.assertEqual(words[1:3], ["0", "0"])
+        # 64 puts fill it; the other puts and all gets are refused.
+        self.assertEqual(c.counts()["refused"], 136 + 200)
+        c = self.client("pending_bytes=1000000").ready()
+        for i in range(10):
+            c.say(f"put big{i} 300000 3")
+        self.assertEqual(c.counts()["refused"], 7)
+
+    def test_hostile_values(self):
+        """Whatever lies under a key: not sound is counted, and nothing is answered."""
+        c = self.client().ready()
+        c.say("put right 3000 2")
+        self.assertEqual(c.get("right")[0], "ok")
+        with open("/dev/urandom", "rb") as f:
+            noise = f.read(3000)
+        size = int(self.redis.cli("STRLEN", "t:right"))
+        bad = {
+            "noise": lambda: self.redis.cli("-x", "SET", "t:noise", stdin=noise),
+            "none": lambda: self.redis.cli("SET", "t:none", ""),
+            # The value of another key.
+            "stolen": lambda: self.redis.cli("COPY", "t:right", "t:stolen"),
+            "cut": lambda: self.cut("t:cut", size - 10),
+            "head": lambda: self.cut("t:head", 60),
+            "flip": lambda: (self.redis.cli("COPY", "t:right", "t:flip"),
+                             self.redis.cli("SETRANGE", "t:flip", str(size // 2), "~~~~")),
+            "long": lambda: (self.redis.cli("COPY", "t:right", "t:long"),
+                             self.redis.cli("APPEND", "t:long", "x" * 100)),
+        }
+        for i, (key, make) in enumerate(bad.items()):
+            make()
+            self.assertEqual(c.get(key)[0], "invalid argument", key)
+            self.assertEqual(c.counts()["corrupt"], i + 1, key)
+        self.redis.cli("LPUSH", "t:list", "x")
+        self.assertEqual(c.get("list")[0], "closed by the other side")
+        self.assertEqual(c.get("right")[0], "ok")
+        self.assertEqual(c.counts()["opened"], 0)
+
+    def cut(self, key, size):
+        """What COPY and GETRANGE cannot do in one: the value's first bytes, by a script."""
+        self.redis.cli("EVAL", "redis.call('SET',KEYS[2],redis.call('GETRANGE',KEYS[1],0,ARGV[1]))",
+                       "2", "t:right", key, str(size))
+
+    def test_password(self):
+        self.redis.cli("ACL", "SETUSER", "sluice", "on", ">secret", "~t:*", "~{t:}*", "+@all")
+        try:
+            c = self.client("user=sluice", "password=secret").ready()
+            c.say("put a 10 2")
+            self.assertEqual(c.get("a")[0], "ok")
+            bad = self.client("user=sluice", "password=wrong")
+            bad.until(lambda n: n["connects"] >= 3)
+            self.assertEqual(bad.get("a"), ("closed by the other side", "once"))
+            self.assertEqual(bad.counts()["open"], 1)
+        finally:
+            self.redis.cli("ACL", "DELUSER", "sluice")
+
+
+class Faults(Case):
+    def test_hang_and_recovery(self):
+        c = self.client("timeout_ms=50").ready()
+        c.load(1000)
+        self.assertGreater(c.loaded()["ok"], 100)
+        c.load(1500)
+        time.sleep(0.2)
+        self.redis.hang()
+        n = c.until(lambda n: n["open"] == 1 and n)
+        self.assertGreaterEqual(n["timeouts"], 5)
+        self.assertEqual(n["in_flight"], 0, "an open circuit has nothing in flight")
+        got = c.loaded()
+        self.assertGreater(got["closed"], 100, "refused while it hangs")
+        self.assertEqual(got["wrong"] + got["invalid"], 0)
+        connects = c.counts()["connects"]
+        time.sleep(1)
+        # Tries every 50 ms, doubled, each up to connect_ms: few, and ever fewer.
+        self.assertLess(c.counts()["connects"] - connects, 4)
+        self.redis.go_on()
+        c.ready()
+        c.load(300)
+        got = c.loaded()
+        self.assertGreater(got["ok"], 100)
+        self.assertEqual(got["wrong"], 0)
+        self.rounds_short(c)
+
+    def test_death_and_restart(self):
+        c = self.client().ready()
+        c.load(3000)
+        time.sleep(0.3)
+        self.redis.kill()
+        c.until(lambda n: n["open"] == 1)
+        self.redis.start()
+        c.ready()
+        got = c.loaded()
+        self.assertGreater(got["ok"], 100)
+        self.assertGreater(got["closed"], 10)
+        self.assertEqual(got["wrong"] + got["invalid"], 0)
+        self.assertEqual(c.counts()["opened"], 1)
+        self.rounds_short(c)
+
+    def test_starts_without_a_server(self):
+        path = os.path.join(self.folder, "later.sock")
+        c = self.client(address=path)
+        self.assertEqual(c.get("a"), ("closed by the other side", "once"))
+        later = Redis(self.folder, "later").start()
+        try:
+            c.ready()
+            c.say("put a 10 2")
+            self.assertEqual(c.get("a")[0], "ok")
+        finally:
+            later.stop()
+
+    def test_slow(self):
+        """A server whose answers come late: each get ends in its time."""
+        c = self.client("timeout_ms=50", "failures=1000", "retry_ms=100").ready()
+        self.redis.cli("SET", "t:x", "y")
+        for _ in range(3):
+            self.redis.proc.poll()
+            began = time.monotonic()
+            self.redis.hang()
+            self.assertEqual(c.get("x")[0], "timed out")
+            self.assertLess(time.monotonic() - began, 1)
+            self.redis.go_on()
+            # The late answer is nobody's: the next one is its own command's.
+            wait_until(lambda: c.get("x")[0] == "invalid argument", 5, "it answers again")
+        self.assertEqual(c.counts()["opened"], 0)
+        self.rounds_short(c)
+
+
+def greeted(conn):
+    """Reads the PING, answers it, and waits for a command."""
+    conn.recv(4096)
+    conn.sendall(b"+PONG\r\n")
+    conn.recv(65536)
+
+
+def noise(conn):
+    greeted(conn)
+    conn.sendall(os.urandom(5000))
+    conn.recv(1)
+
+
+def web_server(conn):
+    conn.recv(4096)
+    conn.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+
+
+def unasked(conn):
+    conn.recv(4096)
+    conn.sendall(b"+PONG\r\n" * 1000)
+    conn.recv(1)
+
+
+def flood(conn):
+    greeted(conn)
+    conn.sendall(b"$2000000000\r\n")
+    for _ in range(2000):
+        conn.sendall(b"x" * 65536)
+
+
+def huge_array(conn):
+    greeted(conn)
+    conn.sendall(b"*2147483647\r\n")
+    conn.recv(1)
+
+
+def deep_array(conn):
+    greeted(conn)
+    conn.sendall(b"*1\r\n" * 100000)
+    conn.recv(1)
+
+
+def half_answer(conn):
+    greeted(conn)
+    conn.sendall(b"$100\r\nabc")
+
+
+def dripping(conn):
+    greeted(conn)
+    for _ in range(300):
+        conn.sendall(b"$")
+        time.sleep(0.01)
+
+
+def no_line_end(conn):
+    greeted(conn)
+    for _ in range(200):
+        conn.sendall(b"+" + b"y" * 65536)
+
+
+def wrong_kind(conn):
+    greeted(conn)
+    while True:
+        conn.sendall(b":1\r\n")
+        if not conn.recv(65536):
+            return
+
+
+def errors(conn):
+    greeted(conn)
+    while True:
+        conn.sendall(b"-ERR no such thing\r\n")
+        if not conn.recv(65536):
+            return
+
+
+def moved_nowhere(conn):
+    greeted(conn)
+    while True:
+        conn.sendall(b"-MOVED 99999 nowhere:-1\r\n")
+        if not conn.recv(65536):
+            return
+
+
+def silent(conn):
+    conn.recv(4096)
+    conn.recv(1)
+
+
+def closes(conn):
+    conn.recv(4096)
+
+
+LIARS = (noise, web_server, unasked, flood, huge_array, deep_array, half_answer, dripping,
+         no_line_end, wrong_kind, errors, moved_nowhere, silent, closes)
+
+
+class Liars(Case):
+    def test_servers_that_lie(self):
+        """No answer, no crash, no long round, no memory; and the circuit is open in between."""
+        for serve in LIARS:
+            for cluster in ("cluster=0", "cluster=1"):
+                with self.subTest(serve.__name__, cluster=cluster):
+                    bad = Bad(self.folder, serve)
+                    c = self.client("timeout_ms=50", "connect_ms=100", "retry_ms=20", "failures=3",
+                                    cluster, address=bad.path)
+                    c.load(300, width=20, keys=50)
+                    got = c.loaded()
+                    bad.stop()
+                    os.unlink(bad.path)
+                    n = c.counts()
+                    self.assertEqual(got["ok"] + got["wrong"] + got["invalid"], 0, got)
+                    self.assertGreater(got["closed"] + got["timeout"], 5, got)
+                    self.assertGreaterEqual(n["connects"], 1)
+                    self.assertLess(n["connects"], 30, "it backs off")
+                    self.assertLess(n["rss_kib"], 60000)
+                    self.rounds_short(c)
+                    self.assertEqual(self.clients.pop().stop(), 0)
+
+
+KEY, PATTERN, TAG, ALL = range(4)
+
+
+class Purges(Case):
+    def setUp(self):
+        super().setUp()
+        self.redis.cli("FLUSHALL")
+
+    def wait_read(self, *clients):
+        """Each has read what the stream had at the start, and waits in the server."""
+        wait_until(lambda: self.redis.cli("INFO", "clients").count(
+            f"blocked_clients:{len(clients)}"), 10, "they wait for purges")
+
+    def test_purges_reach_others_and_void(self):
+        for kind, text, status in ((KEY, "p/a", "not found"), (PATTERN, "p/*", "invalid argument"),
+                                   (TAG, "tag:fixture", "invalid argument"),
+                                   (ALL, "", "invalid argument")):
+            with self.subTest(text):
+                self.redis.cli("FLUSHALL")
+                a, b = self.client().ready(), self.client().ready()
+                self.wait_read(a, b)
+                for key in ("p/a", "q/a"):
+                    a.say(f"put {key} 100 2 5000")  # asked 5 s ago: the skew is over
+                    self.assertEqual([a.get(key)[0], b.get(key)[0]], ["ok", "ok"])
+                a.say(f"purge {kind} {text}")
+                self.assertEqual(b.heard(1), [f"{kind} {text}".strip()])
+                for c in (a, b):
+                    self.assertEqual(c.get("p/a")[0], status)
+                    self.assertEqual(c.get("q/a")[0], "ok" if kind in (KEY, PATTERN) else status)
+                # What left for the origin before the purge is not stored by either.
+                for c in (a, b):
+                    c.say("put p/a 100 2 5000")
+                    self.assertEqual(c.counts()["puts"], 2 if c is a else 0)
+                self.assertEqual([a.counts()["purges_seen"], b.counts()["purges_seen"]], [0, 1])
+                # A node that starts now knows of it too.
+                late = self.client().ready()
+                self.assertEqual(late.heard(1), [f"{kind} {text}".strip()])
+                self.assertEqual(late.get("q/a")[0], "ok" if kind in (KEY, PATTERN) else status)
+                while self.clients:
+                    self.assertEqual(self.clients.pop().stop(), 0)
+
+    def test_partition(self):
+        """A node that was cut off reads what it missed, in order; or is told that it cannot."""
+        wire = Wire(self.folder, self.redis.path)
+        self.addCleanup(wire.stop)
+        self.redis.cli("CONFIG", "SET", "stream-node-max-entries", "10")
+        a = self.client("purges_kept=100").ready()
+        b = self.client("purges_kept=100", address=wire.path).ready()
+        self.wait_read(a, b)
+        a.say("purge 0 first")
+        self.assertEqual(b.heard(1), ["0 first"])
+        wire.cut()
+        for i in range(50):
+            a.say(f"purge 1 k{i}/*")
+        a.until(lambda n: n["purges_sent"] == 51)
+        b.until(lambda n: n["open"] == 1)
+        wire.mend()
+        self.assertEqual(b.heard(50), [f"1 k{i}/*" for i in range(50)])
+        a.say("put old/x 100 2 5000")
+        b.ready()
+        self.assertEqual(b.get("old/x")[0], "ok")
+        wire.cut()
+        for i in range(300):
+            a.say(f"purge 2 tag:{i}")
+        a.until(lambda n: n["purges_sent"] == 351)
+        wire.mend()
+        self.assertEqual(b.heard(1), ["lost"])
+        got = b.heard(100)  # at least what the stream keeps
+        self.assertEqual(got[-1].split(":")[0], "2 tag")
+        b.ready()
+        self.assertEqual(b.get("old/x")[0], "invalid argument", "from before what was lost")
+        self.assertEqual(a.get("old/x")[0], "ok", "nothing was lost here")
+        self.assertEqual(b.counts()["purges_lost"], 1)
+        # A node that starts now cannot know what was purged before the oldest entry.
+        late = self.client("purges_kept=100").ready()
+        late.heard(100)
+        self.assertEqual(late.get("old/x")[0], "invalid argument")
+
+    def test_server_away(self):
+        """Purges wait for the server; too many become one of everything."""
+        a = self.client().ready()
+        self.redis.kill()
+        a.until(lambda n: n["open"] == 1)
+        for i in range(20):
+            a.say(f"purge 0 k{i}")
+        self.redis.start()
+        a.until(lambda n: n["purges_sent"] == 20)
+        b = self.client().ready()
+        self.assertEqual(b.heard(20), [f"0 k{i}" for i in range(20)])
+        self.redis.kill()
+        for c in (a, b):
+            c.until(lambda n: n["open"] == 1)
+        for i in range(5000):
+            a.say(f"purge 0 k{i}")
+        self.redis.start()
+        # The stream went with the server: b cannot know what it missed.
+        self.assertEqual(b.heard(1), ["lost"])
+        self.assertEqual(b.heard(1), ["3"])
+        n = a.until(lambda n: n["purges_sent"] > 20 and n)
+        self.assertGreaterEqual(n["purges_lost"], 4096)
+
+    def test_others_write_to_the_stream(self):
+        a = self.client().ready()
+        self.wait_read(a)
+        for value in ("x", "x" * 5000, ""):
+            self.redis.cli("XADD", "{t:}purges", "*", "p", value)
+        self.redis.cli("XADD", "{t:}purges", "18446744073709551614-1", "other", "x", "p", "y")
+        a.until(lambda n: n["corrupt"] == 4)
+        self.redis.cli("DEL", "{t:}purges")
+        self.redis.cli("SET", "{t:}purges", "x")
+        a.until(lambda n: n["errors"] >= 3)
+        a.say("purge 0 x")
+        a.until(lambda n: n["errors"] >= 4)
+        self.redis.cli("DEL", "{t:}purges")
+        a.until(lambda n: n["purges_sent"] == 1)
+        self.assertEqual(a.counts()["opened"], 0)
+
+
+if __name__ == "__main__":
+    reason = why_not()
+    if reason:
+        print("skipped:", reason)
+    else:
+        unittest.main(verbosity=2)
