@@ -440,6 +440,150 @@ class Purges(Case):
         self.assertEqual(a.counts()["opened"], 0)
 
 
+@unittest.skipUnless(os.geteuid() == 0, "a cluster's ports need a network namespace: run as root")
+class InCluster(Case):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = folder()
+        cls.cluster = Cluster(cls.folder)
+        try:
+            cls.cluster.start()
+        except BaseException:
+            cls.cluster.stop()
+            raise
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.cluster.stop()
+        shutil.rmtree(cls.folder)
+
+    def member(self, *settings, seeds="127.0.0.1:7001"):
+        return self.client("cluster=1", *settings, address=seeds, ns=self.cluster.ns)
+
+    def whole(self, c):
+        """It knows all servers, and takes commands for each slot."""
+        c.until(lambda n: n["servers"] == 3 and n["servers_open"] == 0)
+        wait_until(lambda: self.batch(c, 300) == [300, 0, 0], 10, "each slot has a server")
+        return c
+
+    @staticmethod
+    def batch(c, n):
+        c.say(f"batch {n}")
+        return [int(w) for w in c.hear("batch")[1:]]
+
+    def test_batches_go_to_each_node(self):
+        c = self.whole(self.member())
+        keys = [int(n.cli("DBSIZE")) for n in self.cluster.nodes]
+        self.assertGreaterEqual(sum(keys), 300)
+        self.assertTrue(all(k > 50 for k in keys), keys)
+        n = c.counts()
+        self.assertEqual([n["moved"], n["asked"], n["errors"], n["corrupt"]], [0, 0, 0, 0])
+        self.rounds_short(c)
+
+    def test_slot_moves_under_load(self):
+        """MOVED and ASK are followed: nothing is lost, nothing is wrong."""
+        c = self.whole(self.member("timeout_ms=1000"))
+        a, b = self.cluster.nodes[:2]
+        slot = next(s for s in (int(a.cli("CLUSTER", "KEYSLOT", f"t:b{i}")) for i in range(300))
+                    if s <= 5460)
+        a_id, b_id = a.cli("CLUSTER", "MYID"), b.cli("CLUSTER", "MYID")
+        for k in range(3):
+            c.load(1200, width=30, keys=300)
+            src, dst, src_id, dst_id = ((a, b, a_id, b_id), (b, a, b_id, a_id))[k % 2]
+            dst.cli("CLUSTER", "SETSLOT", str(slot), "IMPORTING", src_id)
+            src.cli("CLUSTER", "SETSLOT", str(slot), "MIGRATING", dst_id)
+            keys = src.cli("CLUSTER", "GETKEYSINSLOT", str(slot), "100").split()
+            self.assertTrue(keys)
+            asked = c.counts()["asked"]
+            for key in keys:
+                src.cli("MIGRATE", "127.0.0.1", str(dst.port), key, "0", "5000")
+            # The keys are there, the slot still here: each get is asked for.
+            c.until(lambda n: n["asked"] > asked)
+            moved = c.counts()["moved"]
+            dst.cli("CLUSTER", "SETSLOT", str(slot), "NODE", dst_id)
+            src.cli("CLUSTER", "SETSLOT", str(slot), "NODE", dst_id)
+            self.cluster.nodes[2].cli("CLUSTER", "SETSLOT", str(slot), "NODE", dst_id)
+            c.until(lambda n: n["moved"] > moved)
+            got = c.loaded()
+            self.assertGreater(got["ok"], 1000)
+            self.assertEqual([got[k] for k in ("miss", "timeout", "closed", "full", "invalid",
+                                               "wrong")], [0] * 6, got)
+            # The map was asked for anew: nothing is redirected any more.
+            moved = c.counts()["moved"]
+            self.assertEqual(self.batch(c, 300), [300, 0, 0])
+            self.assertEqual(c.counts()["moved"], moved)
+        self.rounds_short(c)
+
+    def test_node_dies(self):
+        """Its slots are refused at once, the others go on; all is well when it is back."""
+        c = self.whole(self.member("timeout_ms=200", seeds="127.0.0.1:7001,127.0.0.1:7003"))
+        late = self.member("timeout_ms=200", seeds="127.0.0.1:7001,127.0.0.1:7003")
+        self.whole(late)
+        victim = self.cluster.nodes[2]
+        c.load(4000, width=30, keys=300)
+        time.sleep(0.3)
+        victim.kill()
+        n = c.until(lambda n: n["servers_open"] >= 1 and n)
+        self.assertEqual(n["open"], 0)
+        began = time.monotonic()
+        ok, miss, other = self.batch(c, 300)
+        self.assertLess(time.monotonic() - began, 0.5, "no waiting for a node that is known dead")
+        self.assertGreater(ok, 150)
+        self.assertGreater(other, 50)
+        self.assertEqual(miss, 0)
+        got = c.loaded()
+        self.assertGreater(got["ok"], 1000)
+        self.assertGreater(got["closed"], 100)
+        self.assertEqual(got["wrong"] + got["invalid"], 0)
+        victim.start()
+        wait_until(self.cluster.whole, 20, "the cluster is whole again")
+        self.whole(c)
+        self.rounds_short(c)
+
+    def test_purges_travel(self):
+        a = self.whole(self.member())
+        b = self.whole(self.member(seeds="127.0.0.1:7002"))
+        self.assertEqual(b.purges.qsize(), 0)
+        for i in range(10):
+            a.say(f"purge 0 b{i}")
+        self.assertEqual(b.heard(10), [f"0 b{i}" for i in range(10)])
+        # The slot of the stream goes to another node: both follow.
+        slot = self.cluster.nodes[0].cli("CLUSTER", "KEYSLOT", "{t:}purges")
+        ids = [n.cli("CLUSTER", "MYID") for n in self.cluster.nodes]
+        src = next(i for i in range(3) if int(self.cluster.nodes[i].cli(
+            "CLUSTER", "COUNTKEYSINSLOT", slot)) > 0)
+        dst = (src + 1) % 3
+        s, d = self.cluster.nodes[src], self.cluster.nodes[dst]
+        d.cli("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[src])
+        s.cli("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[dst])
+        for key in s.cli("CLUSTER", "GETKEYSINSLOT", slot, "100").split():
+            s.cli("MIGRATE", "127.0.0.1", str(d.port), key, "0", "5000")
+        for n in (d, s, self.cluster.nodes[(src + 2) % 3]):
+            n.cli("CLUSTER", "SETSLOT", slot, "NODE", ids[dst])
+        for i in range(10):
+            a.say(f"purge 0 c{i}")
+        self.assertEqual(b.heard(10), [f"0 c{i}" for i in range(10)])
+        self.assertEqual(b.counts()["purges_lost"], 0)
+
+    def test_seeds_that_are_away(self):
+        c = self.member(seeds="127.0.0.1:7009,127.0.0.1:7002")
+        c.until(lambda n: n["servers"] == 4 and n["servers_open"] == 1)
+        wait_until(lambda: self.batch(c, 100) == [100, 0, 0], 10, "each slot has a server")
+
+    def test_not_a_cluster(self):
+        """A single server where a cluster should be, and a cluster where one should be."""
+        single = Redis(self.folder, "single").start()
+        try:
+            c = self.client("cluster=1", address=single.path)
+            c.until(lambda n: n["errors"] >= 1)
+            self.assertEqual(c.get("a")[0], "closed by the other side")
+        finally:
+            single.stop()
+        c = self.client("cluster=0", address="127.0.0.1:7001", ns=self.cluster.ns).ready()
+        self.assertEqual(self.batch(c, 300)[1], 0)
+        self.assertGreater(c.counts()["errors"], 0)
+
+
 if __name__ == "__main__":
     reason = why_not()
     if reason:
