@@ -19,7 +19,7 @@
 
 enum object_flag {
 	OBJECT_STORABLE = 1 << 0,   /* a shared cache may keep it */
-	OBJECT_REVALIDATE = 1 << 1, /* no-cache, or must-revalidate when stale */
+	OBJECT_REVALIDATE = 1 << 1, /* never used when stale; no-cache: stale from the start */
 	OBJECT_CHUNKED = 1 << 2,    /* body_len is not known yet (UINT64_MAX) */
 	OBJECT_NO_BODY = 1 << 3,    /* answer to HEAD, or 204, 304 */
 	OBJECT_VARY = 1 << 4,       /* a list of field names stands for the field lines */
@@ -27,6 +27,7 @@ enum object_flag {
 	OBJECT_NO_TRANSFORM = 1 << 6, /* RFC 9111 5.2.2.6 */
 	OBJECT_HEURISTIC = 1 << 7,    /* the origin stated no lifetime */
 	OBJECT_AUTHORIZED = 1 << 8,   /* answer to a request with Authorization (RFC 9111 3.5) */
+	OBJECT_TARGETED = 1 << 9,     /* its lifetime came from a field that is not kept (RFC 9213) */
 };
 
 struct object {

@@ -3,6 +3,7 @@
  * Cache-Control (RFC 9111 5.2): name, or name=token, or name="quoted", in a comma-separated list.
  */
 #include "cache/policy.h"
+#include "cache/policy_private.h"
 
 /* A delta-seconds that overflows is 2^31 (RFC 9111 1.2.2). */
 #define DELTA_MAX 2147483648u
@@ -150,8 +151,6 @@ static void flag_apply(struct cache_control *cc, const struct directive *d)
 		bool *flag;
 	} rows[] = {
 	        {SPAN_LIT("no-store"), &cc->no_store},
-	        /* With field names too: 5.2.2.7 lets a cache take it as the whole response. */
-	        {SPAN_LIT("private"), &cc->private_},
 	        {SPAN_LIT("public"), &cc->public_},
 	        {SPAN_LIT("must-revalidate"), &cc->must_revalidate},
 	        {SPAN_LIT("proxy-revalidate"), &cc->proxy_revalidate},
@@ -165,16 +164,24 @@ static void flag_apply(struct cache_control *cc, const struct directive *d)
 			*rows[i].flag = true;
 }
 
+/* Is there a field name in the value of private or no-cache? */
+static bool names_any(struct span value)
+{
+	for (size_t i = 0; i < value.len; i++)
+		if (value.ptr[i] != ',' && !is_ows(value.ptr[i]))
+			return true;
+	return false;
+}
+
 static void directive_apply(struct cache_control *cc, const struct directive *d)
 {
 	/* An unclosed quote may hide directives that forbid storing. */
 	if (d->broken)
 		cc->no_store = true;
 	if (span_eq_nocase(d->name, SPAN_LIT("no-cache"))) {
-		if (d->value.ptr != NULL)
-			cc->no_cache_fields = true;
-		else
-			cc->no_cache = true;
+		*(names_any(d->value) ? &cc->no_cache_fields : &cc->no_cache) = true;
+	} else if (span_eq_nocase(d->name, SPAN_LIT("private"))) {
+		*(names_any(d->value) ? &cc->private_fields : &cc->private_) = true;
 	} else if (span_eq_nocase(d->name, SPAN_LIT("max-stale"))) {
 		max_stale_set(cc, d);
 	} else if (!number_apply(cc, d)) {
@@ -182,7 +189,7 @@ static void directive_apply(struct cache_control *cc, const struct directive *d)
 	}
 }
 
-void cache_control_parse(const struct http_fields *fs, struct cache_control *out)
+void cache_control_clear(struct cache_control *out)
 {
 	*out = (struct cache_control){
 	        .max_age_s = ABSENT,
@@ -192,6 +199,11 @@ void cache_control_parse(const struct http_fields *fs, struct cache_control *out
 	        .stale_while_revalidate_s = ABSENT,
 	        .stale_if_error_s = ABSENT,
 	};
+}
+
+void cache_control_parse(const struct http_fields *fs, struct cache_control *out)
+{
+	cache_control_clear(out);
 	if (!http_fields_have(fs, HDR_CACHE_CONTROL))
 		return;
 	for (uint32_t i = 0; i < fs->count; i++) {
@@ -204,4 +216,57 @@ void cache_control_parse(const struct http_fields *fs, struct cache_control *out
 		while (directive_next(fs->f[i].value, &pos, &d))
 			directive_apply(out, &d);
 	}
+}
+
+enum http_hdr cache_control_response(const struct http_fields *fs, struct cache_control *out)
+{
+	if (cache_targeted_parse(fs, HDR_SLUICE_CACHE_CONTROL, out))
+		return HDR_SLUICE_CACHE_CONTROL;
+	if (cache_targeted_parse(fs, HDR_CDN_CACHE_CONTROL, out))
+		return HDR_CDN_CACHE_CONTROL;
+	cache_control_parse(fs, out);
+	return out->present ? HDR_CACHE_CONTROL : HDR_OTHER;
+}
+
+/* Does the comma-separated list in value name the field? */
+static bool names_have(struct span value, struct span name)
+{
+	size_t at = 0;
+
+	while (at < value.len) {
+		const char *comma = memchr(value.ptr + at, ',', value.len - at);
+		size_t end = comma != NULL ? (size_t)(comma - value.ptr) : value.len;
+
+		if (span_eq_nocase(span_trim(span_of(value.ptr + at, end - at)), name))
+			return true;
+		at = end + 1;
+	}
+	return false;
+}
+
+static bool directive_excludes(const struct directive *d, struct span name)
+{
+	if (!span_eq_nocase(d->name, SPAN_LIT("private")) &&
+	    !span_eq_nocase(d->name, SPAN_LIT("no-cache")))
+		return false;
+	return names_have(d->value, name);
+}
+
+bool cache_field_excluded(const struct http_fields *fs, const struct http_field *f)
+{
+	if (http_field_is_hop(fs, f))
+		return true;
+	for (uint32_t i = 0; i < fs->count; i++) {
+		enum http_hdr id = fs->f[i].id;
+		struct directive d;
+		size_t pos = 0;
+
+		if (id != HDR_CACHE_CONTROL && id != HDR_CDN_CACHE_CONTROL &&
+		    id != HDR_SLUICE_CACHE_CONTROL)
+			continue;
+		while (directive_next(fs->f[i].value, &pos, &d))
+			if (directive_excludes(&d, f->name))
+				return true;
+	}
+	return false;
 }

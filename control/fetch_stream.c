@@ -127,8 +127,8 @@ static void head_share(struct fetch *f, const struct response_out *out)
 {
 	bool small = out->body_len == UINT64_MAX || out->body_len <= FETCH_SHARE_BYTES;
 
-	f->storable = out->storable;
-	if (out->storable && small) {
+	f->storable = out->shared;
+	if (out->shared && small) {
 		f->retain = f->hash_prev != NULL;
 		return;
 	}

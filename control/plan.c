@@ -8,6 +8,7 @@
  * indices mean cannot be known: in the present tables they may name another origin, whose answer
  * would be stored under the wrong host. So the answer is 503, and the dataplane is sent the present
  * configuration. */
+#include "cache/rule.h"
 #include "control/fetch_internal.h"
 
 #include <stdlib.h>
@@ -97,17 +98,7 @@ static bool plan_read(const struct plan *p, const struct chan_request *cr, struc
 	if (r->upstream != cr->upstream)
 		return false;
 	out->upstream = p->ups[cr->upstream];
-	out->rule.ttl_ms = r->ttl_ms;
-	switch (r->cache_mode) {
-	case CONFIG_CACHE_OFF:
-		out->rule.mode = CACHE_OFF;
-		break;
-	case CONFIG_CACHE_TTL:
-		out->rule.mode = CACHE_TTL;
-		break;
-	default:
-		out->rule.mode = CACHE_ORIGIN;
-	}
+	cache_rule_of(r, &out->rule);
 	return true;
 }
 

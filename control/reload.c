@@ -73,7 +73,8 @@ static bool ports_differ(const struct config *a, const struct config *b)
 static bool memory_differs(const struct config_memory *a, const struct config_memory *b)
 {
 	return a->huge_pages != b->huge_pages || a->hot_table_bytes != b->hot_table_bytes ||
-	       a->packet_buffers != b->packet_buffers || a->large_buffers != b->large_buffers ||
+	       a->store_bytes != b->store_bytes || a->packet_buffers != b->packet_buffers ||
+	       a->large_buffers != b->large_buffers ||
 	       a->channel_ring_entries != b->channel_ring_entries ||
 	       a->up_block_bytes != b->up_block_bytes || a->up_blocks != b->up_blocks ||
 	       a->down_block_bytes != b->down_block_bytes || a->down_blocks != b->down_blocks;
@@ -86,6 +87,7 @@ static bool tables_differ(const struct config_limits *a, const struct config_lim
 	       a->rx_buffers != b->rx_buffers || a->rx_window_bytes != b->rx_window_bytes ||
 	       a->connections_per_address != b->connections_per_address ||
 	       a->loss_boards != b->loss_boards || a->orphans != b->orphans ||
+	       a->store_object_bytes != b->store_object_bytes || a->variants != b->variants ||
 	       a->time_waits != b->time_waits || a->tx_queue_bytes != b->tx_queue_bytes;
 }
 

@@ -185,6 +185,7 @@ static void put_head(struct writer *w, const struct request *r, const struct req
 	                   : r->host.len > 0          ? r->host
 	                                              : span_cstr(style->address);
 	struct http_fields fs;
+	bool ours = style->etag.len + style->last_modified.len > 0;
 	bool has_id = false;
 	char text[64];
 	size_t pos = 0;
@@ -197,9 +198,14 @@ static void put_head(struct writer *w, const struct request *r, const struct req
 	put_line(w, SPAN_LIT("Host"), host);
 	for (uint32_t i = 0; i < fs.count; i++) {
 		has_id |= fs.f[i].id == HDR_X_REQUEST_ID;
-		if (!field_drops(fs.f[i].id))
+		if (!field_drops(fs.f[i].id) && !(ours && field_conditional(fs.f[i].id)))
 			put_line(w, fs.f[i].name, fs.f[i].value);
 	}
+	/* Both, where both are known (RFC 9111 4.3.1). */
+	if (style->etag.len > 0)
+		put_line(w, SPAN_LIT("If-None-Match"), style->etag);
+	if (style->last_modified.len > 0)
+		put_line(w, SPAN_LIT("If-Modified-Since"), style->last_modified);
 	put(w, SPAN_LIT("Via: 1."));
 	put(w, r->wire.minor == 0 ? SPAN_LIT("0 ") : SPAN_LIT("1 "));
 	put(w, span_cstr(style->node));
@@ -219,7 +225,7 @@ struct request_bytes *request_serialise(const struct request *r, const struct re
 	/* A field line grows by at most the space behind its colon. */
 	size_t room = r->method_text.len + r->target.len + r->host.len + r->fields.len +
 	              HTTP_MAX_FIELDS * 2 + strlen(style->node) + strlen(style->address) +
-	              HEAD_EXTRA;
+	              style->etag.len + style->last_modified.len + HEAD_EXTRA;
 	struct request_bytes *b;
 
 	if (style->host_header != NULL)

@@ -33,6 +33,11 @@ struct request_style {
 	const char *address;     /* for Host, when the client sent none */
 	uint64_t id_hi;          /* of X-Request-Id when the client sent none */
 	uint64_t id_lo;
+	/* Validators of a stored answer. With one of them the request is conditional (RFC
+	 * 9111 4.3.1): the client's own conditions and its Range are left out, those of the store
+	 * are put in. */
+	struct span etag;          /* as the origin sent it */
+	struct span last_modified; /* likewise */
 };
 
 /* The head for the origin (RFC 9112 3, RFC 9110 7.6). NULL: no memory. */

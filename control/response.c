@@ -1,43 +1,28 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "control/response.h"
 
+#include "control/response_private.h"
 #include "lib/clock.h"
 
-struct writer {
-	char *begin;
-	char *at;
-	char *end;
-	bool full;
-};
-
-static void put(struct writer *w, struct span s)
+/* Hop-by-hop (RFC 9110 7.6.1), what the core writes anew on each response, and what was for this
+ * cache alone: whoever is behind it would take the lifetime or the tags for its own. */
+bool response_field_drops(const struct http_fields *fs, const struct http_field *f)
 {
-	if (s.len > (size_t)(w->end - w->at)) {
-		w->full = true;
-		return;
+	return http_field_is_hop(fs, f) || f->id == HDR_AGE || f->id == HDR_SLUICE_CACHE_CONTROL ||
+	       f->id == HDR_SURROGATE_KEY;
+}
+
+void response_put_field(struct writer *w, const struct http_field *f, struct object *o)
+{
+	uint32_t off = put_line(w, f->name, f->value);
+
+	if (f->id == HDR_ETAG && f->value.len <= UINT16_MAX) {
+		o->etag_off = off;
+		o->etag_len = (uint16_t)f->value.len;
+	} else if (f->id == HDR_LAST_MODIFIED && f->value.len <= UINT16_MAX) {
+		o->last_modified_off = off;
+		o->last_modified_len = (uint16_t)f->value.len;
 	}
-	if (s.len > 0)
-		memcpy(w->at, s.ptr, s.len);
-	w->at += s.len;
-}
-
-/* Returns where the value begins, in the field lines. */
-static uint32_t put_line(struct writer *w, struct span name, struct span value)
-{
-	uint32_t off;
-
-	put(w, name);
-	put(w, SPAN_LIT(": "));
-	off = (uint32_t)(w->at - w->begin);
-	put(w, value);
-	put(w, SPAN_LIT("\r\n"));
-	return off;
-}
-
-/* Hop-by-hop (RFC 9110 7.6.1), and what the core writes anew on each response. */
-static bool field_drops(const struct http_fields *fs, const struct http_field *f)
-{
-	return http_field_is_hop(fs, f) || f->id == HDR_AGE;
 }
 
 static void put_fields(struct writer *w, const struct response_in *in, struct object *o)
@@ -48,17 +33,10 @@ static void put_fields(struct writer *w, const struct response_in *in, struct ob
 	for (uint32_t i = 0; i < fs->count; i++) {
 		const struct http_field *f = &fs->f[i];
 
-		if (field_drops(fs, f))
+		if (response_field_drops(fs, f) || (in->stored && cache_field_excluded(fs, f)))
 			continue;
-		uint32_t off = put_line(w, f->name, f->value);
+		response_put_field(w, f, o);
 		dated |= f->id == HDR_DATE;
-		if (f->id == HDR_ETAG && f->value.len <= UINT16_MAX) {
-			o->etag_off = off;
-			o->etag_len = (uint16_t)f->value.len;
-		} else if (f->id == HDR_LAST_MODIFIED && f->value.len <= UINT16_MAX) {
-			o->last_modified_off = off;
-			o->last_modified_len = (uint16_t)f->value.len;
-		}
 	}
 	if (!dated) { /* RFC 9110 6.6.1: a recipient with a clock adds it */
 		char date[HTTP_DATE_LEN];
@@ -94,42 +72,58 @@ static void body_length(const struct response_in *in, struct object *o)
 	}
 }
 
-static void freshness(const struct response_in *in, struct object *o)
+void response_freshness(struct object *o, const struct cache_response *policy, uint64_t wall_ms)
+{
+	o->response_ms = wall_ms;
+	o->initial_age_s = policy->initial_age_s;
+	o->expires_ms = cache_expires_ms(policy, wall_ms);
+	o->stale_while_s = policy->stale_while_s;
+	o->stale_error_s = policy->stale_error_s;
+	o->flags |= policy->flags;
+}
+
+/* Any number that differs from answer to answer will do for the jitter. */
+uint32_t response_random(struct span key, uint64_t wall_ms)
+{
+	return (uint32_t)(hash64(key.ptr, key.len, wall_ms) >> 32);
+}
+
+static void judge(const struct response_in *in, struct object *o, struct response_out *out)
 {
 	const struct chan_request *wire = &in->request->wire;
 	struct cache_response_in pin = {
 	        .method = in->request->method,
 	        .status = in->head->status,
 	        .authorized = (wire->flags & CHAN_REQ_AUTHORIZED) != 0,
+	        .variant = in->key != NULL,
 	        .fields = &in->head->fields,
 	        .rule = in->rule,
+	        .random = response_random(in->request->key, in->response_wall_ms),
 	        .request_wall_ms = in->request_wall_ms,
 	        .response_wall_ms = in->response_wall_ms,
 	};
 	struct cache_response policy;
-	uint64_t age_ms;
+	bool lets = (wire->flags & CHAN_REQ_STORE) && in->request->key.len > 0 &&
+	            !in->request->conditional;
 
 	cache_response_policy(&pin, &policy);
-	o->response_ms = in->response_wall_ms;
-	o->initial_age_s = policy.initial_age_s;
-	o->expires_ms = in->response_wall_ms;
-	age_ms = policy.initial_age_s * 1000ull;
-	/* RFC 9111 4.2: fresh while its age, which began at the origin, is below its lifetime. */
-	if (policy.lifetime_ms > age_ms)
-		o->expires_ms += policy.lifetime_ms - age_ms;
-	if (policy.revalidate)
-		o->flags |= OBJECT_REVALIDATE;
-	if (policy.storable && (wire->flags & CHAN_REQ_STORE) && in->request->key.len > 0 &&
-	    !in->request->conditional)
-		o->flags |= OBJECT_STORABLE;
+	out->partial = policy.partial && policy.storable && lets && !in->stored;
+	out->storable = policy.storable && lets && !out->partial;
+	out->shared = policy.shared && out->storable;
+	out->pass = policy.pass && lets;
+	response_freshness(o, &policy, in->response_wall_ms);
+	if (!out->storable)
+		o->flags &= (uint16_t)~OBJECT_STORABLE;
 }
 
 enum status response_object(const struct response_in *in, void *buf, uint32_t cap,
                             struct response_out *out)
 {
+	struct span key = in->key != NULL ? in->key->text : in->request->key;
 	struct object o = {
 	        .hash = {in->request->wire.key_lo, in->request->wire.key_hi},
-	        .key_len = (uint32_t)in->request->key.len,
+	        .key_len = (uint32_t)key.len,
+	        .born_seq = in->born_seq,
 	        .status = (uint16_t)in->head->status,
 	};
 	size_t fixed = sizeof(o) + o.key_len;
@@ -137,24 +131,22 @@ enum status response_object(const struct response_in *in, void *buf, uint32_t ca
 
 	if (fixed > cap)
 		return ST_TOOBIG;
-	w.begin = (char *)buf + fixed;
-	w.at = w.begin;
-	w.end = (char *)buf + cap;
-	w.full = false;
+	if (in->key != NULL)
+		o.hash = in->key->hash;
+	*out = (struct response_out){0};
+	writer_init(&w, (char *)buf + fixed, cap - fixed);
+	out->vary = vary_of(&in->head->fields, out->vary_buf, &out->vary_names);
 	body_length(in, &o);
-	freshness(in, &o);
+	judge(in, &o, out);
 	put_fields(&w, in, &o);
+	o.fields_len = (uint32_t)(w.at - w.begin);
 	if (w.full)
 		return ST_TOOBIG;
-	o.fields_len = (uint32_t)(w.at - w.begin);
 	memcpy(buf, &o, sizeof(o));
 	if (o.key_len > 0)
-		memcpy((char *)buf + sizeof(o), in->request->key.ptr, o.key_len);
-	*out = (struct response_out){
-	        .len = (uint32_t)(fixed + o.fields_len),
-	        .storable = (o.flags & OBJECT_STORABLE) != 0,
-	        .no_body = (o.flags & OBJECT_NO_BODY) != 0,
-	        .body_len = o.body_len,
-	};
+		memcpy((char *)buf + sizeof(o), key.ptr, o.key_len);
+	out->len = (uint32_t)object_head_bytes(&o);
+	out->no_body = (o.flags & OBJECT_NO_BODY) != 0;
+	out->body_len = o.body_len;
 	return ST_OK;
 }

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * An origin's response head as the cores take it: struct object, key text, field lines. Used by
- * fetch.c. */
+ * An origin's response head as the cores and the stores take it: struct object, key text, field
+ * lines, tags. Called by the fetch code; does no I/O and reads no clock. */
 #ifndef CONTROL_RESPONSE_H
 #define CONTROL_RESPONSE_H
 
 #include "cache/object.h"
 #include "cache/policy.h"
+#include "cache/vary.h"
 #include "control/request.h"
 
 struct response_in {
@@ -17,17 +18,56 @@ struct response_in {
 	uint64_t request_wall_ms;
 	uint64_t response_wall_ms;
 	const char *node; /* for Via */
+	/* The key that the object gets instead of the request's: that of a variant (vary_key). The
+	 * request's own: NULL, and then an answer with Vary is not storable. */
+	const struct cache_key *key;
+	uint64_t born_seq;    /* cache/inval.h */
+	bool stored;          /* the head for a store: without what a store must not hold */
+	const uint32_t *tags; /* more tags, of the rule or the request (inval_tag_hash) */
+	uint32_t tag_count;
 };
 
 struct response_out {
-	uint32_t len;      /* bytes of the head */
-	bool storable;     /* a shared cache may keep it, and the request lets it */
-	bool no_body;      /* nothing follows the head */
+	uint32_t len;  /* bytes of the head */
+	bool storable; /* a store may keep it, and the request lets it (OBJECT_STORABLE) */
+	bool shared;   /* and it may answer requests that wait, and fill the cores' tables */
+	bool partial;  /* what goes to this client is not what may be stored: for a store make the
+	                  head once more with in.stored (then OBJECT_STORABLE; here it is not) */
+	bool no_body;  /* nothing follows the head */
+	bool pass;     /* leave the remark OBJECT_PASS for rule.pass_ms (cache_pass_write) */
 	uint64_t body_len; /* UINT64_MAX: not known */
+	enum vary_kind vary;
+	struct span vary_names; /* VARY_LIST; in vary_buf */
+	char vary_buf[VARY_NAMES_MAX];
 };
 
 /* Writes into buf (aligned to 8). ST_TOOBIG when cap is too small. */
 enum status response_object(const struct response_in *in, void *buf, uint32_t cap,
                             struct response_out *out);
+
+/* The stored answer with what a 304 says anew: its fields, its freshness (RFC 9111 3.2, 4.3.4). in:
+ * the 304; request, key, framing are not looked at, the key stays. The body stays too. Writes the
+ * head into buf (aligned to 8).
+ * ST_NOTFOUND: the 304 does not select the stored answer: it must not be used (4.3.4), ask again
+ * without validators. ST_INVALID: no 304. ST_TOOBIG: cap is too small. */
+enum status response_freshen(const struct object *stored, const struct response_in *in304,
+                             void *buf, uint32_t cap, struct response_out *out);
+
+/* The same for a 200 answer to HEAD that says that the stored answer to GET is still the one
+ * (CACHE_HEAD_FRESHENS, RFC 9111 4.3.5). */
+enum status response_freshen_head(const struct object *stored, const struct response_in *head,
+                                  void *buf, uint32_t cap, struct response_out *out);
+
+#define RESPONSE_ETAG_MAX 40u
+/* An ETag for an answer that has none (RFC 9110 8.8.3). Weak: of status, length, Last-Modified,
+ * Content-Type and Content-Encoding; only where Last-Modified is known and whole seconds older than
+ * the answer, since without a date equal lengths say little. Strong: of the whole body and its
+ * Content-Encoding. Empty where none can be made. buf holds the text. */
+struct span response_etag_weak(const struct response_in *in, char buf[RESPONSE_ETAG_MAX]);
+struct span response_etag_strong(const struct object *o, struct span body,
+                                 char buf[RESPONSE_ETAG_MAX]);
+/* The head o with that ETag as one more field line, in buf (aligned to 8): its length; 0 when cap
+ * is too small or o has an ETag. */
+uint32_t response_add_etag(const struct object *o, struct span etag, void *buf, uint32_t cap);
 
 #endif

@@ -16,6 +16,7 @@
 enum config_port_type { PORT_AF_XDP, PORT_MEMIF, PORT_AF_PACKET, PORT_TAP, PORT_PCI };
 enum config_idle { IDLE_BUSY, IDLE_ADAPTIVE };
 enum config_cache_mode { CONFIG_CACHE_OFF, CONFIG_CACHE_ORIGIN, CONFIG_CACHE_TTL };
+enum config_etag { CONFIG_ETAG_OFF, CONFIG_ETAG_WEAK, CONFIG_ETAG_STRONG };
 enum config_cookies { COOKIES_OFF, COOKIES_ON_PRESSURE, COOKIES_ALWAYS };
 enum config_fast_open { FAST_OPEN_OFF, FAST_OPEN_ON };
 enum config_pmtu { CONFIG_PMTU_OFF, CONFIG_PMTU_BLACKHOLE, CONFIG_PMTU_ALWAYS };
@@ -43,6 +44,7 @@ struct config_port {
 struct config_memory {
 	enum config_huge huge_pages;   /* auto: when the machine has some free */
 	uint64_t hot_table_bytes;      /* a core: 64 MiB */
+	uint64_t store_bytes;          /* the node's store (L2), in control; 0: none: 256 MiB */
 	uint32_t packet_buffers;       /* a core: 16384 */
 	uint32_t large_buffers;        /* a core, where the port cuts segments: 1024 */
 	uint32_t channel_ring_entries; /* 4096 */
@@ -64,6 +66,8 @@ struct config_limits {
 	uint32_t fields;              /* 64, at most 100 */
 	uint64_t body_bytes;          /* 413 above; 0: no limit: 0 */
 	uint32_t object_bytes;        /* largest object in the hot table: 65536 */
+	uint32_t store_object_bytes;  /* largest object in the node's store: 64 MiB */
+	uint32_t variants;            /* of one key, in the node's store: 64 */
 	uint32_t response_head_bytes; /* of an origin: 12288; at most down_block_bytes - 3072 */
 	uint32_t window_bytes;        /* a request's body bytes in flight in the channel: 262144 */
 	uint32_t rx_buffer_bytes;     /* first TCP receive window: 65536 */
@@ -152,6 +156,14 @@ struct config_upstream {
 struct config_cache {
 	enum config_cache_mode mode; /* "off", "origin" (default), "ttl" */
 	uint32_t ttl_s;              /* for ttl */
+	uint32_t ttl_jitter_percent;
+	uint32_t negative_ttl_s;    /* 0: none of their own */
+	uint32_t heuristic_percent; /* 0: off */
+	uint32_t heuristic_max_s;
+	uint32_t stale_while_revalidate_s;
+	uint32_t stale_if_error_s;
+	enum config_etag etag; /* "off" (default), "weak", "strong" */
+	uint32_t pass_s;
 };
 
 struct config_route {

@@ -142,6 +142,9 @@ static void defaults_fit(const struct doc *doc, struct config *cfg)
 	default_lower(limits, "response_head_bytes", &cfg->limits.response_head_bytes,
 	              cfg->memory.down_block_bytes - 3072);
 	default_lower(limits, "target_bytes", &cfg->limits.target_bytes, cfg->limits.head_bytes);
+	if (cfg->memory.store_bytes > 0)
+		default_lower(limits, "store_object_bytes", &cfg->limits.store_object_bytes,
+		              cfg->memory.store_bytes / 4);
 	default_lower(doc_key(doc->root, "timeouts"), "miss_grace_ms", &cfg->timeouts.miss_grace_ms,
 	              cfg->timeouts.miss_ms);
 	for (unsigned i = 0; i < cfg->upstreams_count; i++)

@@ -68,6 +68,11 @@ static const struct param_name names_cache_mode[] = {
         {"origin", CONFIG_CACHE_ORIGIN},
         {"ttl", CONFIG_CACHE_TTL},
 };
+static const struct param_name names_etag[] = {
+        {"off", CONFIG_ETAG_OFF},
+        {"weak", CONFIG_ETAG_WEAK},
+        {"strong", CONFIG_ETAG_STRONG},
+};
 static const struct param_name names_pmtu[] = {
         {"off", CONFIG_PMTU_OFF},
         {"blackhole", CONFIG_PMTU_BLACKHOLE},

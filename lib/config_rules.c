@@ -15,6 +15,8 @@
 /* The names of sockets in run_dir ("/control.sock") need room too. */
 #define RUN_DIR_MAX (SOCKET_PATH_MAX - 32)
 #define NODE_MAX    64u
+/* A smaller store would be little more than its tables. */
+#define STORE_BYTES_MIN (1u << 20)
 
 struct rules {
 	const struct doc *doc;
@@ -293,12 +295,20 @@ static enum status rules_orders(struct rules *r)
 	         c->limits.target_bytes, c->limits.head_bytes},
 	        {"limits", "object_bytes", "a quarter of memory.hot_table_bytes", "memory",
 	         "hot_table_bytes", c->limits.object_bytes, c->memory.hot_table_bytes / 4},
+	        {"limits", "store_object_bytes", "a quarter of memory.store_bytes", "memory",
+	         "store_bytes", c->memory.store_bytes > 0 ? c->limits.store_object_bytes : 0,
+	         c->memory.store_bytes / 4},
 	        {"tcp", "min_rto_ms", "tcp.max_rto_ms", "tcp", "max_rto_ms", c->tcp.min_rto_ms,
 	         c->tcp.max_rto_ms},
 	        {"timeouts", "miss_grace_ms", "timeouts.miss_ms", "timeouts", "miss_ms",
 	         c->timeouts.miss_grace_ms, c->timeouts.miss_ms},
 	};
 
+	if (c->memory.store_bytes > 0 && c->memory.store_bytes < STORE_BYTES_MIN)
+		return doc_error(
+		        r->doc, key_at(r, "memory", "store_bytes"), r->err,
+		        "memory.store_bytes is %llu; it must be at least %u, or 0 for none",
+		        (unsigned long long)c->memory.store_bytes, STORE_BYTES_MIN);
 	for (size_t i = 0; i < ARRAY_LEN(orders); i++) {
 		const struct order *o = &orders[i];
 		const struct doc_node *node = doc_key(doc_key(r->doc->root, o->section), o->key);

@@ -13,7 +13,7 @@
 #include "lib/status.h"
 
 #define SNAPSHOT_MAGIC      0x31504e534c53ull /* "SLSNP1" */
-#define SNAPSHOT_VERSION    1u
+#define SNAPSHOT_VERSION    2u
 #define SNAPSHOT_MAX_BYTES  (1u << 20)
 #define SNAPSHOT_MAX_PARAMS 16u
 
@@ -23,6 +23,15 @@ struct snap_route {
 	uint8_t param_count;
 	uint32_t methods; /* bit (1 << enum http_method) */
 	uint32_t ttl_ms;
+	uint32_t negative_ttl_ms;
+	uint32_t heuristic_max_s;
+	uint32_t stale_while_s;
+	uint32_t stale_error_s;
+	uint32_t pass_ms;
+	uint8_t ttl_jitter_pct; /* at most 90 */
+	uint8_t heuristic_pct;  /* at most 50 */
+	uint8_t etag;           /* enum config_etag */
+	uint8_t spare;
 	uint32_t path_off; /* the pattern's text, for reports */
 	uint32_t path_len;
 	uint32_t host_off;

@@ -314,6 +314,25 @@ static uint8_t pattern_params(const char *pattern)
 	return count;
 }
 
+static uint32_t ms_of(uint32_t s)
+{
+	return (uint32_t)min_u64(s * 1000ull, UINT32_MAX);
+}
+
+static void route_put_cache(const struct config_cache *from, struct snap_route *to)
+{
+	to->cache_mode = (uint8_t)from->mode;
+	to->ttl_ms = ms_of(from->ttl_s);
+	to->negative_ttl_ms = ms_of(from->negative_ttl_s);
+	to->heuristic_max_s = from->heuristic_max_s;
+	to->stale_while_s = from->stale_while_revalidate_s;
+	to->stale_error_s = from->stale_if_error_s;
+	to->pass_ms = ms_of(from->pass_s);
+	to->ttl_jitter_pct = (uint8_t)from->ttl_jitter_percent;
+	to->heuristic_pct = (uint8_t)from->heuristic_percent;
+	to->etag = (uint8_t)from->etag;
+}
+
 static void route_put(struct builder *b, uint32_t i)
 {
 	const struct config_route *from = &b->cfg->routes[i];
@@ -323,10 +342,9 @@ static void route_put(struct builder *b, uint32_t i)
 	while (strcmp(b->cfg->upstreams[upstream].name, from->upstream) != 0)
 		upstream++;
 	to->upstream = upstream;
-	to->cache_mode = (uint8_t)from->cache.mode;
 	to->param_count = pattern_params(from->path);
 	to->methods = route_methods(from);
-	to->ttl_ms = (uint32_t)min_u64(from->cache.ttl_s * 1000ull, UINT32_MAX);
+	route_put_cache(&from->cache, to);
 	to->path_len = (uint32_t)strlen(from->path);
 	to->path_off = bytes_put(b, from->path, to->path_len, 1);
 	to->host_len = (uint32_t)strlen(from->host);

@@ -20,6 +20,7 @@ enum {
 	WINDOW_MAX = 1024,
 	RX_BURSTS = 4,
 	LOST_MS = 1000, /* without any frame: what is under way will not come */
+	TRY_MS = 10,
 };
 
 struct run {
@@ -95,7 +96,6 @@ static void run_for(struct run *r, uint32_t ms)
 	r->heard_ns = now_ns;
 	for (; now_ns < end_ns; now_ns = clock_mono_ns()) {
 		r->rounds++;
-		frames_send(r);
 		if (frames_receive(r)) {
 			r->heard_ns = now_ns;
 			r->busy_rounds++;
@@ -104,16 +104,24 @@ static void run_for(struct run *r, uint32_t ms)
 			r->under_way = 0;
 			r->heard_ns = now_ns;
 		}
+		frames_send(r);
 	}
 }
 
-/* Until the other end has answered once. */
+/* Until the other end has answered once. It can send only into buffers that our receiving put into
+ * its ring, and drops what it gets before: so a burst at a time, and what does not come back within
+ * a try is lost. */
 static bool peer_wait(struct run *r)
 {
 	uint64_t end_ns = clock_mono_ns() + LOAD_PORT_WAIT_MS * NS_PER_MS;
+	uint32_t window = r->window;
 
-	while (r->returned == 0 && clock_mono_ns() < end_ns)
-		run_for(r, 10);
+	r->window = NIC_BURST;
+	while (r->returned == 0 && clock_mono_ns() < end_ns) {
+		r->under_way = 0;
+		run_for(r, TRY_MS);
+	}
+	r->window = window;
 	return r->returned > 0;
 }
 

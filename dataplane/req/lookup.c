@@ -1,21 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * May a stored response answer this request (RFC 9111), and is there one? */
+#include "cache/rule.h"
 #include "dataplane/path.h"
-
-#define HTTP_PORT 80u /* of the scheme: "host:80" is "host" (RFC 9110 4.2.3) */
-
-static void rule_of(const struct snap_route *route, struct cache_rule *rule)
-{
-	static const enum cache_mode modes[] = {
-	        [CONFIG_CACHE_OFF] = CACHE_OFF,
-	        [CONFIG_CACHE_ORIGIN] = CACHE_ORIGIN,
-	        [CONFIG_CACHE_TTL] = CACHE_TTL,
-	};
-
-	rule->mode = route->cache_mode < ARRAY_LEN(modes) ? modes[route->cache_mode] : CACHE_OFF;
-	rule->ttl_ms = route->ttl_ms;
-}
 
 static enum req_next serve(struct core *core, struct req *req, const struct object *o)
 {
@@ -55,35 +42,13 @@ static enum req_next bypass(struct core *core, struct req *req, struct span why)
 	return REQ_NEXT;
 }
 
-struct span req_authority(const struct http_request *h)
-{
-	const char *end = h->host.ptr + h->host.len;
-
-	if (h->host.len == 0 || h->host_port == 0)
-		return h->host;
-	while (*end == ':' || (*end >= '0' && *end <= '9'))
-		end++;
-	return span_of(h->host.ptr, end - h->host.ptr);
-}
-
-/* Security: the origin sees the port that the client named, and may put it into the links of its
- * answer. So an answer to "host:1234" is none for "host". */
-bool req_key(struct core *core, struct cache_key *out)
-{
-	const struct http_request *h = core->http;
-	struct span host = h->host_port == HTTP_PORT ? h->host : req_authority(h);
-
-	return cache_key_default(core->turn->key_text, host, h->path, h->query, core->hash_seed,
-	                         out);
-}
-
 enum req_next req_prepare(struct core *core, struct req *req)
 {
 	const struct http_request *h = core->http;
 	struct cache_key *key = &core->turn->key;
 	bool too_long;
 
-	rule_of(req->route, &req->rule);
+	cache_rule_of(req->route, &req->rule);
 	cache_request_policy(h->method, &h->fields, &req->rule, &req->cache);
 	if (h->method != HTTP_GET && h->method != HTTP_HEAD)
 		return bypass(core, req, SPAN_LIT("method"));
@@ -108,7 +73,10 @@ enum req_next req_lookup(struct core *core, struct req *req)
 
 	req->fwd = SPAN_LIT("request");
 	if (o != NULL && req->cache.lookup) {
-		if (cache_may_serve(o, &req->cache, core->wall_ms))
+		enum cache_use use = cache_use(o, &req->cache, core->wall_ms);
+
+		/* REFRESH is left to control until this core can ask for a refresh. */
+		if (use == CACHE_USE_FRESH || use == CACHE_USE_STALE)
 			return serve(core, req, o);
 		count_once(core, req, CTR_cache_stale);
 		if (!object_is_fresh(o, core->wall_ms))

@@ -480,5 +480,5 @@ bool req_cond_matches(const struct req_cond *cond, const struct object *o)
 	f->value = span_of(cond->text, cond->etags_len > 0 ? cond->etags_len : cond->since_len);
 	fields.seen = http_hdr_bit(f->id);
 	fields.count = 1;
-	return cache_not_modified(o, &fields);
+	return cache_condition(o, HTTP_GET, &fields) == COND_NOT_MODIFIED;
 }

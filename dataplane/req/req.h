@@ -129,7 +129,7 @@ void req_release(void *arg, uint64_t cookie);
  */
 #define COOKIE_HOT (1ull << 63)
 
-/* lookup.c: the authority as the client sent it, with its port; an absolute-form target outranks
+/* key.c: the authority as the client sent it, with its port; an absolute-form target outranks
  * Host (RFC 9112 3.2.2). */
 struct span req_authority(const struct http_request *h);
 /* The cache key of core->http, its text in core->turn; false when it would be too long. */

@@ -177,9 +177,17 @@ static void keys_init(struct tcp *tcp)
 		random_bytes(&seed, sizeof(seed));
 	tcp->env.seed = NULL;
 	secret_expand(&seed, SECRET_HASH, tcp->hash_key, ARRAY_LEN(tcp->hash_key));
-	secret_expand(&seed, SECRET_ISN, tcp->isn_key, ARRAY_LEN(tcp->isn_key));
 	cookie_init(tcp, &seed);
 	ports_init(&tcp->ports, &seed);
+	secret_expand(&seed, SECRET_ISN, tcp->isn_key, ARRAY_LEN(tcp->isn_key));
+	if (tcp->env.isn_seed) {
+		struct secret shared;
+
+		memcpy(&shared, tcp->env.isn_seed, sizeof(shared));
+		secret_expand(&shared, SECRET_ISN, tcp->isn_key, ARRAY_LEN(tcp->isn_key));
+		explicit_bzero(&shared, sizeof(shared));
+	}
+	tcp->env.isn_seed = NULL;
 	if (tcp->env.fast_open_seed)
 		memcpy(&seed, tcp->env.fast_open_seed, sizeof(seed));
 	tcp->env.fast_open_seed = NULL;

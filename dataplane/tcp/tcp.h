@@ -134,6 +134,11 @@ struct tcp_env {
 	/* The same for stacks that shall know each other's fast open cookies, for a client's
 	 * connections come to all of them. NULL: of its own. */
 	const uint8_t *fast_open_seed;
+	/* The same for a stack that takes the addresses of one before it on this host, on the same
+	 * monotonic clock: sequence numbers and timestamps of a 4-tuple go on where the other
+	 * stack left them, so that a peer's TIME-WAIT takes the new connection (RFC 6191 2,
+	 * RFC 6528 3). NULL: of its own. */
+	const uint8_t *isn_seed;
 };
 
 enum status tcp_create(struct tcp **out, const struct tcp_config *cfg, const struct tcp_env *env,

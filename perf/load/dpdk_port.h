@@ -7,6 +7,7 @@
 #define PERF_LOAD_DPDK_PORT_H
 
 #include "dataplane/net/net.h"
+#include "dataplane/tcp/tcp.h"
 #include "perf/load/transport.h"
 
 #define LOAD_PORT_NAME      512u
@@ -37,6 +38,10 @@ enum status load_port_fail(char err[TRANSPORT_ERR], enum status st, const char *
 /* ST_INVALID with the reason and a remedy in err. */
 enum status load_port_plan_make(struct load_port_plan *out, const struct transport_config *cfg,
                                 char err[TRANSPORT_ERR]);
+/* A seed for tcp_env.isn_seed: the same for every process until the machine starts again, and false
+ * with a random one where the kernel tells no boot id. Any user of the machine can work it out:
+ * good enough for a load tool, whose connections nobody gains by forging. */
+bool load_boot_seed(uint8_t out[TCP_SEED_BYTES]);
 /* Opens it for the calling thread, which is pinned to its CPU. A memif's server is waited for. On
  * failure nothing is left open. */
 enum status load_port_open(struct load_port *out, const struct transport_config *cfg,

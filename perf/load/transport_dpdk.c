@@ -401,12 +401,15 @@ static enum status stack_make(struct dpdk_transport *t, bool huge_pages)
 {
 	const struct load_port_plan *plan = &t->port.plan;
 	struct tcp_config cfg;
-	struct tcp_env env = {.ctr = &t->ctr, .release = release};
+	uint8_t seed[TCP_SEED_BYTES];
+	struct tcp_env env = {.ctr = &t->ctr, .release = release, .isn_seed = seed};
 	enum status st = net_create(&t->net, t->port.nic, &t->ctr, plan->locals, plan->local_count);
 
 	if (st != ST_OK)
 		return st;
 	env.net = t->net;
+	/* The server still has the last run's connections in TIME-WAIT. */
+	load_boot_seed(seed);
 	tcp_config_default(&cfg);
 	cfg.max_time_waits = time_waits(t);
 	cfg.max_orphans = ORPHANS;

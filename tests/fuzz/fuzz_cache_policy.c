@@ -46,14 +46,14 @@ static void object_check(const struct http_fields *fs, const struct cache_reques
 	uint32_t count;
 
 	/* Without a condition in the request there is nothing to be unmodified against. */
-	bool not_modified = cache_not_modified(&mem.o, fs);
+	bool not_modified = cache_condition(&mem.o, HTTP_GET, fs) == COND_NOT_MODIFIED;
 	http_field_get(fs, HDR_IF_NONE_MATCH, &count);
 	if (count == 0) {
 		http_field_get(fs, HDR_IF_MODIFIED_SINCE, &count);
 		require(!not_modified || count == 1);
 	}
 	for (uint64_t ms = 0; ms < 30000; ms += 3333)
-		require(!cache_may_serve(&mem.o, req, NOW_MS + ms) || req->lookup);
+		require(cache_use(&mem.o, req, NOW_MS + ms) == CACHE_USE_NOT || req->lookup);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

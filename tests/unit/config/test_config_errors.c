@@ -189,6 +189,10 @@ static const struct bad rules[] = {
          "most limits.head_bytes, which is 8192"},
         {END, "memory: {hot_table_bytes: 1048576}\nlimits: {object_bytes: 262145}",
          "11:24: limits.object_bytes is 262145; it must be at most a quarter of "},
+        {END, "memory: {store_bytes: 1048575}",
+         "10:23: memory.store_bytes is 1048575; it must be at least 1048576, or 0 for none"},
+        {END, "memory: {store_bytes: 1048576}\nlimits: {store_object_bytes: 262145}",
+         "11:30: limits.store_object_bytes is 262145; it must be at most a quarter of "},
         {END, "tcp: {min_rto_ms: 2000, max_rto_ms: 1000}",
          "10:19: tcp.min_rto_ms is 2000; it must "
          "be at most tcp.max_rto_ms"},

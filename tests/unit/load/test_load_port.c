@@ -63,9 +63,25 @@ static void test_plan(void **state)
 	}
 }
 
+/* Whoever runs it, whenever, until the next boot. */
+static void test_boot_seed(void **state)
+{
+	static const uint8_t zero[TCP_SEED_BYTES];
+	uint8_t a[TCP_SEED_BYTES] = {0};
+	uint8_t b[TCP_SEED_BYTES] = {1};
+
+	(void)state;
+	assert_true(load_boot_seed(a));
+	assert_true(load_boot_seed(b));
+	assert_memory_equal(a, b, sizeof(a));
+	assert_memory_not_equal(a, zero, sizeof(a));
+	assert_memory_not_equal(a, a + sizeof(a) / 2, sizeof(a) / 2);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_plan)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_plan),
+	                                   cmocka_unit_test(test_boot_seed)};
 
 	return cmocka_run_group_tests_name("load-port", tests, NULL, NULL);
 }

@@ -11,6 +11,13 @@
 
 static struct wire wire;
 
+static void nothing_lent(void *arg, uint64_t cookie)
+{
+	(void)arg;
+	(void)cookie;
+	fail();
+}
+
 #define OPT_TS(v) 1, 1, 8, 10, 0, 0, 0, (v), 0, 0, 0, 0
 
 /* Leaves the connection with peer ISN isn in TIME-WAIT; w->seq is what the peer would send next,
@@ -114,6 +121,68 @@ static void test_isn(void **state)
 		assert_true(seq_lt(wire.ack + 1, got.seq));
 		wire_close(&wire);
 	}
+}
+
+/* A process that takes the place of one before it: the server closed, and has all of its
+ * connections in TIME-WAIT. Returns how many of the new ones it lets in. */
+enum { AGAIN = 16 };
+
+static struct tcp *other_stack(struct host *host, const uint8_t *isn_seed, uint8_t n)
+{
+	uint8_t seed[TCP_SEED_BYTES] = {0xa9, n};
+	struct tcp_env env = {.net = host->net,
+	                      .ctr = &host->ctr,
+	                      .release = nothing_lent,
+	                      .seed = seed,
+	                      .isn_seed = isn_seed};
+	struct tcp *tcp;
+
+	assert_int_equal(tcp_create(&tcp, &host->rig->cfg.tcp[1], &env, host->rig->now_ns), ST_OK);
+	return tcp;
+}
+
+static uint32_t opened_by(struct rig *rig, struct tcp *tcp)
+{
+	static const struct app model = {.keep_open = true};
+	struct app *apps[AGAIN];
+	uint32_t opened = 0;
+
+	tcp_destroy(rig->host[1].tcp);
+	rig->host[1].tcp = tcp;
+	for (uint16_t i = 0; i < AGAIN; i++)
+		apps[i] = rig_connect(rig, 1, (uint16_t)(40000 + i), &model);
+	rig_run_for(rig, 500); /* the SYN is not sent again so soon */
+	for (uint32_t i = 0; i < AGAIN; i++) {
+		opened += apps[i]->opened && apps[i]->eof;
+		if (apps[i]->opened)
+			tcp_shutdown(tcp, apps[i]->conn);
+		else
+			tcp_abort(tcp, apps[i]->conn);
+	}
+	rig_run_for(rig, 500);
+	memset(rig->apps, 0, sizeof(rig->apps));
+	return opened;
+}
+
+static void test_next_process(void **state)
+{
+	static const uint8_t isn_seed[TCP_SEED_BYTES] = {1, 2, 3};
+	struct rig_config cfg = {.seed = 5};
+	uint32_t apart;
+	struct rig rig;
+
+	(void)state;
+	rig_open(&rig, &cfg);
+	assert_int_equal(opened_by(&rig, other_stack(&rig.host[1], isn_seed, 1)), AGAIN);
+	assert_int_equal(rig.host[0].tcp->time_wait_count, AGAIN);
+	for (uint8_t n = 2; n < 6; n++)
+		assert_int_equal(opened_by(&rig, other_stack(&rig.host[1], isn_seed, n)), AGAIN);
+	assert_int_equal(rig.host[0].tcp->time_wait_count, AGAIN);
+	/* With numbers of its own, half of its timestamps are old ones. */
+	apart = opened_by(&rig, other_stack(&rig.host[1], NULL, 6));
+	assert_in_range(apart, 1, AGAIN - 1);
+	assert_int_equal(rig.host[0].ctr.v[CTR_drop_tcp_window], AGAIN - apart);
+	rig_close(&rig);
 }
 
 /* A backlog full of forged SYNs does not keep out a peer whose last connection we remember, and it
@@ -405,17 +474,12 @@ static void test_orphans_full_table(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_syn),
-	        cmocka_unit_test(test_isn),
-	        cmocka_unit_test(test_syn_under_flood),
-	        cmocka_unit_test(test_syn_limited),
-	        cmocka_unit_test(test_syn_not_listening),
-	        cmocka_unit_test(test_listen_again),
-	        cmocka_unit_test(test_segments),
-	        cmocka_unit_test(test_full_table),
-	        cmocka_unit_test(test_bound),
-	        cmocka_unit_test(test_orphans),
-	        cmocka_unit_test(test_orphans_full_table),
+	        cmocka_unit_test(test_syn),          cmocka_unit_test(test_isn),
+	        cmocka_unit_test(test_next_process), cmocka_unit_test(test_syn_under_flood),
+	        cmocka_unit_test(test_syn_limited),  cmocka_unit_test(test_syn_not_listening),
+	        cmocka_unit_test(test_listen_again), cmocka_unit_test(test_segments),
+	        cmocka_unit_test(test_full_table),   cmocka_unit_test(test_bound),
+	        cmocka_unit_test(test_orphans),      cmocka_unit_test(test_orphans_full_table),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

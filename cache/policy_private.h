@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Between the files of cache/policy*.c; nobody else includes it. */
+#ifndef CACHE_POLICY_PRIVATE_H
+#define CACHE_POLICY_PRIVATE_H
+
+#include "cache/policy.h"
+
+/* One targeted field (RFC 9213): true when there is one, it is a valid dictionary, and not empty.
+ * out is set whole then. */
+bool cache_targeted_parse(const struct http_fields *fs, enum http_hdr id,
+                          struct cache_control *out);
+
+/* All absent. */
+void cache_control_clear(struct cache_control *out);
+
+#endif

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "cache/vary.h"
+
+#define NAMES_COUNT_MAX 32u
+#define ID_DIGITS       16u
+
+static bool is_name_char(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+	       (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+}
+
+struct names {
+	uint32_t count;
+	struct span name[NAMES_COUNT_MAX];
+	char *buf;
+	uint32_t used;
+};
+
+/* Lower case, in its place in the order; once. False: no name, or no room. */
+static bool names_add(struct names *n, struct span s)
+{
+	char *at = n->buf + n->used;
+	uint32_t i = 0;
+
+	/* A ',' behind each but the last. */
+	if (n->count == NAMES_COUNT_MAX || s.len + n->count > VARY_NAMES_MAX - n->used)
+		return false;
+	for (size_t k = 0; k < s.len; k++) {
+		at[k] = ascii_lower(s.ptr[k]);
+		if (!is_name_char(at[k]))
+			return false;
+	}
+	s.ptr = at;
+	for (; i < n->count; i++) {
+		int order = memcmp(n->name[i].ptr, s.ptr, min_size(n->name[i].len, s.len));
+
+		if (order == 0 && n->name[i].len == s.len)
+			return true;
+		if (order > 0 || (order == 0 && n->name[i].len > s.len))
+			break;
+	}
+	memmove(&n->name[i + 1], &n->name[i], (n->count - i) * sizeof(n->name[0]));
+	n->name[i] = s;
+	n->count++;
+	n->used += (uint32_t)s.len;
+	return true;
+}
+
+static enum vary_kind line_add(struct names *n, struct span line)
+{
+	for (size_t i = 0; i < line.len;) {
+		const char *comma = memchr(line.ptr + i, ',', line.len - i);
+		size_t end = comma != NULL ? (size_t)(comma - line.ptr) : line.len;
+		struct span name = span_trim(span_of(line.ptr + i, end - i));
+
+		if (name.len > 0 && (span_eq(name, SPAN_LIT("*")) || !names_add(n, name)))
+			return VARY_ANY;
+		i = end + 1;
+	}
+	return VARY_LIST;
+}
+
+enum vary_kind vary_of(const struct http_fields *response, char buf[VARY_NAMES_MAX],
+                       struct span *names)
+{
+	char text[VARY_NAMES_MAX];
+	struct names n = {.buf = text};
+	size_t len = 0;
+
+	*names = span_of(buf, 0);
+	if (!http_fields_have(response, HDR_VARY))
+		return VARY_NONE;
+	for (uint32_t i = 0; i < response->count; i++)
+		if (response->f[i].id == HDR_VARY && line_add(&n, response->f[i].value) == VARY_ANY)
+			return VARY_ANY;
+	for (uint32_t i = 0; i < n.count; i++) {
+		if (i > 0)
+			buf[len++] = ',';
+		memcpy(buf + len, n.name[i].ptr, n.name[i].len);
+		len += n.name[i].len;
+	}
+	names->len = len;
+	return n.count > 0 ? VARY_LIST : VARY_NONE;
+}
+
+size_t vary_list_write(void *mem, size_t cap, const struct cache_key *key, uint64_t id,
+                       struct span names)
+{
+	struct object o = {
+	        .hash = key->hash,
+	        .expires_ms = UINT64_MAX,
+	        .key_len = (uint32_t)key->text.len,
+	        .fields_len = (uint32_t)(sizeof(id) + names.len),
+	        .status = 200,
+	        .flags = OBJECT_VARY | OBJECT_NO_BODY,
+	};
+	char *at = mem;
+
+	if (sizeof(o) + o.key_len + o.fields_len > cap)
+		return 0;
+	memcpy(at, &o, sizeof(o));
+	at += sizeof(o);
+	memcpy(at, key->text.ptr, key->text.len);
+	at += key->text.len;
+	memcpy(at, &id, sizeof(id));
+	memcpy(at + sizeof(id), names.ptr, names.len);
+	return object_head_bytes(&o);
+}
+
+bool vary_list_read(const struct object *o, uint64_t *id, struct span *names)
+{
+	struct span fields = object_fields(o);
+
+	if (!(o->flags & OBJECT_VARY) || fields.len <= sizeof(*id) ||
+	    fields.len > sizeof(*id) + VARY_NAMES_MAX)
+		return false;
+	memcpy(id, fields.ptr, sizeof(*id));
+	*names = span_of(fields.ptr + sizeof(*id), fields.len - sizeof(*id));
+	if (*id == 0)
+		return false;
+	for (size_t i = 0; i < names->len; i++) {
+		char c = names->ptr[i];
+
+		if (c == ',' ? i == 0 || i + 1 == names->len || names->ptr[i - 1] == ','
+		             : !is_name_char(c))
+			return false;
+	}
+	return true;
+}
+
+/* --- the key of a variant --- */
+
+struct text {
+	char *at;
+	char *end;
+	bool full;
+};
+
+static void put(struct text *t, struct span s)
+{
+	if (s.len > (size_t)(t->end - t->at)) {
+		t->full = true;
+		return;
+	}
+	if (s.len > 0)
+		memcpy(t->at, s.ptr, s.len);
+	t->at += s.len;
+}
+
+static bool is_ows(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+/* The index behind the closing quote of the string that begins at i, or the end. */
+static size_t quoted_end(struct span s, size_t i)
+{
+	for (i++; i < s.len; i++) {
+		if (s.ptr[i] == '"')
+			return i + 1;
+		if (s.ptr[i] == '\\')
+			i++;
+	}
+	return s.len;
+}
+
+/* Blanks around commas do not count, but within a quoted string all does. */
+static void put_list(struct text *t, struct span v)
+{
+	size_t i = 0;
+
+	while (i < v.len) {
+		size_t begin = i;
+		bool quoted = v.ptr[i] == '"';
+
+		if (quoted)
+			i = quoted_end(v, i);
+		while (!quoted && i < v.len && v.ptr[i] != ',' && v.ptr[i] != '"')
+			i++;
+		struct span part = span_of(v.ptr + begin, i - begin);
+		while (!quoted && i < v.len && v.ptr[i] == ',' && part.len > 0 &&
+		       is_ows(part.ptr[part.len - 1]))
+			part.len--;
+		put(t, part);
+		if (i >= v.len || v.ptr[i] != ',')
+			continue;
+		put(t, SPAN_LIT(","));
+		i++;
+		while (i < v.len && is_ows(v.ptr[i]))
+			i++;
+	}
+}
+
+/* --- Accept-Encoding (RFC 9110 12.5.3) --- */
+
+static const char *const codings[] = {"br", "deflate", "gzip", "zstd"};
+
+struct codings {
+	uint32_t known; /* bit of each that is accepted */
+	bool other;     /* something else is said: the text decides */
+};
+
+static bool weight_is_zero(struct span params)
+{
+	struct span q = span_trim(params);
+	size_t i = 2;
+
+	if (q.len < 3 || ascii_lower(q.ptr[0]) != 'q' || q.ptr[1] != '=' || q.ptr[2] != '0')
+		return false;
+	while (++i < q.len)
+		if (q.ptr[i] != '.' && q.ptr[i] != '0')
+			return false;
+	return true;
+}
+
+static void coding_read(struct codings *c, struct span member)
+{
+	const char *semi = member.len > 0 ? memchr(member.ptr, ';', member.len) : NULL;
+	size_t len = semi != NULL ? (size_t)(semi - member.ptr) : member.len;
+	struct span name = span_trim(span_of(member.ptr, len));
+	bool refused = semi != NULL && weight_is_zero(span_of(semi + 1, member.len - len - 1));
+
+	if (name.len == 0)
+		return;
+	if (span_eq_nocase(name, SPAN_LIT("x-gzip"))) /* the same (8.4.1.3) */
+		name = SPAN_LIT("gzip");
+	for (uint32_t i = 0; i < ARRAY_LEN(codings); i++) {
+		if (!span_eq_nocase(name, span_cstr(codings[i])))
+			continue;
+		if (!refused)
+			c->known |= 1u << i;
+		return;
+	}
+	/* What is accepted without a word. */
+	if (span_eq_nocase(name, SPAN_LIT("identity")) && !refused)
+		return;
+	c->other = true;
+}
+
+static void codings_read(struct codings *c, struct span line)
+{
+	for (size_t i = 0; i < line.len;) {
+		const char *comma = memchr(line.ptr + i, ',', line.len - i);
+		size_t end = comma != NULL ? (size_t)(comma - line.ptr) : line.len;
+
+		coding_read(c, span_of(line.ptr + i, end - i));
+		i = end + 1;
+	}
+}
+
+static bool is_field(const struct http_field *f, enum http_hdr id, struct span name)
+{
+	return id != HDR_OTHER ? f->id == id : f->id == HDR_OTHER && span_eq_nocase(f->name, name);
+}
+
+/* All lines say codings that are known: their set, in fixed order. */
+static bool put_codings(struct text *t, const struct http_fields *fs)
+{
+	struct codings c = {0};
+
+	for (uint32_t i = 0; i < fs->count; i++)
+		if (fs->f[i].id == HDR_ACCEPT_ENCODING)
+			codings_read(&c, fs->f[i].value);
+	if (c.other)
+		return false;
+	put(t, SPAN_LIT("="));
+	for (uint32_t i = 0; i < ARRAY_LEN(codings); i++) {
+		if (!(c.known & 1u << i))
+			continue;
+		put(t, span_cstr(codings[i]));
+		put(t, SPAN_LIT(","));
+	}
+	return true;
+}
+
+/* No such field is another thing than an empty one. */
+static void put_field(struct text *t, struct span name, const struct http_fields *fs)
+{
+	enum http_hdr id = http_hdr_lookup(name);
+	bool found = false;
+
+	if (id == HDR_ACCEPT_ENCODING && http_fields_have(fs, id) && put_codings(t, fs))
+		return;
+	for (uint32_t i = 0; i < fs->count; i++) {
+		if (!is_field(&fs->f[i], id, name))
+			continue;
+		put(t, found ? SPAN_LIT(",") : SPAN_LIT("+"));
+		put_list(t, fs->f[i].value);
+		found = true;
+	}
+	if (!found)
+		put(t, SPAN_LIT("-"));
+}
+
+static void put_id(struct text *t, uint64_t id)
+{
+	char hex[ID_DIGITS];
+
+	for (uint32_t i = 0; i < ID_DIGITS; i++)
+		hex[i] = "0123456789abcdef"[id >> (60 - 4 * i) & 15];
+	put(t, span_of(hex, sizeof(hex)));
+}
+
+bool vary_key(char buf[CACHE_KEY_MAX], const struct cache_key *primary, const struct object *list,
+              const struct http_fields *request, uint64_t seed, struct cache_key *out)
+{
+	struct text t = {.at = buf, .end = buf + CACHE_KEY_MAX};
+	static const char sep = VARY_SEP;
+	struct span names;
+	uint64_t id;
+
+	if (!vary_list_read(list, &id, &names))
+		return false;
+	put(&t, primary->text);
+	put(&t, span_of(&sep, 1));
+	put_id(&t, id);
+	for (size_t i = 0; i < names.len;) {
+		const char *comma = memchr(names.ptr + i, ',', names.len - i);
+		size_t end = comma != NULL ? (size_t)(comma - names.ptr) : names.len;
+
+		put(&t, span_of(&sep, 1));
+		put_field(&t, span_of(names.ptr + i, end - i), request);
+		i = end + 1;
+	}
+	if (t.full)
+		return false;
+	out->text = span_of(buf, (size_t)(t.at - buf));
+	out->hash = hash128(out->text.ptr, out->text.len, seed);
+	return true;
+}
+
+struct span vary_primary(struct span key_text)
+{
+	const char *sep = key_text.len > 0 ? memchr(key_text.ptr, VARY_SEP, key_text.len) : NULL;
+
+	return sep != NULL ? span_of(key_text.ptr, (size_t)(sep - key_text.ptr)) : key_text;
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * A stored answer that the origin says still holds (RFC 9111 3.2, 4.3.4, 4.3.5). */
+#include "cache/lines.h"
+#include "control/response_private.h"
+
+/* Fields of a 304 that say nothing of the stored answer: its framing, what the body was made with
+ * (RFC 9111 3.2), and the way that the 304 itself took. */
+static bool update_drops(const struct http_fields *fs, const struct http_field *f)
+{
+	switch (f->id) {
+	case HDR_CONTENT_LENGTH:
+	case HDR_CONTENT_ENCODING:
+	case HDR_CONTENT_TYPE:
+	case HDR_CONTENT_RANGE:
+	case HDR_VIA:
+		return true;
+	default:
+		return response_field_drops(fs, f) || cache_field_excluded(fs, f);
+	}
+}
+
+static bool updates(const struct http_fields *fs, struct span name)
+{
+	for (uint32_t i = 0; i < fs->count; i++)
+		if (span_eq_nocase(fs->f[i].name, name) && !update_drops(fs, &fs->f[i]))
+			return true;
+	return false;
+}
+
+/* Stored lines that nothing replaces, then those of the 304. */
+static void put_merged(struct writer *w, const struct object *stored, const struct http_fields *fs,
+                       struct object *o)
+{
+	struct span rest = object_fields(stored);
+	struct http_field f;
+
+	while (lines_next(&rest, &f.name, &f.value)) {
+		f.id = http_hdr_lookup(f.name);
+		if (!updates(fs, f.name))
+			response_put_field(w, &f, o);
+	}
+	for (uint32_t i = 0; i < fs->count; i++)
+		if (!update_drops(fs, &fs->f[i]))
+			response_put_field(w, &fs->f[i], o);
+}
+
+/* The merged lines as fields, with what of the 304 is not kept but counts. */
+static void merged_fields(const struct writer *w, const struct http_fields *update,
+                          struct http_fields *out)
+{
+	size_t pos = 0;
+
+	/* There is no empty line at the end: all whole lines are read. */
+	(void)http1_scan_fields(w->begin, (size_t)(w->at - w->begin), &pos, out);
+	for (uint32_t i = 0; i < update->count && out->count < HTTP_MAX_FIELDS; i++) {
+		if (update->f[i].id != HDR_SLUICE_CACHE_CONTROL)
+			continue;
+		out->f[out->count++] = update->f[i];
+		out->seen |= http_hdr_bit(HDR_SLUICE_CACHE_CONTROL);
+	}
+}
+
+/* The lifetime that a field stated which was not kept: as it was, from now on. */
+static void freshness_again(const struct object *stored, const struct cache_response *policy,
+                            uint64_t wall_ms, struct object *o)
+{
+	const uint16_t kept = OBJECT_REVALIDATE | OBJECT_NO_TRANSFORM | OBJECT_HEURISTIC;
+	uint64_t lifetime_ms = stored->expires_ms - stored->response_ms;
+
+	/* What was left of it when it came, and its age then, make up the whole. */
+	if (lifetime_ms > 0)
+		lifetime_ms += stored->initial_age_s * 1000ull;
+	struct cache_response again = *policy;
+	again.lifetime_ms = lifetime_ms;
+	again.stale_while_s = stored->stale_while_s;
+	again.stale_error_s = stored->stale_error_s;
+	again.flags = OBJECT_TARGETED | OBJECT_STORABLE | (stored->flags & kept);
+	response_freshness(o, &again, wall_ms);
+}
+
+static enum status freshen(const struct object *stored, const struct response_in *in, void *buf,
+                           uint32_t cap, struct response_out *out)
+{
+	const struct http_fields *fs = &in->head->fields;
+	const uint16_t kept = OBJECT_NO_BODY | OBJECT_CHUNKED | OBJECT_AUTHORIZED;
+	size_t fixed = sizeof(*stored) + stored->key_len;
+	struct object o = *stored;
+	struct cache_response policy;
+	struct http_fields merged;
+	struct writer w;
+
+	if (fixed > cap)
+		return ST_TOOBIG;
+	o.flags = stored->flags & kept;
+	o.etag_len = 0;
+	o.last_modified_len = 0;
+	o.born_seq = in->born_seq;
+	writer_init(&w, (char *)buf + fixed, cap - fixed);
+	put_merged(&w, stored, fs, &o);
+	o.fields_len = (uint32_t)(w.at - w.begin);
+	merged_fields(&w, fs, &merged);
+	put(&w, span_of(object_tags(stored), stored->tag_count * sizeof(uint32_t)));
+	if (w.full)
+		return ST_TOOBIG;
+	struct cache_response_in pin = {
+	        .method = HTTP_GET,
+	        .status = stored->status,
+	        .authorized = (stored->flags & OBJECT_AUTHORIZED) != 0,
+	        .variant = true, /* its key was made for it */
+	        .fields = &merged,
+	        .aged = fs,
+	        .rule = in->rule,
+	        .random = response_random(object_key(stored), in->response_wall_ms),
+	        .request_wall_ms = in->request_wall_ms,
+	        .response_wall_ms = in->response_wall_ms,
+	};
+	cache_response_policy(&pin, &policy);
+	if ((stored->flags & OBJECT_TARGETED) && !(policy.flags & OBJECT_TARGETED))
+		freshness_again(stored, &policy, in->response_wall_ms, &o);
+	else
+		response_freshness(&o, &policy, in->response_wall_ms);
+	memcpy(buf, &o, sizeof(o));
+	memcpy((char *)buf + sizeof(o), object_key(stored).ptr, o.key_len);
+	*out = (struct response_out){
+	        .len = (uint32_t)object_head_bytes(&o),
+	        .storable = (o.flags & OBJECT_STORABLE) != 0,
+	        .shared = (o.flags & OBJECT_STORABLE) != 0 &&
+	                  (o.expires_ms > o.response_ms || o.stale_while_s > 0),
+	        .no_body = (o.flags & OBJECT_NO_BODY) != 0,
+	        .body_len = o.body_len,
+	};
+	out->vary = vary_of(&merged, out->vary_buf, &out->vary_names);
+	return ST_OK;
+}
+
+enum status response_freshen(const struct object *stored, const struct response_in *in304,
+                             void *buf, uint32_t cap, struct response_out *out)
+{
+	if (in304->head->status != 304)
+		return ST_INVALID;
+	if (!cache_selects(stored, &in304->head->fields))
+		return ST_NOTFOUND;
+	return freshen(stored, in304, buf, cap, out);
+}
+
+enum status response_freshen_head(const struct object *stored, const struct response_in *head,
+                                  void *buf, uint32_t cap, struct response_out *out)
+{
+	if (cache_head_compare(stored, head->head->status, &head->head->fields) !=
+	    CACHE_HEAD_FRESHENS)
+		return ST_NOTFOUND;
+	return freshen(stored, head, buf, cap, out);
+}
