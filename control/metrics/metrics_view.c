@@ -47,6 +47,10 @@ enum status metrics_view_read(const struct control *ctl, struct metrics_view *ou
 		out->cores = chan_server_cores(ctl->chan);
 		out->down_blocks_free = chan_server_down_blocks_free(ctl->chan);
 	}
+	if (ctl->l3 != NULL && l3_enabled(ctl->l3)) {
+		out->has_l3 = true;
+		l3_counts(ctl->l3, &out->l3);
+	}
 	if (count == 0)
 		return ST_OK;
 	out->rows = calloc(count, sizeof(*out->rows));

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * What belongs to the loop's thread, copied so that the metrics thread may read it: the attachment
- * and the rows of the upstreams. The loop publishes, the metrics thread takes copies; a mutex
- * between. */
+ * the rows of the upstreams, and the shared store. The loop publishes, the metrics thread takes
+ * copies; a mutex between. */
 #ifndef CONTROL_METRICS_METRICS_VIEW_H
 #define CONTROL_METRICS_METRICS_VIEW_H
 
+#include "cache/l3.h"
 #include "control/control.h"
 #include "control/upstream/upstream.h"
 
@@ -16,6 +17,8 @@ struct metrics_view {
 	uint32_t cores;
 	uint32_t down_blocks_free;
 	uint64_t uptime_ms;
+	bool has_l3; /* there is a shared store, and l3 is of it */
+	struct l3_counts l3;
 	uint32_t row_count;
 	struct upstream_row *rows;
 };
