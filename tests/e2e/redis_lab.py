@@ -249,6 +249,7 @@ class Bad:
         self.ended = True
         self.thread.join()
         self.sock.close()
+        os.unlink(self.path)
 
 
 class Wire:
@@ -296,6 +297,7 @@ class Wire:
                 s.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
+        a.close()  # the other direction closes b
 
     def cut(self):
         self.whole = False
