@@ -15,6 +15,7 @@
 #define CACHE_HOT_INTERNAL_H
 
 #include "cache/hot_table.h"
+#include "cache/inval.h"
 #include "lib/shm.h"
 
 #define HOT_UNIT_BYTES  64u
@@ -22,8 +23,9 @@
 #define HOT_FREQ_MAX    3u /* as in S3-FIFO: two bits of use */
 #define HOT_GHOST_WAYS  8u
 #define HOT_NO_SEG      UINT32_MAX
-#define HOT_PURGES      64u /* remembered; older fills are refused */
-#define HOT_PATTERN_MAX 256u
+#define HOT_INVAL_SHARE 512u /* bytes of memory to one slot of what remembers purges */
+#define HOT_INVAL_MAX   65536u
+#define HOT_TALLIES     8u
 #define HOT_SLOT_BYTES  128u /* of the log to one slot of the index */
 #define HOT_SEGS_WANTED 64u
 #define HOT_SEGS_MIN    8u
@@ -57,10 +59,29 @@ struct hot_queue {
 	uint32_t count;
 };
 
-struct hot_purge {
-	struct hash128 hash; /* of the key, when pattern_len is 0 */
-	uint32_t pattern_len;
-	char pattern[HOT_PATTERN_MAX];
+/* Purges that a look at an entry must find are counted, and each entry bears the count at which it
+ * was looked at last (object.mark): nearly always the present one, and then a look-up costs one
+ * comparison. Tagged entries and variants have a count of their own, told by the top bit: a purge
+ * of a tag is nothing to the others. Other cores read the counts. */
+struct hot_marks {
+	uint32_t now[2];
+} ALIGNED(CACHE_LINE);
+#define HOT_MARK_TAGGED (1u << 31)
+
+struct hot_sweep {
+	bool active;
+	uint32_t bucket;     /* the next one */
+	uint32_t begun[2];   /* marks when it began */
+	uint32_t covered[2]; /* and when the last whole one began */
+	uint64_t seq;        /* purges that it covers */
+	uint64_t done_seq;   /* purges that the last whole one covered */
+};
+
+/* How many entries a purge hit so far. */
+struct hot_tally {
+	bool used;
+	uint64_t seq;
+	uint32_t hits;
 };
 
 struct hot_table {
@@ -84,8 +105,10 @@ struct hot_table {
 	struct hot_queue queues[HOT_QUEUES];
 	struct counters *ctr;
 	struct shm shm;
-	uint64_t purge_seq;
-	struct hot_purge purges[HOT_PURGES];
+	struct inval *inval;
+	struct hot_marks marks;
+	struct hot_sweep sweep;
+	struct hot_tally tallies[HOT_TALLIES];
 };
 
 static inline struct object *hot_at(const struct hot_table *t, uint32_t unit)
@@ -134,6 +157,16 @@ struct object *hot_log_alloc(struct hot_table *t, enum hot_queue_id queue, uint3
 void hot_log_shrink(struct hot_table *t, struct object *o, uint32_t units);
 
 /* purge */
-bool hot_purged_since(const struct hot_table *t, uint64_t seq, const struct object *o);
+/* The mark of an entry that is stored now. */
+uint32_t hot_mark_now(const struct hot_table *t, const struct object *o);
+/* A look at an entry whose mark is old. */
+bool hot_purge_look(struct hot_table *t, struct hot_place at);
+/* False when a purge took the entry, and it is gone. */
+static inline bool hot_look(struct hot_table *t, struct hot_place at)
+{
+	const struct object *o = hot_at(t, at.b->unit[at.slot]);
+
+	return likely(o->mark == t->marks.now[o->mark >> 31]) || hot_purge_look(t, at);
+}
 
 #endif

@@ -105,6 +105,9 @@ static void evict_entry(struct hot_table *t, const struct object *o, uint8_t nee
 	uint8_t freq = at.b->freq[at.slot];
 	bool keep = freq >= need && object_is_fresh(o, t->wall_ms);
 
+	if (keep && !hot_look(t, at))
+		return;
+
 	if (keep && keep_entry(t, o, at, is_small ? 0 : (uint8_t)(freq - 1))) {
 		t->main_count += is_small ? 1 : 0;
 		return;

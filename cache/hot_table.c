@@ -6,6 +6,7 @@
 
 /* Where the parts lie in the memory. */
 struct layout {
+	size_t inval_off;
 	size_t segs_off;
 	size_t buckets_off;
 	size_t ghosts_off;
@@ -14,6 +15,7 @@ struct layout {
 	uint64_t ghost_buckets;
 	uint64_t segs;
 	uint64_t seg_bytes;
+	uint32_t inval_slots;
 };
 
 static uint64_t segment_bytes(uint64_t log_bytes, uint64_t max_object_bytes)
@@ -23,19 +25,29 @@ static uint64_t segment_bytes(uint64_t log_bytes, uint64_t max_object_bytes)
 	return align_up(max_u64(want, max_object_bytes), HOT_UNIT_BYTES);
 }
 
+static uint32_t inval_slots(size_t memory_bytes)
+{
+	uint64_t slots = pow2_ceil(memory_bytes / HOT_INVAL_SHARE / 2 + 1);
+
+	return (uint32_t)min_u64(max_u64(slots, INVAL_SLOTS_MIN), HOT_INVAL_MAX);
+}
+
 static enum status layout_plan(const struct hot_config *cfg, struct layout *l)
 {
 	if (cfg->memory_bytes < MEMORY_MIN || cfg->max_object_bytes < MAX_OBJECT_MIN)
 		return ST_INVALID;
 
+	l->inval_slots = inval_slots(cfg->memory_bytes);
+	l->inval_off = align_up(sizeof(struct hot_table), CACHE_LINE);
+	l->segs_off = align_up(l->inval_off + inval_bytes(l->inval_slots), CACHE_LINE);
+
 	/* Of each slot's share of the log go 8 bytes to the slot and 2 to ghosts. */
 	uint64_t share = HOT_SLOT_BYTES + sizeof(struct hot_bucket) / HOT_SLOTS + 2;
-	uint64_t log_bytes = cfg->memory_bytes / share * HOT_SLOT_BYTES;
+	uint64_t log_bytes = (cfg->memory_bytes - l->segs_off) / share * HOT_SLOT_BYTES;
 
 	l->seg_bytes = segment_bytes(log_bytes, cfg->max_object_bytes);
 	l->buckets = log_bytes / HOT_SLOT_BYTES / HOT_SLOTS;
 	l->ghost_buckets = l->buckets / 2;
-	l->segs_off = align_up(sizeof(struct hot_table), CACHE_LINE);
 	l->buckets_off = align_up(l->segs_off + (log_bytes / l->seg_bytes) * sizeof(struct hot_seg),
 	                          CACHE_LINE);
 	l->ghosts_off = l->buckets_off + l->buckets * sizeof(struct hot_bucket);
@@ -77,6 +89,8 @@ enum status hot_create(struct hot_table **out, const struct hot_config *cfg, str
 	struct hot_table *t = shm.base;
 	t->shm = shm;
 	t->ctr = ctr;
+	t->inval = inval_init(base + l.inval_off, l.inval_slots);
+	t->marks.now[1] = t->sweep.covered[1] = HOT_MARK_TAGGED;
 	t->segs = (void *)(base + l.segs_off);
 	t->buckets = (void *)(base + l.buckets_off);
 	t->ghosts = (void *)(base + l.ghosts_off);
@@ -115,6 +129,8 @@ const struct object *hot_get(struct hot_table *t, const struct cache_key *key)
 	struct hot_place at;
 
 	if (!hot_index_find(t, key, &at))
+		return NULL;
+	if (unlikely(!hot_look(t, at)))
 		return NULL;
 	/* A store to a hot line only when it changes something. */
 	if (at.b->freq[at.slot] < HOT_FREQ_MAX)
@@ -213,11 +229,12 @@ const struct object *hot_fill_commit(struct hot_table *t, struct hot_fill *f)
 
 	if (o == NULL)
 		return NULL;
-	if (hot_purged_since(t, f->purge_seq, o)) {
+	if (inval_check_fill(t->inval, o) != INVAL_LIVE) {
 		hot_fill_abort(t, f);
 		return NULL;
 	}
 	o->body_len = f->written;
+	o->mark = hot_mark_now(t, o);
 	o->flags = (uint16_t)(o->flags & ~OBJECT_CHUNKED);
 	hot_log_shrink(t, o, units_of(object_head_bytes(o) + f->written));
 
@@ -237,13 +254,13 @@ const struct object *hot_next(struct hot_table *t, uint64_t *cursor)
 	uint64_t end = (uint64_t)t->bucket_count * HOT_SLOTS;
 
 	while (*cursor < end) {
-		const struct hot_bucket *b = &t->buckets[*cursor / HOT_SLOTS];
+		struct hot_bucket *b = &t->buckets[*cursor / HOT_SLOTS];
 		uint32_t slot = (uint32_t)(*cursor % HOT_SLOTS);
 
 		if (slot == 0 && *cursor + 2 * HOT_SLOTS < end)
 			hot_walk_prefetch(t, b + 2);
 		++*cursor;
-		if (b->tag[slot] != 0)
+		if (b->tag[slot] != 0 && hot_look(t, (struct hot_place){b, slot}))
 			return hot_at(t, b->unit[slot]);
 	}
 	return NULL;

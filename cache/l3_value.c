@@ -31,7 +31,7 @@ static void plain_write(char *out, const struct l3_item *item, uint32_t head_len
 	o.born_seq = 0;
 	o.pad = 0;
 	o.spare = 0;
-	o.spare2 = 0;
+	o.mark = 0;
 	memcpy(out, &o, sizeof(o));
 	if (item->body.len > 0)
 		memcpy(out + head_len, item->body.ptr, item->body.len);

@@ -51,7 +51,7 @@ struct object {
 	uint16_t tag_count; /* hashes of 4 bytes, at most OBJECT_TAGS_MAX */
 	uint16_t spare;     /* 0 */
 	uint32_t pad;       /* 0 in messages; the tier that holds it may use it */
-	uint32_t spare2;    /* 0 */
+	uint32_t mark;      /* 0 in messages; the tier's: which purges it has outlived */
 };
 static_assert(sizeof(struct object) == 96, "shared ABI");
 

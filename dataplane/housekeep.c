@@ -193,5 +193,6 @@ void core_housekeep(struct core *core)
 	net_tick(core->net, core->now_ns);
 	conflicts_notice(core);
 	hot_set_wall(core->hot, core->wall_ms);
+	query_sweep(core);
 	stage_mark(&core->stages, STAGE_housekeep, 1);
 }

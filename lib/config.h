@@ -90,6 +90,7 @@ struct config_timeouts {
 	uint32_t stall_ms;      /* the same when send memory is short: 5000; reset */
 	uint32_t miss_ms;       /* answer of control: 35000; 504 */
 	uint32_t miss_grace_ms; /* control is away: 2000; 503 */
+	uint32_t refresh_ms;    /* a stale answer's next refresh, if it is still stale: 2000 */
 	uint32_t drain_ms;      /* 30000 */
 };
 

@@ -87,7 +87,7 @@ static double hot_run(const struct trace *tr, size_t memory_bytes, uint32_t *obj
 	if (hot_create(&t, &cfg, &ctr) != ST_OK)
 		need(NULL);
 	for (uint32_t n = 0; n < tr->requests; n++) {
-		struct hot_fill f = {.purge_seq = 0};
+		struct hot_fill f = {0};
 		struct cache_key key = {.text = span_of(&tr->id[n], sizeof(uint32_t))};
 
 		key.hash = hash128(&tr->id[n], sizeof(uint32_t), 3);

@@ -357,32 +357,6 @@ void net_send_large(struct net *net, const struct net_path *path, struct pkt *pk
 	csum_put(tcp->csum, csum_fold_partial(pseudo_sum(addrs, v4 ? 8 : 32, PROTO_TCP, 0)));
 }
 
-unsigned net_flush(struct net *net)
-{
-	uint64_t bytes = 0;
-	unsigned count = net->tx_count;
-	unsigned sent;
-
-	if (count == 0)
-		return 0;
-	assert(!net->staged);
-	for (unsigned i = 0; i < count; i++)
-		bytes += net->tx[i].len;
-	sent = nic_tx_burst(net->nic, net->tx, count);
-	if (unlikely(sent < count))
-		sent += nic_tx_burst(net->nic, net->tx + sent, count - sent);
-	net->tx_count = 0;
-	if (unlikely(sent < count)) {
-		for (unsigned i = sent; i < count; i++)
-			bytes -= net->tx[i].len;
-		counter_add(net->ctr, CTR_shed_tx, count - sent);
-		nic_pkt_free(net->nic, net->tx + sent, count - sent);
-	}
-	counter_add(net->ctr, CTR_tx_packets, sent);
-	counter_add(net->ctr, CTR_tx_bytes, bytes);
-	return sent;
-}
-
 unsigned net_flush_some(struct net *net)
 {
 	uint64_t bytes = 0;
@@ -400,6 +374,21 @@ unsigned net_flush_some(struct net *net)
 	net->tx_count = count - sent;
 	counter_add(net->ctr, CTR_tx_packets, sent);
 	counter_add(net->ctr, CTR_tx_bytes, bytes);
+	return sent;
+}
+
+unsigned net_flush(struct net *net)
+{
+	unsigned sent = net_flush_some(net);
+
+	if (likely(net->tx_count == 0))
+		return sent;
+	sent += net_flush_some(net);
+	if (net->tx_count > 0) {
+		counter_add(net->ctr, CTR_shed_tx, net->tx_count);
+		nic_pkt_free(net->nic, net->tx, net->tx_count);
+		net->tx_count = 0;
+	}
 	return sent;
 }
 

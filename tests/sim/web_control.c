@@ -29,6 +29,7 @@ struct job {
 	uint32_t id;
 	uint32_t number;
 	uint32_t version;
+	uint64_t born_seq;
 	uint32_t held;
 	uint32_t up_len;
 	uint64_t up_sum;
@@ -54,6 +55,7 @@ struct sim_control {
 	uint64_t die_ns;
 	uint64_t back_ns;
 	uint64_t purge_ns;
+	uint64_t purge_seq;
 	uint32_t purging; /* id whose purge is not confirmed, SIM_IDS: none */
 	bool calm;
 };
@@ -139,7 +141,7 @@ static void request_input(struct sim *sim, const struct chan_msg *m)
 		return;
 	}
 	memcpy(&cr, bytes, sizeof(cr));
-	*j = (struct job){.active = true, .ticket = m->ticket};
+	*j = (struct job){.active = true, .ticket = m->ticket, .born_seq = sim->control->purge_seq};
 	memcpy(j->bytes, bytes, min_size(sizeof(cr) + cr.key_len, sizeof(j->bytes)));
 	at = bytes + sizeof(cr) + cr.key_len;
 	j->head = cr.method_len == 4 && memcmp(at, "HEAD", 4) == 0;
@@ -289,6 +291,7 @@ static bool head_send(struct sim *sim, struct job *j)
 	        .hash = {j->cr.key_lo, j->cr.key_hi},
 	        .response_ms = sim->rig.wall_ns / NS_PER_MS,
 	        .status = j->plan == PLAN_EARLY ? 403 : 200,
+	        .born_seq = j->born_seq,
 	        .key_len = j->cr.key_len,
 	};
 	o->expires_ms = o->response_ms + (j->id % 2 ? 60000 : 200);
@@ -461,6 +464,8 @@ static void purge(struct sim *sim)
 	uint32_t block = chan_block_get(&sim->rig.down);
 	struct chan_msg m = {
 	        .type = CHAN_PURGE,
+	        .code = INVAL_KEY,
+	        .n = ++c->purge_seq,
 	        .ticket = {.epoch = c->epoch, .seq = ++sim->versions[id]},
 	        .block = block,
 	        .len = (uint32_t)snprintf(key, sizeof(key), "sim/c/%u", id),

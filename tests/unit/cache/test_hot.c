@@ -75,8 +75,10 @@ static void test_collision(void **state)
 	assert_true(holds(hot_get(fx.t, &b), "two"));
 	assert_null(hot_get(fx.t, &c));
 	assert_null(hot_get(fx.t, &longer));
-	assert_int_equal(hot_purge_key(fx.t, c.text, c.hash), 0);
-	assert_int_equal(hot_purge_key(fx.t, a.text, a.hash), 1);
+	struct inval_purge p = {.seq = 1, .kind = INVAL_KEY, .text = c.text};
+	assert_int_equal(hot_purge(fx.t, &p, c.hash), 0);
+	p.text = a.text;
+	assert_int_equal(hot_purge(fx.t, &p, a.hash), 1);
 	assert_null(hot_get(fx.t, &a));
 	assert_true(holds(hot_get(fx.t, &b), "two"));
 	teardown();
@@ -251,99 +253,6 @@ static void test_two_fills(void **state)
 	teardown();
 }
 
-static void test_purge(void **state)
-{
-	struct cache_key key = key_of("a/1");
-	struct hot_fill f = {0};
-
-	(void)state;
-	setup(MIB, 4096);
-	put("a/1", "one");
-	put("a/2", "two");
-	put("b/1", "three");
-	assert_int_equal(hot_purge_pattern(fx.t, SPAN_LIT("")), 0);
-	assert_int_equal(hot_purge_pattern(fx.t, SPAN_LIT("c/*")), 0);
-	assert_int_equal(hot_purge_pattern(fx.t, SPAN_LIT("a/*")), 2);
-	assert_null(get("a/1"));
-	assert_true(holds(get("b/1"), "three"));
-	assert_int_equal(hot_purge_key(fx.t, key.text, key.hash), 0);
-	assert_int_equal(hot_purge_pattern(fx.t, SPAN_LIT("*")), 1);
-	assert_int_equal(hot_count(fx.t), 0);
-	assert_int_equal(counter_read(&fx.ctr, CTR_cache_purge), 3);
-
-	/* Begun before the purge: refused. Begun after it: stored. */
-	assert_int_equal(fill_begin(&f, &key, 0), ST_OK);
-	hot_purge_key(fx.t, key.text, key.hash);
-	assert_null(hot_fill_commit(fx.t, &f));
-	assert_null(f.obj);
-	assert_null(get("a/1"));
-	assert_non_null(put("a/1", "new"));
-	assert_int_equal(fill_begin(&f, &key, 0), ST_OK);
-	hot_purge_pattern(fx.t, SPAN_LIT("a*"));
-	assert_null(hot_fill_commit(fx.t, &f));
-
-	/* A purge of other keys does not matter. */
-	assert_int_equal(fill_begin(&f, &key, 0), ST_OK);
-	hot_purge_pattern(fx.t, SPAN_LIT("b*"));
-	hot_purge_key(fx.t, SPAN_LIT("a/2"), key_of("a/2").hash);
-	assert_non_null(hot_fill_commit(fx.t, &f));
-	teardown();
-}
-
-/* The sequence is taken before the request leaves, not when the answer comes. */
-static void test_purge_seq(void **state)
-{
-	struct cache_key key = key_of("a/1");
-	struct hot_fill f = {0};
-	struct head h;
-
-	(void)state;
-	setup(MIB, 4096);
-	head_make(&h, &key, 0);
-	uint64_t seq = hot_purge_seq(fx.t);
-	hot_purge_key(fx.t, key.text, key.hash);
-	assert_int_equal(hot_fill_begin(fx.t, &f, &h.o, 0), ST_OK);
-	f.purge_seq = seq;
-	assert_null(hot_fill_commit(fx.t, &f));
-
-	/* As many purges as are remembered, then one more. */
-	for (uint32_t extra = 0; extra < 2; extra++) {
-		seq = hot_purge_seq(fx.t);
-		for (uint32_t i = 0; i < HOT_PURGES + extra; i++)
-			hot_purge_pattern(fx.t, SPAN_LIT("zzz"));
-		assert_int_equal(hot_fill_begin(fx.t, &f, &h.o, 0), ST_OK);
-		f.purge_seq = seq;
-		assert_true((hot_fill_commit(fx.t, &f) != NULL) == (extra == 0));
-	}
-	/* A number that was never given out. */
-	assert_int_equal(hot_fill_begin(fx.t, &f, &h.o, 0), ST_OK);
-	f.purge_seq = hot_purge_seq(fx.t) + 1;
-	assert_null(hot_fill_commit(fx.t, &f));
-	teardown();
-}
-
-/* Longer than the ring keeps: it refuses what its beginning matches, and removes exactly. */
-static void test_purge_long_pattern(void **state)
-{
-	char text[HOT_PATTERN_MAX + 50];
-	struct hot_fill f = {0};
-
-	(void)state;
-	setup(MIB, 4096);
-	memset(text, 'a', sizeof(text));
-	text[sizeof(text) - 1] = 0;
-	struct cache_key whole = key_of(text);
-	text[sizeof(text) - 2] = 0;
-	struct cache_key shorter = key_of(text);
-	put_key(&shorter, "x");
-	text[sizeof(text) - 2] = 'a';
-	assert_int_equal(fill_begin(&f, &whole, 0), ST_OK);
-	assert_int_equal(hot_purge_pattern(fx.t, whole.text), 0);
-	assert_null(hot_fill_commit(fx.t, &f));
-	assert_int_equal(hot_count(fx.t), 1);
-	teardown();
-}
-
 static void test_walk(void **state)
 {
 	uint64_t cursor = 0;
@@ -388,12 +297,15 @@ static void test_model(void **state)
 		hot_model_run(data, ops * 4, &stats);
 		free(data);
 		print_message("seed %llu: %llu gets, %llu hits, %llu commits, %llu refused, "
-		              "%llu evicted\n",
+		              "%llu evicted, %llu purges, %llu refused early\n",
 		              (unsigned long long)seed, (unsigned long long)stats.gets,
 		              (unsigned long long)stats.hits, (unsigned long long)stats.commits,
-		              (unsigned long long)stats.refused, (unsigned long long)stats.evicted);
+		              (unsigned long long)stats.refused, (unsigned long long)stats.evicted,
+		              (unsigned long long)stats.purges, (unsigned long long)stats.early);
 		assert_true(stats.ops == ops && stats.hits > 10000 && stats.hits < stats.gets);
 		assert_true(stats.refused > 100 && stats.evicted > 1000);
+		assert_true(stats.purges > 1000 && stats.swept > 1000);
+		assert_true(stats.early * 20 < stats.commits);
 	}
 }
 
@@ -410,9 +322,6 @@ int main(void)
 	        cmocka_unit_test(test_unknown_length),
 	        cmocka_unit_test(test_abort),
 	        cmocka_unit_test(test_two_fills),
-	        cmocka_unit_test(test_purge),
-	        cmocka_unit_test(test_purge_seq),
-	        cmocka_unit_test(test_purge_long_pattern),
 	        cmocka_unit_test(test_walk),
 	        cmocka_unit_test(test_model),
 	};

@@ -19,7 +19,7 @@ static void test_pins(void **state)
 	assert_true(holds(o, "stay here"));
 
 	/* Purged and replaced, it still stays. */
-	hot_purge_pattern(fx.t, SPAN_LIT("*"));
+	purge_and_count(INVAL_PATTERN, false, "*");
 	put("pinned", "new");
 	put_many("third", 10000, 500);
 	assert_true(holds(o, "stay here"));
