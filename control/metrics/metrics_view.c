@@ -33,6 +33,16 @@ static uint32_t rows_count(const struct upstreams *u)
 	return n;
 }
 
+void metrics_tiers_read(const struct control *ctl, struct metrics_tiers *out)
+{
+	*out = (struct metrics_tiers){0};
+	if (!ctl->fetcher)
+		return;
+	fetcher_counts(ctl->fetcher, &out->fetch);
+	if (fetcher_store(ctl->fetcher))
+		store_counts(fetcher_store(ctl->fetcher), &out->store);
+}
+
 enum status metrics_view_read(const struct control *ctl, struct metrics_view *out)
 {
 	uint32_t count = rows_count(ctl->upstreams);
@@ -43,6 +53,7 @@ enum status metrics_view_read(const struct control *ctl, struct metrics_view *ou
 	        .draining = ctl->draining,
 	        .uptime_ms = (loop_now_ns(ctl->loop) - ctl->started_ns) / NS_PER_MS,
 	};
+	metrics_tiers_read(ctl, &out->tiers);
 	if (out->attached) {
 		out->cores = chan_server_cores(ctl->chan);
 		out->down_blocks_free = chan_server_down_blocks_free(ctl->chan);

@@ -7,7 +7,16 @@
 #define CONTROL_METRICS_METRICS_VIEW_H
 
 #include "control/control.h"
+#include "control/fetch.h"
 #include "control/upstream/upstream.h"
+
+/* What control counts of its tiers; all zero where there is none. */
+struct metrics_tiers {
+	struct fetcher_counts fetch;
+	struct store_counts store;
+};
+/* Loop's thread only. */
+void metrics_tiers_read(const struct control *ctl, struct metrics_tiers *out);
 
 /* One reading. The texts of rows belong to it. */
 struct metrics_view {
@@ -16,6 +25,7 @@ struct metrics_view {
 	uint32_t cores;
 	uint32_t down_blocks_free;
 	uint64_t uptime_ms;
+	struct metrics_tiers tiers;
 	uint32_t row_count;
 	struct upstream_row *rows;
 };
