@@ -45,7 +45,7 @@ static NOINLINE enum req_next serve_stale(struct core *core, struct req *req,
 	return serve(core, req, o);
 }
 
-/* RFC 9111 5.2.1.7: the client wants no answer that has to be fetched. */
+/* RFC 9111 5.2.1.7: the client wants no answer that has to be fetched, and there is no other. */
 static enum req_next only_cached(struct core *core, struct req *req)
 {
 	if (core->http->framing.kind != HTTP_BODY_NONE)
@@ -120,7 +120,8 @@ static NOINLINE const struct object *behind(struct core *core, struct req *req,
 /* It goes to control. */
 static enum req_next forward(struct core *core, struct req *req)
 {
-	if (req->cache.only_if_cached)
+	/* Control's stores may have it. */
+	if (unlikely(req->cache.only_if_cached) && (core->chan.epoch == 0 || !req->cache.lookup))
 		return only_cached(core, req);
 	if (unlikely(req->asks) && !asked_keep(&req->asked, &core->http->fields)) {
 		/* Too much to keep: the origin answers it, and what it says is passed on. */
