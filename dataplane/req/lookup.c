@@ -148,8 +148,8 @@ enum req_next req_lookup(struct core *core, struct req *req)
 	use = cache_use(o, &req->cache, core->wall_ms);
 	if (likely(use == CACHE_USE_FRESH))
 		return serve(core, req, o);
-	if (use != CACHE_USE_NOT ||
-	    (core->chan.epoch == 0 && cache_use_on_error(o, &req->cache, core->wall_ms)))
+	req->on_error = cache_use_on_error(o, &req->cache, core->wall_ms);
+	if (use != CACHE_USE_NOT || (core->chan.epoch == 0 && req->on_error))
 		return serve_stale(core, req, o, use);
 	req->fwd = SPAN_LIT("request");
 	if (!req->cache.lookup) {
