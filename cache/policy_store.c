@@ -137,7 +137,7 @@ static uint64_t jittered(const struct cache_response_in *in, uint64_t ms)
 {
 	uint64_t most = ms / 100 * in->rule.ttl_jitter_pct;
 
-	return ms - ((most >> 16) * in->random >> 16);
+	return ms - (most * (in->random >> 16) >> 16);
 }
 
 /* Sets j->explicit and j->heuristic. The age counts against what the origin states; a TTL of the

@@ -25,6 +25,14 @@ void response_put_field(struct writer *w, const struct http_field *f, struct obj
 	}
 }
 
+void response_put_date(struct writer *w, uint64_t wall_ms)
+{
+	char date[HTTP_DATE_LEN];
+
+	clock_http_date(wall_ms / 1000, date);
+	put_line(w, SPAN_LIT("Date"), span_of(date, sizeof(date)));
+}
+
 static void put_fields(struct writer *w, const struct response_in *in, struct object *o)
 {
 	const struct http_fields *fs = &in->head->fields;
@@ -38,12 +46,8 @@ static void put_fields(struct writer *w, const struct response_in *in, struct ob
 		response_put_field(w, f, o);
 		dated |= f->id == HDR_DATE;
 	}
-	if (!dated) { /* RFC 9110 6.6.1: a recipient with a clock adds it */
-		char date[HTTP_DATE_LEN];
-
-		clock_http_date(in->response_wall_ms / 1000, date);
-		put_line(w, SPAN_LIT("Date"), span_of(date, sizeof(date)));
-	}
+	if (!dated)
+		response_put_date(w, in->response_wall_ms);
 	put(w, in->head->minor == 0 ? SPAN_LIT("Via: 1.0 ") : SPAN_LIT("Via: 1.1 "));
 	put(w, span_cstr(in->node));
 	put(w, SPAN_LIT("\r\n"));
@@ -88,7 +92,9 @@ uint32_t response_random(struct span key, uint64_t wall_ms)
 	return (uint32_t)(hash64(key.ptr, key.len, wall_ms) >> 32);
 }
 
-static void judge(const struct response_in *in, struct object *o, struct response_out *out)
+/* lets: nothing but the answer itself speaks against storing it. */
+static void judge(const struct response_in *in, bool lets, struct object *o,
+                  struct response_out *out)
 {
 	const struct chan_request *wire = &in->request->wire;
 	struct cache_response_in pin = {
@@ -103,9 +109,9 @@ static void judge(const struct response_in *in, struct object *o, struct respons
 	        .response_wall_ms = in->response_wall_ms,
 	};
 	struct cache_response policy;
-	bool lets = (wire->flags & CHAN_REQ_STORE) && in->request->key.len > 0 &&
-	            !in->request->conditional;
 
+	lets = lets && (wire->flags & CHAN_REQ_STORE) && in->request->key.len > 0 &&
+	       !in->request->conditional;
 	cache_response_policy(&pin, &policy);
 	out->partial = policy.partial && policy.storable && lets && !in->stored;
 	out->storable = policy.storable && lets && !out->partial;
@@ -127,6 +133,7 @@ enum status response_object(const struct response_in *in, void *buf, uint32_t ca
 	        .status = (uint16_t)in->head->status,
 	};
 	size_t fixed = sizeof(o) + o.key_len;
+	struct response_tags tags;
 	struct writer w;
 
 	if (fixed > cap)
@@ -137,9 +144,11 @@ enum status response_object(const struct response_in *in, void *buf, uint32_t ca
 	writer_init(&w, (char *)buf + fixed, cap - fixed);
 	out->vary = vary_of(&in->head->fields, out->vary_buf, &out->vary_names);
 	body_length(in, &o);
-	judge(in, &o, out);
+	response_tags_read(in, NULL, &tags);
+	judge(in, !tags.lost, &o, out);
 	put_fields(&w, in, &o);
 	o.fields_len = (uint32_t)(w.at - w.begin);
+	response_tags_put(&w, &tags, &o);
 	if (w.full)
 		return ST_TOOBIG;
 	memcpy(buf, &o, sizeof(o));
