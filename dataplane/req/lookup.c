@@ -19,6 +19,9 @@ static NOINLINE enum req_next serve_asked(struct core *core, struct req *req,
 static enum req_next serve(struct core *core, struct req *req, const struct object *o)
 {
 	counter_inc(core->ctr, CTR_cache_hit);
+	if (unlikely(core->found.where != HOT_OWN))
+		counter_inc(core->ctr,
+		            core->found.where == HOT_L0 ? CTR_cache_hit_l0 : CTR_cache_hit_remote);
 	if (unlikely(req->asks))
 		return serve_asked(core, req, o);
 	tcp_rx_consume(core->tcp, req->conn, core->http->head_len);
@@ -93,7 +96,7 @@ enum req_next req_prepare(struct core *core, struct req *req)
 
 	req->asks = (h->fields.seen & REQ_ASKS) != 0;
 	req->key_hash = key->hash;
-	hot_prefetch(core->hot, key->hash);
+	hot_view_prefetch(core->view, key->hash);
 	req->stage = REQ_LOOKUP;
 	return REQ_NEXT;
 }
@@ -133,9 +136,9 @@ static enum req_next forward(struct core *core, struct req *req)
 	return REQ_NEXT;
 }
 
-enum req_next req_lookup(struct core *core, struct req *req)
+static enum req_next lookup(struct core *core, struct req *req)
 {
-	const struct object *o = hot_get(core->hot, &core->turn->key);
+	const struct object *o = hot_view_get(core->view, &core->turn->key, &core->found);
 	enum cache_use use;
 
 	req->fwd = SPAN_LIT("uri-miss");
@@ -160,4 +163,14 @@ enum req_next req_lookup(struct core *core, struct req *req)
 			req->fwd = SPAN_LIT("stale");
 	}
 	return forward(core, req);
+}
+
+enum req_next req_lookup(struct core *core, struct req *req)
+{
+	enum req_next next = lookup(core, req);
+
+	/* What is still being sent of another core's object has a pin by now. */
+	if (unlikely(core->found.where == HOT_REMOTE))
+		hot_view_done(core->view, &core->found);
+	return next;
 }

@@ -27,7 +27,7 @@ static void req_let_go(struct core *core, struct req *req)
 	if (req->slot != UINT32_MAX)
 		miss_cancel(core, req);
 	if (req->fill.obj != NULL) {
-		hot_fill_abort(core->hot, &req->fill);
+		hot_fill_abort(req->fill.table, &req->fill);
 		counter_inc(core->ctr, CTR_cache_fill_dropped);
 	}
 }
@@ -122,7 +122,7 @@ void req_release(void *arg, uint64_t cookie)
 	struct core *core = arg;
 
 	if (cookie & COOKIE_HOT)
-		hot_unpin(core->hot, cookie & ~COOKIE_HOT);
+		hot_view_unpin(core->view, cookie & ~COOKIE_HOT);
 	else
 		miss_release_down(core, (uint32_t)cookie);
 }
@@ -276,7 +276,7 @@ void req_resume(struct core *core, struct turn *turn)
 static void burst_resume(struct core *core, uint32_t n)
 {
 	for (uint32_t i = 0; i < n && n > 1; i++)
-		hot_prefetch_object(core->hot, core->turns[i].key.hash);
+		hot_view_prefetch_object(core->view, core->turns[i].key.hash);
 	for (uint32_t i = 0; i < n; i++) {
 		req_resume(core, &core->turns[i]);
 		tcp_ready_done(core->tcp, core->turns[i].conn, core->now_ns);
