@@ -35,30 +35,19 @@ static const struct object *stale_object(struct core *core, const struct req *re
 
 	core->turn = core->turns;
 	core->http = &core->turn->http;
+	core->found.where = HOT_NOWHERE;
 	if (req->slot == UINT32_MAX || req->head_block == CHAN_NO_BLOCK || !head_read(core, req))
 		return NULL;
-	o = hot_get(core->hot, &core->turn->key);
+	o = hot_view_get(core->view, &core->turn->key, &core->found);
 	if (o != NULL && (o->flags & OBJECT_VARY))
 		o = variant_get(core, o);
 	return o != NULL && cache_use_on_error(o, &req->cache, core->wall_ms) ? o : NULL;
 }
 
-bool miss_stale(struct core *core, struct req *req, bool cancel)
+static void stale_answer(struct core *core, struct req *req, const struct object *o)
 {
-	struct conn *conn = req->conn;
-	const struct object *o = NULL;
 	struct asked_answer a;
 
-	if (req->on_error && !req->head_sent)
-		o = stale_object(core, req);
-	if (o == NULL)
-		return false;
-	if (cancel) {
-		miss_cancel(core, req);
-	} else {
-		miss_end(core, req);
-		counter_inc(core->ctr, CTR_miss_failed);
-	}
 	counter_inc(core->ctr, CTR_cache_stale_error);
 	req->stale = STALE_ERROR;
 	if (req->asks) {
@@ -67,6 +56,27 @@ bool miss_stale(struct core *core, struct req *req, bool cancel)
 	} else {
 		reply_object(core, req, o);
 	}
-	tcp_wake(core->tcp, conn, 0);
-	return true;
+}
+
+bool miss_stale(struct core *core, struct req *req, bool cancel)
+{
+	struct conn *conn = req->conn;
+	const struct object *o;
+
+	if (!req->on_error || req->head_sent)
+		return false;
+	o = stale_object(core, req);
+	if (o != NULL && cancel) {
+		miss_cancel(core, req);
+	} else if (o != NULL) {
+		miss_end(core, req);
+		counter_inc(core->ctr, CTR_miss_failed);
+	}
+	if (o != NULL) {
+		stale_answer(core, req, o);
+		tcp_wake(core->tcp, conn, 0);
+	}
+	if (core->found.where == HOT_REMOTE)
+		hot_view_done(core->view, &core->found);
+	return o != NULL;
 }
