@@ -241,10 +241,10 @@ void fetch_head(struct fetch *f, const struct exchange_head *h)
 
 	if (fetch_head_validates(f, h))
 		return;
-	fetch_head_compare(f, h);
 	if (f->entry != NULL)
 		store_drop(f->entry);
 	f->entry = NULL;
+	fetch_head_compare(f, h);
 	k = malloc(sizeof(*k));
 	block = down_get(down);
 	if (block == CHAN_NO_BLOCK || k == NULL) {
