@@ -5,7 +5,7 @@
 #ifndef DATAPLANE_CORE_H
 #define DATAPLANE_CORE_H
 
-#include "cache/hot_table.h"
+#include "cache/hot_share.h"
 #include "dataplane/http/http_parse.h"
 #include "dataplane/net/net.h"
 #include "dataplane/nic.h"
@@ -46,6 +46,7 @@ struct core_config {
 	uint32_t down_blocks;
 	const struct snapshot *snapshot;
 	uint64_t hash_seed;            /* of cache keys, the same for all cores */
+	struct hot_share *share;       /* tables of all cores, to be joined; NULL: there is one */
 	struct net_shared *net_shared; /* of the port's cores, NULL: there is one */
 	uint32_t queue;                /* of the port: the core's place among these */
 	uint32_t queues;               /* 0: one */
@@ -118,13 +119,13 @@ struct core_chan {
 	uint32_t miss_free; /* first free slot, or miss_count */
 	uint32_t miss_live;
 	uint64_t miss_seq;
-	uint32_t *down_refs;            /* for each down block: how often TCP still sends from it */
+	uint32_t *down_refs; /* for each down block: how often TCP still sends from it */
 	uint32_t down_blocks;
 	uint32_t *release_due; /* for each down block: releases to be sent */
 	uint32_t *release;     /* blocks with some due, also those that found the ring full */
 	uint32_t release_count;
 	struct chan_msg counting[8]; /* purges that are answered when all is counted */
-	struct req *park_head; /* requests that wait for room or for control, oldest first */
+	struct req *park_head;       /* requests that wait for room or for control, oldest first */
 	struct req *park_tail;
 	struct refresh refreshes[CORE_REFRESHES];
 };
@@ -150,7 +151,11 @@ struct core {
 	struct nic *nic;
 	struct net *net;
 	struct tcp *tcp;
-	struct hot_table *hot;
+	struct hot_view *view;   /* what the cores have in their hot tables */
+	struct hot_table *hot;   /* the own one */
+	struct hot_table *l0;    /* copies of what others have; NULL: none */
+	struct hot_found found;  /* where the object lies that the request which runs now got */
+	struct hot_share *share; /* NULL: not this core's to destroy */
 	struct core_stats *stats;
 	struct core_control *shared;
 	struct pool reqs; /* struct req */
