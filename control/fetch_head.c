@@ -245,7 +245,6 @@ void fetch_head(struct fetch *f, const struct exchange_head *h)
 
 	if (fetch_head_validates(f, h))
 		return;
-	fetch_head_compare(f, h);
 	if (f->entry != NULL)
 		store_drop(f->entry);
 	f->entry = NULL;

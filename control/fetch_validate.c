@@ -71,38 +71,6 @@ static void head_304(struct fetch *f, const struct exchange_head *h)
 		ask_again(f);
 }
 
-void fetch_head_compare(struct fetch *f, const struct exchange_head *h)
-{
-	struct store_entry *e, *fresh = NULL;
-	struct response_in in;
-	struct response_out out;
-	enum cache_head says;
-	bool stale;
-	void *buf;
-
-	if (f->f->store == NULL || f->req->method != HTTP_HEAD || f->req->conditional ||
-	    f->key.len == 0)
-		return;
-	e = store_peek(f->f->store, f->key, &stale);
-	if (e == NULL)
-		return;
-	says = (e->head->flags & (OBJECT_VARY | OBJECT_PASS))
-	               ? CACHE_HEAD_NOTHING
-	               : cache_head_compare(e->head, h->head->status, &h->head->fields);
-	if (says == CACHE_HEAD_FRESHENS && (buf = malloc(FETCH_HEAD_MAX)) != NULL) {
-		fetch_response_in(f, h, &in);
-		if (response_freshen_head(e->head, &in, buf, FETCH_HEAD_MAX, &out) == ST_OK &&
-		    out.storable)
-			fresh = store_refresh(f->f->store, e, buf);
-		free(buf);
-	} else if (says == CACHE_HEAD_INVALIDATES) {
-		fetch_purge_key(f->f, object_key(e->head));
-	}
-	if (fresh != NULL)
-		store_drop(fresh);
-	store_drop(e);
-}
-
 bool fetch_stale_answers(struct fetch *f, uint16_t code)
 {
 	uint64_t now_ms = clock_wall_ns() / NS_PER_MS;
@@ -170,7 +138,8 @@ static void head_freshens(struct fetch *f, const struct exchange_head *h,
 	void *buf = malloc(FETCH_HEAD_MAX);
 
 	fetch_response_in(f, h, &in);
-	if (buf != NULL && response_freshen_head(e->head, &in, buf, FETCH_HEAD_MAX, &out) == ST_OK)
+	if (buf != NULL &&
+	    response_freshen_head(e->head, &in, buf, FETCH_HEAD_MAX, &out) == ST_OK && out.storable)
 		fresh = store_refresh(f->f->store, e, buf);
 	free(buf);
 	if (fresh == NULL)
