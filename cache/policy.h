@@ -69,6 +69,7 @@ struct cache_rule {
 	uint8_t ttl_jitter_pct; /* lifetimes are shortened at random by up to this; at most 90 */
 	uint8_t heuristic_pct;  /* of the time since Last-Modified (RFC 9111 4.2.2); 0: off */
 	uint8_t make_etag;      /* enum cache_etag_kind */
+	bool keyed_body; /* the key is made of the request's body: POST is as GET (RFC 9110 9.3.3) */
 };
 
 /* What the request lets a shared cache do. */

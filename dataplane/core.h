@@ -134,6 +134,7 @@ struct core_chan {
  * the memory of their objects on its way, req_resume answers them. */
 struct turn {
 	struct conn *conn;
+	struct route_match match; /* of the request; valid with req->route */
 	struct cache_key key;
 	struct http_request http;
 	char key_text[CACHE_KEY_MAX];
