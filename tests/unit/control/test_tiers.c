@@ -239,6 +239,38 @@ static void a_304_for_all_who_wait(void **state)
 	quiet(r);
 }
 
+/* RFC 9111 4.3.5. An answer to HEAD that says the same makes it fresh, another makes it stale. */
+static void head_requests_update(void **state)
+{
+	struct rig *r = *state;
+	struct rig_req head = {.method = "HEAD",
+	                       .path = "/cc/90/max-age=60",
+	                       .key = "k",
+	                       .no_store = true,
+	                       .fields = "Cache-Control: no-cache\r\n"};
+	struct ask *a = rig_ask(r, &(struct rig_req){.path = "/cc/90/max-age=0", .key = "k"});
+
+	RIG_UNTIL(r, a->done);
+	whole(a, 90);
+	a = rig_ask(r, &head);
+	RIG_UNTIL(r, a->done);
+	assert_int_equal(counts_of(r).head_freshened, 1);
+	a = rig_ask(r, &(struct rig_req){.path = "/cc/90/max-age=0", .key = "k"});
+	RIG_UNTIL(r, a->done);
+	whole(a, 90);
+	assert_int_equal(a->tier, CHAN_F_STORE);
+	assert_int_equal(a->code, 0);
+	assert_int_equal(rig_requests(r), 2);
+	head.path = "/cc/91/max-age=60"; /* another length */
+	a = rig_ask(r, &head);
+	RIG_UNTIL(r, a->done && r->core[0].purges == 1);
+	assert_int_equal(r->core[0].last_purge.flags & CHAN_F_SOFT, CHAN_F_SOFT);
+	a = rig_ask(r, &(struct rig_req){.path = "/cc/90/max-age=60", .key = "k"});
+	RIG_UNTIL(r, a->done);
+	assert_int_equal(a->code, 304);
+	quiet(r);
+}
+
 static void a_304_that_fits_nothing(void **state)
 {
 	struct rig *r = *state;
@@ -299,11 +331,12 @@ static void refreshes_behind(void **state)
 	assert_int_equal(r->core[1].last_purge.ticket.seq, 0);
 	assert_int_equal(r->core[1].last_purge.code, INVAL_KEY);
 	/* What the store has now is spared by that purge, and stale answers are used meanwhile. */
+	uint64_t number = r->core[1].last_purge.n;
 	struct ask *a = get(r, 1, path);
 	whole(a, 400);
 	assert_int_equal(a->tier, CHAN_F_STORE);
 	assert_int_equal(a->code, 0);
-	assert_true(a->head.born_seq >= r->core[1].last_purge.n);
+	assert_true(a->head.born_seq >= number);
 	/* That stale answer came from the store: it was fetched anew behind it. */
 	RIG_UNTIL(r, counts_of(r).refreshes == 2 && counts_of(r).validated == 2);
 	/* Fails: what there is stays. */
@@ -316,9 +349,8 @@ static void refreshes_behind(void **state)
 	whole(get(r, 0, "/store/40"), 40);
 	RIG_UNTIL(r, counts_of(r).validated == 3);
 	uint32_t before = rig_requests(r);
-	purges = r->core[0].purges;
 	rig_ask(r, &(struct rig_req){.path = "/store/40", .key = "/store/40", .refresh = true});
-	RIG_UNTIL(r, r->core[0].purges > purges);
+	RIG_UNTIL(r, strcmp(r->core[0].purge_text, "/store/40") == 0);
 	a = get(r, 0, "/store/40");
 	assert_int_equal(a->head.born_seq, r->core[0].last_purge.n);
 	assert_int_equal(rig_requests(r), before);
@@ -422,25 +454,27 @@ static void ignore_result(void *arg, enum status st, const void *bytes, size_t l
 	*(bool *)arg = true;
 }
 
-static void purge(struct rig *r, enum inval_kind kind, const char *text)
+static void order(struct rig *r, enum inval_kind kind, const char *text, bool *done)
 {
-	struct purge_order order = {.kind = kind, .text = span_cstr(text)};
-	bool done = false;
+	struct purge_order o = {.kind = kind, .text = span_cstr(text)};
 
-	chan_server_purge(r->ctl.chan, &order, ignore_result, &done);
-	RIG_UNTIL(r, done);
+	chan_server_purge(r->ctl.chan, &o, ignore_result, done);
 }
 
 static void purges(void **state)
 {
 	struct rig *r = *state;
+	bool done = false;
 
 	get(r, 0, "/store/60");
 	get(r, 0, "/store/61");
-	purge(r, INVAL_KEY, "/store/60");
+	order(r, INVAL_KEY, "/store/60", &done);
+	RIG_UNTIL(r, done);
 	assert_int_equal(get(r, 0, "/store/60")->tier, 0);
 	assert_int_equal(get(r, 0, "/store/61")->tier, CHAN_F_STORE);
-	purge(r, INVAL_PATTERN, "/st*");
+	done = false;
+	order(r, INVAL_PATTERN, "/st*", &done);
+	RIG_UNTIL(r, done);
 	assert_int_equal(get(r, 0, "/store/60")->tier, 0);
 	assert_int_equal(get(r, 0, "/store/61")->tier, 0);
 	assert_int_equal(rig_requests(r), 5);
@@ -448,7 +482,9 @@ static void purges(void **state)
 	origin_gate(r->origin, false);
 	struct ask *a = rig_ask(r, &(struct rig_req){.path = "/store/62", .key = "/store/62"});
 	RIG_UNTIL(r, rig_requests(r) == 6);
-	purge(r, INVAL_KEY, "/store/62");
+	done = false;
+	order(r, INVAL_KEY, "/store/62", &done);
+	RIG_UNTIL(r, done);
 	origin_gate(r->origin, true);
 	RIG_UNTIL(r, a->done);
 	whole(a, 62);
@@ -548,6 +584,7 @@ int main(void)
 	        T(a_304_freshens),
 	        T(a_304_for_all_who_wait),
 	        T(a_304_that_fits_nothing),
+	        T(head_requests_update),
 	        T(stale_when_the_origin_fails),
 	        T(refreshes_behind),
 	        T(a_refresh_is_joined),
