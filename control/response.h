@@ -21,6 +21,7 @@ struct response_in {
 	/* The key that the object gets instead of the request's: that of a variant (vary_key). The
 	 * request's own: NULL, and then an answer with Vary is not storable. */
 	const struct cache_key *key;
+	uint64_t former_ms;   /* as in struct cache_response_in */
 	uint64_t born_seq;    /* cache/inval.h */
 	bool stored;          /* the head for a store: without what a store must not hold */
 	const uint32_t *tags; /* more tags, of the rule or the request (inval_tag_hash) */
