@@ -115,6 +115,14 @@ void hot_share_link(struct hot_share *s)
 	}
 }
 
+void hot_share_leave(struct hot_share *s, uint32_t core)
+{
+	struct hot_view *v = &s->views[core];
+
+	if (v->own != NULL)
+		hot_set_counters(v->own, &v->l0_counters);
+}
+
 void hot_share_destroy(struct hot_share *s)
 {
 	if (s == NULL)

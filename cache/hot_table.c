@@ -117,6 +117,13 @@ enum status hot_create(struct hot_table **out, const struct hot_config *cfg, str
 	return ST_OK;
 }
 
+void hot_set_counters(struct hot_table *t, struct counters *ctr)
+{
+	counter_set(t->ctr, CTR_cache_objects, 0);
+	counter_set(t->ctr, CTR_cache_bytes, 0);
+	t->ctr = ctr;
+}
+
 void hot_destroy(struct hot_table *t)
 {
 	if (t == NULL)
