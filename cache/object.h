@@ -55,7 +55,7 @@ struct object {
 };
 static_assert(sizeof(struct object) == 96, "shared ABI");
 
-#define OBJECT_TAGS_MAX 64u
+#define OBJECT_TAGS_MAX 192u /* RFC 9875 2 wants 128 groups at least */
 
 static inline struct span object_key(const struct object *o)
 {

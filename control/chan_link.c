@@ -161,6 +161,11 @@ bool link_queue(struct chan_server *s, uint32_t core, const struct chan_msg *m)
 	return true;
 }
 
+uint64_t link_hash_seed(const struct chan_server *s)
+{
+	return s->ch.hdr->hash_seed;
+}
+
 void link_wait(struct chan_server *s, uint32_t core, struct link_pending *p)
 {
 	struct core_link *l = &s->links[core];

@@ -31,6 +31,7 @@ static uint32_t hook_poll(void *arg)
 	/* Connections may wait for buffers that other streams had; top_up is cheap when full. */
 	if (link_top_up(s))
 		upstreams_buffers(s->ctl->upstreams);
+	did += fetcher_poll(s->ctl->fetcher);
 	link_flush(s);
 	return did;
 }

@@ -134,6 +134,7 @@ struct core_chan {
  * the memory of their objects on its way, req_resume answers them. */
 struct turn {
 	struct conn *conn;
+	struct route_match match; /* of the request; valid with req->route */
 	struct cache_key key;
 	struct http_request http;
 	char key_text[CACHE_KEY_MAX];
@@ -183,6 +184,8 @@ struct core {
 
 	/* Housekeeping */
 	uint64_t next_housekeep_ns;
+	uint64_t tx_took_ns; /* when the port last took a packet, or none waited */
+	bool tx_stuck;       /* it has taken none for long */
 	uint64_t next_reseed_ns;
 	core_random_fn random;
 	void *random_arg;

@@ -16,6 +16,9 @@ struct upstreams {
 };
 
 static struct upstreams fake_upstreams;
+static struct fetcher {
+	int unused;
+} fake_fetcher;
 
 static const char config_text[] = "node: test\n"
                                   "listeners: [{address: 192.0.2.10}]\n"
@@ -59,6 +62,7 @@ struct control *fake_control_create(const char *dir, uint16_t metrics_port)
 		abort();
 	ctl->chan = s;
 	ctl->upstreams = &fake_upstreams;
+	ctl->fetcher = &fake_fetcher;
 	ctl->started_ns = loop_now_ns(ctl->loop);
 	fake_reload = (struct fake_reload){.st = ST_OK, .text = ""};
 	return ctl;
@@ -319,4 +323,17 @@ bool upstreams_row(const struct upstreams *u, uint32_t index, struct upstream_ro
 		return false;
 	*out = rows[index];
 	return true;
+}
+
+void fetcher_counts(const struct fetcher *f, struct fetcher_counts *out)
+{
+	(void)f;
+	*out = (struct fetcher_counts){
+	        .requests = 900, .store_hits = 7, .l3_hits = 5, .origin = 42};
+}
+
+struct store *fetcher_store(struct fetcher *f)
+{
+	(void)f;
+	return NULL;
 }

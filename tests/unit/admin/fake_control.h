@@ -7,6 +7,7 @@
 
 #include "control/chan_server.h"
 #include "control/control.h"
+#include "control/fetch.h"
 #include "control/upstream/upstream.h"
 
 #define FAKE_PENDING_MAX 512u

@@ -87,6 +87,10 @@ static void test_stats(void **state)
 	assert_int_equal(int_at(json_object_get(core0, "counters"), "cache_hit"), 60);
 	assert_float_equal(json_number_value(json_object_get(r, "hit_ratio")), 0.9, 1e-9);
 	assert_int_equal(int_at(hit, "count"), 100);
+	assert_int_equal(int_at(json_object_get(r, "tiers"), "l1_hits"), 90);
+	assert_int_equal(int_at(json_object_get(r, "tiers"), "l2_hits"), 7);
+	assert_int_equal(int_at(json_object_get(r, "tiers"), "l3_hits"), 5);
+	assert_int_equal(int_at(json_object_get(r, "tiers"), "origin"), 42);
 	assert_in_range(int_at(hit, "p50_ns"), 47000, 54000);
 	assert_in_range(int_at(hit, "p99_ns"), 93000, 106000);
 	assert_true(json_is_null(json_object_get(miss, "p50_ns")));
