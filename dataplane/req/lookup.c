@@ -19,10 +19,10 @@ static NOINLINE enum req_next serve_asked(struct core *core, struct req *req,
 static enum req_next serve(struct core *core, struct req *req, const struct object *o)
 {
 	counter_inc(core->ctr, CTR_cache_hit);
+	req_rule_count(core, req, req->stale ? RULE_STALE : RULE_HIT);
 	if (unlikely(core->found.where != HOT_OWN))
 		counter_inc(core->ctr,
 		            core->found.where == HOT_L0 ? CTR_cache_hit_l0 : CTR_cache_hit_remote);
-	req_rule_count(core, req, req->stale ? RULE_STALE : RULE_HIT);
 	if (unlikely(req->asks))
 		return serve_asked(core, req, o);
 	tcp_rx_consume(core->tcp, req->conn, req_bytes(core, req));
@@ -49,7 +49,7 @@ static NOINLINE enum req_next serve_stale(struct core *core, struct req *req,
 	return serve(core, req, o);
 }
 
-/* RFC 9111 5.2.1.7: the client wants no answer that has to be fetched. */
+/* RFC 9111 5.2.1.7: the client wants no answer that has to be fetched, and there is no other. */
 static enum req_next only_cached(struct core *core, struct req *req)
 {
 	if (core->http->framing.kind != HTTP_BODY_NONE)
@@ -155,7 +155,8 @@ static NOINLINE const struct object *behind(struct core *core, struct req *req,
 static enum req_next forward(struct core *core, struct req *req)
 {
 	count_rule_once(core, req, RULE_MISS);
-	if (req->cache.only_if_cached)
+	/* Control's stores may have it. */
+	if (unlikely(req->cache.only_if_cached) && (core->chan.epoch == 0 || !req->cache.lookup))
 		return only_cached(core, req);
 	if (unlikely(req->asks) && !asked_keep(&req->asked, &core->http->fields)) {
 		/* Too much to keep: the origin answers it, and what it says is passed on. */
@@ -185,8 +186,8 @@ static enum req_next lookup(struct core *core, struct req *req)
 		use = CACHE_USE_NOT;
 	if (likely(use == CACHE_USE_FRESH))
 		return serve(core, req, o);
-	if (use != CACHE_USE_NOT ||
-	    (core->chan.epoch == 0 && cache_use_on_error(o, &req->cache, core->wall_ms)))
+	req->on_error = cache_use_on_error(o, &req->cache, core->wall_ms);
+	if (use != CACHE_USE_NOT || (core->chan.epoch == 0 && req->on_error))
 		return serve_stale(core, req, o, use);
 	req->fwd = SPAN_LIT("request");
 	if (!req->cache.lookup) {

@@ -255,6 +255,8 @@ static void fail_input(struct core *core, const struct chan_msg *m, struct req *
 		answer_broken(core, req);
 		return;
 	}
+	if (cache_status_fails(status) && miss_stale(core, req, false))
+		return;
 	miss_end(core, req);
 	counter_inc(core->ctr, CTR_miss_failed);
 	reply_error(core, req, status);

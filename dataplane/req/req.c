@@ -109,6 +109,8 @@ void req_timeout(void *arg, struct conn *conn, uint64_t now_ns)
 		        408; /* the client owes bytes; else it is control that does not take them */
 		counter_inc(core->ctr, CTR_http_limit);
 	}
+	if (status == 504 && miss_stale(core, req, true))
+		return;
 	req->keep_alive = false;
 	req_let_go(core, req);
 	reply_error(core, req, status);
