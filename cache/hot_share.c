@@ -115,6 +115,14 @@ void hot_share_link(struct hot_share *s)
 	}
 }
 
+void hot_share_leave(struct hot_share *s, uint32_t core)
+{
+	struct hot_view *v = &s->views[core];
+
+	if (v->own != NULL)
+		hot_set_counters(v->own, &v->l0_counters);
+}
+
 void hot_share_destroy(struct hot_share *s)
 {
 	if (s == NULL)
@@ -324,20 +332,24 @@ struct hot_table *hot_view_table(struct hot_view *v, struct hash128 hash, uint64
 	return v->l0;
 }
 
-void hot_view_stored(struct hot_view *v, struct hot_table *t, const struct object *o)
+static NOINLINE void offer_to(struct hot_view *v, uint32_t owner, struct hot_table *t,
+                              const struct object *o)
 {
-	uint32_t owner = v->cores > 1 ? owner_of(v, o->hash) : v->core;
 	struct hot_offer offer = {.hash = o->hash,
 	                          .place = hot_place_of(t, o),
 	                          .core = (uint16_t)v->core,
 	                          .l0 = t == v->l0};
 
-	if (owner == v->core)
-		return;
 	if (hot_offers_put(&v->share->views[owner].offers, &offer))
 		v->counts.offers++;
 	else
 		v->counts.offers_full++;
+}
+
+void hot_view_stored(struct hot_view *v, struct hot_table *t, const struct object *o)
+{
+	if (v->cores > 1 && owner_of(v, o->hash) != v->core)
+		offer_to(v, owner_of(v, o->hash), t, o);
 }
 
 static void pull_end(struct hot_view *v)

@@ -35,6 +35,8 @@ enum status hot_share_create(struct hot_share **out, uint32_t cores);
 enum status hot_share_join(struct hot_share *s, uint32_t core, const struct hot_config *cfg,
                            struct counters *ctr);
 void hot_share_link(struct hot_share *s);
+/* The core's thread has ended: its counters may go. Its tables stay, since others still read them. */
+void hot_share_leave(struct hot_share *s, uint32_t core);
 /* When no thread uses a view any more. */
 void hot_share_destroy(struct hot_share *s);
 

@@ -117,6 +117,13 @@ enum status hot_create(struct hot_table **out, const struct hot_config *cfg, str
 	return ST_OK;
 }
 
+void hot_set_counters(struct hot_table *t, struct counters *ctr)
+{
+	counter_set(t->ctr, CTR_cache_objects, 0);
+	counter_set(t->ctr, CTR_cache_bytes, 0);
+	t->ctr = ctr;
+}
+
 void hot_destroy(struct hot_table *t)
 {
 	if (t == NULL)
@@ -187,16 +194,20 @@ static enum hot_queue_id choose_queue(struct hot_table *t, const struct cache_ke
 	return hot_ghost_take(t, key->hash) ? HOT_MAIN : HOT_SMALL;
 }
 
-/* One read, word by word: head may lie in memory that another process writes, and what is checked
- * must be what is stored; or in the table of another core, whose owner renews a word of it. */
+/* Each byte is read once: head may lie in memory that another process writes, and what is checked
+ * must be what is stored; or in the table of another core, whose owner renews two words of it. */
 static void head_read(struct object *to, const struct object *from)
 {
-	uint64_t words[sizeof(*to) / sizeof(uint64_t)];
+	const size_t expires = offsetof(struct object, expires_ms);
+	const size_t mark = offsetof(struct object, mark);
+	const size_t between = expires + sizeof(to->expires_ms);
+	const char *p = (const char *)from;
 
-	for (size_t i = 0; i < ARRAY_LEN(words); i++)
-		words[i] =
-		        __atomic_load_n((const uint64_t *)(const void *)from + i, __ATOMIC_RELAXED);
-	memcpy(to, words, sizeof(*to));
+	static_assert(offsetof(struct object, mark) + sizeof(to->mark) == sizeof(*to), "the last");
+	memcpy(to, p, expires);
+	to->expires_ms = __atomic_load_n(&from->expires_ms, __ATOMIC_RELAXED);
+	memcpy((char *)to + between, p + between, mark - between);
+	to->mark = 0; /* the other table's */
 }
 
 enum status hot_fill_begin(struct hot_table *t, struct hot_fill *f, const struct object *head,

@@ -29,6 +29,8 @@ struct hot_table;
 
 enum status hot_create(struct hot_table **out, const struct hot_config *cfg, struct counters *ctr);
 void hot_destroy(struct hot_table *t);
+/* It counts there from now on; what it holds is no more of the former counters. */
+void hot_set_counters(struct hot_table *t, struct counters *ctr);
 
 /* Brings the key's bucket into the cache; call for a burst of keys, then hot_get for each. */
 void hot_prefetch(const struct hot_table *t, struct hash128 hash);

@@ -147,6 +147,7 @@ static enum status tables_join(struct core *core, const struct core_config *cfg,
 	}
 	st = hot_share_join(share, index, hot, core->ctr);
 	core->view = hot_share_view(share, index);
+	core->joined = share;
 	core->hot = hot_view_own(core->view);
 	core->l0 = hot_view_l0(core->view);
 	return st;
@@ -273,6 +274,8 @@ void core_destroy(struct core *core)
 {
 	if (core->tcp != NULL)
 		tcp_destroy(core->tcp);
+	if (core->view != NULL && core->share == NULL)
+		hot_share_leave(core->joined, core->index);
 	hot_share_destroy(core->share);
 	if (core->net != NULL)
 		net_destroy(core->net);

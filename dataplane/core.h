@@ -156,6 +156,7 @@ struct core {
 	struct hot_table *hot;   /* the own one */
 	struct hot_table *l0;    /* copies of what others have; NULL: none */
 	struct hot_found found;  /* where the object lies that the request which runs now got */
+	struct hot_share *joined;
 	struct hot_share *share; /* NULL: not this core's to destroy */
 	struct core_stats *stats;
 	struct core_control *shared;

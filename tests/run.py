@@ -162,7 +162,7 @@ class Runner:
                  "o=json.loads(subprocess.run(sys.argv[1:],check=True,capture_output=True).stdout);"
                  "assert o['name'] and o['figures'] and o['machine'] and o['command'],o")
         for t in json.loads(listing.stdout):
-            if t["type"] == "executable" and re.match(r"bench_", t["name"]):
+            if t["type"] == "executable" and re.match(r"bench_|cache_mix$", t["name"]):
                 self.run("perf-" + t["name"], ["/usr/bin/python3", "-c", check, t["filename"][0],
                                                "--json", "--short"], timeout=180)
         self.instructions()

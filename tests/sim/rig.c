@@ -106,7 +106,7 @@ static enum status channel_make(struct rig *rig)
 	                      m->down_blocks);
 }
 
-static enum status server_make(struct rig *rig, core_random_fn fill)
+static enum status server_make(struct rig *rig, core_random_fn fill, struct hot_share *share)
 {
 	const struct config_memory *m = &rig->config->memory;
 	struct nic_sim_config nc = {
@@ -130,6 +130,7 @@ static enum status server_make(struct rig *rig, core_random_fn fill)
 	        .down_blocks = m->down_blocks,
 	        .snapshot = rig->snapshot,
 	        .hash_seed = 42,
+	        .share = share,
 	        .random = fill,
 	        .now_ns = rig->now_ns,
 	        .wall_ns = rig->wall_ns,
@@ -148,12 +149,8 @@ static enum status server_make(struct rig *rig, core_random_fn fill)
 	return core_create(&rig->core, &cc, rig->shared);
 }
 
-enum status rig_create(struct rig *rig, const char *yaml)
-{
-	return rig_create_random(rig, yaml, NULL);
-}
-
-enum status rig_create_random(struct rig *rig, const char *yaml, core_random_fn fill)
+static enum status rig_make(struct rig *rig, const char *yaml, core_random_fn fill,
+                            struct hot_share *share)
 {
 	struct config_error err = {0};
 	enum status st;
@@ -177,8 +174,23 @@ enum status rig_create_random(struct rig *rig, const char *yaml, core_random_fn 
 	if (st == ST_OK)
 		st = client_make(rig);
 	if (st == ST_OK)
-		st = server_make(rig, fill);
+		st = server_make(rig, fill, share);
 	return st;
+}
+
+enum status rig_create(struct rig *rig, const char *yaml)
+{
+	return rig_make(rig, yaml, NULL, NULL);
+}
+
+enum status rig_create_random(struct rig *rig, const char *yaml, core_random_fn fill)
+{
+	return rig_make(rig, yaml, fill, NULL);
+}
+
+enum status rig_create_shared(struct rig *rig, const char *yaml, struct hot_share *share)
+{
+	return rig_make(rig, yaml, NULL, share);
 }
 
 void rig_destroy(struct rig *rig)

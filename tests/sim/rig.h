@@ -78,6 +78,8 @@ struct rig {
 enum status rig_create(struct rig *rig, const char *yaml);
 /* The same, and the core's keys come from fill (arg: NULL), so that a run can be repeated. */
 enum status rig_create_random(struct rig *rig, const char *yaml, core_random_fn fill);
+/* The same, and the core is the first one of the share; the caller destroys that after the rig. */
+enum status rig_create_shared(struct rig *rig, const char *yaml, struct hot_share *share);
 void rig_destroy(struct rig *rig);
 /* Moves time on by dt_ns, and every frame that is due in both directions; one core_round. Returns
  * how much the core did. */

@@ -23,6 +23,7 @@ struct fx_config {
 	const char *limits;
 	const char *timeouts;
 	const char *routes;
+	struct hot_share *share; /* the rig's core is its first; NULL: none */
 };
 
 /* A REQUEST as control got it. */
