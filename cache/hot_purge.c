@@ -1,81 +1,240 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Purges remove at once what is stored, and are remembered in a ring, so that an answer that left
- * the origin before the purge is not stored after it. */
+ * Purges of the hot table. What has exactly the purged key is found at once; what a tag or a
+ * pattern hits is found when it is looked up, or by the sweep (docs/CACHE-PURGES.md). */
 #include "cache/hot_internal.h"
+
+#include "cache/vary.h"
+
+#define MARK_MASK (HOT_MARK_TAGGED - 1)
+/* Marks are counts of 31 bits. A sweep renews them all long before one could come round. */
+#define MARK_AGE_MAX (1u << 29)
 
 uint64_t hot_purge_seq(const struct hot_table *t)
 {
-	return t->purge_seq;
+	return inval_seq(t->inval);
 }
 
-static struct hot_purge *purge_slot(struct hot_table *t)
+uint32_t hot_mark_now(const struct hot_table *t, const struct object *o)
 {
-	return &t->purges[t->purge_seq++ % HOT_PURGES];
+	bool variant = memchr(object_key(o).ptr, VARY_SEP, o->key_len) != NULL;
+
+	return t->marks.now[o->tag_count > 0 || variant];
 }
 
-bool hot_purged_since(const struct hot_table *t, uint64_t seq, const struct object *o)
+static void mark_next(struct hot_table *t, bool tagged)
 {
-	/* Fills older than the ring cannot be judged: refuse. So is a number from the future. */
-	if (t->purge_seq - seq > HOT_PURGES)
+	uint32_t *now = &t->marks.now[tagged];
+	uint32_t next = (*now & HOT_MARK_TAGGED) | ((*now + 1) & MARK_MASK);
+
+	__atomic_store_n(now, next, __ATOMIC_RELEASE);
+}
+
+static void tally(struct hot_table *t, uint64_t seq)
+{
+	counter_inc(t->ctr, CTR_cache_purge);
+	for (uint32_t i = 0; i < HOT_TALLIES; i++)
+		if (t->tallies[i].used && t->tallies[i].seq == seq)
+			t->tallies[i].hits++;
+}
+
+static void remove_entry(struct hot_table *t, struct hot_place at, uint64_t seq)
+{
+	hot_index_remove(t, at);
+	tally(t, seq);
+}
+
+/* False when it is gone: the remark that answers are not for sharing does not become stale. The
+ * list of a key's variants stays: a soft purge is about the variants, which are found one by one.
+ * Other cores may read the entry. */
+static bool make_stale(struct hot_table *t, struct hot_place at, uint64_t seq)
+{
+	struct object *o = hot_at(t, at.b->unit[at.slot]);
+
+	if (o->flags & OBJECT_VARY)
 		return true;
-	for (uint64_t s = seq; s < t->purge_seq; s++) {
-		const struct hot_purge *p = &t->purges[s % HOT_PURGES];
+	if (o->flags & OBJECT_PASS) {
+		remove_entry(t, at, seq);
+		return false;
+	}
+	if (o->expires_ms <= t->wall_ms)
+		return true;
+	__atomic_store_n(&o->expires_ms, t->wall_ms, __ATOMIC_RELAXED);
+	tally(t, seq);
+	return true;
+}
 
-		if (p->pattern_len == 0
-		            ? hash128_eq(p->hash, o->hash)
-		            : cache_key_match(object_key(o), span_of(p->pattern, p->pattern_len)))
+/* Was it looked at after the last sweep began? Entries move between buckets, so that a sweep may
+ * pass one by: its mark tells. */
+static bool was_swept(const struct hot_table *t, const struct object *o)
+{
+	uint32_t now = t->marks.now[o->mark >> 31];
+	uint32_t since = (now - t->sweep.covered[o->mark >> 31]) & MARK_MASK;
+
+	return ((now - o->mark) & MARK_MASK) <= since;
+}
+
+bool hot_purge_look(struct hot_table *t, struct hot_place at)
+{
+	struct object *o = hot_at(t, at.b->unit[at.slot]);
+	uint64_t by;
+	enum inval_state state = inval_judge(t->inval, o, was_swept(t, o), &by);
+
+	if (state == INVAL_DEAD) {
+		remove_entry(t, at, by);
+		return false;
+	}
+	if (state == INVAL_STALE && !make_stale(t, at, by))
+		return false;
+	__atomic_store_n(&o->mark, t->marks.now[o->mark >> 31], __ATOMIC_RELAXED);
+	return true;
+}
+
+static uint32_t purge_key(struct hot_table *t, const struct inval_purge *p, struct hash128 hash)
+{
+	struct cache_key key = {.hash = hash, .text = p->text};
+	struct hot_place at;
+
+	/* What an earlier purge took is not this one's. */
+	if (!hot_index_find(t, &key, &at) || !hot_look(t, at))
+		return 0;
+	const struct object *o = hot_at(t, at.b->unit[at.slot]);
+	if (o->born_seq >= p->seq)
+		return 0;
+	if (!p->soft) {
+		remove_entry(t, at, p->seq);
+		return 1;
+	}
+	if (o->flags & OBJECT_VARY)
+		mark_next(t, true);
+	bool counts = (o->flags & OBJECT_VARY) == 0 &&
+	              ((o->flags & OBJECT_PASS) != 0 || object_is_fresh(o, t->wall_ms));
+	make_stale(t, at, p->seq);
+	return counts;
+}
+
+uint32_t hot_purge(struct hot_table *t, const struct inval_purge *p, struct hash128 hash)
+{
+	uint32_t hits = p->kind == INVAL_KEY ? purge_key(t, p, hash) : 0;
+
+	inval_add(t->inval, p);
+	if (p->kind != INVAL_KEY) {
+		mark_next(t, true);
+		if (p->kind != INVAL_TAG)
+			mark_next(t, false);
+	}
+	/* Last: whoever sees the number sees what the purge did. */
+	__atomic_store_n(&t->marks.seq, inval_seq(t->inval), __ATOMIC_RELEASE);
+	return hits;
+}
+
+/* --- sweep --- */
+
+static bool tally_waits(const struct hot_table *t)
+{
+	for (uint32_t i = 0; i < HOT_TALLIES; i++)
+		if (t->tallies[i].used && t->tallies[i].seq > t->sweep.done_seq)
 			return true;
+	return false;
+}
+
+static bool sweep_due(const struct hot_table *t)
+{
+	const struct hot_sweep *s = &t->sweep;
+
+	return inval_sweep_due(t->inval) || tally_waits(t) ||
+	       ((t->marks.now[0] - s->covered[0]) & MARK_MASK) > MARK_AGE_MAX ||
+	       ((t->marks.now[1] - s->covered[1]) & MARK_MASK) > MARK_AGE_MAX;
+}
+
+static void sweep_begin(struct hot_table *t)
+{
+	t->sweep.active = true;
+	t->sweep.bucket = 0;
+	t->sweep.seq = inval_seq(t->inval);
+	memcpy(t->sweep.begun, t->marks.now, sizeof(t->sweep.begun));
+}
+
+static void sweep_end(struct hot_table *t)
+{
+	t->sweep.active = false;
+	t->sweep.done_seq = t->sweep.seq;
+	memcpy(t->sweep.covered, t->sweep.begun, sizeof(t->sweep.covered));
+	inval_swept(t->inval, t->sweep.seq);
+}
+
+static void sweep_bucket(struct hot_table *t, struct hot_bucket *b)
+{
+	for (uint32_t slot = 0; slot < HOT_SLOTS; slot++) {
+		struct hot_place at = {b, slot};
+
+		if (b->tag[slot] != 0)
+			(void)hot_look(t, at);
+	}
+}
+
+bool hot_sweep(struct hot_table *t, uint32_t slots)
+{
+	struct hot_sweep *s = &t->sweep;
+
+	if (!s->active) {
+		if (likely(!sweep_due(t)))
+			return false;
+		sweep_begin(t);
+	}
+	for (uint32_t n = 0; n < slots && s->bucket < t->bucket_count; n += HOT_SLOTS) {
+		if (s->bucket + 2 < t->bucket_count)
+			hot_walk_prefetch(t, &t->buckets[s->bucket + 2]);
+		sweep_bucket(t, &t->buckets[s->bucket++]);
+	}
+	if (s->bucket == t->bucket_count)
+		sweep_end(t);
+	return true;
+}
+
+bool hot_tally_begin(struct hot_table *t, uint64_t seq)
+{
+	for (uint32_t i = 0; i < HOT_TALLIES; i++) {
+		if (t->tallies[i].used)
+			continue;
+		t->tallies[i] = (struct hot_tally){.used = true, .seq = seq};
+		return true;
 	}
 	return false;
 }
 
-uint32_t hot_purge_key(struct hot_table *t, struct span key_text, struct hash128 hash)
+bool hot_tally_end(struct hot_table *t, uint64_t seq, uint32_t *hits)
 {
-	struct cache_key key = {.hash = hash, .text = key_text};
-	struct hot_purge *p = purge_slot(t);
-	struct hot_place at;
+	for (uint32_t i = 0; i < HOT_TALLIES; i++) {
+		struct hot_tally *y = &t->tallies[i];
 
-	p->hash = hash;
-	p->pattern_len = 0;
-	if (!hot_index_find(t, &key, &at))
-		return 0;
-	hot_index_remove(t, at);
-	counter_inc(t->ctr, CTR_cache_purge);
-	return 1;
-}
-
-/* A pattern too long for the ring is cut and ends in '*': it then matches more, never less. An
- * empty one matches the empty key only, which nothing has: it is not remembered. */
-static void remember_pattern(struct hot_table *t, struct span pattern)
-{
-	if (pattern.len == 0)
-		return;
-	struct hot_purge *p = purge_slot(t);
-	size_t len = min_size(pattern.len, HOT_PATTERN_MAX);
-
-	memcpy(p->pattern, pattern.ptr, len);
-	if (pattern.len > HOT_PATTERN_MAX)
-		p->pattern[HOT_PATTERN_MAX - 1] = '*';
-	p->pattern_len = (uint32_t)len;
-}
-
-uint32_t hot_purge_pattern(struct hot_table *t, struct span pattern)
-{
-	uint64_t cursor = 0;
-	uint32_t removed = 0;
-	const struct object *o;
-
-	remember_pattern(t, pattern);
-	while ((o = hot_next(t, &cursor)) != NULL) {
-		struct hot_place at = {&t->buckets[(cursor - 1) / HOT_SLOTS],
-		                       (uint32_t)((cursor - 1) % HOT_SLOTS)};
-
-		if (!cache_key_match(object_key(o), pattern))
+		if (!y->used || y->seq != seq || seq > t->sweep.done_seq)
 			continue;
-		hot_index_remove(t, at);
-		removed++;
+		*hits = y->hits;
+		y->used = false;
+		return true;
 	}
-	counter_add(t->ctr, CTR_cache_purge, removed);
-	return removed;
+	return false;
+}
+
+/* --- other cores --- */
+
+const struct hot_marks *hot_marks_of(const struct hot_table *owner)
+{
+	return &owner->marks;
+}
+
+bool hot_is_ahead(const struct hot_table *t, const struct hot_marks *owner)
+{
+	return __atomic_load_n(&owner->seq, __ATOMIC_ACQUIRE) >= inval_seq(t->inval);
+}
+
+bool hot_is_alive(const struct hot_table *t, const struct hot_marks *owner, bool ahead,
+                  const struct object *o)
+{
+	uint32_t mark = __atomic_load_n(&o->mark, __ATOMIC_RELAXED);
+
+	if (likely(ahead && mark == __atomic_load_n(&owner->now[mark >> 31], __ATOMIC_ACQUIRE)))
+		return true;
+	return inval_check_fill(t->inval, o) == INVAL_LIVE;
 }

@@ -3,10 +3,13 @@
 
 #define MEMORY_MIN     (1u << 20)
 #define MAX_OBJECT_MIN 256u
+#define READERS_MAX    255u
 
 /* Where the parts lie in the memory. */
 struct layout {
+	size_t inval_off;
 	size_t segs_off;
+	size_t pins_off;
 	size_t buckets_off;
 	size_t ghosts_off;
 	size_t log_off;
@@ -14,30 +17,47 @@ struct layout {
 	uint64_t ghost_buckets;
 	uint64_t segs;
 	uint64_t seg_bytes;
+	uint32_t inval_slots;
 };
 
+/* An object lies in one segment. Large objects make segments large, but never so few that eviction
+ * would throw away much of the table at once: then the largest objects stay out. */
 static uint64_t segment_bytes(uint64_t log_bytes, uint64_t max_object_bytes)
 {
 	uint64_t want = min_u64(log_bytes / HOT_SEGS_WANTED, HOT_SEG_BYTES);
+	uint64_t most = max_u64(want, log_bytes / HOT_SEGS_LEAST);
 
-	return align_up(max_u64(want, max_object_bytes), HOT_UNIT_BYTES);
+	return align_up(max_u64(want, min_u64(max_object_bytes, most)), HOT_UNIT_BYTES);
+}
+
+static uint32_t inval_slots(size_t memory_bytes)
+{
+	uint64_t slots = pow2_ceil(memory_bytes / HOT_INVAL_SHARE / 2 + 1);
+
+	return (uint32_t)min_u64(max_u64(slots, INVAL_SLOTS_MIN), HOT_INVAL_MAX);
 }
 
 static enum status layout_plan(const struct hot_config *cfg, struct layout *l)
 {
-	if (cfg->memory_bytes < MEMORY_MIN || cfg->max_object_bytes < MAX_OBJECT_MIN)
+	if (cfg->memory_bytes < MEMORY_MIN || cfg->max_object_bytes < MAX_OBJECT_MIN ||
+	    cfg->readers > READERS_MAX)
 		return ST_INVALID;
+
+	l->inval_slots = inval_slots(cfg->memory_bytes);
+	l->inval_off = align_up(sizeof(struct hot_table), CACHE_LINE);
+	l->segs_off = align_up(l->inval_off + inval_bytes(l->inval_slots), CACHE_LINE);
 
 	/* Of each slot's share of the log go 8 bytes to the slot and 2 to ghosts. */
 	uint64_t share = HOT_SLOT_BYTES + sizeof(struct hot_bucket) / HOT_SLOTS + 2;
-	uint64_t log_bytes = cfg->memory_bytes / share * HOT_SLOT_BYTES;
+	uint64_t log_bytes = (cfg->memory_bytes - l->segs_off) / share * HOT_SLOT_BYTES;
 
 	l->seg_bytes = segment_bytes(log_bytes, cfg->max_object_bytes);
 	l->buckets = log_bytes / HOT_SLOT_BYTES / HOT_SLOTS;
 	l->ghost_buckets = l->buckets / 2;
-	l->segs_off = align_up(sizeof(struct hot_table), CACHE_LINE);
-	l->buckets_off = align_up(l->segs_off + (log_bytes / l->seg_bytes) * sizeof(struct hot_seg),
-	                          CACHE_LINE);
+	l->pins_off = align_up(l->segs_off + (log_bytes / l->seg_bytes) * sizeof(struct hot_seg),
+	                       CACHE_LINE);
+	l->buckets_off = l->pins_off + hot_pin_row((uint32_t)(log_bytes / l->seg_bytes)) *
+	                                       cfg->readers * sizeof(uint32_t);
 	l->ghosts_off = l->buckets_off + l->buckets * sizeof(struct hot_bucket);
 	l->log_off = align_up(l->ghosts_off + l->ghost_buckets * HOT_GHOST_WAYS * sizeof(uint32_t),
 	                      HOT_UNIT_BYTES);
@@ -77,7 +97,11 @@ enum status hot_create(struct hot_table **out, const struct hot_config *cfg, str
 	struct hot_table *t = shm.base;
 	t->shm = shm;
 	t->ctr = ctr;
+	t->inval = inval_init(base + l.inval_off, l.inval_slots);
+	t->marks.now[1] = t->sweep.covered[1] = HOT_MARK_TAGGED;
 	t->segs = (void *)(base + l.segs_off);
+	t->remote_pins = (void *)(base + l.pins_off);
+	t->readers = cfg->readers;
 	t->buckets = (void *)(base + l.buckets_off);
 	t->ghosts = (void *)(base + l.ghosts_off);
 	t->log = base + l.log_off;
@@ -87,7 +111,7 @@ enum status hot_create(struct hot_table **out, const struct hot_config *cfg, str
 	t->seg_count = (uint32_t)l.segs;
 	t->seg_units = (uint32_t)(l.seg_bytes / HOT_UNIT_BYTES);
 	t->small_target = max_u32(t->seg_count / 10, 2);
-	t->max_object_bytes = cfg->max_object_bytes;
+	t->max_object_bytes = (uint32_t)min_u64(cfg->max_object_bytes, l.seg_bytes);
 	hot_log_init(t);
 	*out = t;
 	return ST_OK;
@@ -116,9 +140,18 @@ const struct object *hot_get(struct hot_table *t, const struct cache_key *key)
 
 	if (!hot_index_find(t, key, &at))
 		return NULL;
-	/* A store to a hot line only when it changes something. */
-	if (at.b->freq[at.slot] < HOT_FREQ_MAX)
-		at.b->freq[at.slot]++;
+	if (unlikely(!hot_look(t, at)))
+		return NULL;
+	hot_use(at);
+	return hot_at(t, at.b->unit[at.slot]);
+}
+
+const struct object *hot_peek(struct hot_table *t, const struct cache_key *key)
+{
+	struct hot_place at;
+
+	if (!hot_index_find(t, key, &at) || !hot_look(t, at))
+		return NULL;
 	return hot_at(t, at.b->unit[at.slot]);
 }
 
@@ -127,14 +160,15 @@ uint64_t hot_pin(struct hot_table *t, const struct object *o)
 	uint32_t seg = hot_seg_of(t, hot_unit_of(t, o));
 
 	t->segs[seg].pins++;
-	return (uint64_t)t->segs[seg].gen << 32 | seg;
+	return (uint64_t)(t->segs[seg].gen & HOT_GEN_MASK) << 32 | seg;
 }
 
 void hot_unpin(struct hot_table *t, uint64_t cookie)
 {
 	struct hot_seg *seg = &t->segs[(uint32_t)cookie];
 
-	assert((uint32_t)cookie < t->seg_count && seg->gen == cookie >> 32 && seg->pins > 0);
+	assert((uint32_t)cookie < t->seg_count && (seg->gen & HOT_GEN_MASK) == cookie >> 32 &&
+	       seg->pins > 0);
 	seg->pins--;
 }
 
@@ -153,18 +187,31 @@ static enum hot_queue_id choose_queue(struct hot_table *t, const struct cache_ke
 	return hot_ghost_take(t, key->hash) ? HOT_MAIN : HOT_SMALL;
 }
 
+/* One read, word by word: head may lie in memory that another process writes, and what is checked
+ * must be what is stored; or in the table of another core, whose owner renews a word of it. */
+static void head_read(struct object *to, const struct object *from)
+{
+	uint64_t words[sizeof(*to) / sizeof(uint64_t)];
+
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		words[i] =
+		        __atomic_load_n((const uint64_t *)(const void *)from + i, __ATOMIC_RELAXED);
+	memcpy(to, words, sizeof(*to));
+}
+
 enum status hot_fill_begin(struct hot_table *t, struct hot_fill *f, const struct object *head,
                            uint64_t capacity)
 {
 	struct object h;
 
-	/* One read: head may lie in memory that another process writes, and what is checked here
-	 * must be what is stored. */
-	memcpy(&h, head, sizeof(h));
+	head_read(&h, head);
 	size_t head_bytes = object_head_bytes(&h);
 	f->obj = NULL;
 	if (h.key_len == 0 || !object_head_valid(&h, head_bytes))
 		return ST_INVALID;
+	if (h.flags & OBJECT_CHUNKED)
+		capacity = min_u64(capacity,
+		                   t->max_object_bytes - min_u64(head_bytes, t->max_object_bytes));
 	if (head_bytes > t->max_object_bytes || capacity > t->max_object_bytes - head_bytes)
 		return ST_TOOBIG;
 
@@ -213,17 +260,18 @@ const struct object *hot_fill_commit(struct hot_table *t, struct hot_fill *f)
 
 	if (o == NULL)
 		return NULL;
-	if (hot_purged_since(t, f->purge_seq, o)) {
+	if (inval_check_fill(t->inval, o) != INVAL_LIVE) {
 		hot_fill_abort(t, f);
 		return NULL;
 	}
 	o->body_len = f->written;
+	o->mark = hot_mark_now(t, o);
 	o->flags = (uint16_t)(o->flags & ~OBJECT_CHUNKED);
 	hot_log_shrink(t, o, units_of(object_head_bytes(o) + f->written));
 
 	struct cache_key key = {.hash = o->hash, .text = object_key(o)};
 	if (hot_index_find(t, &key, &at)) {
-		freq = at.b->freq[at.slot]; /* the key's use, not the object's */
+		freq = hot_freq(at); /* the key's use, not the object's */
 		hot_index_remove(t, at);
 	}
 	hot_index_insert(t, o, freq);
@@ -237,13 +285,13 @@ const struct object *hot_next(struct hot_table *t, uint64_t *cursor)
 	uint64_t end = (uint64_t)t->bucket_count * HOT_SLOTS;
 
 	while (*cursor < end) {
-		const struct hot_bucket *b = &t->buckets[*cursor / HOT_SLOTS];
+		struct hot_bucket *b = &t->buckets[*cursor / HOT_SLOTS];
 		uint32_t slot = (uint32_t)(*cursor % HOT_SLOTS);
 
 		if (slot == 0 && *cursor + 2 * HOT_SLOTS < end)
 			hot_walk_prefetch(t, b + 2);
 		++*cursor;
-		if (b->tag[slot] != 0)
+		if (b->tag[slot] != 0 && hot_look(t, (struct hot_place){b, slot}))
 			return hot_at(t, b->unit[slot]);
 	}
 	return NULL;

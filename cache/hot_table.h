@@ -9,6 +9,7 @@
 #ifndef CACHE_HOT_TABLE_H
 #define CACHE_HOT_TABLE_H
 
+#include "cache/inval.h"
 #include "cache/key.h"
 #include "cache/object.h"
 #include "lib/base.h"
@@ -16,9 +17,12 @@
 #include "lib/status.h"
 
 struct hot_config {
-	size_t memory_bytes;       /* objects and index together, at least 1 MiB */
-	uint32_t max_object_bytes; /* head and body of one object; larger ones are refused */
+	size_t memory_bytes; /* objects and index together, at least 1 MiB */
+	/* Head and body of one object; larger ones are refused, and so is what is larger than a
+	 * sixteenth of the room for objects. */
+	uint32_t max_object_bytes;
 	bool huge_pages;
+	uint32_t readers; /* other cores that may read it (cache/hot_remote.h), at most 255 */
 };
 
 struct hot_table;
@@ -32,36 +36,56 @@ void hot_prefetch(const struct hot_table *t, struct hash128 hash);
 void hot_prefetch_object(const struct hot_table *t, struct hash128 hash);
 /* The object whose key text equals, fresh or stale, or NULL. Marks it as used. */
 const struct object *hot_get(struct hot_table *t, const struct cache_key *key);
+/* The same, and it does not count as a use. */
+const struct object *hot_peek(struct hot_table *t, const struct cache_key *key);
 
-/* Keeps the object's bytes in place until hot_unpin with the cookie that this returns. */
+/* Keeps the object's bytes in place until hot_unpin with the cookie that this returns, below 2^56.
+ */
 uint64_t hot_pin(struct hot_table *t, const struct object *o);
 void hot_unpin(struct hot_table *t, uint64_t cookie);
 
 /* A fill: head first (it holds key and field lines), then the body in pieces, then commit, which
- * replaces an older object of the key. capacity: the body's length when known, else the most that
- * may come. ST_TOOBIG, ST_FULL (no segment is free). Several fills may be open at a time. */
+ * replaces an older object of the key. capacity: the body's length when known, else (with
+ * OBJECT_CHUNKED) the most that may come, as far as there is room for it. ST_TOOBIG, ST_FULL (no
+ * segment is free). Several fills may be open at a time. */
 struct hot_fill {
 	struct object *obj; /* NULL when no fill is open */
 	uint64_t pin;
 	uint64_t written; /* body bytes so far */
 	uint64_t capacity;
-	uint64_t purge_seq; /* purges seen when the request left; a later matching purge refuses it
-	                     */
 };
 enum status hot_fill_begin(struct hot_table *t, struct hot_fill *f, const struct object *head,
                            uint64_t capacity);
 enum status hot_fill_append(struct hot_table *t, struct hot_fill *f, struct span bytes);
 /* Publishes the object. The body must be complete: body_len is set to what was written. Returns the
- * object in its place, or NULL when a purge since f->purge_seq took the key. */
+ * object in its place, or NULL when a purge since its born_seq, hard or soft, took it. */
 const struct object *hot_fill_commit(struct hot_table *t, struct hot_fill *f);
 void hot_fill_abort(struct hot_table *t, struct hot_fill *f);
 
-/* Purges seen so far. Take it before a request for the key is sent; put it into hot_fill. */
+/* The highest number of a purge that was seen (cache/inval.h). */
 uint64_t hot_purge_seq(const struct hot_table *t);
-/* Removes one key; 0 or 1 removed. Also refuses fills of it that began before. */
-uint32_t hot_purge_key(struct hot_table *t, struct span key_text, struct hash128 hash);
-/* Removes every key that matches the pattern; refuses older fills that match. */
-uint32_t hot_purge_pattern(struct hot_table *t, struct span pattern);
+/* Takes effect at once: from here on nothing is found, nor stored, that was born before p->seq and
+ * matches. A soft one makes it stale from now (hot_set_wall). Returns how many entries it hit by
+ * now: of a key 0 or 1; of others 0, because what they hit is found when it is looked up, or by the
+ * sweep. hash: of p->text, for INVAL_KEY. */
+uint32_t hot_purge(struct hot_table *t, const struct inval_purge *p, struct hash128 hash);
+/* Background work, for patterns and for who counts: looks at up to `slots` places of entries. False
+ * when none is due. */
+bool hot_sweep(struct hot_table *t, uint32_t slots);
+/* Counts what the purge hits, until the sweep that this asks for has passed. False: HOT_TALLIES are
+ * counted already. Call it before hot_purge. */
+bool hot_tally_begin(struct hot_table *t, uint64_t seq);
+/* False: not yet. True once: *hits is the count, and it is forgotten. */
+bool hot_tally_end(struct hot_table *t, uint64_t seq, uint32_t *hits);
+/* An entry of another core's table (cache/hot_remote.h): is it alive by all that its owner and t
+ * know? ahead: the owner had seen every purge that t has seen, asked before the entry was looked up
+ * (hot_is_ahead); then it costs a comparison, unless a purge is younger than the owner's last look
+ * at the entry. */
+struct hot_marks;
+const struct hot_marks *hot_marks_of(const struct hot_table *owner);
+bool hot_is_ahead(const struct hot_table *t, const struct hot_marks *owner);
+bool hot_is_alive(const struct hot_table *t, const struct hot_marks *owner, bool ahead,
+                  const struct object *o);
 
 /* Walks live entries from *cursor (0 at first); NULL at the end. The table may change in between.
  */

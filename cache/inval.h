@@ -22,6 +22,7 @@
 	      */
 #define INVAL_TEXT_MAX  2048u
 #define INVAL_SLOTS_MIN 1024u
+#define INVAL_SEQ_MAX   (UINT64_MAX >> 2) /* of a number; the lowest is 1 */
 
 /* Tags share one name space; the prefix says what they are:
  *   "tag:X"     Surrogate-Key of the origin, or of a rule

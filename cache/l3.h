@@ -58,9 +58,10 @@ void l3_destroy(struct l3 *l);
 bool l3_enabled(const struct l3 *l); /* not "none" */
 
 /* head, body: valid within the call; head is checked, its key equals, it lies in one piece with its
- * fields and tags, and body.len == head->body_len. Fresh or stale: expires_ms says. hash and
- * born_seq are 0, since they mean something in one node only: the caller sets both, born_seq to the
- * number of the node's last purge as of its call of l3_get, not of the answer.
+ * fields and tags, and body.len == head->body_len (0 with OBJECT_NO_BODY). Fresh or stale:
+ * expires_ms says. hash and born_seq are 0, since they mean something in one node only: the caller
+ * sets both, born_seq to the number of the node's last purge as of its call of l3_get, not of the
+ * answer.
  *
  * ST_NOTFOUND, ST_TIMEOUT, ST_CLOSED, ST_INVALID (a value that is not sound, or purged): head is
  * NULL. Called once, always later than the call. */
@@ -80,7 +81,7 @@ uint32_t l3_get(struct l3 *l, struct l3_ask *asks, uint32_t count);
 void l3_cancel(struct l3_wait *wait);
 
 struct l3_item {
-	const struct object *head; /* body_len must be known */
+	const struct object *head; /* body_len must be known, or it has none (OBJECT_NO_BODY) */
 	struct span body;
 	uint64_t asked_ms; /* wall time when its request left for the origin */
 	uint64_t keep_ms;  /* from now: freshness and stale windows; 0: not stored */

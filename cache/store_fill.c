@@ -186,14 +186,6 @@ static bool body_finish(struct item *it)
 
 /* --- variants --- */
 
-/* The first key's text in a key's text. */
-static struct span primary_of(struct span key)
-{
-	const char *sep = memchr(key.ptr, VARY_SEP, key.len);
-
-	return sep != NULL ? span_of(key.ptr, (size_t)(sep - key.ptr)) : key;
-}
-
 static void variant_add(struct item *list, struct item *it)
 {
 	it->list = list;
@@ -210,7 +202,7 @@ static void variant_add(struct item *list, struct item *it)
 /* Hangs a variant on its list; false when there is none. One that it replaces hangs there still. */
 static bool variant_hang(struct store *s, struct item *it, bool replaces)
 {
-	struct span primary = primary_of(item_key(it));
+	struct span primary = vary_primary(item_key(it));
 	struct item *list;
 
 	if (primary.len == item_key(it).len)

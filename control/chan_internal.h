@@ -16,6 +16,8 @@
 #define RECV_BUFS_MAX  256u
 #define QUERIES_MAX    64u
 #define QUERY_WAIT_NS  (2 * NS_PER_S)
+#define COUNT_WAIT_NS  (10 * NS_PER_S) /* a purge that is answered when all is counted */
+#define PURGE_LOG      512u
 #define SNAP_WAIT_NS   (5 * NS_PER_S)
 #define PUSH_AGAIN_NS  NS_PER_S
 #define BACKOFF_MIN_NS (10 * NS_PER_MS)
@@ -38,9 +40,12 @@ struct core_link {
 	uint32_t *release; /* ring of up blocks to give back; at most all of them */
 	uint32_t release_first;
 	uint32_t release_count;
-	struct chan_msg *queue; /* ring of QUERY, PURGE, DRAIN; bounded by QUERIES_MAX */
+	struct chan_msg *queue; /* ring of QUERY, DRAIN; bounded by QUERIES_MAX */
 	uint32_t queue_first;
 	uint32_t queue_count;
+	uint64_t purge_pos;   /* in the log of purges: the next one to send */
+	uint64_t purge_floor; /* no purge has a lower number for this core */
+	bool purge_all;       /* it missed some that are not in the log any more */
 	struct link_pending *pending;
 	struct link_pending **pending_end;
 };
@@ -54,10 +59,20 @@ struct query {
 	uint16_t slot;
 	uint64_t seq;
 	uint64_t waiting; /* bit a core */
-	uint64_t n;       /* purge: removed so far */
+	uint64_t n;       /* purge: entries hit so far */
 	chan_result_fn cb;
 	void *arg;
 	struct loop_timer timer;
+};
+
+/* Purges by order; entry i of those that ever were lies at i % PURGE_LOG. */
+struct purge_log {
+	struct purge_entry *entries;
+	uint64_t count;
+	uint64_t seq;      /* number of the last one */
+	uint64_t lost_seq; /* highest number that was overwritten */
+	uint32_t block;    /* takes texts; CHAN_NO_BLOCK: none */
+	uint32_t block_used;
 };
 
 struct chan_server {
@@ -95,7 +110,7 @@ struct chan_server {
 	uint32_t buf_free_count;
 	struct query queries[QUERIES_MAX];
 	uint64_t query_seq;
-	uint64_t purge_seq;
+	struct purge_log purges;
 	uint64_t snap_id; /* waits for the dataplane's answer; 0: none */
 	control_done_fn snap_done;
 	void *snap_arg;
@@ -116,9 +131,23 @@ void link_flush(struct chan_server *s);
 bool link_has_waiting(const struct chan_server *s);
 /* Lends m's block to the core. False: too many wait already, and the message is dropped. */
 bool link_queue(struct chan_server *s, uint32_t core, const struct chan_msg *m);
+/* link_send, but does not wait for purges that were ordered before. */
+bool link_push(struct chan_server *s, uint32_t core, const struct chan_msg *m);
 enum status links_create(struct chan_server *s);
 void links_destroy(struct chan_server *s);
+/* chan_purge.c */
+enum status purges_create(struct chan_server *s);
+void purges_destroy(struct chan_server *s);
+/* Sends what the core has not got; false when some is left. */
+bool purges_flush(struct chan_server *s, uint32_t core);
+/* The block with texts takes no more. */
+void purges_round_end(struct chan_server *s);
+bool purges_wait(const struct chan_server *s, uint32_t core);
+/* The core has seen purges up to this number. */
+void purges_sync(struct chan_server *s, uint32_t core, uint64_t seen);
 /* chan_query.c */
+/* NULL: too many are under way. */
+struct query *query_new(struct chan_server *s, chan_result_fn cb, void *arg, uint64_t wait_ns);
 void query_result(struct chan_server *s, const struct chan_msg *m, const void *bytes);
 void queries_fail(struct chan_server *s, enum status st);
 void snap_answer(struct chan_server *s, const struct attach_msg *m);

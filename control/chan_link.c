@@ -56,6 +56,7 @@ void links_destroy(struct chan_server *s)
 	free(s->links);
 	s->links = NULL;
 	s->cores = 0;
+	s->purges.block = CHAN_NO_BLOCK;
 }
 
 struct down_slab *link_down(struct chan_server *s)
@@ -117,7 +118,7 @@ bool link_top_up(struct chan_server *s)
 	return loop_bufs_ready(s->bufs) > 0;
 }
 
-bool link_send(struct chan_server *s, uint32_t core, const struct chan_msg *m)
+bool link_push(struct chan_server *s, uint32_t core, const struct chan_msg *m)
 {
 	struct chan_msg *slot = chan_slot(&s->links[core].port);
 
@@ -127,6 +128,12 @@ bool link_send(struct chan_server *s, uint32_t core, const struct chan_msg *m)
 	chan_push(&s->links[core].port);
 	s->counts.sent++;
 	return true;
+}
+
+/* No answer overtakes a purge: who made it must not get what was stored before. */
+bool link_send(struct chan_server *s, uint32_t core, const struct chan_msg *m)
+{
+	return likely(!purges_wait(s, core)) && link_push(s, core, m);
 }
 
 void link_release(struct chan_server *s, uint32_t core, uint32_t block)
@@ -154,24 +161,9 @@ bool link_queue(struct chan_server *s, uint32_t core, const struct chan_msg *m)
 	return true;
 }
 
-void link_invalidate(struct chan_server *s, uint32_t block, uint32_t off, uint32_t len)
+uint64_t link_hash_seed(const struct chan_server *s)
 {
-	for (uint32_t c = 0; c < s->cores; c++) {
-		struct chan_msg m = {
-		        .type = CHAN_PURGE,
-		        .ticket = {.epoch = s->epoch, .core = (uint16_t)c},
-		        .block = block,
-		        .off = off,
-		        .len = len,
-		};
-
-		/* Straight into the ring when nothing waits before it: hundreds may come in a
-		 * round. */
-		if (s->links[c].queue_count == 0 && link_send(s, c, &m))
-			down_lend(&s->down, c, block);
-		else if (!link_queue(s, c, &m))
-			s->counts.invalidations_lost++;
-	}
+	return s->ch.hdr->hash_seed;
 }
 
 void link_wait(struct chan_server *s, uint32_t core, struct link_pending *p)
@@ -215,7 +207,7 @@ static bool flush_releases(struct chan_server *s, uint32_t core)
 		m.code = (uint16_t)n;
 		for (uint32_t i = 0; i < n; i++)
 			m.blocks[i] = l->release[(l->release_first + i) % cap];
-		if (!link_send(s, core, &m))
+		if (!link_push(s, core, &m))
 			return false;
 		l->release_first = (l->release_first + n) % cap;
 		l->release_count -= n;
@@ -240,7 +232,7 @@ static void flush_core(struct chan_server *s, uint32_t core)
 {
 	struct core_link *l = &s->links[core];
 
-	if (!flush_releases(s, core) || !flush_queue(s, core))
+	if (!flush_releases(s, core) || !purges_flush(s, core) || !flush_queue(s, core))
 		return;
 	while (l->pending != NULL) {
 		struct link_pending *p = l->pending;
@@ -267,6 +259,7 @@ void link_flush(struct chan_server *s)
 		flush_core(s, c);
 		s->counts.doorbells += chan_flush(&s->links[c].port);
 	}
+	purges_round_end(s);
 }
 
 bool link_has_waiting(const struct chan_server *s)
@@ -274,7 +267,8 @@ bool link_has_waiting(const struct chan_server *s)
 	for (uint32_t c = 0; c < s->cores; c++) {
 		const struct core_link *l = &s->links[c];
 
-		if (l->release_count > 0 || l->queue_count > 0 || l->pending != NULL)
+		if (l->release_count > 0 || l->queue_count > 0 || l->pending != NULL ||
+		    purges_wait(s, c))
 			return true;
 	}
 	return false;

@@ -6,14 +6,20 @@
 #ifndef CONTROL_CHAN_LINK_H
 #define CONTROL_CHAN_LINK_H
 
+#include "cache/inval.h"
 #include "control/chan_server.h"
 #include "control/down_slab.h"
 
 /* Group of provided buffers whose memory is the down slab. */
 #define LINK_RECV_GROUP 0u
 
-/* Every core drops what it has stored under the key that lies in the block; nobody hears of it. */
-void link_invalidate(struct chan_server *s, uint32_t block, uint32_t off, uint32_t len);
+/* Number of the last purge: born_seq of what a request that leaves now brings. */
+uint64_t link_purge_seq(const struct chan_server *s);
+/* A number of its own for a request that refreshes something stored: its answer is younger than
+ * what is stored now (chan_server_replace). */
+uint64_t link_purge_next(struct chan_server *s);
+/* Seed of the key hashes in the cores' tables. */
+uint64_t link_hash_seed(const struct chan_server *s);
 struct down_slab *link_down(struct chan_server *s);
 /* Blocks that bodies may still take: free ones, without those kept back for response heads. */
 uint32_t link_usable(const struct chan_server *s);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * What the admin side asks of the cores: queries, purges, drains, new configurations. */
+ * What the admin side asks of the cores: queries, drains, new configurations. */
 #include "control/chan_internal.h"
 #include "control/fetch.h"
 
@@ -29,7 +29,7 @@ static void query_timeout(struct loop_timer *t)
 	query_end(t->arg, ST_TIMEOUT, NULL, 0);
 }
 
-static struct query *query_new(struct chan_server *s, chan_result_fn cb, void *arg)
+struct query *query_new(struct chan_server *s, chan_result_fn cb, void *arg, uint64_t wait_ns)
 {
 	for (uint32_t i = 0; i < QUERIES_MAX; i++) {
 		struct query *q = &s->queries[i];
@@ -45,7 +45,7 @@ static struct query *query_new(struct chan_server *s, chan_result_fn cb, void *a
 		        .arg = arg,
 		        .timer = {.fn = query_timeout, .arg = q},
 		};
-		loop_timer_set(s->loop, &q->timer, loop_now_ns(s->loop) + QUERY_WAIT_NS);
+		loop_timer_set(s->loop, &q->timer, loop_now_ns(s->loop) + wait_ns);
 		return q;
 	}
 	return NULL;
@@ -93,7 +93,7 @@ void chan_server_query(struct chan_server *s, uint32_t core, enum chan_query kin
 			return;
 		}
 	}
-	q = query_new(s, cb, arg);
+	q = query_new(s, cb, arg, QUERY_WAIT_NS);
 	if (q == NULL) {
 		if (block != CHAN_NO_BLOCK)
 			down_unref(&s->down, block);
@@ -110,40 +110,6 @@ void chan_server_query(struct chan_server *s, uint32_t core, enum chan_query kin
 	(void)link_queue(s, core, &m);
 	if (block != CHAN_NO_BLOCK)
 		down_unref(&s->down, block);
-}
-
-void chan_server_purge(struct chan_server *s, struct span text, bool pattern, chan_result_fn cb,
-                       void *arg)
-{
-	struct query *q;
-	uint32_t block;
-
-	if (s->state != LINK_SERVING) {
-		cb(arg, ST_CLOSED, NULL, 0, 0);
-		return;
-	}
-	fetcher_purged(s->ctl->fetcher, text, pattern);
-	block = text_block(s, text);
-	q = block != CHAN_NO_BLOCK ? query_new(s, cb, arg) : NULL;
-	if (q == NULL) {
-		if (block != CHAN_NO_BLOCK)
-			down_unref(&s->down, block);
-		cb(arg, ST_FULL, NULL, 0, 0);
-		return;
-	}
-	q->purge = true;
-	s->purge_seq++;
-	for (uint32_t c = 0; c < s->cores; c++) {
-		struct chan_msg m = query_msg(q, CHAN_PURGE, c);
-
-		m.flags = pattern ? CHAN_F_PATTERN : 0;
-		m.block = block;
-		m.len = (uint32_t)text.len;
-		m.n = s->purge_seq;
-		q->waiting |= 1ull << c;
-		(void)link_queue(s, c, &m);
-	}
-	down_unref(&s->down, block);
 }
 
 void query_result(struct chan_server *s, const struct chan_msg *m, const void *bytes)

@@ -31,6 +31,7 @@ static uint32_t hook_poll(void *arg)
 	/* Connections may wait for buffers that other streams had; top_up is cheap when full. */
 	if (link_top_up(s))
 		upstreams_buffers(s->ctl->upstreams);
+	did += fetcher_poll(s->ctl->fetcher);
 	link_flush(s);
 	return did;
 }
@@ -291,6 +292,11 @@ enum status chan_server_start(struct control *ctl, struct chan_server **out)
 		free(s);
 		return ST_NOMEM;
 	}
+	if (purges_create(s) != ST_OK) {
+		free(s->path);
+		free(s);
+		return ST_NOMEM;
+	}
 	s->ctl = ctl;
 	s->loop = ctl->loop;
 	s->sock = -1;
@@ -319,6 +325,7 @@ void chan_server_stop(struct chan_server *s)
 	loop_timer_cancel(s->loop, &s->timer);
 	loop_set_hook(s->loop, NULL);
 	pthread_mutex_destroy(&s->map_lock);
+	purges_destroy(s);
 	free(s->path);
 	free(s);
 }

@@ -6,6 +6,7 @@
 #ifndef CONTROL_CHAN_SERVER_H
 #define CONTROL_CHAN_SERVER_H
 
+#include "cache/inval.h"
 #include "control/control.h"
 #include "lib/channel.h"
 
@@ -32,9 +33,26 @@ typedef void (*chan_result_fn)(void *arg, enum status st, const void *bytes, siz
                                uint64_t n);
 void chan_server_query(struct chan_server *s, uint32_t core, enum chan_query kind, uint64_t cursor,
                        uint32_t max, struct span key, chan_result_fn cb, void *arg);
-/* Purges a key, or a pattern with '*', on every core; n is how many entries went. */
-void chan_server_purge(struct chan_server *s, struct span text, bool pattern, chan_result_fn cb,
-                       void *arg);
+
+/* Purges. Their numbers are one order for the node, and go on where the process before this one
+ * ended. */
+struct purge_order {
+	enum inval_kind kind;
+	bool soft;
+	bool count;       /* the answer comes when all that it hits was counted (10 s), and says how
+	                     many; else at once, and counts only what a key hit */
+	struct span text; /* at most INVAL_TEXT_MAX */
+};
+/* From here on nothing is served that was born before and matches: neither from control (fetches,
+ * store) nor, when cb is called with ST_OK, from any core. Other outcomes: ST_CLOSED, no dataplane
+ * is attached; ST_TIMEOUT, a core did not answer; ST_FULL, too many questions are under way. The
+ * purge stands all the same, and cores get it as soon as they can, before anything else. cb may be
+ * NULL. Returns the number. */
+uint64_t chan_server_purge(struct chan_server *s, const struct purge_order *o, chan_result_fn cb,
+                           void *arg);
+/* Cores drop copies of exactly this key that were born before born_seq, so that they ask for the
+ * new one. Not a purge: nobody waits, and a core that is away does not hear of it. */
+void chan_server_replace(struct chan_server *s, struct span key, uint64_t born_seq);
 /* deadline_ms 0 ends a drain. */
 void chan_server_drain(struct chan_server *s, uint32_t deadline_ms);
 /* Sends a snapshot; done when every core uses it, or refused, or not attached (ST_CLOSED). */
@@ -52,9 +70,10 @@ struct chan_server_counts {
 	uint64_t malformed; /* refused: a field that no core writes */
 	uint64_t late;      /* of an earlier epoch, or of a ticket that has ended */
 	uint64_t doorbells;
-	uint64_t bogus_releases;     /* of a block that was not lent */
-	uint64_t invalidations_lost; /* a core's queue was full: it may answer from what is void */
-	uint32_t recv_buffers;       /* blocks that wait in the kernel for bytes, now */
+	uint64_t bogus_releases; /* of a block that was not lent */
+	uint64_t purges;
+	uint64_t purges_overrun; /* a core missed more than are kept: it voided all that it held */
+	uint32_t recv_buffers;   /* blocks that wait in the kernel for bytes, now */
 };
 void chan_server_counts(const struct chan_server *s, struct chan_server_counts *out);
 

@@ -3,7 +3,6 @@
  * Tickets, and which of them share a fetch. */
 #include "control/fetch_internal.h"
 
-#include "cache/key.h"
 #include "lib/clock.h"
 #include "lib/hash.h"
 
@@ -11,15 +10,17 @@
 
 /* --- fetches that may be joined --- */
 
-static struct fetch **bucket_of(struct fetcher *f, const struct request *r)
+static struct fetch **bucket_of(struct fetcher *fr, uint64_t hash)
 {
-	return &f->buckets[r->wire.key_lo % FETCH_BUCKETS];
+	return &fr->buckets[hash % FETCH_BUCKETS];
 }
 
-static void table_add(struct fetch *f)
+void fetch_offer(struct fetch *f)
 {
-	struct fetch **head = bucket_of(f->f, f->req);
+	struct fetch **head;
 
+	f->key_hash = hash64(f->key.ptr, f->key.len, f->f->key_seed);
+	head = bucket_of(f->f, f->key_hash);
 	f->hash_next = *head;
 	if (f->hash_next != NULL)
 		f->hash_next->hash_prev = &f->hash_next;
@@ -38,35 +39,68 @@ void fetch_unjoin(struct fetch *f)
 	f->hash_next = NULL;
 }
 
+bool fetch_rekey(struct fetch *f, struct span text)
+{
+	bool offered = f->hash_prev != NULL;
+	char *copy = malloc(text.len + 1);
+
+	if (copy == NULL)
+		return false;
+	memcpy(copy, text.ptr, text.len);
+	fetch_unjoin(f);
+	free(f->variant);
+	f->variant = copy;
+	f->key = span_of(copy, text.len);
+	if (offered)
+		fetch_offer(f);
+	return true;
+}
+
+static bool rule_eq(const struct cache_rule *a, const struct cache_rule *b)
+{
+	return a->mode == b->mode && a->ttl_ms == b->ttl_ms &&
+	       a->negative_ttl_ms == b->negative_ttl_ms &&
+	       a->heuristic_max_s == b->heuristic_max_s && a->stale_while_s == b->stale_while_s &&
+	       a->stale_error_s == b->stale_error_s && a->pass_ms == b->pass_ms &&
+	       a->ttl_jitter_pct == b->ttl_jitter_pct && a->heuristic_pct == b->heuristic_pct &&
+	       a->make_etag == b->make_etag;
+}
+
 /* Equal in key text and in what chose the origin: a core with another configuration must not get an
  * answer that its own would not have asked for. */
-static struct fetch *table_find(struct fetcher *f, const struct request *r,
-                                const struct plan_choice *plan)
+struct fetch *fetch_find(struct fetcher *fr, struct span key, const struct plan_choice *plan)
 {
-	for (struct fetch *it = *bucket_of(f, r); it != NULL; it = it->hash_next)
-		if (it->upstream == plan->upstream && it->req->method == r->method &&
-		    it->rule.mode == plan->rule.mode && it->rule.ttl_ms == plan->rule.ttl_ms &&
-		    it->req->wire.key_lo == r->wire.key_lo &&
-		    it->req->wire.key_hi == r->wire.key_hi && span_eq(it->req->key, r->key))
+	uint64_t hash = hash64(key.ptr, key.len, fr->key_seed);
+
+	for (struct fetch *it = *bucket_of(fr, hash); it != NULL; it = it->hash_next)
+		if (it->key_hash == hash && it->plan.upstream == plan->upstream &&
+		    rule_eq(&it->plan.rule, &plan->rule) && span_eq(it->key, key))
 			return it;
 	return NULL;
 }
 
-void fetcher_purged(struct fetcher *f, struct span text, bool pattern)
-{
-	struct fetch *next;
-
-	for (uint32_t i = 0; i < FETCH_BUCKETS; i++) {
-		for (struct fetch *it = f->buckets[i]; it != NULL; it = next) {
-			next = it->hash_next;
-			if (pattern ? cache_key_match(it->req->key, text)
-			            : span_eq(it->req->key, text))
-				fetch_unjoin(it);
-		}
-	}
-}
-
 /* --- life of a fetch --- */
+
+struct fetch *fetch_new(struct fetcher *fr, const struct plan_choice *plan)
+{
+	struct fetch *f = calloc(1, sizeof(*f));
+
+	if (f == NULL)
+		return NULL;
+	f->f = fr;
+	f->plan = *plan;
+	upstream_ref(plan->upstream);
+	f->holds = 1;
+	f->waiters_end = &f->waiters;
+	f->head_block = CHAN_NO_BLOCK;
+	f->gather_block = CHAN_NO_BLOCK;
+	f->all_next = fr->all;
+	f->all_prev = &fr->all;
+	if (fr->all != NULL)
+		fr->all->all_prev = &f->all_next;
+	fr->all = f;
+	return f;
+}
 
 void fetch_hold(struct fetch *f)
 {
@@ -79,13 +113,39 @@ void fetch_drop(struct fetch *f)
 		return;
 	/* Nobody waits: an origin that still sends is not listened to. */
 	fetch_unjoin(f);
+	fetch_dry_remove(f);
+	fetch_l3_cancel(f);
 	exchange_cancel(&f->x);
+	fetch_fill_abort(f);
 	fetch_stream_free(f);
+	if (f->entry != NULL)
+		store_drop(f->entry);
 	if (f->x.request != NULL)
 		request_bytes_unref(f->x.request);
-	upstream_unref(f->upstream);
+	upstream_unref(f->plan.upstream);
+	*f->all_prev = f->all_next;
+	if (f->all_next != NULL)
+		f->all_next->all_prev = f->all_prev;
+	free(f->variant);
+	free(f->effects);
 	free(f->req);
 	free(f);
+}
+
+void fetch_background_end(struct fetch *f)
+{
+	if (!f->background)
+		return;
+	f->background = false;
+	fetch_drop(f);
+}
+
+void fetch_exchange_end(struct fetch *f)
+{
+	if (!f->holds_exchange)
+		return;
+	f->holds_exchange = false;
+	fetch_drop(f);
 }
 
 static void waiter_link(struct fetch *f, struct waiter *w)
@@ -118,8 +178,7 @@ static struct waiter **slot_of(struct fetcher *f, const struct chan_ticket *t)
 	return &f->slots[t->core][t->slot];
 }
 
-/* Takes w off its fetch, which may end by that. */
-static void waiter_leave(struct waiter *w)
+void waiter_leave(struct waiter *w)
 {
 	struct fetch *f = w->fetch;
 
@@ -145,7 +204,7 @@ void waiter_end(struct waiter *w)
 	free(w);
 }
 
-static void waiter_refuse(struct waiter *w, uint16_t code)
+void waiter_refuse(struct waiter *w, uint16_t code)
 {
 	w->f->counts.failed++;
 	w->fail_code = code;
@@ -160,137 +219,122 @@ void fetch_refuse(struct fetch *f, uint16_t code)
 	f->ended = true;
 	while (f->waiters != NULL)
 		waiter_refuse(f->waiters, code);
+	fetch_background_end(f);
 	fetch_drop(f);
 }
 
-/* A fetch with w as its only ticket; w's request becomes the fetch's. */
-static void fetch_start(struct waiter *w, const struct plan_choice *plan, bool share)
+void fetch_add(struct fetch *f, struct waiter *w)
 {
-	struct fetcher *fr = w->f;
-	struct fetch *f = calloc(1, sizeof(*f));
-	const struct config_upstream *cu = upstream_config(plan->upstream);
-	struct request_style style = {
-	        .node = fr->ctl->config->node,
-	        .host_header = cu->host_header,
-	        .address = cu->name,
-	        .id_hi = fr->id_prefix,
-	        .id_lo = ++fr->id_seq,
-	};
-
-	if (f == NULL) {
-		waiter_refuse(w, 503);
-		return;
-	}
-	f->f = fr;
-	f->req = w->req;
-	w->req = NULL;
-	w->leader = true;
-	w->joined = false;
-	f->upstream = plan->upstream;
-	upstream_ref(plan->upstream);
-	f->rule = plan->rule;
-	f->started_wall_ms = clock_wall_ns() / NS_PER_MS;
-	f->waiters_end = &f->waiters;
-	f->head_block = CHAN_NO_BLOCK;
-	f->gather_block = CHAN_NO_BLOCK;
-	f->upload_left = f->req->has_body ? f->req->wire.body_len : 0;
-	fetch_hold(f);
-	waiter_link(f, w);
-	if (share)
-		table_add(f);
-	f->x.ops = &fetch_exchange_ops;
-	f->x.method = f->req->method;
-	f->x.idempotent = http_method_idempotent(f->req->method);
-	f->x.has_body = f->req->has_body;
-	f->x.chunked = f->req->chunked;
-	f->x.request = request_serialise(f->req, &style);
-	if (f->x.request == NULL)
-		fetch_refuse(f, 503);
-	else
-		exchange_start(&f->x, plan->upstream);
-	fetch_drop(f);
-}
-
-void fetch_split(struct fetch *f)
-{
-	struct plan_choice plan = {.upstream = f->upstream, .rule = f->rule};
-	struct waiter *next;
-
-	for (struct waiter *w = f->waiters; w != NULL; w = next) {
-		next = w->next;
-		if (w->leader)
-			continue;
-		f->f->counts.restarted++;
-		waiter_leave(w);
-		w->cursor = 0;
-		fetch_start(w, &plan, false);
-	}
-}
-
-static void fetch_join(struct fetch *f, struct waiter *w)
-{
-	/* Joined only while every chunk is kept: the first is number 0. */
+	/* While every chunk is kept the first is number 0. */
 	assert(f->chunk_first == 0);
-	f->f->counts.joined++;
-	w->joined = true;
-	fetch_hold(f);
+	w->cursor = 0;
 	waiter_link(f, w);
 	for (uint32_t i = 0; i < f->chunk_count; i++)
 		fetch_chunk(f, i)->wanted++;
+}
+
+void fetch_join(struct fetch *f, struct waiter *w)
+{
+	f->f->counts.joined++;
+	w->joined = true;
+	fetch_hold(f);
+	fetch_add(f, w);
 	waiter_pump(w);
 	fetch_drop(f);
 }
 
-/* --- messages --- */
-
-static bool may_share(const struct request *r)
+void fetch_split(struct fetch *f, bool (*stays)(struct fetch *f, const struct waiter *w))
 {
-	return (r->wire.flags & CHAN_REQ_COLLAPSE) != 0 && r->key.len > 0 && !r->has_body &&
-	       !r->conditional && r->method == HTTP_GET;
+	struct waiter *next;
+
+	for (struct waiter *w = f->waiters; w != NULL; w = next) {
+		next = w->next;
+		if (w->leader || (stays != NULL && stays(f, w)))
+			continue;
+		f->f->counts.restarted++;
+		waiter_leave(w);
+		w->joined = false;
+		/* Those that belong together find each other again by their variants' keys. */
+		fetch_route(w, &f->plan, stays != NULL);
+	}
 }
 
-bool fetcher_request(struct fetcher *f, const struct chan_msg *m, const void *bytes)
-{
-	struct waiter **slot = slot_of(f, &m->ticket);
-	struct plan_choice plan;
-	struct waiter *w;
-	bool ok = true;
+/* --- messages --- */
 
-	/* A control plane that goes takes nothing on: the core asks the next one again. */
-	if (f->ctl->draining) {
-		f->left_over = true;
-		return true;
-	}
+/* A ticket in its slot; NULL: no memory. */
+static struct waiter *waiter_new(struct fetcher *f, const struct chan_ticket *t)
+{
+	struct waiter **slot = slot_of(f, t);
+	struct waiter *w;
+
 	if (*slot != NULL) { /* the core has given the former up; its CANCEL found no room */
 		f->counts.cancelled++;
 		waiter_end(*slot);
 	}
 	w = calloc(1, sizeof(*w));
 	if (w == NULL)
-		return true; /* the core's own time limit answers */
+		return NULL;
 	w->f = f;
-	w->ticket = m->ticket;
+	w->ticket = *t;
 	w->pending.pump = waiter_pending;
 	*slot = w;
 	f->active++;
 	f->counts.requests++;
-	w->req = request_read(bytes, m->len, (m->flags & CHAN_F_END) == 0);
-	if (w->req == NULL) {
-		f->counts.malformed++;
-		ok = false;
-		waiter_refuse(w, 502);
-	} else if (!plan_choose(f, &w->req->wire, &plan)) {
-		waiter_refuse(w, 503);
-	} else {
-		bool share = may_share(w->req);
-		struct fetch *other = share ? table_find(f, w->req, &plan) : NULL;
+	return w;
+}
 
-		if (other != NULL)
-			fetch_join(other, w);
-		else
-			fetch_start(w, &plan, share);
+/* Nobody waits for it. */
+static bool refresh_request(struct fetcher *f, struct request *r)
+{
+	struct plan_choice plan;
+
+	if (r == NULL) {
+		f->counts.malformed++;
+		return false;
 	}
-	return ok;
+	if (plan_choose(f, &r->wire, &plan))
+		fetch_refresh(f, r, &plan);
+	else
+		free(r);
+	return true;
+}
+
+bool fetcher_request(struct fetcher *f, const struct chan_msg *m, const void *bytes)
+{
+	struct http_fields fields;
+	struct plan_choice plan;
+	struct request *r;
+	struct waiter *w;
+
+	/* A control plane that goes takes nothing on: the core asks the next one again. */
+	if (f->ctl->draining) {
+		f->left_over |= m->ticket.seq != 0;
+		return true;
+	}
+	r = request_read(bytes, m->len, (m->flags & CHAN_F_END) == 0);
+	if (m->ticket.seq == 0)
+		return refresh_request(f, r);
+	w = waiter_new(f, &m->ticket);
+	if (w == NULL) { /* the core's own time limit answers */
+		free(r);
+		return true;
+	}
+	w->req = r;
+	if (r == NULL) {
+		f->counts.malformed++;
+		waiter_refuse(w, 502);
+		return false;
+	}
+	if (!plan_choose(f, &r->wire, &plan)) {
+		waiter_refuse(w, 503);
+		return true;
+	}
+	r->keyed_body = plan.rule.keyed_body && r->method == HTTP_POST;
+	request_fields(r, &fields);
+	cache_request_policy(r->method, &fields, &plan.rule, &w->asks);
+	w->method = r->method;
+	fetch_route(w, &plan, true);
+	return true;
 }
 
 static struct waiter *waiter_of(struct fetcher *f, const struct chan_ticket *t)
@@ -342,7 +386,8 @@ enum fetcher_took fetcher_body(struct fetcher *f, const struct chan_msg *m, cons
 		waiter_end(w);
 		return FETCHER_DONE;
 	}
-	if (!w->leader || !ft->req->has_body || ft->x.body_ended || m->len > ft->upload_left)
+	if (!w->leader || ft->req == NULL || !ft->req->has_body || ft->x.body_ended ||
+	    m->len > ft->upload_left)
 		return upload_bad(ft);
 	if (!ft->req->chunked)
 		ft->upload_left -= m->len;
@@ -368,22 +413,71 @@ enum fetcher_took fetcher_body(struct fetcher *f, const struct chan_msg *m, cons
 
 /* --- start and stop --- */
 
+#define SWEEP_ENTRIES 512u
+#define SWEEP_NS      (5 * NS_PER_MS) /* while there is something to sweep */
+#define SWEEP_IDLE_NS (100 * NS_PER_MS)
+
+static void sweep(struct loop_timer *t)
+{
+	struct fetcher *f = t->arg;
+	bool more = store_sweep(f->store, SWEEP_ENTRIES, clock_wall_ns() / NS_PER_MS);
+
+	loop_timer_set(f->ctl->loop, t,
+	               loop_now_ns(f->ctl->loop) + (more ? SWEEP_NS : SWEEP_IDLE_NS));
+}
+
+static enum status store_start(struct fetcher *f)
+{
+	const struct config *cfg = f->ctl->config;
+	struct store_config sc = {
+	        .memory_bytes = cfg->memory.store_bytes,
+	        .max_object_bytes = cfg->limits.store_object_bytes,
+	        .max_variants = cfg->limits.variants,
+	};
+	enum status st;
+
+	if (cfg->memory.store_bytes == 0)
+		return ST_OK;
+	st = store_create(&f->store, &sc);
+	if (st != ST_OK)
+		return st;
+	f->sweep_timer = (struct loop_timer){.fn = sweep, .arg = f};
+	loop_timer_set(f->ctl->loop, &f->sweep_timer, loop_now_ns(f->ctl->loop) + SWEEP_IDLE_NS);
+	return ST_OK;
+}
+
 enum status fetcher_create(struct control *ctl, struct fetcher **out)
 {
 	struct fetcher *f = calloc(1, sizeof(*f));
+	enum status st;
 
 	if (f == NULL)
 		return ST_NOMEM;
 	f->ctl = ctl;
+	f->dry_end = &f->dry;
 	random_bytes(&f->id_prefix, sizeof(f->id_prefix));
+	random_bytes(&f->key_seed, sizeof(f->key_seed));
+	st = store_start(f);
+	if (st != ST_OK) {
+		free(f);
+		return st;
+	}
 	*out = f;
 	return ST_OK;
 }
 
 void fetcher_destroy(struct fetcher *f)
 {
+	if (f->store != NULL)
+		loop_timer_cancel(f->ctl->loop, &f->sweep_timer);
+	store_destroy(f->store);
 	plans_destroy(f);
 	free(f);
+}
+
+struct store *fetcher_store(struct fetcher *f)
+{
+	return f->store;
 }
 
 enum status fetcher_attached(struct fetcher *f)
@@ -413,6 +507,18 @@ void fetcher_detached(struct fetcher *f)
 	free(f->slots);
 	f->slots = NULL;
 	f->cores = 0;
+	/* What nobody waited for. */
+	while (f->all != NULL) {
+		struct fetch *it = f->all;
+
+		fetch_hold(it);
+		exchange_cancel(&it->x);
+		if (it->holds_exchange)
+			fetch_exchange_end(it);
+		fetch_background_end(it);
+		assert(it->holds == 1 && it->waiter_count == 0);
+		fetch_drop(it);
+	}
 }
 
 uint32_t fetcher_active(const struct fetcher *f)

@@ -7,6 +7,7 @@
 #ifndef CONTROL_FETCH_H
 #define CONTROL_FETCH_H
 
+#include "cache/store.h"
 #include "control/control.h"
 #include "lib/channel.h"
 
@@ -31,8 +32,15 @@ enum fetcher_took {
 };
 enum fetcher_took fetcher_body(struct fetcher *f, const struct chan_msg *m, const void *bytes);
 
-/* A purge was ordered: later requests of these keys may not join fetches of before. */
-void fetcher_purged(struct fetcher *f, struct span text, bool pattern);
+/* A purge was ordered, under its number: the store takes it down, and later requests may not join
+ * fetches of before that it hits. Returns how many entries of the store went at once (a key's). The
+ * cores are told by the caller. */
+uint32_t fetcher_purge(struct fetcher *f, const struct inval_purge *p);
+
+/* The node's store, for reports; NULL: none (memory.store_bytes 0). */
+struct store *fetcher_store(struct fetcher *f);
+/* Once a round: goes on with what waited for blocks; how much that was. */
+uint32_t fetcher_poll(struct fetcher *f);
 
 /* Configurations by snapshot id. Requests name the one that their core used. add lets requests use
  * ctl's next one; commit makes it the present one and keeps the one before; drop takes an added one
@@ -49,6 +57,7 @@ bool fetcher_left_over(const struct fetcher *f);
 
 struct fetcher_counts {
 	uint64_t requests;
+	uint64_t origin;    /* requests sent to an origin */
 	uint64_t joined;    /* answered by another request's fetch */
 	uint64_t restarted; /* joined first, but the response was not for sharing */
 	uint64_t cancelled;
@@ -58,6 +67,23 @@ struct fetcher_counts {
 	uint64_t plan_unknown; /* named a configuration that is neither the present nor the last */
 	uint64_t no_block;     /* 503: no down block for a response head */
 	uint64_t paused;       /* times that a stream waited for its clients */
+	uint64_t store_hits;   /* answered by the node's store as it was */
+	uint64_t store_stale;  /* of these, stale ones that could be used */
+	uint64_t store_waited; /* answers out of the store that had to wait for a block */
+	uint64_t l3_hits;      /* answered by the shared store */
+	uint64_t l3_misses;
+	uint64_t validations;     /* origin requests with the validators of a stored answer */
+	uint64_t validated;       /* that the origin answered with 304 */
+	uint64_t validations_bad; /* 304 that fits no stored answer: asked again */
+	uint64_t head_freshened;  /* stored answers that an answer to HEAD freshened */
+	uint64_t stale_errors;    /* answered with a stale answer because the origin failed */
+	uint64_t refresh_asked;   /* by cores that gave a stale answer */
+	uint64_t refreshes;       /* background requests to an origin */
+	uint64_t refresh_joined;  /* that another request for the key made needless */
+	uint64_t refresh_failed;
+	uint64_t passes;        /* remarks that a key's answers are not for sharing */
+	uint64_t lists;         /* lists of variants made anew */
+	uint64_t invalidations; /* keys made void by unsafe requests (RFC 9111 4.4) */
 };
 void fetcher_counts(const struct fetcher *f, struct fetcher_counts *out);
 

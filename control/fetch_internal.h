@@ -1,18 +1,32 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * State shared by fetch.c (tickets, coalescing), fetch_stream.c (what the origin sends),
- * fetch_send.c (what the cores get) and plan.c (configurations by id). For these files only.
+ * State shared by the files of the fetcher. For these files only:
  *
- *   fetch ---- exchange (upstream/pool.h)
+ *   fetch.c           tickets, which of them share a fetch, life of a fetch
+ *   fetch_route.c     where a request's answer comes from: the store, the shared store, the origin
+ *   fetch_stream.c    what the origin sends
+ *   fetch_head.c      its head: what may be stored and shared, variants, remarks
+ *   fetch_validate.c  stale answers: 304, failures, refreshing in the background
+ *   fetch_store.c     answers out of the store, fills into it
+ *   fetch_l3.c        the shared store
+ *   fetch_purge.c     purges
+ *   fetch_send.c      what the cores get
+ *   plan.c            configurations by id
+ *
+ *   fetch ---- exchange (upstream/pool.h), or an entry of the store
  *     | chunks: runs of body bytes in blocks, each with how many waiters still need it
  *     +-- waiter -- waiter -- ...   one a ticket, each with its own place in the chunks */
 #ifndef CONTROL_FETCH_INTERNAL_H
 #define CONTROL_FETCH_INTERNAL_H
 
+#include "cache/l3.h"
+#include "cache/policy.h"
+#include "cache/store.h"
 #include "control/chan_link.h"
 #include "control/fetch.h"
 #include "control/request.h"
 #include "control/response.h"
+#include "control/rule_effects.h"
 
 #define FETCH_SHARE_BYTES  (1u << 20) /* a body is kept that long for tickets that come late */
 #define FETCH_GATHER_BYTES 512u       /* shorter runs are copied together */
@@ -25,6 +39,11 @@ struct plan {
 	struct snapshot *snap;
 	struct upstream **ups;
 	uint32_t up_count;
+};
+
+struct plan_choice {
+	struct upstream *upstream;
+	struct cache_rule rule;
 };
 
 struct chunk {
@@ -42,7 +61,9 @@ struct waiter {
 	struct waiter **prev_next;
 	struct chan_ticket ticket;
 	struct request *req; /* NULL for the one whose request the fetch took over */
-	uint32_t cursor;     /* index of its next chunk */
+	struct cache_request asks;
+	enum http_method method;
+	uint32_t cursor; /* index of its next chunk */
 	uint16_t fail_code;
 	bool leader;
 	bool joined;
@@ -52,23 +73,49 @@ struct waiter {
 struct fetch {
 	struct exchange x;
 	struct fetcher *f;
-	struct request *req;
-	struct upstream *upstream;
-	struct cache_rule rule;
+	struct request *req; /* NULL: answered out of the store */
+	struct plan_choice plan;
+	struct rule_effects *effects; /* of its route's rule, or NULL */
+	struct cache_request asks;    /* of the request that began it */
 	uint64_t started_wall_ms;
-	uint32_t holds; /* functions at work on it */
+	uint64_t born_seq; /* purges that had been ordered then (cache/inval.h) */
+	uint32_t holds;    /* functions at work on it */
 	struct waiter *waiters;
 	struct waiter **waiters_end;
 	uint32_t waiter_count;
+	/* Under which it is joined and stored: the request's key, or that of its variant */
+	struct span key; /* in req, or variant */
+	char *variant;   /* text, or NULL */
 	/* In the table of fetches that may be joined */
+	uint64_t key_hash;
 	struct fetch *hash_next;
 	struct fetch **hash_prev; /* NULL when it may not */
+	/* The store */
+	struct store_entry *entry; /* that is to be validated, or that is sent */
+	bool sending;              /* the answer is the entry */
+	bool validating;           /* the origin was given the entry's validators */
+	bool holds_exchange;       /* waits for the end of an exchange whose answer is not sent */
+	bool background;           /* fetches for the store; nobody has to wait */
+	uint64_t sent_off;         /* of the entry's body */
+	struct store_fill *fill;
+	uint64_t purge_seq; /* of a refresh: makes older copies in the cores void */
+	struct fetch *dry_next;
+	struct fetch **dry_prev; /* NULL when it does not wait for blocks */
+	struct l3_wait *l3;      /* NULL when it does not wait for the shared store */
+	uint64_t l3_seq;         /* purges that had been ordered when it was asked */
+	/* What goes with the head: an object for the hot table (CHAN_PUT), behind it in its block
+	 */
+	uint32_t put_off;
+	uint32_t put_len;  /* 0: none */
+	uint64_t put_sent; /* bit a core */
+	uint16_t code;     /* status of the origin that a stored answer stands for (CHAN_HEAD) */
+	uint8_t tier;      /* CHAN_F_STORE, CHAN_F_L3, or 0: from an origin */
 	/* Response */
 	uint32_t head_block; /* CHAN_NO_BLOCK until it came */
 	uint32_t head_len;
 	bool head_end; /* no body follows */
 	bool reused;
-	bool storable;
+	bool shared; /* others may have this answer, and the cores' tables */
 	bool retain; /* chunks are kept for tickets that come late */
 	bool ended;
 	bool aborted;
@@ -83,6 +130,9 @@ struct fetch {
 	struct down_owner *owner;
 	uint64_t filled; /* bit a core: one of its tickets stores the response */
 	uint64_t upload_left;
+	/* All fetches that are in progress */
+	struct fetch *all_next;
+	struct fetch **all_prev;
 };
 
 struct fetcher {
@@ -90,7 +140,14 @@ struct fetcher {
 	struct waiter ***slots; /* [core][slot] */
 	uint32_t cores;
 	uint32_t active;
-	bool left_over; /* a request came while control was stopping */
+	bool left_over;      /* a request came while control was stopping */
+	struct store *store; /* NULL: none */
+	struct loop_timer sweep_timer;
+	struct fetch *all;
+	struct fetch *dry; /* wait for blocks, oldest first */
+	struct fetch **dry_end;
+	uint32_t dry_count;
+	uint64_t key_seed;
 	struct fetch *buckets[FETCH_BUCKETS];
 	struct plan *plan_next;
 	struct plan *plan_now;
@@ -101,34 +158,124 @@ struct fetcher {
 };
 
 /* fetch.c */
+/* Held by the caller. */
+struct fetch *fetch_new(struct fetcher *fr, const struct plan_choice *plan);
 void fetch_hold(struct fetch *f);
 void fetch_drop(struct fetch *f);
+/* The exchange whose answer is not sent is over; the caller holds f besides. */
+void fetch_exchange_end(struct fetch *f);
+/* A background fetch has ended, well or not; the caller holds f besides. */
+void fetch_background_end(struct fetch *f);
+/* Into the table of those that may be joined, under its key; out of it. */
+void fetch_offer(struct fetch *f);
 void fetch_unjoin(struct fetch *f);
-/* Gives every ticket but the leader's a fetch of its own. */
-void fetch_split(struct fetch *f);
+/* One that may be joined, or NULL. */
+struct fetch *fetch_find(struct fetcher *fr, struct span key, const struct plan_choice *plan);
+/* The key becomes a variant's (text is copied); false: no memory, and the key is as it was. */
+bool fetch_rekey(struct fetch *f, struct span text);
+void fetch_join(struct fetch *f, struct waiter *w);
+/* w is f's ticket from now on; it takes part from the first chunk. */
+void fetch_add(struct fetch *f, struct waiter *w);
+/* Routes every ticket anew but the leader's, and those for whom stays says that they may stay. */
+void fetch_split(struct fetch *f, bool (*stays)(struct fetch *f, const struct waiter *w));
 /* Every ticket of f is answered with code. */
 void fetch_refuse(struct fetch *f, uint16_t code);
+void waiter_refuse(struct waiter *w, uint16_t code);
+/* Takes w off its fetch, which may end by that. */
+void waiter_leave(struct waiter *w);
 void waiter_end(struct waiter *w);
+
+/* fetch_route.c */
+/* w is on no fetch. share: it may wait for another request. */
+void fetch_route(struct waiter *w, const struct plan_choice *plan, bool share);
+bool request_may_share(const struct request *r);
+/* Begins the origin's request, with the validators of the entry if there is one. */
+void fetch_origin(struct fetch *f);
+/* A refresh that a core asked for: takes r over. */
+void fetch_refresh(struct fetcher *fr, struct request *r, const struct plan_choice *plan);
+/* The fields of a request, parsed; r outlives them. */
+void request_fields(const struct request *r, struct http_fields *out);
+/* The key of r's variant by a list; false: none. buf: CACHE_KEY_MAX. */
+bool request_variant(struct fetcher *fr, const struct request *r, const struct object *list,
+                     char *buf, struct cache_key *out);
+
 /* fetch_stream.c */
 extern const struct exchange_ops fetch_exchange_ops;
 void fetch_flow(struct fetch *f);
 void fetch_trim(struct fetch *f);
 void fetch_stream_free(struct fetch *f);
+bool fetch_over_threshold(const struct fetch *f);
+/* Refers to bytes of the block; takes a reference of its own. False: no memory. */
+bool fetch_chunk_add(struct fetch *f, uint32_t block, uint32_t off, uint32_t len);
 static inline struct chunk *fetch_chunk(const struct fetch *f, uint32_t index)
 {
 	return &f->chunks[index % f->chunk_cap];
 }
+
+/* fetch_head.c */
+void fetch_head(struct fetch *f, const struct exchange_head *h);
+/* Does w ask for the variant that is f's key, by the list that the store has? */
+bool fetch_same_variant(struct fetch *f, const struct waiter *w);
+/* What response.h asks for. */
+void fetch_response_in(const struct fetch *f, const struct exchange_head *h,
+                       struct response_in *out);
+
+/* fetch_validate.c */
+/* The origin's answer says of the entry what is to be done; true: the answer was used up. */
+bool fetch_head_validates(struct fetch *f, const struct exchange_head *h);
+/* What an answer to HEAD says of a stored answer to GET (RFC 9111 4.3.5). */
+void fetch_head_compare(struct fetch *f, const struct exchange_head *h);
+/* The origin failed: who may have the stale entry gets it. True: nobody is left. */
+bool fetch_stale_answers(struct fetch *f, uint16_t code);
+/* The store has e anew: copies of before go from the cores' tables. */
+void fetch_refreshed(struct fetch *f, const struct store_entry *e);
+
+/* fetch_store.c */
+/* w gets the entry (its hold is taken over). */
+void fetch_answer(struct waiter *w, const struct plan_choice *plan, struct store_entry *e,
+                  uint8_t tier, uint16_t code);
+/* All tickets of f get the entry (its hold is taken over). */
+void fetch_answer_all(struct fetch *f, struct store_entry *e, uint8_t tier, uint16_t code);
+/* f waits for blocks, or does not any more. */
+void fetch_dry_add(struct fetch *f);
+void fetch_dry_remove(struct fetch *f);
+/* An object without body for store and hot tables goes behind f's head. len 0: nothing. */
+void fetch_put_set(struct fetch *f, const void *object, size_t len);
+void fetch_fill_begin(struct fetch *f, const struct object *head);
+void fetch_fill_append(struct fetch *f, struct span bytes);
+void fetch_fill_abort(struct fetch *f);
+void fetch_fill_commit(struct fetch *f);
+
+/* fetch_l3.c */
+/* Asks the shared store for f's key. False: it is not asked. */
+bool fetch_l3_ask(struct fetch *f);
+void fetch_l3_cancel(struct fetch *f);
+void fetch_l3_put(struct fetch *f, const struct store_entry *e);
+
+/* fetch_purge.c */
+/* RFC 9111 4.4: an unsafe request makes what is stored of its target void. */
+void fetch_invalidate(struct fetch *f, const struct exchange_head *h);
+
 /* fetch_send.c */
 void waiter_pump(struct waiter *w);
 bool waiter_pending(struct link_pending *p);
 void fetch_pump(struct fetch *f);
+
 /* plan.c */
-struct plan_choice {
-	struct upstream *upstream;
-	struct cache_rule rule;
-};
 /* False: no such configuration, route or upstream. */
 bool plan_choose(struct fetcher *f, const struct chan_request *cr, struct plan_choice *out);
+/* The snapshot of a configuration that is still kept, or NULL. */
+const struct snapshot *plan_snapshot(const struct fetcher *f, uint64_t id);
 void plans_destroy(struct fetcher *f);
+
+static inline struct chan_server *fetch_chan(const struct fetch *f)
+{
+	return f->f->ctl->chan;
+}
+
+static inline struct down_slab *fetch_down(const struct fetch *f)
+{
+	return link_down(fetch_chan(f));
+}
 
 #endif

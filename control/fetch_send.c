@@ -27,22 +27,44 @@ static bool send_fail(struct waiter *w)
 	return link_send(chan_of(w), w->ticket.core, &m);
 }
 
+/* Into the core's hot table, ahead of the head: its next look-up may need it. */
+static bool send_put(struct waiter *w)
+{
+	struct fetch *f = w->fetch;
+	struct chan_msg m = message(w, CHAN_PUT);
+
+	m.ticket.slot = 0;
+	m.ticket.seq = 0;
+	m.block = f->head_block;
+	m.off = f->put_off;
+	m.len = f->put_len;
+	if (!link_send(chan_of(w), w->ticket.core, &m))
+		return false;
+	f->put_sent |= 1ull << w->ticket.core;
+	down_lend(link_down(chan_of(w)), w->ticket.core, f->head_block);
+	return true;
+}
+
 static bool send_head(struct waiter *w)
 {
 	struct fetch *f = w->fetch;
 	uint64_t bit = 1ull << w->ticket.core;
 	struct chan_msg m = message(w, CHAN_HEAD);
-	bool fill = f->storable && (f->filled & bit) == 0;
+	bool fill = f->shared && (f->filled & bit) == 0;
 
+	if (f->put_len > 0 && (f->put_sent & bit) == 0 && !send_put(w))
+		return false;
 	m.block = f->head_block;
 	m.len = f->head_len;
+	m.flags = f->tier;
+	m.code = f->code;
 	if (fill)
 		m.flags |= CHAN_F_FILL;
 	if (w->joined)
 		m.flags |= CHAN_F_SHARED;
 	if (f->reused)
 		m.flags |= CHAN_F_REUSED;
-	if (f->head_end)
+	if (f->head_end || w->method == HTTP_HEAD)
 		m.flags |= CHAN_F_END;
 	if (!link_send(chan_of(w), w->ticket.core, &m))
 		return false;
@@ -98,7 +120,7 @@ static bool waiter_push(struct waiter *w)
 		return true;
 	if (!w->head_sent && !send_head(w))
 		return false;
-	if (f->head_end) {
+	if (f->head_end || w->method == HTTP_HEAD) {
 		waiter_end(w);
 		return true;
 	}

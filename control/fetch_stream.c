@@ -14,16 +14,6 @@ static struct fetch *fetch_of(struct exchange *x)
 	return container_of(x, struct fetch, x);
 }
 
-static struct chan_server *chan_of(const struct fetch *f)
-{
-	return f->f->ctl->chan;
-}
-
-static struct down_slab *down_of(const struct fetch *f)
-{
-	return link_down(chan_of(f));
-}
-
 /* --- how much may wait --- */
 
 static void owner_freed(struct down_owner *o)
@@ -33,6 +23,9 @@ static void owner_freed(struct down_owner *o)
 	if (f == NULL) {
 		if (o->live == 0)
 			free(o);
+	} else if (f->sending) {
+		if (!f->ended)
+			fetch_dry_add(f); /* goes on in the next round */
 	} else if (f->x.paused) {
 		fetch_flow(f);
 	}
@@ -40,22 +33,23 @@ static void owner_freed(struct down_owner *o)
 
 static uint32_t window_blocks(const struct fetch *f)
 {
-	uint32_t block_bytes = down_of(f)->slab.block_bytes;
+	uint32_t block_bytes = fetch_down(f)->slab.block_bytes;
 	uint32_t bytes = f->f->ctl->config->limits.window_bytes;
 
 	return (f->retain ? max_u32(bytes, FETCH_SHARE_BYTES) : bytes) / block_bytes;
 }
 
-static bool over_threshold(const struct fetch *f)
+bool fetch_over_threshold(const struct fetch *f)
 {
-	return f->owner != NULL && f->owner->live >= link_threshold(chan_of(f), window_blocks(f));
+	return f->owner != NULL &&
+	       f->owner->live >= link_threshold(fetch_chan(f), window_blocks(f));
 }
 
 static void gather_close(struct fetch *f)
 {
 	if (f->gather_block == CHAN_NO_BLOCK)
 		return;
-	down_unref(down_of(f), f->gather_block);
+	down_unref(fetch_down(f), f->gather_block);
 	f->gather_block = CHAN_NO_BLOCK;
 }
 
@@ -73,12 +67,12 @@ void fetch_flow(struct fetch *f)
 
 	if (f->ended)
 		return;
-	if (f->retain && (over_threshold(f) || f->body_bytes > FETCH_SHARE_BYTES))
+	if (f->retain && (fetch_over_threshold(f) || f->body_bytes > FETCH_SHARE_BYTES))
 		retain_end(f);
-	over = over_threshold(f);
+	over = fetch_over_threshold(f);
 	if (over)
 		gather_close(f);
-	over = over && over_threshold(f);
+	over = over && fetch_over_threshold(f);
 	if (over && !f->x.paused)
 		f->f->counts.paused++;
 	exchange_pause(&f->x, over);
@@ -95,7 +89,7 @@ void fetch_trim(struct fetch *f)
 			return;
 		f->chunk_first++;
 		f->chunk_count--;
-		down_unref(down_of(f), block);
+		down_unref(fetch_down(f), block);
 	}
 }
 
@@ -105,10 +99,10 @@ void fetch_stream_free(struct fetch *f)
 
 	f->ended = true; /* what comes free below resumes nothing */
 	for (; f->chunk_count > 0; f->chunk_count--, f->chunk_first++)
-		down_unref(down_of(f), fetch_chunk(f, f->chunk_first)->block);
+		down_unref(fetch_down(f), fetch_chunk(f, f->chunk_first)->block);
 	gather_close(f);
 	if (f->head_block != CHAN_NO_BLOCK)
-		down_unref(down_of(f), f->head_block);
+		down_unref(fetch_down(f), f->head_block);
 	f->head_block = CHAN_NO_BLOCK;
 	free(f->chunks);
 	f->owner = NULL;
@@ -120,75 +114,12 @@ void fetch_stream_free(struct fetch *f)
 		free(o);
 }
 
-/* --- head --- */
-
-/* The policy decides whether others may have this answer. */
-static void head_share(struct fetch *f, const struct response_out *out)
-{
-	bool small = out->body_len == UINT64_MAX || out->body_len <= FETCH_SHARE_BYTES;
-
-	f->storable = out->shared;
-	if (out->shared && small) {
-		f->retain = f->hash_prev != NULL;
-		return;
-	}
-	fetch_unjoin(f);
-	fetch_split(f);
-}
-
-/* RFC 9111 4.4: an unsafe request that was no error makes what is stored of its target void. The
- * key lies behind the object in the head's block. */
-static void head_invalidate(struct fetch *f, unsigned status)
-{
-	if (http_method_safe(f->req->method) || f->req->key.len == 0 || status >= 400)
-		return;
-	fetcher_purged(f->f, f->req->key, false);
-	link_invalidate(chan_of(f), f->head_block, (uint32_t)sizeof(struct object),
-	                (uint32_t)f->req->key.len);
-}
-
-static void head_refuse(struct fetch *f, uint16_t code)
-{
-	exchange_cancel(&f->x);
-	fetch_refuse(f, code);
-}
-
 static void on_head(struct exchange *x, const struct exchange_head *h)
 {
 	struct fetch *f = fetch_of(x);
-	struct down_slab *down = down_of(f);
-	uint32_t cap = min_u32(down->slab.block_bytes, FETCH_HEAD_MAX);
-	uint32_t block = down_get(down);
-	struct response_in in = {
-	        .request = f->req,
-	        .head = h->head,
-	        .framing = h->framing,
-	        .rule = f->rule,
-	        .request_wall_ms = f->started_wall_ms,
-	        .response_wall_ms = clock_wall_ns() / NS_PER_MS,
-	        .node = f->f->ctl->config->node,
-	};
-	struct response_out out;
 
 	fetch_hold(f);
-	if (block == CHAN_NO_BLOCK) {
-		f->f->counts.no_block++;
-		head_refuse(f, 503);
-	} else if (response_object(&in, down_at(down, block), cap, &out) != ST_OK) {
-		down_unref(down, block);
-		head_refuse(f, 502);
-	} else {
-		f->head_block = block;
-		f->head_len = out.len;
-		f->head_end = out.no_body || out.body_len == 0;
-		f->reused = h->reused;
-		/* Short bodies go behind the head, in the same block. */
-		f->gather_block = block;
-		f->gather_off = (uint32_t)align_up(out.len, 8);
-		down_ref(down, block);
-		head_invalidate(f, h->head->status);
-		head_share(f, &out);
-	}
+	fetch_head(f, h);
 	fetch_drop(f);
 }
 
@@ -205,7 +136,7 @@ static void own(struct fetch *f, uint32_t block)
 		f->owner->freed = owner_freed;
 		f->owner->arg = f;
 	}
-	down_own(down_of(f), block, f->owner);
+	down_own(fetch_down(f), block, f->owner);
 }
 
 static bool chunk_room(struct fetch *f)
@@ -226,7 +157,7 @@ static bool chunk_room(struct fetch *f)
 	return true;
 }
 
-static bool chunk_add(struct fetch *f, uint32_t block, uint32_t off, uint32_t len)
+bool fetch_chunk_add(struct fetch *f, uint32_t block, uint32_t off, uint32_t len)
 {
 	if (!chunk_room(f))
 		return false;
@@ -237,7 +168,7 @@ static bool chunk_add(struct fetch *f, uint32_t block, uint32_t off, uint32_t le
 	        .wanted = f->waiter_count,
 	};
 	f->chunk_count++;
-	down_ref(down_of(f), block);
+	down_ref(fetch_down(f), block);
 	own(f, block);
 	return true;
 }
@@ -257,7 +188,7 @@ static struct chunk *gather_last(struct fetch *f)
 /* Copies a short run behind the ones before it; false when there is no block for it. */
 static bool gather(struct fetch *f, struct span bytes)
 {
-	struct down_slab *down = down_of(f);
+	struct down_slab *down = fetch_down(f);
 	uint32_t len = (uint32_t)bytes.len;
 	struct chunk *last;
 
@@ -273,28 +204,40 @@ static bool gather(struct fetch *f, struct span bytes)
 	last = gather_last(f);
 	if (last != NULL)
 		last->len += len;
-	else if (!chunk_add(f, f->gather_block, f->gather_off, len))
+	else if (!fetch_chunk_add(f, f->gather_block, f->gather_off, len))
 		return false;
 	f->gather_off += len;
 	return true;
 }
 
-static void on_body(struct exchange *x, uint32_t block, struct span bytes)
+/* The rest does not come. */
+static void broken_off(struct fetch *f)
 {
-	struct fetch *f = fetch_of(x);
-	uint32_t off = (uint32_t)((const unsigned char *)bytes.ptr - down_at(down_of(f), block));
-
-	f->body_bytes += bytes.len;
-	if (bytes.len < FETCH_GATHER_BYTES && gather(f, bytes))
-		return;
-	if (chunk_add(f, block, off, (uint32_t)bytes.len))
-		return;
-	fetch_hold(f);
-	exchange_cancel(x);
 	f->ended = true;
 	f->aborted = true;
 	f->f->counts.aborted++;
+	fetch_unjoin(f);
+	fetch_fill_abort(f);
 	fetch_pump(f);
+	fetch_background_end(f);
+}
+
+static void on_body(struct exchange *x, uint32_t block, struct span bytes)
+{
+	struct fetch *f = fetch_of(x);
+	uint32_t off = (uint32_t)((const unsigned char *)bytes.ptr - down_at(fetch_down(f), block));
+
+	if (f->holds_exchange)
+		return; /* not sent to anybody */
+	f->body_bytes += bytes.len;
+	fetch_fill_append(f, bytes);
+	if (bytes.len < FETCH_GATHER_BYTES && gather(f, bytes))
+		return;
+	if (fetch_chunk_add(f, block, off, (uint32_t)bytes.len))
+		return;
+	fetch_hold(f);
+	exchange_cancel(x);
+	broken_off(f);
 	fetch_drop(f);
 }
 
@@ -315,8 +258,15 @@ static void on_end(struct exchange *x)
 	struct fetch *f = fetch_of(x);
 
 	fetch_hold(f);
-	f->ended = true;
-	fetch_pump(f);
+	if (f->holds_exchange) {
+		fetch_exchange_end(f);
+	} else {
+		f->ended = true;
+		fetch_unjoin(f);
+		fetch_fill_commit(f);
+		fetch_pump(f);
+		fetch_background_end(f);
+	}
 	fetch_drop(f);
 }
 
@@ -337,14 +287,17 @@ static void on_fail(struct exchange *x, enum exchange_fail why)
 	struct fetch *f = fetch_of(x);
 
 	fetch_hold(f);
-	fetch_unjoin(f);
-	if (f->head_block == CHAN_NO_BLOCK) {
-		fetch_refuse(f, fail_code(why));
+	if (f->holds_exchange) {
+		fetch_exchange_end(f);
+	} else if (f->head_block != CHAN_NO_BLOCK) {
+		broken_off(f);
 	} else {
+		f->f->counts.refresh_failed += f->background;
+		fetch_unjoin(f);
+		if (!fetch_stale_answers(f, fail_code(why)))
+			fetch_refuse(f, fail_code(why));
 		f->ended = true;
-		f->aborted = true;
-		f->f->counts.aborted++;
-		fetch_pump(f);
+		fetch_background_end(f);
 	}
 	fetch_drop(f);
 }

@@ -93,7 +93,14 @@ struct up_block {
 	uint32_t state;
 };
 
-#define CORE_STORING 1024u
+/* Keys that control was asked to fetch anew, a few in each set; when a set is full, others wait. */
+#define CORE_REFRESHES    512u
+#define CORE_REFRESH_WAYS 4u
+
+struct refresh {
+	uint64_t key_lo;   /* of the hash */
+	uint64_t until_ns; /* not again before */
+};
 
 /* The channel as one core uses it. */
 struct core_chan {
@@ -111,21 +118,22 @@ struct core_chan {
 	uint32_t miss_free; /* first free slot, or miss_count */
 	uint32_t miss_live;
 	uint64_t miss_seq;
-	uint16_t storing[CORE_STORING]; /* misses that may be stored, by key hash: see invalidate()
-	                                 */
-	uint32_t *down_refs;            /* for each down block: how often TCP still sends from it */
+	uint32_t *down_refs; /* for each down block: how often TCP still sends from it */
 	uint32_t down_blocks;
 	uint32_t *release_due; /* for each down block: releases to be sent */
 	uint32_t *release;     /* blocks with some due, also those that found the ring full */
 	uint32_t release_count;
-	struct req *park_head; /* requests that wait for room or for control, oldest first */
+	struct chan_msg counting[8]; /* purges that are answered when all is counted */
+	struct req *park_head;       /* requests that wait for room or for control, oldest first */
 	struct req *park_tail;
+	struct refresh refreshes[CORE_REFRESHES];
 };
 
 /* What is known of a request between its two steps: req_begin parses the heads of a burst and has
  * the memory of their objects on its way, req_resume answers them. */
 struct turn {
 	struct conn *conn;
+	struct route_match match; /* of the request; valid with req->route */
 	struct cache_key key;
 	struct http_request http;
 	char key_text[CACHE_KEY_MAX];
@@ -157,6 +165,8 @@ struct core {
 	char date[HTTP_DATE_LEN + 3];
 	uint32_t cache_name_len; /* "Cache-Status: " and this node's name: reply_prepare */
 	char cache_name[CORE_NAME_BYTES];
+
+	uint64_t boundaries; /* of multipart answers so far */
 
 	/* Scratch of the request that runs now */
 	struct turn *turn;         /* one of turns */

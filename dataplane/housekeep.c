@@ -20,6 +20,7 @@ static void snapshot_take(struct core *core)
 	core->snap = next;
 	stages_set_mode(&core->stages, (enum config_stages)next->stages);
 	reply_prepare(core);
+	req_rules_begin(core);
 	/* Nothing of the core refers to the old one between rounds; main may free it now. */
 	__atomic_store_n(&core->shared->used_snapshot, next, __ATOMIC_RELEASE);
 }
@@ -193,5 +194,6 @@ void core_housekeep(struct core *core)
 	net_tick(core->net, core->now_ns);
 	conflicts_notice(core);
 	hot_set_wall(core->hot, core->wall_ms);
+	query_sweep(core);
 	stage_mark(&core->stages, STAGE_housekeep, 1);
 }

@@ -44,10 +44,14 @@ enum req_next miss_upload(struct core *core, struct req *req);
 bool miss_has_room(struct core *core);
 /* Names the request in its head block (len bytes) to control, under a new sequence number. */
 void miss_send(struct core *core, struct req *req, uint32_t len, bool has_body);
+/* Asks to fetch anew what the request's key answers, with nobody waiting; false without room. */
+bool miss_refresh(struct core *core, struct req *req);
 void miss_cancel(struct core *core, struct req *req);
 void miss_end(struct core *core, struct req *req); /* frees the slot; control has ended it too */
 /* req/miss_answer.c: what control says */
 void miss_input(struct core *core, const struct chan_msg *m);
+/* req/variant.c: what control puts into the hot table; m's block is the caller's to release */
+void put_input(struct core *core, const struct chan_msg *m);
 /* req/miss_park.c: requests that wait for room or for control */
 void miss_park(struct core *core, struct req *req);
 void miss_unpark(struct core *core, struct req *req);
@@ -64,5 +68,7 @@ void miss_released_up(struct core *core, const struct chan_msg *m);
 uint32_t miss_flush(struct core *core); /* releases, publishes, rings; messages */
 /* req/query.c: questions of the operator */
 void query_input(struct core *core, const struct chan_msg *m);
+void query_sweep(struct core *core);     /* a bounded piece of what purges leave to do */
+void query_leftovers(struct core *core); /* purges of a control that is gone */
 
 #endif

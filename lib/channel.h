@@ -40,18 +40,20 @@ static_assert(sizeof(struct chan_ticket) == 16, "shared ABI");
 enum chan_type {
 	CHAN_NONE,
 	/* core to control */
-	CHAN_SYNC,    /* first message of an attach epoch; n: the epoch. What came before is void */
+	CHAN_SYNC,    /* first message of an attach epoch; n: the epoch; ticket.seq: the highest
+	                 number of a purge that it has seen. What came before is void */
 	CHAN_HELD,    /* after an attach: blocks of the down slab that this core still sends from */
 	CHAN_REQUEST, /* block: struct chan_request; CHAN_F_END when no body follows */
 	CHAN_CANCEL,  /* the client is gone: stop, answer nothing */
 	CHAN_RESULT,  /* answer to CHAN_QUERY or CHAN_PURGE: block holds records; n: next cursor, or
 	                 how many were purged */
 	/* control to core */
-	CHAN_HEAD, /* block: struct object with key and field lines; CHAN_F_END when no body follows
-	            */
+	CHAN_HEAD, /* block: struct object with key and field lines; CHAN_F_END when no body
+	              follows. code: what the origin answered when the object has another status
+	              (304: a stored one that it confirmed; 5xx: a stale one instead); else 0 */
 	CHAN_FAIL, /* code: the status to answer (502, 503, 504, ...), body-less; ends the ticket */
-	CHAN_PURGE, /* block: the text of a purge, code: enum inval_kind (CHAN_F_SOFT); n: its
-	               sequence number; ticket.seq 0: no answer wanted */
+	CHAN_PURGE, /* block: the text of a purge (none for INVAL_ALL), code: enum inval_kind
+	               (CHAN_F_SOFT, CHAN_F_COUNT); n: its number; ticket.seq 0: no answer wanted */
 	CHAN_PUT,   /* block: a struct object without body (OBJECT_VARY, OBJECT_PASS) for the hot
 	               table; no ticket */
 	CHAN_QUERY, /* code: enum chan_query; n: cursor; len: most records */
@@ -65,7 +67,7 @@ enum chan_type {
 enum chan_flag {
 	CHAN_F_END = 1 << 0,     /* the message ends this direction of the ticket */
 	CHAN_F_FILL = 1 << 1,    /* HEAD: this core shall store the response in its hot table */
-	CHAN_F_PATTERN = 1 << 2, /* PURGE: a pattern with '*' rather than a key */
+	CHAN_F_COUNT = 1 << 2,   /* PURGE: answer when all that it hits was counted */
 	CHAN_F_ABORT =
 	        1 << 3, /* BODY with END: the sender's source broke off; the body is not whole */
 	CHAN_F_SHARED = 1 << 4, /* HEAD: another request's fetch answered this one (collapsed) */
@@ -109,8 +111,10 @@ enum chan_request_flag {
 struct chan_request {
 	uint64_t snapshot_id; /* of the configuration that chose route and upstream */
 	uint64_t body_len;    /* with CHAN_REQ_CHUNKED: UINT64_MAX */
-	uint64_t key_lo;      /* cache key's hash, when COLLAPSE or STORE; an unsafe method has only
-	                         the key's text */
+	uint64_t key_lo;      /* cache key's hash. The key's text is there when COLLAPSE or STORE,
+	                         for GET and HEAD also when a stored answer may be used but none
+	                         made (HEAD, Range), and for an unsafe method, whose success voids
+	                         what is stored */
 	uint64_t key_hi;
 	uint64_t arrival_ms; /* wall clock */
 	uint8_t client_addr[16];

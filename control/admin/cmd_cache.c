@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * cache list, get and purge: what the hot tables hold. Records are copies of what the other process
+ * cache list and get: what the hot tables hold. Records are copies of what the other process
  * wrote (admin_scan.c), and are checked before they are read. */
 #include "cache/key.h"
 #include "cache/object.h"
@@ -164,35 +164,4 @@ void cmd_cache_get(struct admin_req *req, json_t *args)
 	};
 
 	admin_gather_start(req, &gather);
-}
-
-static void on_purged(void *arg, enum status st, const void *bytes, size_t len, uint64_t n)
-{
-	struct admin_req *req = arg;
-
-	(void)bytes;
-	(void)len;
-	if (st == ST_OK)
-		admin_ok(req, json_pack("{s:I}", "purged", (json_int_t)n));
-	else
-		admin_fail(req, "Entries may be left: see `sluicectl status`, then purge again",
-		           "Not every core confirmed the purge: %s", status_text(st));
-}
-
-void cmd_cache_purge(struct admin_req *req, json_t *args)
-{
-	struct control *ctl = admin_req_control(req);
-	json_t *key = json_object_get(args, "key");
-	struct span text = span_of(json_string_value(key), json_string_length(key));
-
-	if (!chan_server_attached(ctl->chan))
-		admin_fail_detached(req);
-	else if (text.len > CACHE_KEY_MAX)
-		admin_fail(req, NULL, "No key is longer than %u bytes", CACHE_KEY_MAX);
-	else if (text.len == 0)
-		admin_fail(req, "Give a key, or the pattern \"*\" for everything",
-		           "The key is empty");
-	else
-		chan_server_purge(ctl->chan, text, memchr(text.ptr, '*', text.len) != NULL,
-		                  on_purged, req);
 }

@@ -3,6 +3,7 @@
  * stats and drops: counters, straight from the shared memory. */
 #include "control/admin/admin_cmd.h"
 #include "control/chan_server.h"
+#include "control/metrics/metrics_view.h"
 #include "control/metrics/summary.h"
 
 static json_t *counters_json(const struct counters *c)
@@ -12,6 +13,21 @@ static json_t *counters_json(const struct counters *c)
 	for (uint32_t i = 0; i < CTR_COUNT; i++)
 		json_object_set_new(out, counter_infos[i].id, json_integer((json_int_t)c->v[i]));
 	return out;
+}
+
+/* Answers by the tier that gave them. */
+static json_t *tiers_json(const struct control *ctl, const struct summary *s)
+{
+	struct metrics_tiers t;
+
+	metrics_tiers_read(ctl, &t);
+	return json_pack("{s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I}}", "l1_hits",
+	                 (json_int_t)s->total.counters.v[CTR_cache_hit], "l2_hits",
+	                 (json_int_t)t.fetch.store_hits, "l3_hits", (json_int_t)t.fetch.l3_hits,
+	                 "origin", (json_int_t)t.fetch.origin, "store", "entries",
+	                 (json_int_t)t.store.entries, "bytes", (json_int_t)t.store.bytes,
+	                 "limit_bytes", (json_int_t)t.store.limit_bytes, "evicted",
+	                 (json_int_t)t.store.evicted);
 }
 
 /* False when it answered. */
@@ -48,8 +64,9 @@ void cmd_stats(struct admin_req *req, json_t *args)
 		                      json_pack("{s:i, s:f, s:o}", "core", (int)i, "requests_per_s",
 		                                admin_req_rate(req, i), "counters",
 		                                counters_json(&s.by_core[i].counters)));
-	admin_ok(req, json_pack("{s:o, s:o, s:o, s:{s:o, s:o}}", "cores", cores, "total",
-	                        counters_json(&s.total.counters), "hit_ratio",
+	admin_ok(req, json_pack("{s:o, s:o, s:o, s:o, s:{s:o, s:o}}", "cores", cores, "total",
+	                        counters_json(&s.total.counters), "tiers",
+	                        tiers_json(admin_req_control(req), &s), "hit_ratio",
 	                        ratio < 0 ? json_null() : json_real(ratio), "latency", "hit",
 	                        summary_latency_json(&s.total.hit), "miss",
 	                        summary_latency_json(&s.total.miss)));

@@ -4,6 +4,7 @@
  * when something is wrong. */
 #include "control/admin/admin_cmd.h"
 #include "control/chan_server.h"
+#include "control/metrics/metrics_view.h"
 #include "control/metrics/summary.h"
 
 #include <stdlib.h>
@@ -64,11 +65,15 @@ static json_t *core_json(const struct admin_req *req, const struct core_info *c,
 static json_t *control_json(const struct control *ctl)
 {
 	uint64_t up_ns = loop_now_ns(ctl->loop) - ctl->started_ns;
+	struct metrics_tiers t;
 
-	return json_pack("{s:i, s:s, s:I, s:s, s:o, s:b}", "pid", (int)getpid(), "version",
-	                 SLUICE_VERSION, "uptime_ms", (json_int_t)(up_ns / NS_PER_MS), "config",
-	                 ctl->config_path, "snapshot", snapshot_id_json(ctl->snapshot->id),
-	                 "stopping", ctl->draining);
+	metrics_tiers_read(ctl, &t);
+	return json_pack("{s:i, s:s, s:I, s:s, s:o, s:b, s:{s:I, s:I, s:I}}", "pid", (int)getpid(),
+	                 "version", SLUICE_VERSION, "uptime_ms", (json_int_t)(up_ns / NS_PER_MS),
+	                 "config", ctl->config_path, "snapshot",
+	                 snapshot_id_json(ctl->snapshot->id), "stopping", ctl->draining, "store",
+	                 "entries", (json_int_t)t.store.entries, "bytes", (json_int_t)t.store.bytes,
+	                 "limit_bytes", (json_int_t)t.store.limit_bytes);
 }
 
 static json_t *dataplane_json(const struct admin_req *req, const struct status_cmd *cmd)

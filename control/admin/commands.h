@@ -25,7 +25,7 @@ struct command_info {
 };
 
 enum arg_type { ARG_STRING, ARG_UINT, ARG_FLAG };
-enum arg_kind { ARG_REQUIRED, ARG_OPTION };
+enum arg_kind { ARG_REQUIRED, ARG_POSITIONAL, ARG_OPTION };
 
 struct command_arg {
 	enum command_id command;

@@ -162,8 +162,9 @@ static const struct argp_option first_options[] = {
 struct second {
 	struct cli_args *out;
 	const struct command_arg *options[OPTIONS_MAX];
-	const struct command_arg *required[OPTIONS_MAX];
+	const struct command_arg *words[OPTIONS_MAX]; /* by position, those required first */
 	uint32_t option_count;
+	uint32_t word_count;
 	uint32_t required_count;
 };
 
@@ -207,13 +208,13 @@ static error_t second_round(int key, char *text, struct argp_state *state)
 		state->child_inputs[0] = s->out;
 		return 0;
 	case ARGP_KEY_ARG:
-		if (state->arg_num >= s->required_count)
+		if (state->arg_num >= s->word_count)
 			argp_error(state, "'%s' is one argument too many", text);
-		arg_set(s, s->required[state->arg_num], text, state);
+		arg_set(s, s->words[state->arg_num], text, state);
 		return 0;
 	case ARGP_KEY_END:
 		if (state->arg_num < s->required_count)
-			argp_error(state, "%s is missing", s->required[state->arg_num]->meta);
+			argp_error(state, "%s is missing", s->words[state->arg_num]->meta);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -243,14 +244,16 @@ static void command_parse(int argc, char **argv, struct cli_args *out)
 	int used = snprintf(doc, sizeof(doc), "%s.\v", command_infos[out->command].help);
 
 	while ((arg = command_arg_next(out->command, &i))) {
-		if (arg->kind == ARG_REQUIRED) {
+		if (arg->kind != ARG_OPTION) {
 			size_t len = strlen(usage);
+			bool must = arg->kind == ARG_REQUIRED;
 
-			snprintf(usage + len, sizeof(usage) - len, "%s%s", len ? " " : "",
-			         arg->meta);
+			snprintf(usage + len, sizeof(usage) - len, "%s%s%s%s", len ? " " : "",
+			         must ? "" : "[", arg->meta, must ? "" : "]");
 			used += snprintf(doc + used, sizeof(doc) - (size_t)used, "%s: %s\n",
 			                 arg->meta, arg->help);
-			s.required[s.required_count++] = arg;
+			s.words[s.word_count++] = arg;
+			s.required_count += must;
 			continue;
 		}
 		assert(s.option_count < OPTIONS_MAX);

@@ -60,7 +60,10 @@ static void usage_print(enum command_id cmd)
 			continue;
 		}
 		putchar('[');
-		option_name(arg);
+		if (arg->kind == ARG_POSITIONAL)
+			fputs(arg->meta, stdout);
+		else
+			option_name(arg);
 		putchar(']');
 	}
 	fputs("\n```\n\n", stdout);
@@ -77,7 +80,7 @@ static void args_print(enum command_id cmd)
 		if (n++ == 0)
 			fputs("| argument | meaning | in `args` |\n|---|---|---|\n", stdout);
 		fputs("| `", stdout);
-		if (arg->kind == ARG_REQUIRED)
+		if (arg->kind != ARG_OPTION)
 			fputs(arg->meta, stdout);
 		else
 			option_name(arg);

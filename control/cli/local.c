@@ -46,7 +46,7 @@ static void options_print(FILE *out, enum command_id cmd)
 	uint32_t i = 0;
 
 	while ((arg = command_arg_next(cmd, &i))) {
-		if (arg->kind == ARG_REQUIRED)
+		if (arg->kind != ARG_OPTION)
 			continue;
 		fputs(" --", out);
 		for (const char *c = arg->name; *c; c++)

@@ -55,8 +55,18 @@ const char *member_age_ms(char *buf, json_t *object, const char *name)
 static void render_purge(json_t *result, FILE *out)
 {
 	char n[UNIT_TEXT];
+	char cores[UNIT_TEXT];
+	bool soft = json_is_true(json_object_get(result, "soft"));
 
-	fprintf(out, "Entries removed: %s\n", member_count(n, result, "purged"));
+	if (json_is_true(json_object_get(result, "counted")))
+		fprintf(out, "Entries %s: %s\n", soft ? "made stale" : "removed",
+		        member_count(n, result, "purged"));
+	else
+		fprintf(out, "Void from now on; entries %s as they are found\n",
+		        soft ? "become stale" : "go");
+	fprintf(out, "In effect on %s cores and in the node's store (purge %lld)\n",
+	        member_count(cores, result, "cores"),
+	        (long long)json_integer_value(json_object_get(result, "number")));
 }
 
 static void render_reload(json_t *result, FILE *out)

@@ -13,6 +13,19 @@ static void fact(struct table *t, const char *title, const char *text)
 	table_cell(t, "%s", text);
 }
 
+static void store_fact(struct table *t, json_t *store)
+{
+	char bytes[UNIT_TEXT];
+	char limit[UNIT_TEXT];
+	char entries[UNIT_TEXT];
+
+	if (json_integer_value(json_object_get(store, "limit_bytes")) == 0)
+		return;
+	table_cell(t, "  store");
+	table_cell(t, "%s objects, %s of %s", member_count(entries, store, "entries"),
+	           member_bytes(bytes, store, "bytes"), member_bytes(limit, store, "limit_bytes"));
+}
+
 static void control_facts(struct table *t, json_t *control)
 {
 	char buf[UNIT_TEXT];
@@ -24,6 +37,7 @@ static void control_facts(struct table *t, json_t *control)
 	           json_is_true(json_object_get(control, "stopping")) ? ", STOPPING" : "");
 	fact(t, "  config", member_text(control, "config"));
 	fact(t, "  snapshot", member_text(control, "snapshot"));
+	store_fact(t, json_object_get(control, "store"));
 }
 
 static void dataplane_facts(struct table *t, json_t *dataplane)
@@ -152,6 +166,21 @@ static void counters_table(json_t *result, FILE *out)
 	table_print(t, out);
 }
 
+/* Who answered: a core's hot table, the node's store, the shared store, an origin. */
+static void tiers_line(json_t *tiers, FILE *out)
+{
+	char l1[UNIT_TEXT];
+	char l2[UNIT_TEXT];
+	char l3[UNIT_TEXT];
+	char origin[UNIT_TEXT];
+
+	if (tiers == NULL)
+		return;
+	fprintf(out, "Answered:   L1 %s, L2 %s, L3 %s, origin %s\n",
+	        member_count(l1, tiers, "l1_hits"), member_count(l2, tiers, "l2_hits"),
+	        member_count(l3, tiers, "l3_hits"), member_count(origin, tiers, "origin"));
+}
+
 void render_stats(json_t *result, FILE *out)
 {
 	json_t *ratio = json_object_get(result, "hit_ratio");
@@ -164,8 +193,10 @@ void render_stats(json_t *result, FILE *out)
 	json_array_foreach(cores, i, core) per_s +=
 	        json_number_value(json_object_get(core, "requests_per_s"));
 	fprintf(out, "Requests/s: %s\n", unit_count(buf, (uint64_t)(per_s + 0.5)));
-	fprintf(out, "Hit ratio:  %s\n\n",
+	fprintf(out, "Hit ratio:  %s\n",
 	        json_is_number(ratio) ? unit_percent(buf, json_number_value(ratio)) : "-");
+	tiers_line(json_object_get(result, "tiers"), out);
+	fputc('\n', out);
 	latency_table(json_object_get(result, "latency"), out);
 	fputc('\n', out);
 	counters_table(result, out);

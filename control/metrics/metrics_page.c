@@ -15,18 +15,22 @@ enum {
 
 enum metric_id {
 #define METRIC(id, name, type, labels, help) METRIC_##id,
+#define TIER(part, field, name, type, help)  METRIC_##part##_##field,
 #define UPSTREAM(field, name, type, help)    METRIC_upstream_##field,
 #include "control/metrics/metrics.def"
 #undef METRIC
+#undef TIER
 #undef UPSTREAM
 	METRIC_COUNT
 };
 
 const struct metric_info metric_infos[] = {
 #define METRIC(id, name, type, labels, help) {name, type, labels, help},
+#define TIER(part, field, name, type, help)  {name, type, "", help},
 #define UPSTREAM(field, name, type, help)    {name, type, "upstream, address", help},
 #include "control/metrics/metrics.def"
 #undef METRIC
+#undef TIER
 #undef UPSTREAM
         {NULL, NULL, NULL, NULL},
 };
@@ -228,15 +232,29 @@ static void duration_family(struct text_page *p, const struct summary *s)
 	}
 }
 
+static void tier_families(struct text_page *p, const struct metrics_view *view)
+{
+#define METRIC(metric, name, type, labels, help)
+#define TIER(part, field, name, type, help) \
+	single(p, METRIC_##part##_##field, view->tiers.part.field);
+#define UPSTREAM(field, name, type, help)
+#include "control/metrics/metrics.def"
+#undef METRIC
+#undef TIER
+#undef UPSTREAM
+}
+
 static uint64_t row_value(const struct upstream_row *row, enum metric_id id)
 {
 	switch (id) {
 #define METRIC(metric, name, type, labels, help)
+#define TIER(part, field, name, type, help)
 #define UPSTREAM(field, name, type, help) \
 	case METRIC_upstream_##field:     \
 		return row->field;
 #include "control/metrics/metrics.def"
 #undef METRIC
+#undef TIER
 #undef UPSTREAM
 	default:
 		return 0;
@@ -250,7 +268,7 @@ static void upstream_families(struct text_page *p, const struct metrics_view *vi
 	char address[NAME_MAX_BYTES];
 
 	/* metrics.def has these behind the others. */
-	for (enum metric_id id = METRIC_duration + 1; id < METRIC_COUNT; id++) {
+	for (enum metric_id id = METRIC_upstream_open; id < METRIC_COUNT; id++) {
 		family_begin(p, id);
 		for (uint32_t i = 0; i < view->row_count; i++) {
 			page_quote(name, sizeof(name), view->rows[i].name);
@@ -262,6 +280,33 @@ static void upstream_families(struct text_page *p, const struct metrics_view *vi
 	}
 }
 
+/* The counters of a core that has another snapshot yet are of other rules. */
+static void rule_families(struct text_page *p, const struct metrics_view *view,
+                          const struct summary *s)
+{
+	static const char *const results[] = {[RULE_HIT] = "hit",
+	                                      [RULE_MISS] = "miss",
+	                                      [RULE_STALE] = "stale",
+	                                      [RULE_BYPASS] = "bypass"};
+	char labels[LABELS_MAX];
+
+	family_begin(p, METRIC_rule_requests);
+	for (uint32_t i = 0; i < s->cores * view->rule_count * RULE_RESULTS; i++) {
+		uint32_t core = i / RULE_RESULTS / view->rule_count;
+		uint32_t rule = i / RULE_RESULTS % view->rule_count, result = i % RULE_RESULTS;
+		const struct rule_stats *rs = &s->by_core[core].rules;
+
+		if (rs->snapshot_id != view->snapshot_id)
+			continue;
+		snprintf(labels, sizeof(labels),
+		         "core=\"%u\",rule=\"%s\",match=\"%s\",result=\"%s\"", core,
+		         view->rules[rule].name, view->rules[rule].semantic ? "semantic" : "exact",
+		         results[result]);
+		page_sample(p, metric_infos[METRIC_rule_requests].name, labels,
+		            rs->v[rule][result]);
+	}
+}
+
 void metrics_page(struct text_page *p, const struct metrics_view *view, const struct summary *s)
 {
 	process_metrics(p, view);
@@ -269,5 +314,7 @@ void metrics_page(struct text_page *p, const struct metrics_view *view, const st
 	stage_families(p, s);
 	burst_family(p, s);
 	duration_family(p, s);
+	rule_families(p, view, s);
+	tier_families(p, view);
 	upstream_families(p, view);
 }

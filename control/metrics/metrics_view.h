@@ -7,7 +7,22 @@
 #define CONTROL_METRICS_METRICS_VIEW_H
 
 #include "control/control.h"
+#include "control/fetch.h"
 #include "control/upstream/upstream.h"
+
+/* What control counts of its tiers; all zero where there is none. */
+struct metrics_tiers {
+	struct fetcher_counts fetch;
+	struct store_counts store;
+};
+/* Loop's thread only. */
+void metrics_tiers_read(const struct control *ctl, struct metrics_tiers *out);
+
+/* A cache rule, by its index in the snapshot that the counters of rules are of. */
+struct metrics_rule {
+	char name[65];
+	bool semantic;
+};
 
 /* One reading. The texts of rows belong to it. */
 struct metrics_view {
@@ -16,8 +31,12 @@ struct metrics_view {
 	uint32_t cores;
 	uint32_t down_blocks_free;
 	uint64_t uptime_ms;
+	struct metrics_tiers tiers;
 	uint32_t row_count;
 	struct upstream_row *rows;
+	uint64_t snapshot_id;
+	uint32_t rule_count;
+	struct metrics_rule *rules;
 };
 
 /* Loop's thread only. ST_NOMEM leaves nothing to free. */

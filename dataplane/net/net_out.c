@@ -386,33 +386,6 @@ void net_send_large(struct net *net, const struct net_path *path, struct pkt *pk
 	csum_put(tcp->csum, csum_fold_partial(pseudo_sum(addrs, v4 ? 8 : 32, PROTO_TCP, 0)));
 }
 
-unsigned net_flush(struct net *net)
-{
-	struct pkt *tx = net->tx + net->tx_first;
-	unsigned count = net_queued(net);
-	uint64_t bytes = 0;
-	unsigned sent;
-
-	if (count == 0)
-		return 0;
-	assert(!net->staged);
-	for (unsigned i = 0; i < count; i++)
-		bytes += tx[i].len;
-	sent = nic_tx_burst(net->nic, tx, count);
-	if (unlikely(sent < count))
-		sent += nic_tx_burst(net->nic, tx + sent, count - sent);
-	tx_emptied(net);
-	if (unlikely(sent < count)) {
-		for (unsigned i = sent; i < count; i++)
-			bytes -= tx[i].len;
-		counter_add(net->ctr, CTR_shed_tx, count - sent);
-		nic_pkt_free(net->nic, tx + sent, count - sent);
-	}
-	counter_add(net->ctr, CTR_tx_packets, sent);
-	counter_add(net->ctr, CTR_tx_bytes, bytes);
-	return sent;
-}
-
 unsigned net_flush_some(struct net *net)
 {
 	struct pkt *tx = net->tx + net->tx_first;
@@ -431,6 +404,23 @@ unsigned net_flush_some(struct net *net)
 		tx_emptied(net);
 	counter_add(net->ctr, CTR_tx_packets, sent);
 	counter_add(net->ctr, CTR_tx_bytes, bytes);
+	return sent;
+}
+
+unsigned net_flush(struct net *net)
+{
+	unsigned sent = net_flush_some(net);
+	uint32_t left;
+
+	if (likely(net_queued(net) == 0))
+		return sent;
+	sent += net_flush_some(net);
+	left = net_queued(net);
+	if (left > 0) {
+		counter_add(net->ctr, CTR_shed_tx, left);
+		nic_pkt_free(net->nic, net->tx + net->tx_first, left);
+		tx_emptied(net);
+	}
 	return sent;
 }
 

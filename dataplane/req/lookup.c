@@ -1,14 +1,49 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * May a stored response answer this request (RFC 9111), and is there one? */
-#include "cache/rule.h"
 #include "dataplane/path.h"
+
+#include "cache/rule.h"
+
+/* What is asked besides is looked at first: its fields lie where TCP has them. */
+static NOINLINE enum req_next serve_asked(struct core *core, struct req *req,
+                                          const struct object *o)
+{
+	struct asked_answer a;
+
+	asked_of(o, req->method, &core->http->fields, &a);
+	tcp_rx_consume(core->tcp, req->conn, core->http->head_len);
+	return reply_asked(core, req, o, &a);
+}
 
 static enum req_next serve(struct core *core, struct req *req, const struct object *o)
 {
 	counter_inc(core->ctr, CTR_cache_hit);
-	tcp_rx_consume(core->tcp, req->conn, core->http->head_len);
+	req_rule_count(core, req, req->stale ? RULE_STALE : RULE_HIT);
+	if (unlikely(req->asks))
+		return serve_asked(core, req, o);
+	tcp_rx_consume(core->tcp, req->conn, req_bytes(core, req));
 	return reply_object(core, req, o);
+}
+
+static NOINLINE enum req_next serve_stale(struct core *core, struct req *req,
+                                          const struct object *o, enum cache_use use)
+{
+	switch (use) {
+	case CACHE_USE_REFRESH:
+		req->stale = STALE_WHILE;
+		counter_inc(core->ctr, CTR_cache_stale_while);
+		refresh_ask(core, req, o);
+		break;
+	case CACHE_USE_STALE:
+		req->stale = STALE_CLIENT;
+		counter_inc(core->ctr, CTR_cache_stale_client);
+		break;
+	default:
+		req->stale = STALE_ERROR;
+		counter_inc(core->ctr, CTR_cache_stale_error);
+	}
+	return serve(core, req, o);
 }
 
 /* RFC 9111 5.2.1.7: the client wants no answer that has to be fetched. */
@@ -27,73 +62,136 @@ static void count_once(struct core *core, const struct req *req, enum counter_id
 		counter_inc(core->ctr, id);
 }
 
+static void count_rule_once(struct core *core, const struct req *req, enum rule_result what)
+{
+	if (!req->parked)
+		req_rule_count(core, req, what);
+}
+
 /* Nothing may be taken from or put into the cache. */
 static enum req_next bypass(struct core *core, struct req *req, struct span why)
 {
 	if (req->cache.only_if_cached)
 		return only_cached(core, req);
 	count_once(core, req, CTR_cache_bypass);
+	count_rule_once(core, req, RULE_BYPASS);
 	req->cache.lookup = false;
 	req->cache.store = false;
-	req->cond.etags_len = 0;
-	req->cond.since_len = 0;
+	req->asks = false; /* the origin sees it */
 	req->fwd = why;
 	req->stage = REQ_SUBMIT;
 	return REQ_NEXT;
+}
+
+/* POST is for a cache where the rule's key is made of its body; conditions on it are not. */
+static bool method_cached(const struct core *core, const struct req *req)
+{
+	const struct http_request *h = core->http;
+
+	if (likely(h->method == HTTP_GET || h->method == HTTP_HEAD))
+		return true;
+	return h->method == HTTP_POST && req->rule.keyed_body && !(h->fields.seen & REQ_ASKS);
+}
+
+/* Its bytes stay unread; it is parsed again when there are more. */
+static enum req_next body_wait(struct req *req)
+{
+	req->stage = REQ_READ;
+	req->parser = (struct http_parser){0};
+	return REQ_MORE;
 }
 
 enum req_next req_prepare(struct core *core, struct req *req)
 {
 	const struct http_request *h = core->http;
 	struct cache_key *key = &core->turn->key;
-	bool too_long;
+	bool body = h->framing.kind != HTTP_BODY_NONE;
 
 	cache_rule_of(req->route, &req->rule);
 	cache_request_policy(h->method, &h->fields, &req->rule, &req->cache);
-	if (h->method != HTTP_GET && h->method != HTTP_HEAD)
+	if (!method_cached(core, req))
 		return bypass(core, req, SPAN_LIT("method"));
-	if (h->framing.kind != HTTP_BODY_NONE || (!req->cache.lookup && !req->cache.store))
-		return bypass(core, req, SPAN_LIT("bypass"));
-	if (!req_key(core, key))
-		return bypass(core, req, SPAN_LIT("bypass"));
-	req_cond_keep(&req->cond, &h->fields, &too_long);
-	if (too_long)
+	if ((body && h->method != HTTP_POST) || (!req->cache.lookup && !req->cache.store))
+		return bypass(core, req,
+		              req->rule.mode == CACHE_OFF ? SPAN_LIT("bypass")
+		                                          : SPAN_LIT("request"));
+	if (unlikely(body) && !req_key_ready(core, req))
+		return body_wait(req);
+	if (req_key(core, req, key) != KEY_OK)
 		return bypass(core, req, SPAN_LIT("bypass"));
 
+	if (unlikely(req->route->rule != 0) && req_key_says_who(core, req))
+		req->cache.authorized = false;
+	req->asks = (h->fields.seen & REQ_ASKS) != 0;
 	req->key_hash = key->hash;
 	hot_prefetch(core->hot, key->hash);
 	req->stage = REQ_LOOKUP;
 	return REQ_NEXT;
 }
 
-enum req_next req_lookup(struct core *core, struct req *req)
+/* No response, but a list of variants or a remark: the variant, or NULL. */
+static NOINLINE const struct object *behind(struct core *core, struct req *req,
+                                            const struct object *o)
 {
-	const struct http_request *h = core->http;
-	const struct object *o = hot_get(core->hot, &core->turn->key);
-
-	req->fwd = SPAN_LIT("request");
-	if (o != NULL && req->cache.lookup) {
-		enum cache_use use = cache_use(o, &req->cache, core->wall_ms);
-
-		/* REFRESH is left to control until this core can ask for a refresh. */
-		if (use == CACHE_USE_FRESH || use == CACHE_USE_STALE)
-			return serve(core, req, o);
-		count_once(core, req, CTR_cache_stale);
-		if (!object_is_fresh(o, core->wall_ms))
-			req->fwd = SPAN_LIT("stale");
-	} else {
-		count_once(core, req, CTR_cache_miss);
-		if (o == NULL)
-			req->fwd = SPAN_LIT("uri-miss");
+	if (o->flags & OBJECT_VARY) {
+		o = variant_get(core, o);
+		count_once(core, req, o != NULL ? CTR_cache_vary_hit : CTR_cache_vary_miss);
+		req->fwd = SPAN_LIT("vary-miss");
 	}
+	if (o == NULL || (o->flags & (OBJECT_VARY | OBJECT_PASS)) == 0)
+		return o;
+	req->fwd = SPAN_LIT("miss");
+	if ((o->flags & OBJECT_PASS) && object_is_fresh(o, core->wall_ms)) {
+		req->pass = true;
+		count_once(core, req, CTR_cache_pass);
+	}
+	return NULL;
+}
+
+/* It goes to control. */
+static enum req_next forward(struct core *core, struct req *req)
+{
+	count_rule_once(core, req, RULE_MISS);
 	if (req->cache.only_if_cached)
 		return only_cached(core, req);
-	if (!req->cache.store || h->method == HTTP_HEAD) {
-		/* The origin sees the conditions itself; what it answers is passed on. */
+	if (unlikely(req->asks) && !asked_keep(&req->asked, &core->http->fields)) {
+		/* Too much to keep: the origin answers it, and what it says is passed on. */
+		req->cache.lookup = false;
 		req->cache.store = false;
-		req->cond.etags_len = 0;
-		req->cond.since_len = 0;
+		req->asks = false;
 	}
 	req->stage = REQ_SUBMIT;
 	return REQ_NEXT;
+}
+
+enum req_next req_lookup(struct core *core, struct req *req)
+{
+	const struct object *o = hot_get(core->hot, &core->turn->key);
+	enum cache_use use;
+
+	req->fwd = SPAN_LIT("uri-miss");
+	if (likely(o != NULL) && unlikely(o->flags & (OBJECT_VARY | OBJECT_PASS)))
+		o = behind(core, req, o);
+	if (o == NULL) {
+		count_once(core, req, CTR_cache_miss);
+		return forward(core, req);
+	}
+	use = cache_use(o, &req->cache, core->wall_ms);
+	/* The question for a refresh has no room for a body. */
+	if (unlikely(use == CACHE_USE_REFRESH && req->method == HTTP_POST))
+		use = CACHE_USE_NOT;
+	if (likely(use == CACHE_USE_FRESH))
+		return serve(core, req, o);
+	if (use != CACHE_USE_NOT ||
+	    (core->chan.epoch == 0 && cache_use_on_error(o, &req->cache, core->wall_ms)))
+		return serve_stale(core, req, o, use);
+	req->fwd = SPAN_LIT("request");
+	if (!req->cache.lookup) {
+		count_once(core, req, CTR_cache_miss);
+	} else {
+		count_once(core, req, CTR_cache_stale);
+		if (!object_is_fresh(o, core->wall_ms))
+			req->fwd = SPAN_LIT("stale");
+	}
+	return forward(core, req);
 }

@@ -52,8 +52,6 @@ void miss_end(struct core *core, struct req *req)
 		return;
 	slot_put(ch, req->slot);
 	req->slot = UINT32_MAX;
-	if (req->cache.store)
-		ch->storing[req->key_hash.lo % CORE_STORING]--;
 	head_block_put(ch, req);
 }
 
@@ -88,8 +86,7 @@ static char *put_text(char *at, struct span s)
 }
 
 /* Fields of this hop, and those that are told otherwise (RFC 9110 7.6.1). */
-static bool is_forwarded(const struct req *req, const struct http_fields *fs,
-                         const struct http_field *f)
+static bool is_forwarded(bool whole, const struct http_fields *fs, const struct http_field *f)
 {
 	switch (f->id) {
 	case HDR_HOST:
@@ -103,8 +100,10 @@ static bool is_forwarded(const struct req *req, const struct http_fields *fs,
 		return false;
 	case HDR_IF_NONE_MATCH:
 	case HDR_IF_MODIFIED_SINCE:
-		/* The whole object is wanted; the condition is answered here. */
-		if (req->cache.store)
+	case HDR_IF_RANGE:
+	case HDR_RANGE:
+		/* The whole object is wanted; what is asked of it is answered here. */
+		if (whole)
 			return false;
 		break;
 	default:
@@ -113,12 +112,12 @@ static bool is_forwarded(const struct req *req, const struct http_fields *fs,
 	return !http_field_is_hop(fs, f);
 }
 
-static char *put_fields(char *at, const struct req *req, const struct http_fields *fs)
+static char *put_fields(char *at, bool whole, const struct http_fields *fs)
 {
 	for (uint32_t i = 0; i < fs->count; i++) {
 		const struct http_field *f = &fs->f[i];
 
-		if (!is_forwarded(req, fs, f))
+		if (!is_forwarded(whole, fs, f))
 			continue;
 		at = put_text(at, f->name);
 		at = put_text(at, SPAN_LIT(": "));
@@ -128,16 +127,18 @@ static char *put_fields(char *at, const struct req *req, const struct http_field
 	return at;
 }
 
-static uint16_t request_flags(const struct req *req, const struct http_request *h)
+static uint16_t request_flags(const struct req *req, const struct http_request *h, bool refresh)
 {
 	uint16_t flags = 0;
 
+	if (unlikely(refresh))
+		flags = CHAN_REQ_REFRESH | CHAN_REQ_STORE | CHAN_REQ_COLLAPSE;
 	if (h->framing.kind == HTTP_BODY_CHUNKED)
 		flags |= CHAN_REQ_CHUNKED;
 	if (req->cache.store)
 		flags |= CHAN_REQ_STORE;
 	/* Who says no-cache wants an answer that was made after it asked (RFC 9111 5.2.1.4). */
-	if (req->cache.store && req->cache.lookup && !req->cache.authorized)
+	if (req->cache.store && req->cache.lookup && !req->cache.authorized && !req->pass)
 		flags |= CHAN_REQ_COLLAPSE;
 	if (req->cache.authorized)
 		flags |= CHAN_REQ_AUTHORIZED;
@@ -152,8 +153,8 @@ static bool may_invalidate(const struct req *req)
 }
 
 /* Writes the head into the block; returns its length. Lines gain at most the space behind each
- * colon, for which the limits leave room. */
-static uint32_t head_write(struct core *core, struct req *req, unsigned char *block)
+ * colon, for which the limits leave room. refresh: the whole answer to GET, whatever was asked. */
+static uint32_t head_write(struct core *core, struct req *req, unsigned char *block, bool refresh)
 {
 	const struct http_request *h = core->http;
 	struct chan_request *cr = (struct chan_request *)(void *)block;
@@ -162,8 +163,10 @@ static uint32_t head_write(struct core *core, struct req *req, unsigned char *bl
 	struct tcp_info info;
 	char *at = (char *)(cr + 1);
 	char *mark;
+	struct span method = unlikely(refresh) ? SPAN_LIT("GET") : h->method_text;
 
-	if ((req->cache.store || may_invalidate(req)) && req_key(core, &ck))
+	if ((req->cache.lookup || req->cache.store || may_invalidate(req)) &&
+	    req_key(core, req, &ck) == KEY_OK)
 		key = ck.text;
 	tcp_conn_info(req->conn, &info);
 	*cr = (struct chan_request){
@@ -177,15 +180,15 @@ static uint32_t head_write(struct core *core, struct req *req, unsigned char *bl
 	        .client_port = info.remote_port,
 	        .route = (uint16_t)req->route_index,
 	        .upstream = req->route->upstream,
-	        .method = (uint8_t)h->method,
+	        .method = (uint8_t)(refresh ? HTTP_GET : h->method),
 	        .minor = (uint8_t)h->minor,
-	        .flags = request_flags(req, h),
+	        .flags = request_flags(req, h, refresh),
 	        .key_len = (uint16_t)key.len,
-	        .method_len = (uint16_t)h->method_text.len,
+	        .method_len = (uint16_t)method.len,
 	};
 	memcpy(cr->client_addr, info.remote.b, sizeof(cr->client_addr));
 	at = put_text(at, key);
-	at = put_text(at, h->method_text);
+	at = put_text(at, method);
 	mark = at;
 	at = put_text(at, req_authority(h));
 	cr->host_len = (uint16_t)(at - mark);
@@ -197,7 +200,7 @@ static uint32_t head_write(struct core *core, struct req *req, unsigned char *bl
 	}
 	cr->target_len = (uint32_t)(at - mark);
 	mark = at;
-	at = put_fields(at, req, &h->fields);
+	at = put_fields(at, req->cache.store || refresh, &h->fields);
 	cr->fields_len = (uint32_t)(at - mark);
 	return (uint32_t)(at - (char *)block);
 }
@@ -236,11 +239,38 @@ bool miss_has_room(struct core *core)
 	       ch->up.free_count > 0 && spsc_room(&ch->port.tx, 2) >= 2;
 }
 
+/* Bytes that the head takes at most. */
+static size_t head_most(const struct http_request *h)
+{
+	return REQUEST_FIXED_BYTES + h->head_len + 2 * h->fields.count;
+}
+
+bool miss_refresh(struct core *core, struct req *req)
+{
+	struct core_chan *ch = &core->chan;
+	struct chan_msg *m;
+
+	/* Requests that somebody waits for go first, and get the last block. */
+	if (!miss_has_room(core) || ch->park_head != NULL || ch->up.free_count < 2 ||
+	    head_most(core->http) > ch->up.block_bytes)
+		return false;
+	m = chan_slot(&ch->port);
+	m->type = CHAN_REQUEST;
+	m->flags = CHAN_F_END;
+	m->ticket = (struct chan_ticket){.epoch = ch->epoch, .core = (uint16_t)core->index};
+	m->block = chan_block_get(&ch->up);
+	m->len = head_write(core, req, chan_block_at(&ch->up, m->block), true);
+	ch->up_blocks[m->block] = (struct up_block){.slot = UINT32_MAX, .state = UP_SENT};
+	chan_push(&ch->port);
+	counter_inc(core->ctr, CTR_chan_tx);
+	return true;
+}
+
 enum req_next miss_submit(struct core *core, struct req *req)
 {
 	const struct http_request *h = core->http;
 	struct core_chan *ch = &core->chan;
-	size_t need = REQUEST_FIXED_BYTES + h->head_len + 2 * h->fields.count;
+	size_t need = head_most(h);
 	bool has_body = h->framing.kind == HTTP_BODY_CHUNKED ||
 	                (h->framing.kind == HTTP_BODY_LENGTH && h->framing.length > 0);
 	uint32_t len;
@@ -266,16 +296,13 @@ enum req_next miss_submit(struct core *core, struct req *req)
 	req->slot = slot_get(ch);
 	ch->misses[req->slot] = (struct miss){.req = req, .next_free = ch->miss_count};
 	req->head_block = chan_block_get(&ch->up);
-	req->purge_seq = hot_purge_seq(core->hot);
-	if (req->cache.store)
-		ch->storing[req->key_hash.lo % CORE_STORING]++;
-	len = head_write(core, req, chan_block_at(&ch->up, req->head_block));
+	len = head_write(core, req, chan_block_at(&ch->up, req->head_block), false);
 	miss_send(core, req, len, has_body);
 	ch->misses[req->slot].head_len = len;
 
 	req->uploading = has_body;
 	req->stage = REQ_ANSWER;
-	if (req->uploading && h->expect_continue && h->minor == 1) {
+	if (req->uploading && h->expect_continue && h->minor == 1 && !req->continued) {
 		/* RFC 9110 10.1.1: the route exists and there is room, so the body is welcome. */
 		if (tcp_tx_copy(core->tcp, req->conn, "HTTP/1.1 100 Continue\r\n\r\n", 25) == ST_OK)
 			counter_inc(core->ctr, CTR_http_1xx);

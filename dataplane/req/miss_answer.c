@@ -4,6 +4,8 @@
  * is believed: the ticket, the block, the lengths. */
 #include "dataplane/path.h"
 
+#include "cache/vary.h"
+
 /* The request that the ticket names, or NULL when it has gone or never was. */
 static struct req *ticket_req(struct core *core, const struct chan_msg *m)
 {
@@ -58,7 +60,8 @@ static void answer_broken(struct core *core, struct req *req)
 	miss_end(core, req);
 	fill_drop(core, req);
 	counter_inc(core->ctr, CTR_miss_failed);
-	if (req->discard && req->head_sent) { /* the client has its whole answer: a 304 */
+	/* The client has its whole answer: a 304, or its part. */
+	if (req->head_sent && (req->discard || (req->partial && req->part.len == 0))) {
 		req->answered = true;
 		tcp_wake(core->tcp, conn, 0);
 		return;
@@ -76,7 +79,8 @@ static void answer_end(struct core *core, struct req *req)
 {
 	struct conn *conn = req->conn;
 
-	if (!req->discard && req->body_left != 0 && req->body_left != UINT64_MAX) {
+	if (!req->discard && req->body_left != 0 && req->body_left != UINT64_MAX &&
+	    !(req->partial && req->part.len == 0)) {
 		answer_broken(core, req);
 		return;
 	}
@@ -91,22 +95,50 @@ static void answer_end(struct core *core, struct req *req)
 	tcp_wake(core->tcp, conn, 0);
 }
 
+/* Another key than the request's: is it that of one of its variants, and the hash right, which
+ * control counts under this core's seed? */
+static NOINLINE bool fill_key_variant(const struct core *core, const struct req *req,
+                                      const struct object *o)
+{
+	struct span text = object_key(o);
+	struct span first = vary_primary(text);
+
+	return first.len > 0 && first.len < text.len &&
+	       hash128_eq(hash128(text.ptr, text.len, core->hash_seed), o->hash) &&
+	       hash128_eq(hash128(first.ptr, first.len, core->hash_seed), req->key_hash);
+}
+
 static void fill_begin(struct core *core, struct req *req, const struct object *o)
 {
 	uint64_t capacity =
 	        o->body_len != UINT64_MAX ? o->body_len : core->snap->limits.object_bytes;
 
-	if (!hash128_eq(o->hash, req->key_hash) || capacity > core->snap->limits.object_bytes)
+	if (unlikely(!hash128_eq(o->hash, req->key_hash)) && !fill_key_variant(core, req, o)) {
+		counter_inc(core->ctr, CTR_cache_fill_key);
+		return;
+	}
+	if (capacity > core->snap->limits.object_bytes)
 		return;
 	if (o->body_len == UINT64_MAX)
 		capacity -= min_u64(capacity, object_head_bytes(o));
-	req->fill.purge_seq = req->purge_seq;
 	if (hot_fill_begin(core->hot, &req->fill, o, capacity) != ST_OK) {
 		req->fill.obj = NULL;
 		counter_inc(core->ctr, CTR_cache_fill_dropped);
 		return;
 	}
-	req->fill.purge_seq = req->purge_seq;
+}
+
+/* The client has all that it asked for of an answer that a store sends. The rest is for the hot
+ * table; without a fill nobody wants it. */
+static void rest_unwanted(struct core *core, struct req *req)
+{
+	req->discard = true;
+	if (req->fill.obj != NULL)
+		return;
+	miss_cancel(core, req);
+	req->answered = true;
+	hist_add(&core->stats->miss, core->now_ns - req->start_ns);
+	tcp_wake(core->tcp, req->conn, 0);
 }
 
 static void head_input(struct core *core, const struct chan_msg *m, struct req *req)
@@ -121,7 +153,8 @@ static void head_input(struct core *core, const struct chan_msg *m, struct req *
 		goto bad;
 	memcpy(core->head_copy, o, m->len);
 	o = (const struct object *)(const void *)core->head_copy;
-	if (!object_head_valid(o, m->len) || o->status < 200 || o->status > 999)
+	if (!object_head_valid(o, m->len) || o->status < 200 || o->status > 999 ||
+	    (o->flags & (OBJECT_VARY | OBJECT_PASS)) != 0)
 		goto bad;
 	if ((m->flags & CHAN_F_FILL) && req->cache.store && (o->flags & OBJECT_STORABLE))
 		fill_begin(core, req, o);
@@ -130,7 +163,7 @@ static void head_input(struct core *core, const struct chan_msg *m, struct req *
 	if (req->slot == UINT32_MAX)
 		return;
 	uint32_t slot = req->slot;
-	reply_head(core, req, o, m->flags);
+	reply_head(core, req, o, m);
 	if (core->chan.misses[slot].req != req)
 		return; /* reset for want of memory, and gone */
 	req_deadline(core, req, core->snap->timeouts.miss_ms);
@@ -138,6 +171,8 @@ static void head_input(struct core *core, const struct chan_msg *m, struct req *
 		if (req->body_left != UINT64_MAX && req->method == HTTP_HEAD)
 			req->body_left = 0;
 		answer_end(core, req);
+	} else if (unlikely(req->asks) && req->discard && (m->flags & (CHAN_F_STORE | CHAN_F_L3))) {
+		rest_unwanted(core, req);
 	} else {
 		tcp_wake(core->tcp, req->conn, 0);
 	}
@@ -145,6 +180,29 @@ static void head_input(struct core *core, const struct chan_msg *m, struct req *
 bad:
 	counter_inc(core->ctr, CTR_chan_bad);
 	release_if_any(core, m);
+}
+
+/* What the client gets of these bytes. */
+static struct span part_cut(struct req *req, struct span bytes)
+{
+	uint64_t out = min_u64(req->part.first, bytes.len);
+
+	bytes = span_of(bytes.ptr + out, min_u64(bytes.len - out, req->part.len));
+	req->part.first -= out;
+	req->part.len -= bytes.len;
+	return bytes;
+}
+
+/* Body bytes go to the client, or their block back. */
+static void body_pass(struct core *core, struct req *req, struct span bytes, uint32_t block)
+{
+	core->chan.down_refs[block]++;
+	if (unlikely(req->partial) && !req->discard)
+		bytes = part_cut(req, bytes);
+	if (req->discard || bytes.len == 0)
+		miss_release_down(core, block);
+	else
+		reply_body(core, req, bytes, block);
 }
 
 static void body_input(struct core *core, const struct chan_msg *m, struct req *req)
@@ -168,11 +226,7 @@ static void body_input(struct core *core, const struct chan_msg *m, struct req *
 			fill_drop(core, req);
 		if (req->body_left != UINT64_MAX)
 			req->body_left -= min_u64(m->len, req->body_left);
-		core->chan.down_refs[m->block]++;
-		if (req->discard)
-			miss_release_down(core, m->block);
-		else
-			reply_body(core, req, bytes, m->block);
+		body_pass(core, req, bytes, m->block);
 		if (core->chan.misses[slot].req != req)
 			return;
 	} else {
@@ -182,6 +236,8 @@ static void body_input(struct core *core, const struct chan_msg *m, struct req *
 		answer_broken(core, req);
 	else if (m->flags & CHAN_F_END)
 		answer_end(core, req);
+	else if (unlikely(req->partial) && !req->discard && req->part.len == 0)
+		rest_unwanted(core, req);
 	else
 		tcp_wake(core->tcp, conn, 0);
 }
@@ -206,6 +262,11 @@ void miss_input(struct core *core, const struct chan_msg *m)
 {
 	struct req *req;
 
+	if (m->type == CHAN_PUT) {
+		put_input(core, m);
+		release_if_any(core, m);
+		return;
+	}
 	if (m->type != CHAN_HEAD && m->type != CHAN_BODY && m->type != CHAN_FAIL) {
 		counter_inc(core->ctr, CTR_chan_bad);
 		return;

@@ -53,6 +53,7 @@ void miss_detach(struct core *core)
 	ch->syncing = false;
 	ch->away_since_ns = core->now_ns;
 	miss_release_none(ch);
+	query_leftovers(core);
 	chan_drain(&ch->port);
 	up_reclaim(ch);
 	for (uint32_t i = 0; i < ch->miss_count && ch->miss_live > 0; i++) {
@@ -90,6 +91,7 @@ void miss_attach(struct core *core, uint32_t epoch)
 	ch->sync_block = 0;
 	ch->sync_refs = 0;
 	miss_release_none(ch);
+	query_leftovers(core);
 	chan_drain(&ch->port);
 	up_reclaim(ch);
 	miss_sync(core);
@@ -143,6 +145,7 @@ void miss_sync(struct core *core)
 		m->type = CHAN_SYNC;
 		m->block = CHAN_NO_BLOCK;
 		m->n = ch->epoch;
+		m->ticket.seq = hot_purge_seq(core->hot);
 		chan_push(&ch->port);
 		ch->sync_sent = true;
 	}

@@ -4,6 +4,9 @@
  * Each answer is one block of records, so that a question costs the core a bounded time. */
 #include "dataplane/path.h"
 
+/* Places of the hot table that a round of housekeeping looks at: some ten microseconds. */
+#define SWEEP_SLOTS 1024u
+
 /* The block for an answer, or NULL. The last one is left for requests. */
 static unsigned char *result_block(struct core *core, uint32_t *block)
 {
@@ -89,6 +92,9 @@ static uint32_t cache_rows(struct core *core, const struct chan_msg *q, unsigned
 		}
 		struct object row = *o;
 		row.fields_len = 0;
+		row.tag_count = 0;
+		row.pad = 0;
+		row.mark = 0;
 		row.etag_len = 0;
 		row.last_modified_len = 0;
 		memcpy(at + len, &row, sizeof(row));
@@ -176,33 +182,96 @@ static void query(struct core *core, const struct chan_msg *q)
 	result_send(core, q, &answer);
 }
 
-/* RFC 9111 4.4, on control's word. The table remembers a bounded number of purges, and refuses
- * fills that are older: what is neither stored nor on its way must not take a place there. */
-static void invalidate(struct core *core, struct span text)
-{
-	struct cache_key key = {.hash = hash128(text.ptr, text.len, core->hash_seed), .text = text};
+/* --- purges --- */
 
-	if (core->chan.storing[key.hash.lo % CORE_STORING] == 0 && hot_get(core->hot, &key) == NULL)
-		return;
-	hot_purge_key(core->hot, text, key.hash);
+/* What the message orders; false when it makes no sense. */
+static bool purge_read(struct core *core, const struct chan_msg *m, struct inval_purge *p)
+{
+	*p = (struct inval_purge){
+	        .seq = m->n,
+	        .kind = (enum inval_kind)m->code,
+	        .soft = (m->flags & CHAN_F_SOFT) != 0,
+	};
+	if (m->code >= INVAL_KINDS || m->n == 0 || m->n > INVAL_SEQ_MAX) {
+		counter_inc(core->ctr, CTR_chan_bad);
+		return false;
+	}
+	if (p->kind != INVAL_ALL)
+		p->text = text_copy(core, m);
+	return p->kind == INVAL_ALL || p->text.ptr != NULL;
+}
+
+static uint32_t purge_do(struct core *core, const struct inval_purge *p)
+{
+	struct hash128 hash = {0};
+
+	if (p->kind == INVAL_KEY)
+		hash = hash128(p->text.ptr, p->text.len, core->hash_seed);
+	counter_inc(core->ctr, CTR_cache_purge_orders);
+	return hot_purge(core->hot, p, hash);
+}
+
+/* A question that waits until a sweep has counted; false: no room, it is answered at once. */
+static bool count_begin(struct core *core, const struct chan_msg *q)
+{
+	for (uint32_t i = 0; i < ARRAY_LEN(core->chan.counting); i++) {
+		struct chan_msg *free = &core->chan.counting[i];
+
+		if (free->type != CHAN_NONE)
+			continue;
+		if (!hot_tally_begin(core->hot, q->n))
+			return false;
+		*free = *q;
+		return true;
+	}
+	return false;
 }
 
 static void purge(struct core *core, const struct chan_msg *q)
 {
-	struct span text = text_copy(core, q);
 	struct chan_msg answer = {.block = CHAN_NO_BLOCK};
+	struct inval_purge p;
+	bool counts = false;
 
-	if (q->ticket.seq == 0) { /* nobody waits for a result */
-		if (text.ptr != NULL)
-			invalidate(core, text);
-		return;
+	if (purge_read(core, q, &p)) {
+		if (q->ticket.seq != 0 && (q->flags & CHAN_F_COUNT) && p.kind != INVAL_KEY)
+			counts = count_begin(core, q);
+		answer.n = purge_do(core, &p);
 	}
-	if (text.ptr != NULL && (q->flags & CHAN_F_PATTERN))
-		answer.n = hot_purge_pattern(core->hot, text);
-	else if (text.ptr != NULL)
-		answer.n = hot_purge_key(core->hot, text,
-		                         hash128(text.ptr, text.len, core->hash_seed));
-	result_send(core, q, &answer);
+	if (q->ticket.seq != 0 && !counts)
+		result_send(core, q, &answer);
+}
+
+void query_sweep(struct core *core)
+{
+	if (likely(!hot_sweep(core->hot, SWEEP_SLOTS)))
+		return;
+	for (uint32_t i = 0; i < ARRAY_LEN(core->chan.counting); i++) {
+		struct chan_msg *q = &core->chan.counting[i];
+		struct chan_msg answer = {.block = CHAN_NO_BLOCK};
+		uint32_t hits;
+
+		if (q->type == CHAN_NONE || !hot_tally_end(core->hot, q->n, &hits))
+			continue;
+		answer.n = hits;
+		if (q->ticket.epoch == core->chan.epoch)
+			result_send(core, q, &answer);
+		q->type = CHAN_NONE;
+	}
+}
+
+/* Control may die with purges in the ring, and whoever ordered them was told that they are done or
+ * will be. Their texts are still there: nobody writes the down slab before this core has told the
+ * next control what it holds. */
+void query_leftovers(struct core *core)
+{
+	struct chan_port *port = &core->chan.port;
+	struct chan_msg m;
+	struct inval_purge p;
+
+	for (uint32_t n = 0; n <= port->rx.mask && chan_recv(port, &m); n++)
+		if (m.type == CHAN_PURGE && purge_read(core, &m, &p))
+			purge_do(core, &p);
 }
 
 void query_input(struct core *core, const struct chan_msg *m)

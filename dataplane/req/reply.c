@@ -3,18 +3,9 @@
  * Answers, as they go to TCP. A head is written straight into a chunk of the send queue when it
  * fits there, else into the core's scratch and copied. Bodies beyond a few hundred bytes are lent:
  * from the hot table by a pin, from control's slab by the block. */
-#include "dataplane/path.h"
+#include "dataplane/req/reply_private.h"
 
-#include "dataplane/http/http_emit.h"
-
-/* Room for what each head gets besides the stored lines: status, length, age, date, cache status.
- */
-#define HEAD_OWN_BYTES (CORE_NAME_BYTES + 224u)
-/* A body up to this size is copied behind its head rather than pinned. */
-#define INLINE_BODY_BYTES 512u
-
-/* TCP's memory for queued data is out. The request is gone when this returns. */
-static enum req_next reply_broken(struct core *core, struct req *req)
+enum req_next reply_broken(struct core *core, struct req *req)
 {
 	counter_inc(core->ctr, CTR_shed_tx_queue);
 	tcp_abort(core->tcp, req->conn);
@@ -22,8 +13,7 @@ static enum req_next reply_broken(struct core *core, struct req *req)
 	return REQ_WAIT;
 }
 
-/* Where the next head is written. */
-static void out_begin(struct core *core, struct req *req, size_t need, struct http_out *out)
+void reply_begin(struct core *core, struct req *req, size_t need, struct http_out *out)
 {
 	size_t room = 0;
 	char *p = NULL;
@@ -36,7 +26,7 @@ static void out_begin(struct core *core, struct req *req, size_t need, struct ht
 		http_out_init(out, core->out, CORE_OUT_BYTES);
 }
 
-static bool out_commit(struct core *core, struct req *req, struct http_out *out)
+bool reply_commit(struct core *core, struct req *req, struct http_out *out)
 {
 	if (out->full)
 		return false;
@@ -46,7 +36,7 @@ static bool out_commit(struct core *core, struct req *req, struct http_out *out)
 	return true;
 }
 
-static void count_status(struct core *core, unsigned status)
+void reply_count(struct core *core, unsigned status)
 {
 	static const enum counter_id by_class[] = {CTR_http_1xx, CTR_http_1xx, CTR_http_2xx,
 	                                           CTR_http_3xx, CTR_http_4xx, CTR_http_5xx};
@@ -61,7 +51,7 @@ static void count_status(struct core *core, unsigned status)
 		counter_inc(core->ctr, CTR_http_errors);
 }
 
-static void out_connection(struct core *core, struct req *req, struct http_out *out)
+void reply_connection(struct core *core, struct req *req, struct http_out *out)
 {
 	if (core->draining || req->uploading)
 		req->keep_alive = false;
@@ -71,92 +61,42 @@ static void out_connection(struct core *core, struct req *req, struct http_out *
 		http_out_lines(out, SPAN_LIT("Connection: keep-alive\r\n"));
 }
 
-static bool is_sf_token(struct span s)
-{
-	if (s.len == 0 || ((s.ptr[0] | 0x20) < 'a' || (s.ptr[0] | 0x20) > 'z'))
-		return false;
-	for (size_t i = 0; i < s.len; i++) {
-		char c = s.ptr[i];
-		char l = ascii_lower(c);
-
-		if (!((l >= 'a' && l <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
-		      c == '_'))
-			return false;
-	}
-	return true;
-}
-
-/* RFC 9211: the cache's name as a structured field item; parameters follow. A name that leaves no
- * room for the rest of a head is cut. */
-void reply_prepare(struct core *core)
-{
-	struct span node = snapshot_text(core->snap, core->snap->node_off, core->snap->node_len);
-	struct http_out out;
-
-	http_out_init(&out, core->cache_name, sizeof(core->cache_name));
-	node.len = min_size(node.len, sizeof(core->cache_name) - sizeof("Cache-Status: \"\""));
-	http_out_lines(&out, SPAN_LIT("Cache-Status: "));
-	if (is_sf_token(node)) {
-		http_out_lines(&out, node);
-	} else {
-		http_out_lines(&out, SPAN_LIT("\""));
-		http_out_lines(&out, node);
-		http_out_lines(&out, SPAN_LIT("\""));
-	}
-	core->cache_name_len = (uint32_t)out.len;
-}
-
-static void out_cache_name(struct core *core, struct http_out *out)
-{
-	http_out_lines(out, span_of(core->cache_name, core->cache_name_len));
-}
-
-#define HIT_OWN_BYTES                                                                        \
-	(sizeof("Content-Length: \r\nAge: \r\n; hit; ttl=-\r\n") + 3 * HTTP_U64_DIGITS_MAX + \
-	 CORE_NAME_BYTES)
-
 static_assert(HIT_OWN_BYTES + sizeof("HTTP/1.1 999 Network Authentication Required\r\n"
                                      "Connection: keep-alive\r\n\r\n") <=
                       HEAD_OWN_BYTES,
               "room for all that is written besides the stored lines");
 
-/* The fields that tell of a hit, as whole lines; room for HIT_OWN_BYTES. */
-static char *put_hit(const struct core *core, char *at, const struct object *o)
+static NOINLINE char *put_stale(char *at, const struct req *req, uint64_t past_ms)
 {
-	bool fresh = object_is_fresh(o, core->wall_ms);
-	uint64_t ms = fresh ? o->expires_ms - core->wall_ms : core->wall_ms - o->expires_ms;
+	static const struct span details[] = {
+	        [STALE_NOT] = {"", 0},
+	        [STALE_CLIENT] = SPAN_LIT("; detail=max-stale"),
+	        [STALE_WHILE] = SPAN_LIT("; detail=stale-while-revalidate"),
+	        [STALE_ERROR] = SPAN_LIT("; detail=stale-if-error"),
+	};
 
+	*at++ = '-';
+	at = http_put_u64(at, past_ms / 1000);
+	return http_put(at, details[req->stale]);
+}
+
+/* Room for HIT_OWN_BYTES. */
+char *reply_put_hit(const struct core *core, const struct req *req, char *at,
+                    const struct object *o)
+{
 	at = http_put(at, SPAN_LIT("Age: "));
 	at = http_put_u64(at, object_age_s(o, core->wall_ms));
 	at = http_put(at, SPAN_LIT("\r\n"));
 	at = http_put(at, span_of(core->cache_name, core->cache_name_len));
 	at = http_put(at, SPAN_LIT("; hit; ttl="));
-	if (unlikely(!fresh))
-		*at++ = '-';
-	at = http_put_u64(at, ms / 1000);
+	if (likely(object_is_fresh(o, core->wall_ms)))
+		at = http_put_u64(at, (o->expires_ms - core->wall_ms) / 1000);
+	else
+		at = put_stale(at, req, core->wall_ms - o->expires_ms);
 	return http_put(at, SPAN_LIT("\r\n"));
 }
 
-static void out_cache_hit(struct core *core, struct http_out *out, const struct object *o)
-{
-	char lines[HIT_OWN_BYTES];
-
-	http_out_lines(out, span_of(lines, (size_t)(put_hit(core, lines, o) - lines)));
-}
-
-static void out_cache_fwd(struct core *core, struct req *req, struct http_out *out, uint8_t flags)
-{
-	out_cache_name(core, out);
-	http_out_lines(out, SPAN_LIT("; fwd="));
-	http_out_lines(out, req->fwd);
-	if (req->fill.obj != NULL)
-		http_out_lines(out, SPAN_LIT("; stored"));
-	if (flags & CHAN_F_SHARED)
-		http_out_lines(out, SPAN_LIT("; collapsed"));
-	http_out_lines(out, SPAN_LIT("\r\n"));
-}
-
-static enum req_next reply_done(struct core *core, struct req *req)
+enum req_next reply_done(struct core *core, struct req *req)
 {
 	req->answered = true;
 	req->head_sent = true;
@@ -168,7 +108,7 @@ static enum req_next reply_done(struct core *core, struct req *req)
 	return REQ_DONE;
 }
 
-enum req_next reply_error(struct core *core, struct req *req, unsigned status)
+bool reply_problem(struct core *core, struct req *req, unsigned status, struct span lines)
 {
 	struct http_out out;
 
@@ -181,12 +121,20 @@ enum req_next reply_error(struct core *core, struct req *req, unsigned status)
 	        .head_only = req->method == HTTP_HEAD,
 	        .date = core->date,
 	        .retry_after_s = status == 503 ? 1 : 0,
+	        .lines = lines,
 	};
-	out_begin(core, req, HTTP_ERROR_MAX_BYTES, &out);
+	reply_begin(core, req, HTTP_ERROR_MAX_BYTES + lines.len, &out);
 	out.len = http_emit_error(out.buf, out.cap, &e);
-	if (out.len == 0 || !out_commit(core, req, &out))
+	if (out.len == 0 || !reply_commit(core, req, &out))
+		return false;
+	reply_count(core, status);
+	return true;
+}
+
+enum req_next reply_error(struct core *core, struct req *req, unsigned status)
+{
+	if (!reply_problem(core, req, status, SPAN_LIT("")))
 		return reply_broken(core, req);
-	count_status(core, status);
 	return reply_done(core, req);
 }
 
@@ -195,12 +143,12 @@ enum req_next reply_options(struct core *core, struct req *req, uint32_t methods
 	struct http_out out;
 
 	if (methods == 0) { /* OPTIONS *: the server as a whole (RFC 9110 9.3.7) */
-		out_begin(core, req, HEAD_OWN_BYTES, &out);
+		reply_begin(core, req, HEAD_OWN_BYTES, &out);
 		http_out_status(&out, 204);
 		http_out_field(&out, SPAN_LIT("Date"), span_of(core->date, HTTP_DATE_LEN));
-		out_connection(core, req, &out);
+		reply_connection(core, req, &out);
 		http_out_end(&out);
-		count_status(core, 204);
+		reply_count(core, 204);
 	} else {
 		struct http_error e = {
 		        .status = 405,
@@ -211,67 +159,14 @@ enum req_next reply_options(struct core *core, struct req *req, uint32_t methods
 		        .allow = methods,
 		};
 		req->keep_alive = e.keep_alive;
-		out_begin(core, req, HTTP_ERROR_MAX_BYTES, &out);
+		reply_begin(core, req, HTTP_ERROR_MAX_BYTES, &out);
 		out.len = http_emit_error(out.buf, out.cap, &e);
 		out.full = out.len == 0;
-		count_status(core, 405);
+		reply_count(core, 405);
 	}
-	if (!out_commit(core, req, &out))
+	if (!reply_commit(core, req, &out))
 		return reply_broken(core, req);
 	return reply_done(core, req);
-}
-
-/* Fields that a 304 carries (RFC 9110 15.4.5); the rest describes a body that is not sent. */
-static bool in_not_modified(struct span name)
-{
-	switch (http_hdr_lookup(name)) {
-	case HDR_CACHE_CONTROL:
-	case HDR_DATE:
-	case HDR_ETAG:
-	case HDR_EXPIRES:
-	case HDR_LAST_MODIFIED:
-	case HDR_SET_COOKIE:
-	case HDR_VARY:
-	case HDR_VIA:
-		return true;
-	default:
-		return span_eq_nocase(name, SPAN_LIT("Content-Location"));
-	}
-}
-
-static void out_not_modified_lines(struct http_out *out, struct span lines)
-{
-	while (lines.len > 0) {
-		const char *end = memchr(lines.ptr, '\n', lines.len);
-		size_t len = end == NULL ? lines.len : (size_t)(end - lines.ptr) + 1;
-		const char *colon = memchr(lines.ptr, ':', len);
-
-		if (colon != NULL && in_not_modified(span_of(lines.ptr, colon - lines.ptr)))
-			http_out_lines(out, span_of(lines.ptr, len));
-		lines.ptr += len;
-		lines.len -= len;
-	}
-}
-
-static enum req_next not_modified(struct core *core, struct req *req, const struct object *o,
-                                  int chan_flags)
-{
-	struct http_out out;
-
-	out_begin(core, req, o->fields_len + HEAD_OWN_BYTES, &out);
-	http_out_status(&out, 304);
-	out_not_modified_lines(&out, object_fields(o));
-	if (chan_flags < 0) {
-		out_cache_hit(core, &out, o);
-	} else {
-		out_cache_fwd(core, req, &out, (uint8_t)chan_flags);
-	}
-	out_connection(core, req, &out);
-	http_out_end(&out);
-	if (!out_commit(core, req, &out))
-		return reply_broken(core, req);
-	count_status(core, 304);
-	return REQ_DONE;
 }
 
 static char *put_connection(struct core *core, struct req *req, char *at)
@@ -304,10 +199,27 @@ static void out_object(struct core *core, struct req *req, struct http_out *out,
 		at = http_put_u64(at, o->body_len);
 		at = http_put(at, SPAN_LIT("\r\n"));
 	}
-	at = put_hit(core, at, o);
+	at = reply_put_hit(core, req, at, o);
 	at = put_connection(core, req, at);
 	at = http_put(at, SPAN_LIT("\r\n"));
 	out->len = (size_t)(at - out->buf);
+}
+
+bool reply_lend(struct core *core, struct req *req, const struct object *o, struct span bytes)
+{
+	uint64_t pin;
+
+	if (bytes.len <= INLINE_BODY_BYTES)
+		return tcp_tx_copy(core->tcp, req->conn, bytes.ptr, bytes.len) == ST_OK;
+	pin = hot_pin(core->hot, o);
+	if (tcp_tx_ref(core->tcp, req->conn, bytes.ptr, (uint32_t)bytes.len, COOKIE_HOT | pin) !=
+	    ST_OK) {
+		hot_unpin(core->hot, pin);
+		return false;
+	}
+	tcp_user_timer(core->tcp, req->conn,
+	               core->now_ns + core->snap->timeouts.send_ms * NS_PER_MS);
+	return true;
 }
 
 enum req_next reply_object(struct core *core, struct req *req, const struct object *o)
@@ -318,14 +230,7 @@ enum req_next reply_object(struct core *core, struct req *req, const struct obje
 	size_t need = o->fields_len + HEAD_OWN_BYTES + copied;
 	struct http_out out;
 
-	if (unlikely(req->cond.etags_len + req->cond.since_len > 0) &&
-	    req_cond_matches(&req->cond, o)) {
-		counter_inc(core->ctr, CTR_cache_not_modified);
-		if (not_modified(core, req, o, -1) == REQ_WAIT)
-			return REQ_WAIT;
-		return reply_done(core, req);
-	}
-	out_begin(core, req, need, &out);
+	reply_begin(core, req, need, &out);
 	if (unlikely(out.cap < need))
 		return reply_broken(core, req);
 	out_object(core, req, &out, o);
@@ -333,27 +238,18 @@ enum req_next reply_object(struct core *core, struct req *req, const struct obje
 		memcpy(out.buf + out.len, body.ptr, copied);
 		out.len += copied;
 	}
-	if (!out_commit(core, req, &out))
+	if (!reply_commit(core, req, &out))
 		return reply_broken(core, req);
-	count_status(core, o->status);
+	reply_count(core, o->status);
 	counter_add(core->ctr, CTR_http_body_out, with_body ? body.len : 0);
-	if (with_body && body.len > INLINE_BODY_BYTES) {
-		uint64_t pin = hot_pin(core->hot, o);
-
-		if (tcp_tx_ref(core->tcp, req->conn, body.ptr, (uint32_t)body.len,
-		               COOKIE_HOT | pin) != ST_OK) {
-			hot_unpin(core->hot, pin);
-			return reply_broken(core, req);
-		}
-		tcp_user_timer(core->tcp, req->conn,
-		               core->now_ns + core->snap->timeouts.send_ms * NS_PER_MS);
-	}
+	if (with_body && body.len > INLINE_BODY_BYTES && !reply_lend(core, req, o, body))
+		return reply_broken(core, req);
 	return reply_done(core, req);
 }
 
 /* How the body of an answer from the origin is delimited for this client (RFC 9112 6). An answer to
  * HEAD states the length that GET would have, when the origin told it. */
-static void out_framing(struct req *req, const struct object *o, struct http_out *out)
+void reply_framing(struct req *req, const struct object *o, struct http_out *out)
 {
 	bool bodyless = req->method == HTTP_HEAD || (o->flags & OBJECT_NO_BODY) != 0;
 
@@ -370,30 +266,39 @@ static void out_framing(struct req *req, const struct object *o, struct http_out
 	}
 }
 
+/* Which tier answered. */
+static void count_tier(struct core *core, const struct chan_msg *m)
+{
+	if (likely((m->flags & (CHAN_F_STORE | CHAN_F_L3)) == 0 && m->code == 0))
+		return;
+	if (m->code >= 400)
+		counter_inc(core->ctr, CTR_cache_stale_error);
+	else if (m->code == 0)
+		counter_inc(core->ctr,
+		            m->flags & CHAN_F_L3 ? CTR_cache_shared_hit : CTR_cache_node_hit);
+}
+
 enum req_next reply_head(struct core *core, struct req *req, const struct object *o,
-                         uint8_t chan_flags)
+                         const struct chan_msg *m)
 {
 	struct http_out out;
 
 	req->head_sent = true;
-	if (o->status == 200 && req_cond_matches(&req->cond, o)) {
-		req->discard = true;
-		return not_modified(core, req, o, chan_flags);
-	}
-	out_begin(core, req, o->fields_len + HEAD_OWN_BYTES, &out);
+	count_tier(core, m);
+	if (unlikely(req->asks) && reply_head_asked(core, req, o, m))
+		return REQ_WAIT;
+	reply_begin(core, req, o->fields_len + HEAD_OWN_BYTES, &out);
 	http_out_status(&out, o->status);
 	http_out_lines(&out, object_fields(o));
-	out_framing(req, o, &out);
-	if (o->initial_age_s > 0)
-		http_out_u64_field(&out, SPAN_LIT("Age"), object_age_s(o, core->wall_ms));
-	out_cache_fwd(core, req, &out, chan_flags);
-	out_connection(core, req, &out);
+	reply_framing(req, o, &out);
+	reply_out_status(core, req, &out, o, m);
+	reply_connection(core, req, &out);
 	http_out_end(&out);
-	if (!out_commit(core, req, &out))
+	if (!reply_commit(core, req, &out))
 		return reply_broken(core, req);
 	if (req->method == HTTP_HEAD || (o->flags & OBJECT_NO_BODY))
 		req->discard = true;
-	count_status(core, o->status);
+	reply_count(core, o->status);
 	return REQ_WAIT;
 }
 
@@ -441,44 +346,4 @@ enum req_next reply_end(struct core *core, struct req *req)
 	if (req->chunked_out && tcp_tx_copy(core->tcp, req->conn, "0\r\n\r\n", 5) != ST_OK)
 		return reply_broken(core, req);
 	return reply_done(core, req);
-}
-
-void req_cond_keep(struct req_cond *cond, const struct http_fields *fields, bool *too_long)
-{
-	const uint64_t conditions =
-	        http_hdr_bit(HDR_IF_NONE_MATCH) | http_hdr_bit(HDR_IF_MODIFIED_SINCE);
-	uint32_t n_match = 0, n_since = 0;
-	struct span match, since;
-
-	cond->etags_len = 0;
-	cond->since_len = 0;
-	*too_long = false;
-	if (likely((fields->seen & conditions) == 0))
-		return;
-	match = http_field_get(fields, HDR_IF_NONE_MATCH, &n_match);
-	since = http_field_get(fields, HDR_IF_MODIFIED_SINCE, &n_since);
-	*too_long = n_match > 1 || match.len + since.len > sizeof(cond->text);
-	if (*too_long || n_match + n_since == 0)
-		return;
-	if (match.len > 0)
-		memcpy(cond->text, match.ptr, match.len);
-	cond->etags_len = (uint16_t)match.len;
-	if (n_since == 1 && n_match == 0 && since.len > 0) {
-		memcpy(cond->text, since.ptr, since.len);
-		cond->since_len = (uint16_t)since.len;
-	}
-}
-
-bool req_cond_matches(const struct req_cond *cond, const struct object *o)
-{
-	struct http_fields fields; /* one field is set; clearing all of them would cost more */
-	struct http_field *f = &fields.f[0];
-
-	if (likely(cond->etags_len == 0 && cond->since_len == 0))
-		return false;
-	f->id = cond->etags_len > 0 ? HDR_IF_NONE_MATCH : HDR_IF_MODIFIED_SINCE;
-	f->value = span_of(cond->text, cond->etags_len > 0 ? cond->etags_len : cond->since_len);
-	fields.seen = http_hdr_bit(f->id);
-	fields.count = 1;
-	return cache_condition(o, HTTP_GET, &fields) == COND_NOT_MODIFIED;
 }

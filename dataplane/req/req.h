@@ -11,7 +11,9 @@
 #define DATAPLANE_REQ_REQ_H
 
 #include "cache/hot_table.h"
+#include "cache/key_program.h"
 #include "cache/policy.h"
+#include "cache/range.h"
 #include "dataplane/core.h"
 #include "dataplane/http/http_body.h"
 #include "dataplane/http/http_parse.h"
@@ -34,14 +36,32 @@ enum req_stage {
 	REQ_ANSWER /* control has it: upload, head, body */
 };
 
-#define REQ_COND_BYTES 192u
+#define REQ_ASKED_BYTES 320u
 
-/* What a conditional request asked for, kept while the whole object is fetched. */
-struct req_cond {
-	uint16_t etags_len; /* If-None-Match, as sent, in text */
-	uint16_t since_len; /* If-Modified-Since, behind it */
-	char text[REQ_COND_BYTES];
+/* Conditions and Range of a request, kept while control has it: of each field its id, its length in
+ * two bytes, and its value. */
+struct req_asked {
+	uint32_t len;
+	char text[REQ_ASKED_BYTES];
 };
+
+/* What they come to with the answer that there is. */
+enum asked_kind {
+	ASKED_WHOLE,
+	ASKED_NOT_MODIFIED, /* 304 */
+	ASKED_PART,         /* 206 with one of ranges */
+	ASKED_PARTS,        /* 206, multipart/byteranges */
+	ASKED_NO_PART       /* 416 */
+};
+
+struct asked_answer {
+	enum asked_kind kind;
+	uint32_t count;
+	struct byte_range ranges[RANGES_MAX];
+};
+
+/* Why a stale answer was served, for Cache-Status. */
+enum req_stale { STALE_NOT, STALE_CLIENT, STALE_WHILE, STALE_ERROR };
 
 struct req {
 	struct conn *conn;
@@ -60,6 +80,11 @@ struct req {
 	bool uploaded : 1;  /* body bytes were sent to control: no replay */
 	bool starved : 1;   /* body bytes of the client wait for a block; control owes it */
 	bool fin : 1;       /* the client will send no more than what is unread */
+	bool asks : 1;      /* has conditions or Range: kept in asked when control has it */
+	bool pass : 1;      /* answers to its key are not for sharing: it waits for no other */
+	bool partial : 1;   /* of control's answer the client gets part */
+	bool continued : 1; /* 100 was sent */
+	uint8_t stale : 2;  /* enum req_stale */
 	struct http_parser parser;
 	uint32_t slot;        /* in core->chan.misses, or UINT32_MAX */
 	uint32_t head_block;  /* up block with the request's head, or CHAN_NO_BLOCK */
@@ -80,10 +105,10 @@ struct req {
 	const struct snap_route *route; /* of core->snap, within one req_burst only */
 	uint32_t route_index;
 	struct hash128 key_hash;
-	uint64_t purge_seq;
 	struct req *park_next;
 	struct req *park_prev;
-	struct req_cond cond;
+	struct byte_range part; /* first: bytes still to be left out; len: then to be sent */
+	struct req_asked asked;
 };
 
 #define REQ_CLEARED_BYTES (offsetof(struct req, fill.obj) + sizeof(struct object *))
@@ -132,8 +157,47 @@ void req_release(void *arg, uint64_t cookie);
 /* key.c: the authority as the client sent it, with its port; an absolute-form target outranks
  * Host (RFC 9112 3.2.2). */
 struct span req_authority(const struct http_request *h);
-/* The cache key of core->http, its text in core->turn; false when it would be too long. */
-bool req_key(struct core *core, struct cache_key *out);
+/* The cache key of core->http, its text in core->turn: by the rule of the route, or host, path and
+ * query. KEY_BYPASS: it must not be answered from a cache; KEY_TOO_LONG. */
+enum key_status req_key(struct core *core, const struct req *req, struct cache_key *out);
+/* False: the key is made of the body, and more of that is to come. */
+bool req_key_ready(struct core *core, struct req *req);
+/* Does the key say whose answer it is, so that Authorization keeps it from nobody (RFC 9111 3.5)?
+ * The route has a rule. */
+bool req_key_says_who(const struct core *core, const struct req *req);
+/* Bytes of the request that a hit takes from TCP. */
+size_t req_bytes(const struct core *core, const struct req *req);
+/* Counts for the route's rule, if it has one. */
+static inline void req_rule_count(struct core *core, const struct req *req, enum rule_result what)
+{
+	uint32_t rule = req->route->rule;
+
+	if (unlikely(rule != 0)) {
+		uint64_t *v = &core->stats->rules.v[(rule - 1) % RULE_STATS_MAX][what];
+
+		__atomic_store_n(v, *v + 1, __ATOMIC_RELAXED);
+	}
+}
+/* The counters of rules begin anew: core->snap has changed. */
+void req_rules_begin(struct core *core);
+
+/* variant.c: what the request being run gets of a key with variants (RFC 9111 4.1), or NULL. */
+const struct object *variant_get(struct core *core, const struct object *list);
+/* refresh.c: asks control to fetch anew what o, which is stale, answers; once in a while. */
+void refresh_ask(struct core *core, struct req *req, const struct object *o);
+
+/* asked.c: conditions and ranges. The fields that asks stands for; If-Match and If-Unmodified-Since
+ * are not for a cache (RFC 9111 4.3.2), so such a request goes to the origin: */
+#define REQ_ASKS                                                                 \
+	(http_hdr_bit(HDR_IF_NONE_MATCH) | http_hdr_bit(HDR_IF_MODIFIED_SINCE) | \
+	 http_hdr_bit(HDR_IF_RANGE) | http_hdr_bit(HDR_RANGE))
+/* False when they are too long to keep. */
+bool asked_keep(struct req_asked *a, const struct http_fields *fields);
+/* o: any response; only what is known of it counts. */
+void asked_of(const struct object *o, enum http_method method, const struct http_fields *fields,
+              struct asked_answer *out);
+/* The same for a request that control has. */
+void asked_of_kept(const struct object *o, const struct req *req, struct asked_answer *out);
 
 /* reply.c: what the heads of all answers share; call it when core->snap has changed. */
 void reply_prepare(struct core *core);
@@ -141,14 +205,15 @@ void reply_prepare(struct core *core);
 enum req_next reply_error(struct core *core, struct req *req, unsigned status);
 enum req_next reply_options(struct core *core, struct req *req, uint32_t methods);
 enum req_next reply_object(struct core *core, struct req *req, const struct object *o);
-/* Head of an answer whose body follows by reply_body. o: head message of control, checked. */
+/* The same, or what the request's conditions and ranges make of it. */
+enum req_next reply_asked(struct core *core, struct req *req, const struct object *o,
+                          const struct asked_answer *a);
+/* Head of an answer whose body follows by reply_body. o: head message of control, checked; m: the
+ * message. */
 enum req_next reply_head(struct core *core, struct req *req, const struct object *o,
-                         uint8_t chan_flags);
+                         const struct chan_msg *m);
 /* A run of body bytes in block of the down slab, which TCP gives back; ends with reply_end. */
 enum req_next reply_body(struct core *core, struct req *req, struct span bytes, uint32_t block);
 enum req_next reply_end(struct core *core, struct req *req);
-/* Does the client have the object already (conditions of the request being run, or kept)? */
-bool req_cond_matches(const struct req_cond *cond, const struct object *o);
-void req_cond_keep(struct req_cond *cond, const struct http_fields *fields, bool *too_long);
 
 #endif

@@ -383,25 +383,42 @@ static uint32_t head_block(struct rig *rig, const struct rig_answer *a, uint32_t
 
 	if (block == CHAN_NO_BLOCK)
 		return block;
+	struct span key = span_of(a->request + 1, a->request->key_len);
+	uint64_t came_ms = rig->wall_ns / NS_PER_MS - a->age_ms;
+
 	o = (struct object *)(void *)chan_block_at(&rig->down, block);
 	*o = (struct object){
 	        .hash = {a->request->key_lo, a->request->key_hi},
-	        .response_ms = rig->wall_ns / NS_PER_MS,
-	        .expires_ms = rig->wall_ns / NS_PER_MS + a->lifetime_ms,
+	        .response_ms = came_ms,
+	        .expires_ms = came_ms + a->lifetime_ms,
 	        .body_len = a->body_len,
-	        .key_len = a->request->key_len,
+	        .born_seq = a->born_seq,
+	        .key_len = (uint32_t)key.len,
 	        .fields_len = (uint32_t)strlen(a->fields),
 	        .status = (uint16_t)a->status,
 	        .flags = a->lifetime_ms > 0 ? OBJECT_STORABLE : 0,
+	        .stale_while_s = a->stale_while_s,
+	        .stale_error_s = a->stale_error_s,
 	};
+	o->flags |= a->object_flags;
 	if (a->body_len == UINT64_MAX)
 		o->flags |= OBJECT_CHUNKED;
-	memcpy(o + 1, a->request + 1, o->key_len);
+	if (a->key.len > 0) {
+		key = a->key;
+		o->key_len = (uint32_t)key.len;
+		o->hash = hash128(key.ptr, key.len, rig->core->hash_seed);
+	}
+	memcpy(o + 1, key.ptr, o->key_len);
 	memcpy((char *)(o + 1) + o->key_len, a->fields, o->fields_len);
 	const char *etag = strstr(a->fields, "ETag: ");
 	if (etag != NULL) {
 		o->etag_off = (uint32_t)(etag + 6 - a->fields);
 		o->etag_len = (uint16_t)strcspn(etag + 6, "\r");
+	}
+	const char *modified = strstr(a->fields, "Last-Modified: ");
+	if (modified != NULL) {
+		o->last_modified_off = (uint32_t)(modified + 15 - a->fields);
+		o->last_modified_len = (uint16_t)strcspn(modified + 15, "\r");
 	}
 	*len = (uint32_t)object_head_bytes(o);
 	return block;
@@ -440,6 +457,7 @@ bool rig_reply(struct rig *rig, const struct rig_answer *a)
 		return false;
 	m->type = CHAN_HEAD;
 	m->flags = a->flags;
+	m->code = a->code;
 	m->ticket = a->ticket;
 	m->block = head_block(rig, a, &len);
 	m->len = len;
@@ -448,6 +466,25 @@ bool rig_reply(struct rig *rig, const struct rig_answer *a)
 	chan_push(&rig->control);
 	if (!(a->flags & CHAN_F_END) && !body_send(rig, a))
 		return false;
+	chan_flush(&rig->control);
+	return true;
+}
+
+bool rig_put(struct rig *rig, const struct object *o)
+{
+	struct chan_msg *m = chan_slot(&rig->control);
+	uint32_t block = chan_block_get(&rig->down);
+	struct object *to;
+
+	if (m == NULL || block == CHAN_NO_BLOCK)
+		return false;
+	to = (struct object *)(void *)chan_block_at(&rig->down, block);
+	memcpy(to, o, object_head_bytes(o));
+	to->hash = hash128(to + 1, to->key_len, rig->core->hash_seed);
+	m->type = CHAN_PUT;
+	m->block = block;
+	m->len = (uint32_t)object_head_bytes(o);
+	chan_push(&rig->control);
 	chan_flush(&rig->control);
 	return true;
 }
@@ -480,13 +517,13 @@ enum status rig_hot_put(struct rig *rig, const char *key, const char *fields, st
 	o->response_ms = rig->wall_ns / NS_PER_MS;
 	o->expires_ms = o->response_ms + 3600 * 1000;
 	o->body_len = body.len;
+	o->born_seq = hot_purge_seq(rig->core->hot);
 	o->key_len = (uint32_t)strlen(key);
 	o->fields_len = (uint32_t)strlen(fields);
 	o->status = 200;
 	o->flags = OBJECT_STORABLE;
 	memcpy(o + 1, key, o->key_len);
 	memcpy((char *)(o + 1) + o->key_len, fields, o->fields_len);
-	fill.purge_seq = hot_purge_seq(rig->core->hot);
 	st = hot_fill_begin(rig->core->hot, &fill, o, body.len);
 	if (st == ST_OK)
 		st = hot_fill_append(rig->core->hot, &fill, body);

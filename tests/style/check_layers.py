@@ -20,8 +20,9 @@ MAY = {
 # Pattern of a foreign header, and the paths that may include it.
 ROOMS = [
     (r"rte_.*", ["dataplane/dpdk/"]),
+    (r"lz4\.h", ["cache/l3_value.c"]),
     (r"liburing.*", ["lib/loop.c", "lib/doorbell.c"]),
-    (r"hiredis.*", ["cache/l3_redis.c"]),
+    (r"hiredis.*", ["cache/l3_redis"]),
     (r"cyaml.*|yaml\.h", ["lib/config"]),
     (r"xxhash.*", ["lib/hash.c"]),
     (r"bpf/.*|linux/bpf.*|xdp/.*", ["dataplane/dpdk/", "ebpf/"]),

@@ -16,6 +16,9 @@ struct upstreams {
 };
 
 static struct upstreams fake_upstreams;
+static struct fetcher {
+	int unused;
+} fake_fetcher;
 
 static const char config_text[] = "node: test\n"
                                   "listeners: [{address: 192.0.2.10}]\n"
@@ -59,6 +62,7 @@ struct control *fake_control_create(const char *dir, uint16_t metrics_port)
 		abort();
 	ctl->chan = s;
 	ctl->upstreams = &fake_upstreams;
+	ctl->fetcher = &fake_fetcher;
 	ctl->started_ns = loop_now_ns(ctl->loop);
 	fake_reload = (struct fake_reload){.st = ST_OK, .text = ""};
 	return ctl;
@@ -273,16 +277,17 @@ void chan_server_query(struct chan_server *s, uint32_t core, enum chan_query kin
 	s->pending[s->pending_count++] = q;
 }
 
-void chan_server_purge(struct chan_server *s, struct span text, bool pattern, chan_result_fn cb,
-                       void *arg)
+uint64_t chan_server_purge(struct chan_server *s, const struct purge_order *o, chan_result_fn cb,
+                           void *arg)
 {
 	s->purges++;
-	s->purge_pattern = pattern;
-	snprintf(s->purge_text, sizeof(s->purge_text), "%.*s", (int)text.len, text.ptr);
+	s->purge = *o;
+	snprintf(s->purge_text, sizeof(s->purge_text), "%.*s", (int)o->text.len, o->text.ptr);
 	s->purge_cb = cb;
 	s->purge_arg = arg;
 	if (!s->later)
 		fake_answer_all(s);
+	return 1000 + s->purges;
 }
 
 void chan_server_drain(struct chan_server *s, uint32_t deadline_ms)
@@ -318,4 +323,17 @@ bool upstreams_row(const struct upstreams *u, uint32_t index, struct upstream_ro
 		return false;
 	*out = rows[index];
 	return true;
+}
+
+void fetcher_counts(const struct fetcher *f, struct fetcher_counts *out)
+{
+	(void)f;
+	*out = (struct fetcher_counts){
+	        .requests = 900, .store_hits = 7, .l3_hits = 5, .origin = 42};
+}
+
+struct store *fetcher_store(struct fetcher *f)
+{
+	(void)f;
+	return NULL;
 }

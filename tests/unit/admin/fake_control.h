@@ -7,6 +7,7 @@
 
 #include "control/chan_server.h"
 #include "control/control.h"
+#include "control/fetch.h"
 #include "control/upstream/upstream.h"
 
 #define FAKE_PENDING_MAX 512u
@@ -34,7 +35,7 @@ struct chan_server {
 	uint32_t drain_calls;
 	uint32_t drain_ms;
 	uint32_t purges;
-	bool purge_pattern;
+	struct purge_order purge; /* the last one; its text is purge_text */
 	char purge_text[256];
 	struct core_stats *stats; /* cores of them */
 	chan_attached_fn watcher;

@@ -87,6 +87,10 @@ static void test_stats(void **state)
 	assert_int_equal(int_at(json_object_get(core0, "counters"), "cache_hit"), 60);
 	assert_float_equal(json_number_value(json_object_get(r, "hit_ratio")), 0.9, 1e-9);
 	assert_int_equal(int_at(hit, "count"), 100);
+	assert_int_equal(int_at(json_object_get(r, "tiers"), "l1_hits"), 90);
+	assert_int_equal(int_at(json_object_get(r, "tiers"), "l2_hits"), 7);
+	assert_int_equal(int_at(json_object_get(r, "tiers"), "l3_hits"), 5);
+	assert_int_equal(int_at(json_object_get(r, "tiers"), "origin"), 42);
 	assert_in_range(int_at(hit, "p50_ns"), 47000, 54000);
 	assert_in_range(int_at(hit, "p99_ns"), 93000, 106000);
 	assert_true(json_is_null(json_object_get(miss, "p50_ns")));
@@ -213,18 +217,64 @@ static void test_cache(void **state)
 
 static void test_purge(void **state)
 {
+	static const struct {
+		const char *args;
+		enum inval_kind kind;
+		const char *text;
+		bool soft, count;
+	} rows[] = {
+	        {"{\"key\":\"a/b\"}", INVAL_KEY, "a/b", false, true},
+	        {"{\"key\":\"a/*\"}", INVAL_PATTERN, "a/*", false, true},
+	        {"{\"key\":\"a/*\",\"exact\":true}", INVAL_KEY, "a/*", false, true},
+	        {"{\"pattern\":\"a\",\"soft\":true}", INVAL_PATTERN, "a", true, true},
+	        {"{\"tag\":\"x y\",\"no_count\":true}", INVAL_TAG, "tag:x y", false, false},
+	        {"{\"group\":\"http://h:80 n\"}", INVAL_TAG, "group:http://h:80 n", false, true},
+	        {"{\"user\":\"u\",\"all\":false}", INVAL_TAG, "user:u", false, true},
+	        {"{\"tenant\":\"t\"}", INVAL_TAG, "tenant:t", false, true},
+	        {"{\"policy\":\"p\"}", INVAL_TAG, "policy:p", false, true},
+	        {"{\"rule\":\"r\"}", INVAL_TAG, "rule:r", false, true},
+	        {"{\"all\":true}", INVAL_ALL, "", false, true},
+	};
+	static const struct {
+		const char *args;
+		const char *error;
+	} bad[] = {
+	        {"{\"key\":\"\"}", "empty"},
+	        {"{\"tag\":\"\"}", "The tag is empty"},
+	        {"{}", "one way"},
+	        {"{\"soft\":true}", "one way"},
+	        {"{\"all\":false}", "one way"},
+	        {"{\"key\":\"a\",\"tag\":\"b\"}", "one way"},
+	        {"{\"tag\":\"a\",\"all\":true}", "one way"},
+	};
 	struct fixture *f = *state;
 	struct chan_server *s = f->ctl->chan;
+	char line[4096];
 
-	json_decref(fixture_ask_ok(f, "{\"cmd\":\"cache purge\",\"args\":{\"key\":\"a/b\"}}"));
-	assert_string_equal(s->purge_text, "a/b");
-	assert_false(s->purge_pattern);
-	json_t *r = fixture_ask_ok(f, "{\"cmd\":\"cache purge\",\"args\":{\"key\":\"a/*\"}}");
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		snprintf(line, sizeof(line), "{\"cmd\":\"cache purge\",\"args\":%s}", rows[i].args);
+		json_t *r = fixture_ask_ok(f, line);
 
-	assert_int_equal(int_at(r, "purged"), 2);
-	assert_true(s->purge_pattern);
-	json_decref(r);
-	expect_error(f, "{\"cmd\":\"cache purge\",\"args\":{\"key\":\"\"}}", "empty");
+		assert_string_equal(s->purge_text, rows[i].text);
+		assert_int_equal(s->purge.kind, rows[i].kind);
+		assert_int_equal(s->purge.soft, rows[i].soft);
+		assert_int_equal(s->purge.count, rows[i].count);
+		assert_int_equal(int_at(r, "purged"), i + 1);
+		assert_int_equal(int_at(r, "number"), 1000 + i + 1);
+		assert_int_equal(int_at(r, "cores"), 2);
+		assert_int_equal(json_is_true(json_object_get(r, "counted")),
+		                 rows[i].count || rows[i].kind == INVAL_KEY);
+		json_decref(r);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		snprintf(line, sizeof(line), "{\"cmd\":\"cache purge\",\"args\":%s}", bad[i].args);
+		expect_error(f, line, bad[i].error);
+	}
+	memset(line, 'x', sizeof(line));
+	snprintf(line, sizeof(line), "{\"cmd\":\"cache purge\",\"args\":{\"tag\":\"%0*d\"}}",
+	         (int)INVAL_TEXT_MAX - 3, 0);
+	expect_error(f, line, "longer than");
+	assert_int_equal(s->purges, ARRAY_LEN(rows));
 }
 
 static void test_upstream_list(void **state)
@@ -310,7 +360,6 @@ static void test_detached(void **state)
 	        "{\"cmd\":\"drops\"}",
 	        "{\"cmd\":\"cache list\"}",
 	        "{\"cmd\":\"cache get\",\"args\":{\"key\":\"k\"}}",
-	        "{\"cmd\":\"cache purge\",\"args\":{\"key\":\"k\"}}",
 	        "{\"cmd\":\"drain\"}",
 	};
 	struct fixture *f = *state;
@@ -318,6 +367,11 @@ static void test_detached(void **state)
 	f->ctl->chan->attached = false;
 	for (uint32_t i = 0; i < ARRAY_LEN(lines); i++)
 		expect_error(f, lines[i], "No dataplane is attached");
+	/* The store is purged all the same, and the cores once they come. */
+	json_t *r = fixture_ask_ok(f, "{\"cmd\":\"cache purge\",\"args\":{\"key\":\"k\"}}");
+	assert_int_equal(int_at(r, "cores"), 0);
+	assert_true(json_is_false(json_object_get(r, "counted")));
+	json_decref(r);
 }
 
 static void test_bad_requests(void **state)

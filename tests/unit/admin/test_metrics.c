@@ -136,6 +136,9 @@ static void test_page(void **state)
 	        "\nsluice_drops_total{core=\"0\",reason=\"runt\"} 0\n",
 	        "\nsluice_shed_total{core=\"0\",reason=\"draining\"} 0\n",
 	        "\ncache_requests_total{core=\"0\",tier=\"hot\",result=\"hit\"} 0\n",
+	        "\nsluice_fetch_store_hits_total 7\n",
+	        "\nsluice_fetch_origin_total 42\n",
+	        "\nsluice_store_limit_bytes 0\n",
 	        "\nsluice_upstream_requests_total{upstream=\"api\",address=\"127.0.0.1:8080\"} "
 	        "1000\n",
 	        "{upstream=\"od\\\"d\\\\name\",address=\"[::1]:8081\"} 5\n",

@@ -48,8 +48,30 @@ enum status fill_begin(struct hot_fill *f, const struct cache_key *key, uint64_t
 	struct head h;
 
 	head_make(&h, key, capacity);
-	f->purge_seq = hot_purge_seq(fx.t);
+	h.o.born_seq = hot_purge_seq(fx.t);
 	return hot_fill_begin(fx.t, f, &h.o, capacity);
+}
+
+uint32_t purge(enum inval_kind kind, bool soft, const char *text)
+{
+	struct inval_purge p = {.seq = hot_purge_seq(fx.t) + 1,
+	                        .kind = kind,
+	                        .soft = soft,
+	                        .text = span_cstr(text)};
+
+	return hot_purge(fx.t, &p, key_of(text).hash);
+}
+
+uint32_t purge_and_count(enum inval_kind kind, bool soft, const char *text)
+{
+	uint64_t seq = hot_purge_seq(fx.t) + 1;
+	uint32_t hits;
+
+	assert_true(hot_tally_begin(fx.t, seq));
+	purge(kind, soft, text);
+	while (!hot_tally_end(fx.t, seq, &hits))
+		assert_true(hot_sweep(fx.t, 64));
+	return hits;
 }
 
 const struct object *put_key(const struct cache_key *key, const char *body)

@@ -33,6 +33,9 @@ void setup(size_t memory_bytes, uint32_t max_object_bytes);
 void teardown(void);
 struct cache_key key_of(const char *text);
 void head_make(struct head *h, const struct cache_key *key, uint64_t body_len);
+/* hot_purge with the next number; of a pattern or tag: with a sweep, and how many it hit. */
+uint32_t purge(enum inval_kind kind, bool soft, const char *text);
+uint32_t purge_and_count(enum inval_kind kind, bool soft, const char *text);
 enum status fill_begin(struct hot_fill *f, const struct cache_key *key, uint64_t capacity);
 const struct object *put_key(const struct cache_key *key, const char *body);
 const struct object *put(const char *text, const char *body);

@@ -81,13 +81,14 @@ void hot_table_check(const struct hot_table *t)
 struct model_key {
 	uint32_t version; /* of what was stored last; 0: nothing */
 	uint32_t len;
+	bool stale; /* by a soft purge */
 };
 
 struct model_fill {
 	struct hot_fill fill;
 	uint32_t key, version, len;
-	bool must_refuse, may_refuse;
-	uint64_t purges; /* purges seen at its start */
+	bool must_refuse;
+	uint64_t patterns; /* seen at its start */
 };
 
 struct model_pin {
@@ -103,7 +104,8 @@ struct model {
 	struct model_fill fills[FILLS];
 	struct model_pin pins[PINS];
 	uint32_t next_version;
-	uint64_t purges;
+	uint64_t seq;
+	uint64_t patterns;
 	struct hot_model_stats stats;
 };
 
@@ -129,13 +131,23 @@ static void body_make(char *out, const struct model_fill *f, uint64_t from, uint
 		out[i] = body_byte(f->key, f->version, from + i);
 }
 
+static bool has_tag(uint32_t n)
+{
+	return n % 3 == 0;
+}
+
+static struct span tag_of(uint32_t n, char buf[32])
+{
+	return span_of(buf, (size_t)snprintf(buf, 32, "tag:%u", n % 5));
+}
+
 static void object_check(const struct object *o, uint32_t n, uint32_t version, uint32_t len)
 {
 	char buf[32];
 	struct cache_key key = key_make(n, buf);
 
 	CHECK(hash128_eq(o->hash, key.hash) && span_eq(object_key(o), key.text));
-	CHECK(o->body_len == len && o->born_seq == version && o->fields_len == n % 100);
+	CHECK(o->body_len == len && o->initial_age_s == version && o->fields_len == n % 100);
 	struct span body = object_body(o);
 	for (size_t i = 0; i < body.len; i++)
 		CHECK(body.ptr[i] == body_byte(n, version, i));
@@ -153,6 +165,7 @@ static void op_get(struct model *m, uint32_t n)
 		return;
 	CHECK(m->keys[n].version != 0);
 	object_check(o, n, m->keys[n].version, m->keys[n].len);
+	CHECK(!m->keys[n].stale || !object_is_fresh(o, m->t->wall_ms));
 	m->stats.hits++;
 }
 
@@ -171,15 +184,21 @@ static void op_begin(struct model *m, struct model_fill *f, uint32_t n, uint32_t
 	                         .response_ms = 1000 + m->next_version,
 	                         .expires_ms = n % 8 == 0 ? 1000 + m->next_version + n : UINT64_MAX,
 	                         .body_len = known ? len : UINT64_MAX,
-	                         .born_seq = ++m->next_version,
+	                         .born_seq = m->seq,
+	                         .initial_age_s = ++m->next_version,
 	                         .key_len = (uint32_t)key.text.len,
 	                         .fields_len = n % 100,
 	                         .status = 200,
-	                         .flags = known ? 0 : OBJECT_CHUNKED};
+	                         .flags = known ? 0 : OBJECT_CHUNKED,
+	                         .tag_count = has_tag(n)};
 	memcpy(head.rest, key.text.ptr, key.text.len);
+	if (has_tag(n)) {
+		uint32_t tag = inval_tag_hash(tag_of(n, buf));
+
+		memcpy(head.rest + key.text.len + n % 100, &tag, sizeof(tag));
+	}
 	*f = (struct model_fill){.key = n, .version = m->next_version, .len = len};
-	f->fill.purge_seq = hot_purge_seq(m->t);
-	f->purges = m->purges;
+	f->patterns = m->patterns;
 	uint64_t room = MAX_OBJECT - object_head_bytes(&head.o);
 	uint64_t capacity = known ? len : room;
 	enum status st = hot_fill_begin(m->t, &f->fill, &head.o, capacity);
@@ -209,7 +228,8 @@ static void op_commit(struct model *m, struct model_fill *f)
 	CHECK(f->fill.obj == NULL);
 	m->stats.commits++;
 	if (o == NULL) {
-		CHECK(f->must_refuse || f->may_refuse || m->purges - f->purges > HOT_PURGES);
+		/* Without a reason only what shares its place in the table of generations. */
+		m->stats.early += !f->must_refuse && m->patterns - f->patterns <= INVAL_PATTERNS;
 		m->stats.refused++;
 		return;
 	}
@@ -218,45 +238,65 @@ static void op_commit(struct model *m, struct model_fill *f)
 	object_check(o, f->key, f->version, f->len);
 }
 
-static void op_purge_key(struct model *m, uint32_t n)
+static bool purge_hits(const struct inval_purge *p, uint32_t n)
 {
 	char buf[32];
-	char other[32];
-	struct cache_key key = key_make(n, buf);
 
-	CHECK(hot_purge_key(m->t, key.text, key.hash) <= (m->keys[n].version != 0));
-	m->keys[n].version = 0;
-	m->purges++;
-	for (uint32_t i = 0; i < FILLS; i++) {
-		struct model_fill *f = &m->fills[i];
-		struct cache_key k = key_make(f->key, other);
-
-		f->must_refuse |= f->key == n;
-		f->may_refuse |= hash128_eq(k.hash, key.hash);
+	switch (p->kind) {
+	case INVAL_KEY:
+		return span_eq(key_make(n, buf).text, p->text);
+	case INVAL_PATTERN:
+		return cache_key_match(key_make(n, buf).text, p->text);
+	case INVAL_TAG:
+		return has_tag(n) && span_eq(tag_of(n, buf), p->text);
+	default:
+		return true;
 	}
-	CHECK(hot_get(m->t, &key) == NULL);
 }
 
-static void op_purge_pattern(struct model *m, uint32_t n)
+static void op_purge(struct model *m, struct inval_purge *p, struct hash128 hash)
 {
-	char pattern[32];
-	char buf[32];
 	uint32_t had = 0;
 
-	snprintf(pattern, sizeof(pattern), n % 3 == 0 ? "host/a/*" : "*/%u*", n);
-	for (uint32_t k = 0; k < KEYS; k++) {
-		if (!cache_key_match(key_make(k, buf).text, span_cstr(pattern)))
+	p->seq = m->seq += 1 + m->next_version % 2;
+	m->patterns += p->kind == INVAL_PATTERN;
+	for (uint32_t n = 0; n < KEYS; n++) {
+		if (m->keys[n].version == 0 || !purge_hits(p, n))
 			continue;
-		had += m->keys[k].version != 0;
-		m->keys[k].version = 0;
+		had++;
+		m->keys[n].stale |= p->soft;
+		if (!p->soft)
+			m->keys[n].version = 0;
 	}
-	for (uint32_t i = 0; i < FILLS; i++) {
-		struct model_fill *f = &m->fills[i];
-		if (cache_key_match(key_make(f->key, buf).text, span_cstr(pattern)))
-			f->must_refuse = true;
+	for (uint32_t i = 0; i < FILLS; i++)
+		m->fills[i].must_refuse |= purge_hits(p, m->fills[i].key);
+	CHECK(hot_purge(m->t, p, hash) <= had);
+	CHECK(hot_purge_seq(m->t) == m->seq);
+	m->stats.purges++;
+}
+
+static void op_purge_some(struct model *m, const uint8_t *op, uint32_t n)
+{
+	char buf[32];
+	struct cache_key key = key_make(n, buf);
+	struct inval_purge p = {.soft = op[3] % 3 == 0};
+	char pattern[32];
+
+	if (op[0] < 245) {
+		p.kind = INVAL_KEY;
+		p.text = key.text;
+	} else if (op[0] < 246) {
+		p.kind = INVAL_TAG;
+		p.text = tag_of(n, pattern);
+	} else if (op[3] > 0) {
+		snprintf(pattern, sizeof(pattern), n % 9 == 0 ? "host/a/*" : "*/%u*", n);
+		p.kind = INVAL_PATTERN;
+		p.text = span_cstr(pattern);
+	} else {
+		p.kind = INVAL_ALL;
 	}
-	CHECK(hot_purge_pattern(m->t, span_cstr(pattern)) <= had);
-	m->purges++;
+	op_purge(m, &p, key.hash);
+	CHECK(p.kind != INVAL_KEY || p.soft || hot_get(m->t, &key) == NULL);
 }
 
 static void op_pin(struct model *m, struct model_pin *p, uint32_t n)
@@ -325,9 +365,9 @@ static void op_run(struct model *m, const uint8_t *op)
 	} else if (op[0] < 243) {
 		hot_fill_abort(m->t, &f->fill);
 	} else if (op[0] < 247) {
-		op_purge_key(m, n);
-	} else if (op[0] < 248) {
-		op_purge_pattern(m, n);
+		op_purge_some(m, op, n);
+	} else if (op[0] < 250) {
+		m->stats.swept += hot_sweep(m->t, op[3] * 8u);
 	} else {
 		op_pin(m, &m->pins[op[3] % PINS], n);
 	}

@@ -11,7 +11,9 @@
 void hot_table_check(const struct hot_table *t);
 
 struct hot_model_stats {
-	uint64_t ops, gets, hits, commits, refused, evicted;
+	uint64_t ops, gets, hits, commits, refused, evicted, purges;
+	uint64_t early; /* refused without a reason that the model knows */
+	uint64_t swept; /* steps of sweeps */
 };
 
 /* Each operation takes 4 bytes. */

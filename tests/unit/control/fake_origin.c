@@ -23,6 +23,8 @@ struct origin {
 	bool stalled;
 	bool stopping;
 	uint32_t requests;
+	uint32_t validations;
+	unsigned fail;
 	uint32_t connections;
 	uint32_t alive;
 	int fds[CONNS_MAX];
@@ -294,6 +296,9 @@ static bool answer_special(struct peer *p)
 		return write_text(p->fd,
 		                  "HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig") &&
 		       recv(p->fd, &c, 1, MSG_PEEK) > 0;
+	if (strcmp(p->path, "/made") == 0)
+		return write_text(p->fd, "HTTP/1.1 201 Created\r\nLocation: /store/77\r\n"
+		                         "Content-Length: 0\r\n\r\n");
 	if (strcmp(p->path, "/heads") == 0)
 		return heads(p);
 	if (strcmp(p->path, "/upgrade") == 0)
@@ -301,11 +306,62 @@ static bool answer_special(struct peer *p)
 	return status_only(p, 404);
 }
 
+/* A 304 when the request names the ETag. */
+static bool conditional(struct peer *p, uint64_t n, const char *fields, const char *etag304)
+{
+	char head[1024];
+
+	if (strcasestr(p->head, "\r\nIf-None-Match: \"e1\"") == NULL) {
+		snprintf(head, sizeof(head), "%sETag: \"e1\"\r\n", fields);
+		return fixed_write(p, n, head, n);
+	}
+	__atomic_add_fetch(&p->o->validations, 1, __ATOMIC_RELAXED);
+	snprintf(head, sizeof(head), "HTTP/1.1 304 Not Modified\r\n%sETag: %s\r\n\r\n", fields,
+	         etag304);
+	return write_text(p->fd, head);
+}
+
+static bool cached(struct peer *p)
+{
+	unsigned long long n = 0;
+	char cc[128] = "";
+	char fields[512];
+	char lang[32] = "none";
+	const char *al = strcasestr(p->head, "\r\nAccept-Language: ");
+
+	if (sscanf(p->path, "/cc/%llu/%127s", &n, cc) == 2) {
+		for (char *at = cc; *at != 0; at++)
+			*at = *at == '+' ? ',' : *at;
+		snprintf(fields, sizeof(fields), "Cache-Control: %s\r\n", cc);
+		return conditional(p, n, fields, "\"e1\"");
+	}
+	if (sscanf(p->path, "/odd/%llu", &n) == 1)
+		return conditional(p, n, "Cache-Control: max-age=0\r\n", "\"e2\"");
+	if (al != NULL)
+		sscanf(al, "\r\nAccept-Language: %31[a-z]", lang);
+	if (sscanf(p->path, "/vary/%llu", &n) != 1)
+		return false;
+	snprintf(fields, sizeof(fields),
+	         "Cache-Control: max-age=60\r\nVary: Accept-Language\r\nContent-Language: %s\r\n",
+	         lang);
+	return fixed_write(p, n, fields, n);
+}
+
+static bool starts(const char *s, const char *with)
+{
+	return strncmp(s, with, strlen(with)) == 0;
+}
+
 static bool answer(struct peer *p)
 {
 	unsigned long long n = 0;
 	unsigned long long c = 1000;
+	unsigned fail = __atomic_load_n(&p->o->fail, __ATOMIC_RELAXED);
 
+	if (fail != 0)
+		return fail > 1 && status_only(p, fail);
+	if (starts(p->path, "/cc/") || starts(p->path, "/odd/") || starts(p->path, "/vary/"))
+		return cached(p);
 	if (sscanf(p->path, "/fixed/%llu", &n) == 1)
 		return fixed_write(p, n, "", n);
 	if (sscanf(p->path, "/store/%llu", &n) == 1)
@@ -495,4 +551,14 @@ void origin_stall(struct origin *o, bool stall)
 	o->stalled = stall;
 	pthread_cond_broadcast(&o->gate_cond);
 	pthread_mutex_unlock(&o->lock);
+}
+
+uint32_t origin_validations(const struct origin *o)
+{
+	return __atomic_load_n(&o->validations, __ATOMIC_RELAXED);
+}
+
+void origin_fail(struct origin *o, unsigned status)
+{
+	__atomic_store_n(&o->fail, status, __ATOMIC_RELAXED);
 }

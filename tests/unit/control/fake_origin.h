@@ -14,7 +14,10 @@
  *   /bytewise/N   as fixed, one byte a write    /heads        the request's head as body
  *   /upgrade      101                           /storehalf/N  half, then waits while stalled
  *   /bye/N        as fixed, then closes unannounced
- *   /closedcut/N  as closed, then a reset
+ *   /closedcut/N  as closed, then a reset     /made           201 with Location: /store/77
+ *   /cc/N/TEXT    as fixed, Cache-Control: TEXT ('+' for a comma), ETag "e1"; 304 where it matches
+ *   /odd/N        the same with max-age=0, but its 304 names another ETag
+ *   /vary/N       max-age=60, Vary: Accept-Language; Content-Language tells what was asked
  *
  * With the gate closed every answer waits until it opens. */
 #ifndef FAKE_ORIGIN_H
@@ -28,6 +31,10 @@ struct origin *origin_start(void);
 void origin_stop(struct origin *o);
 uint16_t origin_port(const struct origin *o);
 uint32_t origin_requests(const struct origin *o);
+/* Answers with 304. */
+uint32_t origin_validations(const struct origin *o);
+/* From now on every answer is this status; 1: none, the connection is closed; 0: as before. */
+void origin_fail(struct origin *o, unsigned status);
 uint32_t origin_connections(const struct origin *o);
 void origin_gate(struct origin *o, bool open);
 /* Reading of request bodies pauses while set. */

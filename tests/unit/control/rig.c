@@ -9,7 +9,7 @@
 #include <unistd.h>
 #include <sys/socket.h>
 
-#define WINDOW_BLOCKS 16u
+#define RIG_SEED 1u /* of the cores' key hashes */
 
 static const char config_text[] = "listeners: [{address: 192.0.2.1}]\n"
                                   "ports: [{type: tap, interface: t0, cores: [0, 1]}]\n"
@@ -17,7 +17,8 @@ static const char config_text[] = "listeners: [{address: 192.0.2.1}]\n"
                                   "run_dir: %s\n"
                                   "limits: {response_head_bytes: 8192, window_bytes: 262144}\n"
                                   "upstreams: [{name: o, addresses: [\"127.0.0.1:%u\"]%s}]\n"
-                                  "routes: [{upstream: o}]\n";
+                                  "routes: [{upstream: o%s}]\n"
+                                  "memory: {store_bytes: %llu}\n";
 
 static void core_start(struct rig *r, uint32_t i)
 {
@@ -37,6 +38,7 @@ static void core_start(struct rig *r, uint32_t i)
 void rig_dataplane_start(struct rig *r)
 {
 	assert_int_equal(chan_create(&r->chan, &r->geo, false), ST_OK);
+	r->chan.hdr->hash_seed = RIG_SEED;
 	assert_int_equal(attach_listen(r->path, &r->listener), ST_OK);
 	assert_int_equal(doorbell_create(&r->wait_fd), ST_OK);
 	for (uint32_t i = 0; i < RIG_CORES; i++) {
@@ -219,6 +221,11 @@ static void take_head(struct ask *a, const struct chan_msg *m, const void *p)
 	a->flags_shared = (m->flags & CHAN_F_SHARED) != 0;
 	a->flags_fill = (m->flags & CHAN_F_FILL) != 0;
 	a->flags_reused = (m->flags & CHAN_F_REUSED) != 0;
+	a->tier = m->flags & (CHAN_F_STORE | CHAN_F_L3);
+	a->code = m->code;
+	struct span key = object_key(p);
+	memcpy(a->key, key.ptr, key.len);
+	a->key[key.len] = '\0';
 }
 
 static void take_body(struct ask *a, const struct chan_msg *m, const unsigned char *p)
@@ -243,11 +250,13 @@ static void take_answer(struct rig *r, uint32_t core, const struct chan_msg *m)
 	assert_true(m->block == CHAN_NO_BLOCK || p != NULL);
 	if (a != NULL) {
 		assert_false(a->done);
-		if (m->type == CHAN_HEAD)
+		if (m->type == CHAN_HEAD) {
+			a->put_before = r->core[core].puts;
 			take_head(a, m, p);
-		else if (m->type == CHAN_BODY)
+		}
+		if (m->type == CHAN_BODY)
 			take_body(a, m, p);
-		else
+		if (m->type == CHAN_FAIL)
 			a->fail = m->code;
 		a->done = m->type == CHAN_FAIL || (m->flags & CHAN_F_END) != 0;
 	}
@@ -271,6 +280,39 @@ static void take_release(struct rig *r, uint32_t core, const struct chan_msg *m)
 	}
 }
 
+static void text_of(char *to, struct span text)
+{
+	memcpy(to, text.ptr, text.len);
+	to[text.len] = '\0';
+}
+
+/* An object for the hot table, and no request of anybody. */
+static void take_put(struct rig *r, uint32_t core, const struct chan_msg *m)
+{
+	struct rig_core *c = &r->core[core];
+	const void *p = chan_peer_bytes(&c->port, m);
+
+	assert_non_null(p);
+	assert_int_equal(m->off % 8, 0);
+	assert_int_equal(m->ticket.seq, 0);
+	assert_true(object_head_valid(p, m->len));
+	memcpy(&c->last_put, p, sizeof(c->last_put));
+	assert_true((c->last_put.flags & (OBJECT_VARY | OBJECT_PASS)) != 0);
+	text_of(c->put_key, object_key(p));
+	c->puts++;
+	block_take(r, core, m, false);
+}
+
+static void take_purge(struct rig *r, uint32_t core, const struct chan_msg *m)
+{
+	struct rig_core *c = &r->core[core];
+
+	c->purges++;
+	c->last_purge = *m;
+	if (m->block != CHAN_NO_BLOCK)
+		text_of(c->purge_text, span_of(chan_peer_bytes(&c->port, m), m->len));
+}
+
 static void take_question(struct rig *r, uint32_t core, const struct chan_msg *m)
 {
 	struct rig_core *c = &r->core[core];
@@ -282,9 +324,11 @@ static void take_question(struct rig *r, uint32_t core, const struct chan_msg *m
 	};
 
 	c->last_query = *m;
-	c->purges += m->type == CHAN_PURGE;
+	if (m->type == CHAN_PURGE)
+		take_purge(r, core, m);
 	block_take(r, core, m, false);
-	rig_push(r, core, &answer);
+	if (m->ticket.seq != 0)
+		rig_push(r, core, &answer);
 }
 
 static void core_step(struct rig *r, uint32_t core)
@@ -302,6 +346,9 @@ static void core_step(struct rig *r, uint32_t core)
 			break;
 		case CHAN_RELEASE:
 			take_release(r, core, &m);
+			break;
+		case CHAN_PUT:
+			take_put(r, core, &m);
 			break;
 		case CHAN_PURGE:
 		case CHAN_QUERY:
@@ -332,150 +379,16 @@ void rig_attach(struct rig *r)
 	RIG_UNTIL(r, chan_server_attached(r->ctl.chan));
 }
 
-/* --- questions --- */
-
-uint32_t rig_slot(const struct rig_core *c, const struct ask *a)
-{
-	return (uint32_t)(a - c->asks);
-}
-
-static struct ask *ask_new(struct rig_core *c)
-{
-	for (uint32_t i = 0; i < RIG_ASKS; i++) {
-		struct ask *a = &c->asks[i];
-
-		if (a->used && !a->done)
-			continue;
-		if (a->up_held > 0)
-			continue;
-		if (a->used)
-			continue; /* the test still looks at it */
-		memset(a, 0, sizeof(*a));
-		a->used = true;
-		a->seq = ++c->seq;
-		return a;
-	}
-	fail_msg("no slot left");
-	return NULL;
-}
-
-static uint32_t up_get(struct rig *r, uint32_t core, struct ask *a)
-{
-	struct rig_core *c = &r->core[core];
-	uint32_t b;
-
-	while ((b = chan_block_get(&c->up)) == CHAN_NO_BLOCK)
-		rig_step(r);
-	c->up_mine[b] = 1;
-	c->up_slot[b] = (uint16_t)rig_slot(c, a);
-	a->up_held++;
-	return b;
-}
-
-static struct chan_ticket ticket_of(struct rig *r, uint32_t core, const struct ask *a)
-{
-	return (struct chan_ticket){
-	        .epoch = r->epoch,
-	        .core = (uint16_t)core,
-	        .slot = (uint16_t)rig_slot(&r->core[core], a),
-	        .seq = a->seq,
-	};
-}
-
-static char *text_put(char *at, const char *s)
-{
-	size_t n = strlen(s);
-
-	memcpy(at, s, n);
-	return at + n;
-}
-
-static uint32_t request_write(struct rig *r, const struct rig_req *q, void *block)
-{
-	const char *method = q->method != NULL ? q->method : "GET";
-	const char *fields = q->fields != NULL ? q->fields : "Accept: */*\r\n";
-	const char *key = q->key != NULL ? q->key : "";
-	struct hash128 h = hash128(key, strlen(key), 1);
-	struct chan_request *cr = block;
-	char *at = (char *)(cr + 1);
-
-	*cr = (struct chan_request){
-	        .snapshot_id = q->snapshot_id != 0 ? q->snapshot_id : r->ctl.snapshot->id,
-	        .body_len = q->body_len,
-	        .key_lo = h.lo,
-	        .key_hi = h.hi,
-	        .client_addr = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 9},
-	        .minor = 1,
-	        .flags = (uint16_t)((q->key != NULL ? CHAN_REQ_COLLAPSE | CHAN_REQ_STORE : 0) |
-	                            (q->body_len == UINT64_MAX ? CHAN_REQ_CHUNKED : 0)),
-	        .key_len = (uint16_t)strlen(key),
-	        .method_len = (uint16_t)strlen(method),
-	        .host_len = 11,
-	        .target_len = (uint32_t)strlen(q->path),
-	        .fields_len = (uint32_t)strlen(fields),
-	};
-	at = text_put(at, key);
-	at = text_put(at, method);
-	at = text_put(at, "example.org");
-	at = text_put(at, q->path);
-	at = text_put(at, fields);
-	return (uint32_t)(at - (char *)block);
-}
-
-struct ask *rig_ask(struct rig *r, const struct rig_req *q)
-{
-	struct rig_core *c = &r->core[q->core];
-	struct ask *a = ask_new(c);
-	struct chan_msg m = {.type = CHAN_REQUEST, .flags = q->body_len == 0 ? CHAN_F_END : 0};
-
-	a->hold = q->hold;
-	a->raw_body = q->raw_body;
-	m.block = up_get(r, q->core, a);
-	m.ticket = ticket_of(r, q->core, a);
-	m.len = request_write(r, q, chan_block_at(&c->up, m.block));
-	rig_push(r, q->core, &m);
-	return a;
-}
-
-void rig_cancel(struct rig *r, uint32_t core, struct ask *a)
-{
-	struct chan_msg m = {.type = CHAN_CANCEL, .block = CHAN_NO_BLOCK};
-
-	m.ticket = ticket_of(r, core, a);
-	rig_push(r, core, &m);
-}
-
-bool rig_body(struct rig *r, uint32_t core, struct ask *a, const void *data, uint32_t len, bool end)
-{
-	struct chan_msg m = {.type = CHAN_BODY, .flags = end ? CHAN_F_END : 0, .len = len};
-	struct rig_core *c = &r->core[core];
-
-	if (a->up_held >= WINDOW_BLOCKS || c->up.free_count == 0)
-		return false;
-	m.ticket = ticket_of(r, core, a);
-	m.block = CHAN_NO_BLOCK;
-	if (len > 0) {
-		m.block = up_get(r, core, a);
-		memcpy(chan_block_at(&c->up, m.block), data, len);
-	}
-	rig_push(r, core, &m);
-	return true;
-}
-
-uint32_t rig_requests(struct rig *r)
-{
-	return origin_requests(r->origin);
-}
-
 /* --- start and stop --- */
 
-static void config_make(struct rig *r, const char *extra)
+static void config_make(struct rig *r, const struct rig_options *o)
 {
 	struct config_error err;
 	char text[2048];
 	FILE *f;
 
-	snprintf(text, sizeof(text), config_text, r->dir, origin_port(r->origin), extra);
+	snprintf(text, sizeof(text), config_text, r->dir, origin_port(r->origin), o->upstream,
+	         o->route, (unsigned long long)o->store_bytes);
 	snprintf(r->conf, sizeof(r->conf), "%s/sluice.yaml", r->dir);
 	f = fopen(r->conf, "w");
 	assert_non_null(f);
@@ -488,6 +401,13 @@ static void config_make(struct rig *r, const char *extra)
 
 struct rig *rig_new(const char *extra)
 {
+	const struct rig_options o = {extra, "", 256 << 20};
+
+	return rig_new_with(&o);
+}
+
+struct rig *rig_new_with(const struct rig_options *o)
+{
 	struct rig *r = calloc(1, sizeof(*r));
 	struct loop_config lc = {.entries = 256};
 	struct control *ctl = &r->ctl;
@@ -497,7 +417,7 @@ struct rig *rig_new(const char *extra)
 	snprintf(r->dir, sizeof(r->dir), "/tmp/sluice-unit-XXXXXX");
 	assert_non_null(mkdtemp(r->dir));
 	r->origin = origin_start();
-	config_make(r, extra);
+	config_make(r, o);
 	ctl->config_path = r->conf;
 	snprintf(r->path, sizeof(r->path), "%s/dataplane.sock", r->dir);
 	r->geo = (struct chan_geometry){

@@ -21,6 +21,7 @@
 
 #define RIG_CORES    2u
 #define RIG_ASKS     4096u
+#define RIG_SEED     1u /* of the cores' key hashes */
 #define RIG_DEADLINE (5 * NS_PER_S)
 
 /* One ticket of a core and what came of it. */
@@ -33,6 +34,10 @@ struct ask {
 	bool flags_shared;
 	bool flags_fill;
 	bool flags_reused;
+	uint8_t tier; /* CHAN_F_STORE, CHAN_F_L3 or 0 */
+	uint16_t code;
+	uint32_t put_before; /* objects that its core had got when its head came */
+	char key[2048];
 	uint32_t heads;
 	uint32_t bodies;
 	uint16_t fail;
@@ -57,6 +62,12 @@ struct rig_core {
 	bool paused;      /* takes nothing out of its ring */
 	uint64_t seq;
 	uint32_t purges;
+	struct chan_msg last_purge;
+	char purge_text[2048];
+	uint32_t puts; /* objects for the hot table */
+	struct object last_put;
+	char put_key[2048];
+	uint32_t heads; /* in all */
 	struct chan_msg last_query;
 };
 
@@ -84,6 +95,12 @@ struct rig {
 
 /* extra: keys of the upstream, for example ", connect_timeout_ms: 100". */
 struct rig *rig_new(const char *extra);
+struct rig_options {
+	const char *upstream; /* more keys of the upstream: ", queue: 1" */
+	const char *route;    /* and of the route */
+	uint64_t store_bytes; /* of the node's store */
+};
+struct rig *rig_new_with(const struct rig_options *o);
 void rig_free(struct rig *r);
 /* Of a test's own: one that is attached, and its end. */
 int rig_setup(void **state);
@@ -105,6 +122,9 @@ struct rig_req {
 	uint64_t snapshot_id;
 	bool hold;
 	bool raw_body;
+	bool refresh; /* nobody waits: ticket.seq 0 */
+	bool alone;   /* not with others: no CHAN_REQ_COLLAPSE */
+	bool no_store;
 };
 struct ask *rig_ask(struct rig *r, const struct rig_req *q);
 void rig_cancel(struct rig *r, uint32_t core, struct ask *a);

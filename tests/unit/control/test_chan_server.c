@@ -348,10 +348,14 @@ static void queries(void **state)
 	chan_server_query(r->ctl.chan, 0, CHAN_QUERY_CACHE_GET, 0, 1, SPAN_LIT("key"), note, &a);
 	RIG_UNTIL(r, a.calls == 2);
 	assert_int_equal(r->core[0].last_query.len, 3);
-	chan_server_purge(r->ctl.chan, SPAN_LIT("a*"), true, note, &a);
+	struct purge_order order = {
+	        .kind = INVAL_PATTERN, .text = SPAN_LIT("a*"), .soft = true, .count = true};
+	chan_server_purge(r->ctl.chan, &order, note, &a);
 	RIG_UNTIL(r, a.calls == 3);
 	assert_int_equal(a.n, 3 * RIG_CORES);
-	assert_int_equal(r->core[0].last_query.flags, CHAN_F_PATTERN);
+	assert_int_equal(r->core[0].last_query.code, INVAL_PATTERN);
+	assert_int_equal(r->core[0].last_query.flags, CHAN_F_SOFT | CHAN_F_COUNT);
+	assert_int_equal(r->core[0].last_query.n, link_purge_seq(r->ctl.chan));
 	chan_server_drain(r->ctl.chan, 5000);
 	RIG_UNTIL(r, r->core[0].last_query.type == CHAN_DRAIN &&
 	                     r->core[1].last_query.type == CHAN_DRAIN);
@@ -379,7 +383,8 @@ static void queries_without_answer(void **state)
 	rig_sock_break(r);
 	RIG_UNTIL(r, a.calls == 2 + QUERIES_MAX);
 	assert_int_equal(a.st, ST_CLOSED);
-	chan_server_purge(r->ctl.chan, SPAN_LIT("a"), false, note, &a);
+	struct purge_order order = {.kind = INVAL_KEY, .text = SPAN_LIT("a")};
+	chan_server_purge(r->ctl.chan, &order, note, &a);
 	assert_int_equal(a.st, ST_CLOSED);
 	r->core[0].paused = false;
 }

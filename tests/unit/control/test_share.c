@@ -151,7 +151,8 @@ static void not_across_a_purge(void **state)
 	wait_active(r, 1);
 	ask_key(r, 1, "/store/50");
 	wait_active(r, 2);
-	chan_server_purge(r->ctl.chan, SPAN_LIT("/sto*"), true, ignore_result, &purged);
+	struct purge_order order = {.kind = INVAL_PATTERN, .text = SPAN_LIT("/sto*")};
+	chan_server_purge(r->ctl.chan, &order, ignore_result, &purged);
 	struct ask *c = ask_key(r, 1, "/store/50");
 	wait_active(r, 3);
 	wait_requests(r, 2);

@@ -178,6 +178,7 @@ static void request_input(const struct chan_msg *m)
 	assert_non_null(bytes);
 	assert_in_range(m->len, sizeof(r->cr), sizeof(r->bytes));
 	r->msg = *m;
+	r->born_seq = fx.purge_seq;
 	memcpy(r->bytes, bytes, m->len);
 	r->key = cut(&at, r->cr.key_len);
 	r->method = cut(&at, r->cr.method_len);
@@ -261,6 +262,7 @@ struct rig_answer answer_to(unsigned status, const char *fields, struct span bod
 	        .fields = fields,
 	        .body = body,
 	        .body_len = body.len,
+	        .born_seq = fx.req.born_seq,
 	};
 }
 
@@ -298,12 +300,37 @@ uint32_t down_block(const void *bytes, size_t len)
 	return block;
 }
 
+struct chan_msg purge_msg(enum inval_kind kind, const char *text, uint8_t flags)
+{
+	struct chan_msg m = {
+	        .type = CHAN_PURGE,
+	        .code = (uint16_t)kind,
+	        .flags = flags,
+	        .ticket = {.epoch = fx.epoch},
+	        .n = ++fx.purge_seq,
+	        .len = (uint32_t)strlen(text),
+	        .block = CHAN_NO_BLOCK,
+	};
+
+	if (kind != INVAL_ALL)
+		m.block = down_block(text, strlen(text));
+	return m;
+}
+
+void purge_now(enum inval_kind kind, const char *text)
+{
+	struct inval_purge p = {.seq = ++fx.purge_seq, .kind = kind, .text = span_cstr(text)};
+
+	hot_purge(fx.rig.core->hot, &p, hash128(text, p.text.len, fx.rig.core->hash_seed));
+}
+
 struct chan_msg head_msg(const struct object *o, const char *key, const char *fields)
 {
-	char bytes[8192];
+	char bytes[8192] ALIGNED(8);
 	size_t len = sizeof(*o) + strlen(key) + strlen(fields);
 
 	memcpy(bytes, o, sizeof(*o));
+	((struct object *)(void *)bytes)->born_seq = fx.req.born_seq;
 	snprintf(bytes + sizeof(*o), sizeof(bytes) - sizeof(*o), "%s%s", key, fields);
 	return (struct chan_msg){
 	        .type = CHAN_HEAD,

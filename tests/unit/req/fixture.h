@@ -32,6 +32,7 @@ struct fx_request {
 		struct chan_request cr;
 		char bytes[65536];
 	};
+	uint64_t born_seq; /* purges ordered before it came */
 	struct span key;
 	struct span method;
 	struct span host;
@@ -53,6 +54,7 @@ struct fx {
 	bool upload_abort;
 	uint32_t cancels; /* CANCEL messages seen */
 	struct chan_ticket cancelled;
+	uint64_t purge_seq;       /* of the last one */
 	struct fx_request req;    /* the last one */
 	struct web_answer answer; /* the last one */
 };
@@ -94,6 +96,10 @@ void reply(const char *fields, struct span body);
 void reply_with(const struct rig_answer *a);
 /* A message as it is; block bytes are not written. */
 void post(const struct chan_msg *m);
+/* The order of a purge, with the next number. */
+struct chan_msg purge_msg(enum inval_kind kind, const char *text, uint8_t flags);
+/* The same, straight to the table. */
+void purge_now(enum inval_kind kind, const char *text);
 struct chan_msg head_msg(const struct object *o, const char *key, const char *fields);
 uint32_t down_block(const void *bytes, size_t len);
 uint64_t ctr(enum counter_id id);

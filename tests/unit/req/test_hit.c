@@ -92,7 +92,7 @@ static void test_conditions(void **state)
 		}
 		drain_control();
 		assert_int_equal(ctr(CTR_cache_not_modified), rows[i].status == 304 ? i + 1 : 4);
-		hot_purge_key(fx.rig.core->hot, SPAN_LIT("h/c"), hash128("h/c", 3, 42));
+		purge_now(INVAL_KEY, "h/c");
 		detach();
 	}
 	down();

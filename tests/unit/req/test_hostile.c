@@ -366,7 +366,7 @@ static void test_random(void **state)
 			/* What the message did not lend, or the core did not take for lent. */
 			bool lends = m.type == CHAN_HEAD || m.type == CHAN_BODY ||
 			             m.type == CHAN_PURGE || m.type == CHAN_QUERY ||
-			             m.type == CHAN_FAIL;
+			             m.type == CHAN_FAIL || m.type == CHAN_PUT;
 			if (m.block != own || !lends)
 				chan_block_put(&fx.rig.down, own);
 			struct chan_msg r;

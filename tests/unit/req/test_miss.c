@@ -184,7 +184,8 @@ static void test_fill(void **state)
 		reply_with(&a);
 		run_ms(50);
 		got_body(w, 200, body);
-		assert_true(has_line("Cache-Status: rig; fwd=uri-miss; stored"));
+		assert_non_null(strstr(fx.answer.head,
+		                       "\r\nCache-Status: rig; fwd=uri-miss; stored; ttl="));
 		say(w, text);
 		run_ms(50);
 		got_body(w, 200, body);
@@ -211,17 +212,12 @@ static void test_fill(void **state)
 	down();
 }
 
-static void purge(const char *text, uint8_t flags)
+static void purge(enum inval_kind kind, const char *text)
 {
-	struct chan_msg m = {
-	        .type = CHAN_PURGE,
-	        .flags = flags,
-	        .ticket = {.epoch = fx.epoch, .seq = 77},
-	        .len = (uint32_t)strlen(text),
-	};
+	struct chan_msg m = purge_msg(kind, text, 0);
 	struct chan_msg r;
 
-	m.block = down_block(text, strlen(text));
+	m.ticket.seq = 77;
 	post(&m);
 	assert_true(rig_recv(&fx.rig, &r));
 	assert_int_equal(r.type, CHAN_RESULT);
@@ -231,14 +227,12 @@ static void purge(const char *text, uint8_t flags)
 static void test_late_fill(void **state)
 {
 	static const struct {
+		enum inval_kind kind;
 		const char *text;
-		uint8_t flags;
 		bool stored;
 	} rows[] = {
-	        {"h/f", 0, false},
-	        {"h/*", CHAN_F_PATTERN, false},
-	        {"h/g", 0, true},
-	        {"x/*", CHAN_F_PATTERN, true},
+	        {INVAL_KEY, "h/f", false}, {INVAL_PATTERN, "h/*", false}, {INVAL_ALL, "", false},
+	        {INVAL_KEY, "h/g", true},  {INVAL_PATTERN, "x/*", true},  {INVAL_TAG, "h/f", true},
 	};
 
 	(void)state;
@@ -264,7 +258,7 @@ static void test_late_fill(void **state)
 
 			m.flags = CHAN_F_FILL;
 			post(&m);
-			purge(rows[row].text, rows[row].flags);
+			purge(rows[row].kind, rows[row].text);
 			m = (struct chan_msg){.type = CHAN_BODY,
 			                      .flags = CHAN_F_END,
 			                      .ticket = fx.req.msg.ticket,
@@ -272,12 +266,12 @@ static void test_late_fill(void **state)
 			                      .block = down_block("ab", 2)};
 			post(&m);
 		} else {
-			purge(rows[row].text, rows[row].flags);
+			purge(rows[row].kind, rows[row].text);
 			answer_fill(SPAN_LIT("ab"));
 		}
 		got_body(w, 200, SPAN_LIT("ab"));
 		assert_int_equal(hot_count(fx.rig.core->hot), rows[row].stored);
-		hot_purge_key(fx.rig.core->hot, SPAN_LIT("h/f"), hash128("h/f", 3, 42));
+		purge_now(INVAL_KEY, "h/f");
 	}
 	down();
 }

@@ -172,21 +172,32 @@ static void test_cache(void **state)
 	down();
 }
 
+static void answer_take(uint64_t n)
+{
+	result_take();
+	assert_int_equal(result.n, n);
+}
+
 static void test_purge(void **state)
 {
 	static const struct {
+		enum inval_kind kind;
 		const char *text;
 		uint8_t flags;
 		uint64_t purged;
 		uint32_t left;
 	} rows[] = {
-	        {"h/a/9", 0, 0, 6},
-	        {"h/a/1", 0, 1, 5},
-	        {"h/a/1", 0, 0, 5},
-	        {"h/a/*", 0, 0, 5}, /* a key, not a pattern */
-	        {"h/a/*", CHAN_F_PATTERN, 2, 3},
-	        {"x*", CHAN_F_PATTERN, 0, 3},
-	        {"*", CHAN_F_PATTERN, 3, 0},
+	        {INVAL_KEY, "h/a/9", 0, 0, 6},
+	        {INVAL_KEY, "h/a/1", CHAN_F_SOFT, 1, 6},
+	        {INVAL_KEY, "h/a/1", 0, 1, 5},
+	        {INVAL_KEY, "h/a/1", CHAN_F_COUNT, 0, 5},
+	        {INVAL_KEY, "h/a/*", 0, 0, 5}, /* a key, not a pattern */
+	        {INVAL_PATTERN, "h/a/*", CHAN_F_COUNT, 2, 3},
+	        {INVAL_PATTERN, "x*", CHAN_F_COUNT, 0, 3},
+	        {INVAL_TAG, "t", CHAN_F_COUNT, 0, 3},
+	        {INVAL_PATTERN, "h/b", 0, 0, 2}, /* not counted, done all the same */
+	        {INVAL_ALL, "", CHAN_F_COUNT | CHAN_F_SOFT, 2, 2},
+	        {INVAL_ALL, "", CHAN_F_COUNT, 2, 0},
 	};
 	static const char *const keys[] = {"h/a/1", "h/a/2", "h/a/3", "h/b/1", "h/b", "g/a/1"};
 
@@ -196,33 +207,102 @@ static void test_purge(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
 		assert_int_equal(rig_hot_put(&fx.rig, keys[i], "", SPAN_LIT("x")), ST_OK);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		struct chan_msg m = {
-		        .type = CHAN_PURGE,
-		        .flags = rows[i].flags,
-		        .ticket = {.epoch = fx.epoch, .seq = 5},
-		        .len = (uint32_t)strlen(rows[i].text),
-		};
+		struct chan_msg m = purge_msg(rows[i].kind, rows[i].text, rows[i].flags);
 
-		m.block = down_block(rows[i].text, strlen(rows[i].text));
+		m.ticket.seq = 5;
 		post(&m);
-		result_take();
-		assert_int_equal(result.n, rows[i].purged);
+		run_ms(400);
+		answer_take(rows[i].purged);
 		assert_int_equal(hot_count(fx.rig.core->hot), rows[i].left);
 	}
-	assert_int_equal(ctr(CTR_cache_purge), 6);
-	/* A purge that names nothing readable. */
-	struct chan_msg m = {.type = CHAN_PURGE,
-	                     .ticket = {.epoch = fx.epoch, .seq = 5},
-	                     .len = 10,
-	                     .block = CHAN_NO_BLOCK};
-	post(&m);
-	result_take();
-	assert_int_equal(ctr(CTR_chan_bad), 1);
+	assert_int_equal(ctr(CTR_cache_purge), 9);
+	assert_int_equal(ctr(CTR_cache_purge_orders), ARRAY_LEN(rows));
+	down();
+}
+
+static void test_bad_purge(void **state)
+{
+	struct chan_msg rows[4];
+
+	(void)state;
+	up(NULL);
+	attach();
+	assert_int_equal(rig_hot_put(&fx.rig, "h/a", "", SPAN_LIT("x")), ST_OK);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		rows[i] = purge_msg(INVAL_ALL, "", 0);
+	rows[0].code = INVAL_KINDS;
+	rows[1].code = INVAL_KEY; /* without a text */
+	rows[1].len = 10;
+	rows[2].n = 0;
+	rows[3].n = UINT64_MAX; /* would void all that ever comes */
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		rows[i].ticket.seq = 5;
+		post(&rows[i]);
+		answer_take(0);
+		assert_int_equal(ctr(CTR_chan_bad), i + 1);
+	}
 	/* One of another life of control. */
-	m.ticket.epoch++;
+	struct chan_msg m = purge_msg(INVAL_ALL, "", 0);
+	m.ticket = (struct chan_ticket){.epoch = fx.epoch + 1, .seq = 5};
 	post(&m);
 	assert_false(rig_recv(&fx.rig, &result));
 	assert_int_equal(ctr(CTR_chan_late), 1);
+	assert_int_equal(hot_count(fx.rig.core->hot), 1);
+	down();
+}
+
+/* More that wait for a count than there is room for: those are answered at once. */
+static void test_count_full(void **state)
+{
+	uint32_t at_once = 0;
+
+	(void)state;
+	up(NULL);
+	attach();
+	for (int i = 0; i < 50; i++) {
+		struct chan_msg m = purge_msg(INVAL_TAG, "t", CHAN_F_COUNT);
+		struct chan_msg *slot = chan_slot(&fx.rig.control);
+
+		m.ticket.seq = 5;
+		*slot = m;
+		chan_push(&fx.rig.control);
+	}
+	chan_flush(&fx.rig.control);
+	rig_settle(&fx.rig, 20, 1000);
+	while (rig_recv(&fx.rig, &result))
+		at_once++;
+	assert_int_equal(at_once, 50 - ARRAY_LEN(fx.rig.core->chan.counting));
+	run_ms(800);
+	for (size_t i = 0; i < ARRAY_LEN(fx.rig.core->chan.counting); i++)
+		answer_take(0);
+	assert_false(rig_recv(&fx.rig, &result));
+	down();
+}
+
+/* Control orders a purge and dies: what it put into the ring is done. */
+static void test_leftovers(void **state)
+{
+	struct chan_msg ms[3];
+
+	(void)state;
+	up(NULL);
+	attach();
+	assert_int_equal(rig_hot_put(&fx.rig, "h/a", "", SPAN_LIT("x")), ST_OK);
+	assert_int_equal(rig_hot_put(&fx.rig, "h/b", "", SPAN_LIT("x")), ST_OK);
+	assert_int_equal(rig_hot_put(&fx.rig, "h/c", "", SPAN_LIT("x")), ST_OK);
+	ms[0] = purge_msg(INVAL_KEY, "h/a", 0);
+	ms[1] = (struct chan_msg){.type = CHAN_DRAIN, .block = CHAN_NO_BLOCK, .n = 1000};
+	ms[2] = purge_msg(INVAL_PATTERN, "*b", 0);
+	for (size_t i = 0; i < ARRAY_LEN(ms); i++) {
+		*chan_slot(&fx.rig.control) = ms[i];
+		chan_push(&fx.rig.control);
+	}
+	chan_flush(&fx.rig.control);
+	rig_detach(&fx.rig);
+	run_ms(400);
+	assert_int_equal(hot_count(fx.rig.core->hot), 1);
+	assert_int_equal(hot_purge_seq(fx.rig.core->hot), fx.purge_seq);
+	assert_false(fx.rig.core->draining);
 	down();
 }
 
@@ -250,9 +330,10 @@ static void test_no_block(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_info),     cmocka_unit_test(test_conns),
-	        cmocka_unit_test(test_cache),    cmocka_unit_test(test_purge),
-	        cmocka_unit_test(test_no_block),
+	        cmocka_unit_test(test_info),       cmocka_unit_test(test_conns),
+	        cmocka_unit_test(test_cache),      cmocka_unit_test(test_purge),
+	        cmocka_unit_test(test_no_block),   cmocka_unit_test(test_bad_purge),
+	        cmocka_unit_test(test_count_full), cmocka_unit_test(test_leftovers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Purges on their way to the cores (docs/CACHE-PURGES.md). Each gets a number and a place in a log;
+ * each core has its own position there, so that a full ring, a slab without blocks or an attachment
+ * that broke off delays a purge but does not lose it. A core that falls behind the whole log is
+ * told to void everything. */
+#include "control/chan_internal.h"
+#include "control/fetch.h"
+
+#include "lib/clock.h"
+
+#include <stdlib.h>
+
+struct purge_entry {
+	struct inval_purge p; /* text: of this entry */
+	bool replaces;        /* no purge: the key has a new copy */
+	uint8_t flags;
+	uint16_t slot; /* of the query, with its seq; seq 0: nobody waits */
+	uint64_t query_seq;
+	char text[INVAL_TEXT_MAX];
+};
+
+static struct purge_entry *entry_at(const struct purge_log *log, uint64_t pos)
+{
+	return &log->entries[pos % PURGE_LOG];
+}
+
+/* Control's numbers go on above those of the process before it, unless the clock went back: then
+ * SYNC raises them. */
+enum status purges_create(struct chan_server *s)
+{
+	s->purges.entries = calloc(PURGE_LOG, sizeof(*s->purges.entries));
+	s->purges.block = CHAN_NO_BLOCK;
+	s->purges.seq = clock_wall_ns() / NS_PER_US;
+	return s->purges.entries != NULL ? ST_OK : ST_NOMEM;
+}
+
+void purges_destroy(struct chan_server *s)
+{
+	free(s->purges.entries);
+}
+
+void purges_round_end(struct chan_server *s)
+{
+	if (s->purges.block != CHAN_NO_BLOCK)
+		down_unref(&s->down, s->purges.block);
+	s->purges.block = CHAN_NO_BLOCK;
+}
+
+uint64_t link_purge_seq(const struct chan_server *s)
+{
+	return s->purges.seq;
+}
+
+uint64_t link_purge_next(struct chan_server *s)
+{
+	return ++s->purges.seq;
+}
+
+/* Texts of a round share a block: purges come by the hundred. */
+static bool text_put(struct chan_server *s, struct span text, struct chan_msg *m)
+{
+	struct purge_log *log = &s->purges;
+	uint32_t room = s->ch.geo.down_block_bytes;
+
+	if (log->block == CHAN_NO_BLOCK || text.len > room - log->block_used) {
+		uint32_t block = down_get(&s->down);
+
+		if (block == CHAN_NO_BLOCK)
+			return false;
+		if (log->block != CHAN_NO_BLOCK)
+			down_unref(&s->down, log->block);
+		log->block = block;
+		log->block_used = 0;
+	}
+	memcpy(down_at(&s->down, log->block) + log->block_used, text.ptr, text.len);
+	m->block = log->block;
+	m->off = log->block_used;
+	m->len = (uint32_t)text.len;
+	log->block_used += m->len;
+	return true;
+}
+
+/* False: no room now. */
+static bool purge_send(struct chan_server *s, uint32_t core, const struct purge_entry *e)
+{
+	struct chan_msg m = {
+	        .type = CHAN_PURGE,
+	        .code = (uint16_t)e->p.kind,
+	        .flags = e->flags,
+	        .ticket = {.epoch = s->epoch,
+	                   .core = (uint16_t)core,
+	                   .slot = e->slot,
+	                   .seq = e->query_seq},
+	        .block = CHAN_NO_BLOCK,
+	        .n = max_u64(e->p.seq, s->links[core].purge_floor),
+	};
+
+	if (e->p.text.len > 0 && !text_put(s, e->p.text, &m))
+		return false;
+	if (!link_push(s, core, &m))
+		return false;
+	if (m.block != CHAN_NO_BLOCK)
+		down_lend(&s->down, core, m.block);
+	return true;
+}
+
+/* Some of what the core has not seen is not in the log any more. */
+static bool send_all(struct chan_server *s, uint32_t core)
+{
+	struct purge_entry all = {.p = {.seq = s->purges.seq, .kind = INVAL_ALL}};
+
+	if (!purge_send(s, core, &all))
+		return false;
+	s->counts.purges_overrun++;
+	return true;
+}
+
+bool purges_flush(struct chan_server *s, uint32_t core)
+{
+	struct core_link *l = &s->links[core];
+	struct purge_log *log = &s->purges;
+
+	if (l->purge_all || log->count - l->purge_pos > PURGE_LOG) {
+		if (!send_all(s, core))
+			return false;
+		l->purge_all = false;
+		l->purge_pos = log->count;
+	}
+	for (; l->purge_pos < log->count; l->purge_pos++)
+		if (!purge_send(s, core, entry_at(log, l->purge_pos)))
+			return false;
+	return true;
+}
+
+bool purges_wait(const struct chan_server *s, uint32_t core)
+{
+	const struct core_link *l = &s->links[core];
+
+	return l->purge_all || l->purge_pos < s->purges.count;
+}
+
+void purges_sync(struct chan_server *s, uint32_t core, uint64_t seen)
+{
+	struct core_link *l = &s->links[core];
+	struct purge_log *log = &s->purges;
+	uint64_t first = log->count > PURGE_LOG ? log->count - PURGE_LOG : 0;
+
+	l->purge_floor = 0;
+	l->purge_all = log->lost_seq > seen;
+	l->purge_pos = first;
+	if (seen > log->seq) {
+		/* Of a process before this one, whose clock was ahead: what was ordered here is
+		 * new to the core, and younger than all that it holds. */
+		log->seq = seen + 1;
+		l->purge_floor = log->seq;
+		l->purge_all = log->count > PURGE_LOG;
+		return;
+	}
+	while (l->purge_pos < log->count && (entry_at(log, l->purge_pos)->replaces ||
+	                                     entry_at(log, l->purge_pos)->p.seq <= seen))
+		l->purge_pos++;
+}
+
+/* Into every ring, and out: who is answered after this purge finds it done. */
+static void send_out(struct chan_server *s)
+{
+	for (uint32_t c = 0; s->state == LINK_SERVING && c < s->cores; c++)
+		if (purges_flush(s, c))
+			s->counts.doorbells += chan_flush(&s->links[c].port);
+}
+
+static struct purge_entry *append(struct chan_server *s, const struct inval_purge *p)
+{
+	struct purge_log *log = &s->purges;
+	struct purge_entry *e = entry_at(log, log->count);
+
+	if (log->count >= PURGE_LOG && !e->replaces)
+		log->lost_seq = max_u64(log->lost_seq, e->p.seq);
+	e->p = *p;
+	e->p.text = span_of(e->text, min_size(p->text.len, sizeof(e->text)));
+	if (e->p.text.len > 0)
+		memcpy(e->text, p->text.ptr, e->p.text.len);
+	e->replaces = false;
+	e->flags = p->soft ? CHAN_F_SOFT : 0;
+	e->slot = 0;
+	e->query_seq = 0;
+	log->count++;
+	return e;
+}
+
+uint64_t chan_server_purge(struct chan_server *s, const struct purge_order *o, chan_result_fn cb,
+                           void *arg)
+{
+	struct inval_purge p = {.kind = o->kind, .soft = o->soft, .text = o->text};
+	struct purge_entry *e;
+
+	assert(o->text.len <= INVAL_TEXT_MAX);
+	p.seq = ++s->purges.seq;
+	fetcher_purge(s->ctl->fetcher, &p);
+	e = append(s, &p);
+	s->counts.purges++;
+	if (cb != NULL && s->state == LINK_SERVING) {
+		struct query *q = query_new(s, cb, arg, o->count ? COUNT_WAIT_NS : QUERY_WAIT_NS);
+
+		if (q == NULL) {
+			send_out(s);
+			cb(arg, ST_FULL, NULL, 0, 0);
+			return p.seq;
+		}
+		q->purge = true;
+		q->waiting = s->cores == 64 ? UINT64_MAX : (1ull << s->cores) - 1;
+		e->slot = q->slot;
+		e->query_seq = q->seq;
+		e->flags |= o->count ? CHAN_F_COUNT : 0;
+		send_out(s);
+	} else {
+		send_out(s);
+		if (cb != NULL)
+			cb(arg, ST_CLOSED, NULL, 0, 0);
+	}
+	return p.seq;
+}
+
+void chan_server_replace(struct chan_server *s, struct span key, uint64_t born_seq)
+{
+	struct inval_purge p = {.seq = born_seq, .kind = INVAL_KEY, .text = key};
+
+	if (s->state != LINK_SERVING)
+		return; /* the old copies are stale: they will be asked for again */
+	append(s, &p)->replaces = true;
+	send_out(s);
+}

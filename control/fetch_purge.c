@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Purges: what is ordered, and what unsafe requests make void. */
+#include "control/fetch_internal.h"
+
+#include "cache/vary.h"
+
+/* Tags of an answer are known when its head has come. */
+static bool tag_hits(const struct fetch *f, struct span tag)
+{
+	const struct object *o;
+	uint32_t hash = inval_tag_hash(tag);
+
+	if (f->head_block == CHAN_NO_BLOCK)
+		return true;
+	o = (const struct object *)(const void *)down_at(fetch_down(f), f->head_block);
+	for (uint32_t i = 0; i < o->tag_count; i++)
+		if (memcmp(object_tags(o) + i * sizeof(hash), &hash, sizeof(hash)) == 0)
+			return true;
+	return false;
+}
+
+static bool purge_hits(const struct fetch *f, const struct inval_purge *p)
+{
+	struct span first = vary_primary(f->key);
+
+	switch (p->kind) {
+	case INVAL_KEY:
+		return span_eq(first, p->text) || span_eq(f->key, p->text);
+	case INVAL_PATTERN:
+		return cache_key_match(first, p->text);
+	case INVAL_TAG:
+		return tag_hits(f, p->text);
+	default:
+		return true;
+	}
+}
+
+uint32_t fetcher_purge(struct fetcher *f, const struct inval_purge *p)
+{
+	struct fetch *next;
+
+	for (uint32_t i = 0; i < FETCH_BUCKETS; i++) {
+		for (struct fetch *it = f->buckets[i]; it != NULL; it = next) {
+			next = it->hash_next;
+			if (purge_hits(it, p))
+				fetch_unjoin(it);
+		}
+	}
+	return f->store != NULL ? store_purge(f->store, p) : 0;
+}
+
+static void purge(struct fetcher *f, enum inval_kind kind, struct span text)
+{
+	struct purge_order order = {.kind = kind, .text = text};
+
+	f->counts.invalidations++;
+	chan_server_purge(f->ctl->chan, &order, NULL, NULL);
+}
+
+static void purge_key(struct fetcher *f, struct span key)
+{
+	purge(f, INVAL_KEY, key);
+}
+
+/* The key under which a target of the same host would be stored by default. */
+static void purge_target(struct fetch *f, struct span target)
+{
+	const char *mark = memchr(target.ptr, '?', target.len);
+	struct span host = f->req->host;
+	struct span path = target;
+	struct span query = {0};
+	char buf[CACHE_KEY_MAX];
+	struct cache_key key;
+
+	if (mark != NULL) {
+		path.len = (size_t)(mark - target.ptr);
+		query = span_of(mark + 1, target.len - path.len - 1);
+	}
+	/* The scheme's port is none in a key (RFC 9110 4.2.3). */
+	if (host.len > 3 && memcmp(host.ptr + host.len - 3, ":80", 3) == 0)
+		host.len -= 3;
+	if (cache_key_default(buf, host, path, query, 0, &key))
+		purge_key(f->f, key.text);
+}
+
+void fetch_invalidate(struct fetch *f, const struct exchange_head *h)
+{
+	struct cache_target at = {
+	        .host = f->req->host,
+	        .target = f->req->target,
+	        .tls = (f->req->wire.flags & CHAN_REQ_TLS) != 0,
+	};
+	struct cache_targets targets;
+
+	/* Where a rule's key is made of the body, POST asks and changes nothing. */
+	if (f->req->keyed_body || !cache_invalidates(f->req->method, h->head->status))
+		return;
+	for (uint32_t i = 0; f->effects != NULL && i < f->effects->purge_count; i++)
+		purge(f->f, f->effects->purges[i].kind, f->effects->purges[i].text);
+	if (f->req->key.len == 0)
+		return;
+	purge_key(f->f, f->req->key);
+	cache_invalidated(&at, &h->head->fields, &targets);
+	for (uint32_t i = 0; i < targets.count; i++)
+		purge_target(f, targets.target[i]);
+}

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Where the answer to a request comes from: the node's store, a fetch that is under way, the shared
+ * store, or the origin. A stored answer that may not be used as it is gives its validators to the
+ * request for the origin (RFC 9111 4.3). */
+#include "control/fetch_internal.h"
+
+#include "cache/vary.h"
+#include "lib/clock.h"
+
+#include <stdlib.h>
+
+/* What the store has for a request. */
+struct found {
+	struct cache_key key;      /* the request's, or that of its variant */
+	struct store_entry *entry; /* held; NULL: none */
+	bool soft;                 /* a soft purge made it stale */
+	bool pass;                 /* a remark: do not wait for others */
+	bool unkeyed;              /* its variant has no key */
+	bool variant;
+	char text[CACHE_KEY_MAX];
+};
+
+void request_fields(const struct request *r, struct http_fields *out)
+{
+	size_t pos = 0;
+
+	/* It was well-formed when it was read, and ends in CRLF. */
+	http1_scan_fields(r->fields.ptr, r->fields.len + 2, &pos, out);
+}
+
+static struct cache_key request_key(const struct request *r)
+{
+	return (struct cache_key){.hash = {r->wire.key_lo, r->wire.key_hi}, .text = r->key};
+}
+
+bool request_variant(struct fetcher *fr, const struct request *r, const struct object *list,
+                     char *buf, struct cache_key *out)
+{
+	struct cache_key primary = request_key(r);
+	struct http_fields fields;
+
+	request_fields(r, &fields);
+	return vary_key(buf, &primary, list, &fields, link_hash_seed(fr->ctl->chan), out);
+}
+
+/* Answers to these may lie in a store: the request has a key, and nothing but it counts. */
+static bool request_may_look(const struct request *r)
+{
+	if (r->key.len == 0)
+		return false;
+	return r->keyed_body || (!r->has_body && (r->method == HTTP_GET || r->method == HTTP_HEAD));
+}
+
+bool request_may_share(const struct request *r)
+{
+	return (r->wire.flags & CHAN_REQ_COLLAPSE) != 0 && r->key.len > 0 && !r->has_body &&
+	       !r->conditional && r->method == HTTP_GET;
+}
+
+static void look_variant(struct fetcher *fr, const struct request *r, struct found *out)
+{
+	struct store_entry *list = out->entry;
+	bool soft = false;
+
+	out->entry = NULL;
+	out->variant = request_variant(fr, r, list->head, out->text, &out->key);
+	store_drop(list);
+	if (out->variant) {
+		out->entry = store_get(fr->store, out->key.text, &soft);
+		out->soft |= soft;
+	} else {
+		out->key = request_key(r);
+		out->unkeyed = true;
+	}
+}
+
+/* A look at the store; may be done again for a request. */
+static void look_up(struct fetcher *fr, const struct request *r, struct found *out)
+{
+	uint64_t now_ms = clock_wall_ns() / NS_PER_MS;
+
+	out->key = request_key(r);
+	out->entry = NULL;
+	out->soft = false;
+	out->pass = false;
+	out->unkeyed = false;
+	out->variant = false;
+	if (fr->store == NULL || !request_may_look(r))
+		return;
+	out->entry = store_get(fr->store, r->key, &out->soft);
+	if (out->entry != NULL && (out->entry->head->flags & OBJECT_VARY))
+		look_variant(fr, r, out);
+	if (out->entry == NULL || (out->entry->head->flags & OBJECT_PASS) == 0)
+		return;
+	out->pass = object_is_fresh(out->entry->head, now_ms) && !out->soft;
+	store_drop(out->entry);
+	out->entry = NULL;
+}
+
+static enum cache_use found_use(const struct found *fd, const struct cache_request *asks)
+{
+	const struct object *o = fd->entry->head;
+	enum cache_use use = cache_use(o, asks, clock_wall_ns() / NS_PER_MS);
+
+	/* Stale from the purge on, whatever its time says. */
+	if (use != CACHE_USE_FRESH || !fd->soft)
+		return use;
+	return o->stale_while_s > 0 && !(o->flags & OBJECT_REVALIDATE) ? CACHE_USE_REFRESH
+	                                                               : CACHE_USE_NOT;
+}
+
+/* May this request's answer be put together with a stored one by a 304? */
+static bool may_validate(const struct request *r)
+{
+	return r->method == HTTP_GET && !r->conditional && !r->has_body &&
+	       (r->wire.flags & CHAN_REQ_STORE) != 0;
+}
+
+/* --- the origin --- */
+
+static bool serialise(struct fetch *f)
+{
+	struct fetcher *fr = f->f;
+	const struct config_upstream *cu = upstream_config(f->plan.upstream);
+	struct request_style style = {
+	        .node = fr->ctl->config->node,
+	        .host_header = cu->host_header,
+	        .address = cu->name,
+	        .id_hi = fr->id_prefix,
+	        .id_lo = ++fr->id_seq,
+	};
+
+	f->validating = false;
+	if (f->entry != NULL && may_validate(f->req)) {
+		style.etag = object_etag(f->entry->head);
+		style.last_modified = object_last_modified(f->entry->head);
+		f->validating = style.etag.len + style.last_modified.len > 0;
+	}
+	f->x.request = request_serialise(f->req, &style);
+	return f->x.request != NULL;
+}
+
+void fetch_origin(struct fetch *f)
+{
+	if (f->purge_seq == 0)
+		f->born_seq = link_purge_seq(fetch_chan(f));
+	f->started_wall_ms = clock_wall_ns() / NS_PER_MS;
+	f->x = (struct exchange){
+	        .ops = &fetch_exchange_ops,
+	        .method = f->req->method,
+	        .idempotent = http_method_idempotent(f->req->method),
+	        .has_body = f->req->has_body,
+	        .chunked = f->req->chunked,
+	};
+	if (!serialise(f)) {
+		fetch_refuse(f, 503);
+		return;
+	}
+	f->f->counts.origin++;
+	f->f->counts.validations += f->validating;
+	exchange_start(&f->x, f->plan.upstream);
+}
+
+/* --- routing --- */
+
+/* The fetch's key: its own copy of a variant's. */
+static bool take_key(struct fetch *f, const struct found *fd)
+{
+	f->key = f->req->key;
+	return !fd->variant || fetch_rekey(f, fd->key.text);
+}
+
+/* What the rule of its route makes of the answer, while the configuration is at hand. */
+static bool effects_make(struct fetch *f)
+{
+	const struct snapshot *s = plan_snapshot(f->f, f->req->wire.snapshot_id);
+
+	return s != NULL &&
+	       rule_effects_make(s, f->req, link_hash_seed(fetch_chan(f)), &f->effects);
+}
+
+/* r goes over to the fetch; fd's entry too, when it can be validated. */
+static struct fetch *fetch_begin(struct fetcher *fr, struct request *r,
+                                 const struct plan_choice *plan, struct found *fd)
+{
+	struct fetch *f = fetch_new(fr, plan);
+
+	if (f == NULL)
+		return NULL;
+	f->req = r;
+	f->upload_left = r->has_body ? r->wire.body_len : 0;
+	if (!effects_make(f) || !take_key(f, fd)) {
+		f->req = NULL;
+		fetch_drop(f);
+		return NULL;
+	}
+	if (fd->entry != NULL && may_validate(r)) {
+		f->entry = fd->entry;
+		fd->entry = NULL;
+	}
+	return f;
+}
+
+/* Onwards from the store: f is held by the caller. */
+static void fetch_go(struct fetch *f, const struct found *fd)
+{
+	if (fd->pass || fd->unkeyed || !fetch_l3_ask(f))
+		fetch_origin(f);
+}
+
+static void refresh_behind(struct fetcher *fr, struct request *r, const struct plan_choice *plan,
+                           struct found *fd)
+{
+	struct fetch *f;
+
+	if (fetch_find(fr, fd->key.text, plan) != NULL) {
+		fr->counts.refresh_joined++;
+		free(r);
+		return;
+	}
+	f = fetch_begin(fr, r, plan, fd);
+	if (f == NULL) {
+		free(r);
+		return;
+	}
+	fr->counts.refreshes++;
+	f->background = true;
+	f->purge_seq = link_purge_next(fr->ctl->chan);
+	f->born_seq = f->purge_seq;
+	f->asks = (struct cache_request){.lookup = true, .store = true, .max_age_s = UINT32_MAX};
+	if (!fd->unkeyed)
+		fetch_offer(f);
+	fetch_hold(f);
+	fetch_go(f, fd);
+	fetch_drop(f);
+	/* The other hold is let go at its end (fetch_background_end). */
+}
+
+static void answer_found(struct waiter *w, const struct plan_choice *plan, struct found *fd,
+                         enum cache_use use)
+{
+	struct fetcher *fr = w->f;
+	struct request *r = w->req;
+
+	fr->counts.store_hits++;
+	fr->counts.store_stale += use != CACHE_USE_FRESH;
+	if (use == CACHE_USE_REFRESH && may_validate(r)) {
+		w->req = NULL;
+		store_hold(fd->entry);
+		fetch_answer(w, plan, fd->entry, CHAN_F_STORE, 0);
+		refresh_behind(fr, r, plan, fd);
+		return;
+	}
+	fetch_answer(w, plan, fd->entry, CHAN_F_STORE, 0);
+	fd->entry = NULL;
+}
+
+void fetch_route(struct waiter *w, const struct plan_choice *plan, bool share)
+{
+	struct fetcher *fr = w->f;
+	enum cache_use use = CACHE_USE_NOT;
+	struct fetch *other = NULL;
+	struct fetch *f = NULL;
+	struct found fd;
+
+	look_up(fr, w->req, &fd);
+	if (fd.entry != NULL)
+		use = found_use(&fd, &w->asks);
+	share = share && !fd.pass && !fd.unkeyed && request_may_share(w->req);
+	if (use == CACHE_USE_NOT && share)
+		other = fetch_find(fr, fd.key.text, plan);
+	if (use != CACHE_USE_NOT) {
+		answer_found(w, plan, &fd, use);
+	} else if (other != NULL) {
+		fetch_join(other, w);
+	} else {
+		f = fetch_begin(fr, w->req, plan, &fd);
+		if (f == NULL)
+			waiter_refuse(w, 503);
+	}
+	if (f != NULL) {
+		w->req = NULL;
+		w->leader = true;
+		f->asks = w->asks;
+		fetch_add(f, w);
+		if (share)
+			fetch_offer(f);
+		fetch_go(f, &fd);
+		fetch_drop(f);
+	}
+	if (fd.entry != NULL)
+		store_drop(fd.entry);
+}
+
+/* The copies in the cores are older than what the store has: they go, and the next requests are
+ * answered from here. */
+static void refresh_fresh(struct fetcher *fr, struct found *fd)
+{
+	size_t len = fd->entry->head_len;
+	struct object *head = malloc(len);
+	struct store_entry *e;
+
+	if (head == NULL)
+		return;
+	memcpy(head, fd->entry->head, len);
+	head->born_seq = link_purge_next(fr->ctl->chan);
+	e = store_refresh(fr->store, fd->entry, head);
+	if (e != NULL) {
+		chan_server_replace(fr->ctl->chan, object_key(e->head), head->born_seq);
+		store_drop(e);
+	}
+	free(head);
+}
+
+void fetch_refresh(struct fetcher *fr, struct request *r, const struct plan_choice *plan)
+{
+	struct cache_request asks = {.lookup = true, .max_age_s = UINT32_MAX};
+	struct found fd;
+
+	fr->counts.refresh_asked++;
+	if (fr->store == NULL || !may_validate(r)) {
+		free(r);
+		return;
+	}
+	look_up(fr, r, &fd);
+	if (fd.entry != NULL && found_use(&fd, &asks) == CACHE_USE_FRESH) {
+		refresh_fresh(fr, &fd);
+		free(r);
+	} else {
+		refresh_behind(fr, r, plan, &fd);
+	}
+	if (fd.entry != NULL)
+		store_drop(fd.entry);
+}

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Answers out of the node's store, and fills into it. An entry's body is copied in runs into blocks
+ * as the cores take them; when there is no block, the fetch waits in a list until some come back.
+ */
+#include "control/fetch_internal.h"
+
+#include "cache/vary.h"
+#include "lib/clock.h"
+
+#include <stdlib.h>
+
+/* --- waiting for blocks --- */
+
+void fetch_dry_add(struct fetch *f)
+{
+	struct fetcher *fr = f->f;
+
+	if (f->dry_prev != NULL)
+		return;
+	f->dry_next = NULL;
+	f->dry_prev = fr->dry_end;
+	*fr->dry_end = f;
+	fr->dry_end = &f->dry_next;
+	fr->dry_count++;
+}
+
+void fetch_dry_remove(struct fetch *f)
+{
+	if (f->dry_prev == NULL)
+		return;
+	*f->dry_prev = f->dry_next;
+	if (f->dry_next != NULL)
+		f->dry_next->dry_prev = f->dry_prev;
+	else
+		f->f->dry_end = f->dry_prev;
+	f->dry_next = NULL;
+	f->dry_prev = NULL;
+	f->f->dry_count--;
+}
+
+/* A block for bodies; those that are kept for heads are left. */
+static uint32_t body_block(struct fetch *f)
+{
+	return link_usable(fetch_chan(f)) > 0 ? down_get(fetch_down(f)) : CHAN_NO_BLOCK;
+}
+
+/* --- the head --- */
+
+static bool all_head_requests(const struct fetch *f)
+{
+	for (const struct waiter *w = f->waiters; w != NULL; w = w->next)
+		if (w->method != HTTP_HEAD)
+			return false;
+	return true;
+}
+
+/* The list under the variant's first key goes ahead of it: the core may not have it any more. */
+static void put_list(struct fetch *f, const struct object *o)
+{
+	struct span first = vary_primary(object_key(o));
+	struct store_entry *list;
+	bool stale;
+
+	if (first.len == o->key_len)
+		return;
+	list = store_peek(f->f->store, first, &stale);
+	if (list == NULL)
+		return;
+	fetch_put_set(f, list->head, list->head_len);
+	store_drop(list);
+}
+
+/* The entry's head in a block of its own, its hash as the cores count it. */
+static void write_head(struct fetch *f, uint32_t block)
+{
+	const struct store_entry *e = f->entry;
+	struct object *o = (struct object *)(void *)down_at(fetch_down(f), block);
+
+	memcpy(o, e->head, e->head_len);
+	o->hash = hash128(object_key(o).ptr, o->key_len, link_hash_seed(fetch_chan(f)));
+	o->pad = 0;
+	/* Used although it is stale: for this time only. */
+	if (f->code >= 400)
+		o->expires_ms = min_u64(o->expires_ms, clock_wall_ns() / NS_PER_MS);
+	f->head_block = block;
+	f->head_len = e->head_len;
+	f->head_end = e->body_len == 0 || (o->flags & OBJECT_NO_BODY) || all_head_requests(f);
+	f->gather_off = (uint32_t)align_up(e->head_len, 8);
+	f->shared = f->code < 400 && (o->flags & OBJECT_STORABLE) != 0;
+	put_list(f, o);
+}
+
+/* --- the body --- */
+
+/* Copies the next run behind what is in the block; false: no memory, the answer breaks off. */
+static bool copy_run(struct fetch *f, uint32_t block, uint32_t off)
+{
+	const struct store_entry *e = f->entry;
+	uint32_t room = fetch_down(f)->slab.block_bytes - off;
+	uint32_t n = (uint32_t)min_u64(room, e->body_len - f->sent_off);
+
+	memcpy(down_at(fetch_down(f), block) + off, e->body + f->sent_off, n);
+	f->sent_off += n;
+	if (fetch_chunk_add(f, block, off, n))
+		return true;
+	f->aborted = true;
+	f->f->counts.aborted++;
+	return false;
+}
+
+/* As much as may be in blocks now. True: there was something to do. */
+static bool copy_body(struct fetch *f)
+{
+	uint64_t before = f->sent_off;
+
+	while (!f->aborted && f->sent_off < f->entry->body_len) {
+		uint32_t block;
+
+		if (fetch_over_threshold(f))
+			break; /* a block that comes back goes on with it */
+		block = body_block(f);
+		if (block == CHAN_NO_BLOCK) {
+			fetch_dry_add(f);
+			break;
+		}
+		copy_run(f, block, 0);
+		down_unref(fetch_down(f), block);
+	}
+	f->ended = f->aborted || f->sent_off == f->entry->body_len;
+	return f->ended || f->sent_off != before;
+}
+
+/* Goes on with an answer out of the store; the caller holds f. True: there was something to do. */
+static bool source_run(struct fetch *f)
+{
+	bool did = false;
+
+	if (f->waiter_count == 0 || f->ended)
+		return false;
+	if (f->head_block == CHAN_NO_BLOCK) {
+		uint32_t block = down_get(fetch_down(f));
+
+		if (block == CHAN_NO_BLOCK) {
+			f->f->counts.store_waited++;
+			fetch_dry_add(f);
+			return false;
+		}
+		write_head(f, block);
+		did = true;
+		f->ended = f->head_end;
+		/* The rest of the head's block takes the beginning of the body, or all of it. */
+		if (!f->head_end && f->gather_off < fetch_down(f)->slab.block_bytes)
+			copy_run(f, block, f->gather_off);
+	}
+	if (!f->ended)
+		did |= copy_body(f);
+	fetch_pump(f);
+	return did;
+}
+
+uint32_t fetcher_poll(struct fetcher *fr)
+{
+	uint32_t did = 0;
+
+	/* Once around: who still finds no block stands at the end again. */
+	for (uint32_t n = fr->dry_count; n > 0 && fr->dry != NULL; n--) {
+		struct fetch *f = fr->dry;
+
+		fetch_dry_remove(f);
+		fetch_hold(f);
+		did += source_run(f);
+		fetch_drop(f);
+	}
+	return did;
+}
+
+/* --- answers --- */
+
+static void source_start(struct fetch *f, struct store_entry *e, uint8_t tier, uint16_t code)
+{
+	if (f->entry != NULL)
+		store_drop(f->entry);
+	f->entry = e;
+	f->sending = true;
+	f->retain = false;
+	f->tier = tier;
+	f->code = code;
+	fetch_unjoin(f);
+	source_run(f);
+}
+
+void fetch_answer(struct waiter *w, const struct plan_choice *plan, struct store_entry *e,
+                  uint8_t tier, uint16_t code)
+{
+	struct fetch *f = fetch_new(w->f, plan);
+
+	if (f == NULL) {
+		store_drop(e);
+		waiter_refuse(w, 503);
+		return;
+	}
+	fetch_add(f, w);
+	source_start(f, e, tier, code);
+	fetch_drop(f);
+}
+
+void fetch_answer_all(struct fetch *f, struct store_entry *e, uint8_t tier, uint16_t code)
+{
+	/* Of a long body each gets its own copy: nobody waits for the slowest. */
+	while (e->body_len > FETCH_SHARE_BYTES && f->waiter_count > 1) {
+		struct waiter *w = f->waiters->next;
+
+		waiter_leave(w);
+		store_hold(e);
+		fetch_answer(w, &f->plan, e, tier, code);
+	}
+	source_start(f, e, tier, code);
+}
+
+/* --- into the store --- */
+
+void fetch_put_set(struct fetch *f, const void *object, size_t len)
+{
+	uint32_t off = (uint32_t)align_up(f->gather_off, 8);
+	unsigned char *at = down_at(fetch_down(f), f->head_block) + off;
+	struct object *o = (struct object *)(void *)at;
+
+	if (len == 0 || off + len > fetch_down(f)->slab.block_bytes)
+		return;
+	memcpy(at, object, len);
+	o->hash = hash128(object_key(o).ptr, o->key_len, link_hash_seed(fetch_chan(f)));
+	o->pad = 0;
+	f->put_off = off;
+	f->put_len = (uint32_t)len;
+	f->gather_off = (uint32_t)align_up(off + len, 8);
+}
+
+void fetch_fill_begin(struct fetch *f, const struct object *head)
+{
+	if (f->f->store == NULL)
+		return;
+	if (store_fill_begin(f->f->store, head, head->flags & OBJECT_NO_BODY ? 0 : head->body_len,
+	                     &f->fill) != ST_OK)
+		f->fill = NULL;
+}
+
+void fetch_fill_append(struct fetch *f, struct span bytes)
+{
+	if (f->fill != NULL && store_fill_append(f->fill, bytes) != ST_OK)
+		fetch_fill_abort(f);
+}
+
+void fetch_fill_abort(struct fetch *f)
+{
+	if (f->fill != NULL)
+		store_fill_abort(f->fill);
+	f->fill = NULL;
+}
+
+/* The entry with an ETag made of its body, where the rule wants one (RFC 9110 8.8.3). */
+static struct store_entry *tagged(struct fetch *f, struct store_entry *e)
+{
+	char text[RESPONSE_ETAG_MAX];
+	struct store_entry *with = NULL;
+	struct span etag;
+	uint32_t len;
+	void *head;
+
+	if (f->plan.rule.make_etag != CACHE_ETAG_STRONG || e->head->etag_len > 0)
+		return e;
+	etag = response_etag_strong(e->head, span_of(e->body, e->body_len), text);
+	head = malloc(FETCH_HEAD_MAX);
+	if (head == NULL)
+		return e;
+	len = response_add_etag(e->head, etag, head, FETCH_HEAD_MAX);
+	if (len > 0)
+		with = store_refresh(f->f->store, e, head);
+	free(head);
+	if (with == NULL)
+		return e;
+	store_drop(e);
+	return with;
+}
+
+void fetch_fill_commit(struct fetch *f)
+{
+	struct store_entry *e;
+
+	if (f->fill == NULL)
+		return;
+	e = store_fill_commit(f->fill);
+	f->fill = NULL;
+	if (e == NULL)
+		return;
+	e = tagged(f, e);
+	fetch_l3_put(f, e);
+	fetch_refreshed(f, e);
+	store_drop(e);
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Stored answers that are stale: what a 304 says of them (RFC 9111 4.3), when they stand in for an
+ * origin that fails (RFC 5861 4), and what follows when one was fetched anew in the background. */
+#include "control/fetch_internal.h"
+
+#include "lib/clock.h"
+
+#include <stdlib.h>
+
+void fetch_refreshed(struct fetch *f, const struct store_entry *e)
+{
+	/* It was born with that number: older copies are void by it, this one is not. */
+	if (f->purge_seq != 0)
+		chan_server_replace(fetch_chan(f), object_key(e->head), f->purge_seq);
+}
+
+/* The answer is used up: the exchange ends by itself, and its connection can be used again. */
+static void leave_exchange(struct fetch *f)
+{
+	f->holds_exchange = true;
+	fetch_hold(f);
+}
+
+static void answer_fresh(struct fetch *f, struct store_entry *e)
+{
+	f->f->counts.validated++;
+	fetch_l3_put(f, e);
+	fetch_refreshed(f, e);
+	leave_exchange(f);
+	fetch_unjoin(f);
+	if (f->waiter_count > 0)
+		fetch_answer_all(f, e, CHAN_F_STORE, 304);
+	else
+		store_drop(e);
+	fetch_background_end(f);
+}
+
+/* It cannot be put together: the whole answer is asked for (RFC 9111 4.3.3). */
+static void ask_again(struct fetch *f)
+{
+	f->f->counts.validations_bad++;
+	exchange_cancel(&f->x);
+	if (f->x.request != NULL)
+		request_bytes_unref(f->x.request);
+	f->x.request = NULL;
+	store_drop(f->entry);
+	f->entry = NULL;
+	fetch_origin(f);
+}
+
+static void head_304(struct fetch *f, const struct exchange_head *h)
+{
+	struct store_entry *fresh = NULL;
+	struct response_in in;
+	struct response_out out;
+	void *buf = malloc(FETCH_HEAD_MAX);
+
+	fetch_response_in(f, h, &in);
+	if (buf != NULL &&
+	    response_freshen(f->entry->head, &in, buf, FETCH_HEAD_MAX, &out) == ST_OK)
+		fresh = store_refresh(f->f->store, f->entry, buf);
+	free(buf);
+	if (fresh != NULL)
+		answer_fresh(f, fresh);
+	else
+		ask_again(f);
+}
+
+bool fetch_stale_answers(struct fetch *f, uint16_t code)
+{
+	uint64_t now_ms = clock_wall_ns() / NS_PER_MS;
+	struct waiter *next;
+
+	if (f->entry == NULL || f->sending)
+		return false;
+	for (struct waiter *w = f->waiters; w != NULL; w = next) {
+		next = w->next;
+		if (!cache_use_on_error(f->entry->head, &w->asks, now_ms))
+			continue;
+		f->f->counts.stale_errors++;
+		waiter_leave(w);
+		store_hold(f->entry);
+		fetch_answer(w, &f->plan, f->entry, CHAN_F_STORE, code);
+	}
+	return f->waiter_count == 0;
+}
+
+bool fetch_head_validates(struct fetch *f, const struct exchange_head *h)
+{
+	unsigned status = h->head->status;
+
+	if (f->entry == NULL)
+		return false;
+	if (status == 304 && f->validating) {
+		head_304(f, h);
+		return true;
+	}
+	if (!cache_status_fails(status))
+		return false;
+	if (f->background && f->waiter_count == 0) {
+		/* What is stored stays, for as long as it may. */
+		f->f->counts.refresh_failed++;
+		exchange_cancel(&f->x);
+		f->ended = true;
+		fetch_background_end(f);
+		return true;
+	}
+	if (!fetch_stale_answers(f, (uint16_t)status))
+		return false;
+	exchange_cancel(&f->x);
+	f->ended = true;
+	fetch_background_end(f);
+	return true;
+}
+
+/* RFC 9111 5.2.1.5: nothing of the answer may be stored. */
+static bool asks_no_store(const struct request *r)
+{
+	struct http_fields fields;
+	struct cache_control cc;
+
+	request_fields(r, &fields);
+	cache_control_parse(&fields, &cc);
+	return cc.no_store;
+}
+
+static void head_freshens(struct fetch *f, const struct exchange_head *h,
+                          const struct store_entry *e)
+{
+	struct store_entry *fresh = NULL;
+	struct response_in in;
+	struct response_out out;
+	void *buf = malloc(FETCH_HEAD_MAX);
+
+	fetch_response_in(f, h, &in);
+	if (buf != NULL && response_freshen_head(e->head, &in, buf, FETCH_HEAD_MAX, &out) == ST_OK)
+		fresh = store_refresh(f->f->store, e, buf);
+	free(buf);
+	if (fresh == NULL)
+		return;
+	f->f->counts.head_freshened++;
+	store_drop(fresh);
+}
+
+void fetch_head_compare(struct fetch *f, const struct exchange_head *h)
+{
+	struct purge_order stale = {.kind = INVAL_KEY, .soft = true, .text = f->key};
+	struct store_entry *e;
+	bool soft;
+
+	if (f->req->method != HTTP_HEAD || f->f->store == NULL || f->key.len == 0 ||
+	    f->req->conditional || asks_no_store(f->req))
+		return;
+	e = store_peek(f->f->store, f->key, &soft);
+	if (e == NULL)
+		return;
+	switch (cache_head_compare(e->head, h->head->status, &h->head->fields)) {
+	case CACHE_HEAD_FRESHENS:
+		head_freshens(f, h, e);
+		break;
+	case CACHE_HEAD_INVALIDATES:
+		f->f->counts.invalidations++;
+		chan_server_purge(fetch_chan(f), &stale, NULL, NULL);
+		break;
+	case CACHE_HEAD_NOTHING:
+		break;
+	}
+	store_drop(e);
+}

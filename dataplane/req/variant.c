@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Keys with variants (RFC 9111 4.1), and what control puts into the hot table without being asked:
+ * the lists of their fields, and remarks that answers to a key are not for sharing. */
+#include "dataplane/path.h"
+
+#include "cache/vary.h"
+
+const struct object *variant_get(struct core *core, const struct object *list)
+{
+	struct cache_key key;
+
+	if (!vary_key(core->key_buf, &core->turn->key, list, &core->http->fields, core->hash_seed,
+	              &key))
+		return NULL;
+	return hot_get(core->hot, &key);
+}
+
+/* Is it a list or a remark, whole, and under the hash that this core looks for? */
+static bool put_sound(const struct core *core, const struct object *o)
+{
+	struct span text = object_key(o);
+	struct span names;
+	uint64_t id;
+
+	if (text.len == 0 || !hash128_eq(hash128(text.ptr, text.len, core->hash_seed), o->hash))
+		return false;
+	switch (o->flags & (OBJECT_VARY | OBJECT_PASS)) {
+	case OBJECT_VARY:
+		return vary_list_read(o, &id, &names);
+	case OBJECT_PASS:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* The message's object in core->head_copy, or NULL. */
+static struct object *put_copy(struct core *core, const struct chan_msg *m)
+{
+	const void *bytes = chan_peer_bytes(&core->chan.port, m);
+	struct object *o = (struct object *)(void *)core->head_copy;
+
+	/* Copied first, so that the checked lengths are those that are used. */
+	if (bytes == NULL || m->len < sizeof(*o) || m->len > CORE_OUT_BYTES / 2)
+		return NULL;
+	memcpy(o, bytes, m->len);
+	if (!object_head_valid(o, m->len) || !put_sound(core, o))
+		return NULL;
+	o->body_len = 0;
+	return o;
+}
+
+void put_input(struct core *core, const struct chan_msg *m)
+{
+	struct object *o = put_copy(core, m);
+	struct hot_fill fill = {0};
+
+	if (o == NULL) {
+		counter_inc(core->ctr, CTR_chan_bad);
+		return;
+	}
+	if (hot_fill_begin(core->hot, &fill, o, 0) == ST_OK &&
+	    hot_fill_commit(core->hot, &fill) != NULL)
+		counter_inc(core->ctr, CTR_cache_put);
+	else
+		counter_inc(core->ctr, CTR_cache_put_dropped);
+}
