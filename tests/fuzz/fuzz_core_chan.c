@@ -131,8 +131,11 @@ static void object_make(struct fuzz *f, struct input *in, unsigned char *to, uin
 		*len = (uint32_t)object_head_bytes(&o);
 	}
 	/* And a few bytes that are wrong. */
-	for (uint32_t n = take(in, 1) % 8; n > 4; n--)
-		to[take(in, 1)] = (unsigned char)take(in, 1);
+	for (uint32_t n = take(in, 1) % 8; n > 4; n--) {
+		uint32_t at = take(in, 1);
+
+		to[at] = (unsigned char)take(in, 1);
+	}
 }
 
 static void message(struct fuzz *f, struct input *in)
