@@ -3,6 +3,7 @@
  * Purges: what is ordered, and what unsafe requests make void. */
 #include "control/fetch_internal.h"
 
+#include "cache/tags.h"
 #include "cache/vary.h"
 
 /* Tags of an answer are known when its head has come. */
@@ -84,6 +85,12 @@ static void purge_target(struct fetch *f, struct span target)
 		purge_key(f->f, key.text);
 }
 
+/* RFC 9875 3 */
+static void on_group(void *arg, struct span tag)
+{
+	purge(arg, INVAL_TAG, tag);
+}
+
 void fetch_invalidate(struct fetch *f, const struct exchange_head *h)
 {
 	struct cache_target at = {
@@ -98,6 +105,7 @@ void fetch_invalidate(struct fetch *f, const struct exchange_head *h)
 		return;
 	for (uint32_t i = 0; f->effects != NULL && i < f->effects->purge_count; i++)
 		purge(f->f, f->effects->purges[i].kind, f->effects->purges[i].text);
+	tags_invalidated(&h->head->fields, &at, on_group, f->f);
 	if (f->req->key.len == 0)
 		return;
 	purge_key(f->f, f->req->key);
