@@ -208,6 +208,7 @@ enum status core_create(struct core **out, const struct core_config *cfg,
 	core->turn = core->turns;
 	core->http = &core->turns[0].http;
 	reply_prepare(core);
+	req_rules_begin(core);
 	core->shared = shared;
 	core->random = cfg->random ? cfg->random : kernel_random;
 	core->random_arg = cfg->random_arg;

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define SCHEMA_MAX_FIELDS 160u
+#define SCHEMA_MAX_FIELDS 256u
 #define SCHEMA_MAX_NAMES  64u
 
 /* params.def as libcyaml wants it. */

@@ -141,6 +141,9 @@ static void defaults_fit(const struct doc *doc, struct config *cfg)
 	              cfg->memory.up_block_bytes - 4096);
 	default_lower(limits, "response_head_bytes", &cfg->limits.response_head_bytes,
 	              cfg->memory.down_block_bytes - 3072);
+	if (cfg->limits.rx_buffer_bytes > cfg->limits.head_bytes)
+		default_lower(limits, "key_body_bytes", &cfg->limits.key_body_bytes,
+		              cfg->limits.rx_buffer_bytes - cfg->limits.head_bytes);
 	default_lower(limits, "target_bytes", &cfg->limits.target_bytes, cfg->limits.head_bytes);
 	if (cfg->memory.store_bytes > 0)
 		default_lower(limits, "store_object_bytes", &cfg->limits.store_object_bytes,

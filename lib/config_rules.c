@@ -3,6 +3,7 @@
  * What makes sense together. Runs when every value is there and in its own range. */
 #include "lib/config_private.h"
 #include "lib/channel.h"
+#include "lib/cidr.h"
 #include "lib/http1.h"
 #include "lib/span.h"
 
@@ -85,6 +86,15 @@ static enum status rules_top(struct rules *r)
 	if (wrong)
 		return bad_text(r, key_at(r, "admin", "metrics_address"),
 		                cfg->admin.metrics_address, wrong);
+	for (unsigned i = 0; i < cfg->admin.purge_from_count; i++) {
+		struct cidr range;
+
+		if (!cidr_parse(cfg->admin.purge_from[i], &range))
+			return bad_text(r, doc_item(key_at(r, "admin", "purge_from"), i),
+			                cfg->admin.purge_from[i],
+			                "is no range of addresses; write for example 10.0.0.0/8, "
+			                "2001:db8::/32 or one address");
+	}
 	return ST_OK;
 }
 
@@ -291,6 +301,9 @@ static enum status rules_orders(struct rules *r)
 	        /* A head that does not fit TCP's buffer would never be complete. */
 	        {"limits", "head_bytes", "limits.rx_buffer_bytes", "limits", "rx_buffer_bytes",
 	         c->limits.head_bytes, c->limits.rx_buffer_bytes},
+	        {"limits", "key_body_bytes", "limits.rx_buffer_bytes - limits.head_bytes", "limits",
+	         "rx_buffer_bytes", c->limits.key_body_bytes,
+	         c->limits.rx_buffer_bytes - c->limits.head_bytes},
 	        {"limits", "target_bytes", "limits.head_bytes", "limits", "head_bytes",
 	         c->limits.target_bytes, c->limits.head_bytes},
 	        {"limits", "object_bytes", "a quarter of memory.hot_table_bytes", "memory",
@@ -383,5 +396,7 @@ enum status config_check_rules(const struct doc *doc, const struct config *cfg,
 		st = rules_orders(&r);
 	for (unsigned i = 0; i < cfg->upstreams_count && st == ST_OK; i++)
 		st = rules_upstream(&r, i);
-	return st == ST_OK ? config_check_routes(doc, cfg, err) : st;
+	if (st == ST_OK)
+		st = config_check_routes(doc, cfg, err);
+	return st == ST_OK ? config_check_cache_rules(doc, cfg, err) : st;
 }

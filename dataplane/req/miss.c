@@ -133,6 +133,8 @@ static uint16_t request_flags(const struct req *req, const struct http_request *
 
 	if (unlikely(refresh))
 		flags = CHAN_REQ_REFRESH | CHAN_REQ_STORE | CHAN_REQ_COLLAPSE;
+	if (unlikely(req->purge))
+		flags |= CHAN_REQ_PURGE;
 	if (h->framing.kind == HTTP_BODY_CHUNKED)
 		flags |= CHAN_REQ_CHUNKED;
 	if (req->cache.store)
@@ -149,7 +151,7 @@ static uint16_t request_flags(const struct req *req, const struct http_request *
  * purge when it sees the answer, so it needs the key. */
 static bool may_invalidate(const struct req *req)
 {
-	return req->rule.mode != CACHE_OFF && !http_method_safe(req->method);
+	return req->purge || (req->rule.mode != CACHE_OFF && !http_method_safe(req->method));
 }
 
 /* Writes the head into the block; returns its length. Lines gain at most the space behind each
@@ -163,9 +165,10 @@ static uint32_t head_write(struct core *core, struct req *req, unsigned char *bl
 	struct tcp_info info;
 	char *at = (char *)(cr + 1);
 	char *mark;
-	struct span method = unlikely(refresh) ? SPAN_LIT("GET") : h->method_text;
+	struct span method = unlikely(refresh || req->purge) ? SPAN_LIT("GET") : h->method_text;
 
-	if ((req->cache.lookup || req->cache.store || may_invalidate(req)) && req_key(core, &ck))
+	if ((req->cache.lookup || req->cache.store || may_invalidate(req)) &&
+	    req_key(core, req, &ck) == KEY_OK)
 		key = ck.text;
 	tcp_conn_info(req->conn, &info);
 	*cr = (struct chan_request){
@@ -301,7 +304,7 @@ enum req_next miss_submit(struct core *core, struct req *req)
 
 	req->uploading = has_body;
 	req->stage = REQ_ANSWER;
-	if (req->uploading && h->expect_continue && h->minor == 1) {
+	if (req->uploading && h->expect_continue && h->minor == 1 && !req->continued) {
 		/* RFC 9110 10.1.1: the route exists and there is room, so the body is welcome. */
 		if (tcp_tx_copy(core->tcp, req->conn, "HTTP/1.1 100 Continue\r\n\r\n", 25) == ST_OK)
 			counter_inc(core->ctr, CTR_http_1xx);

@@ -145,6 +145,8 @@ static void quiet_check(struct sim *sim)
 	if (what != NULL)
 		sim_fail(sim, "counters do not add up: %s", what);
 	corrupted_check(sim);
+	if (!sim->run->failed)
+		cache_happened(sim);
 }
 
 static void frame_sent(void *arg, struct rig *rig, bool to_server, const void *bytes, uint32_t len)
@@ -213,6 +215,7 @@ bool web_run(struct run *run)
 	        .next_port = 1024,
 	        .next_number = 1, /* 0: of liars, who say none */
 	        .client_rng = {mix64(run->seed)},
+	        .cache = {.rng = {mix64(run->seed + 6)}},
 	};
 
 	log_set_level(LOG_ERROR);
