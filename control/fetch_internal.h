@@ -256,8 +256,7 @@ void fetch_l3_put(struct fetch *f, const struct store_entry *e);
 
 /* fetch_purge.c */
 void fetch_purge_key(struct fetcher *f, struct span key);
-/* RFC 9111 4.4, RFC 9875 3: an unsafe request makes void what is stored of its target, of those that
- * the answer names, and of groups that it names. */
+/* RFC 9111 4.4: an unsafe request makes what is stored of its target void. */
 void fetch_invalidate(struct fetch *f, const struct exchange_head *h);
 
 /* fetch_purge_method.c: w's request is PURGE. */

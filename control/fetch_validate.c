@@ -138,7 +138,8 @@ static void head_freshens(struct fetch *f, const struct exchange_head *h,
 	void *buf = malloc(FETCH_HEAD_MAX);
 
 	fetch_response_in(f, h, &in);
-	if (buf != NULL && response_freshen_head(e->head, &in, buf, FETCH_HEAD_MAX, &out) == ST_OK)
+	if (buf != NULL &&
+	    response_freshen_head(e->head, &in, buf, FETCH_HEAD_MAX, &out) == ST_OK && out.storable)
 		fresh = store_refresh(f->f->store, e, buf);
 	free(buf);
 	if (fresh == NULL)
