@@ -261,8 +261,8 @@ uint64_t hot_view_pin(struct hot_view *v, const struct object *o, struct hot_fou
 	uint64_t cookie;
 
 	if (found->where == HOT_REMOTE) {
+		hot_remote_again(&v->peers[found->peer].own, found->hold);
 		cookie = (uint64_t)found->peer << COOKIE_PEER_SHIFT | found->hold;
-		found->where = HOT_NOWHERE; /* the hold goes with the cookie */
 		return (uint64_t)HOT_REMOTE << COOKIE_KIND_SHIFT | cookie;
 	}
 	cookie = hot_pin(found->where == HOT_L0 ? v->l0 : v->own, o);

@@ -64,6 +64,11 @@ void fetch_purge_key(struct fetcher *f, struct span key)
 	purge(f, INVAL_KEY, key);
 }
 
+static void on_group(void *arg, struct span tag)
+{
+	purge(arg, INVAL_TAG, tag);
+}
+
 /* The key under which a target of the same host would be stored by default. */
 static void purge_target(struct fetch *f, struct span target)
 {
@@ -85,12 +90,6 @@ static void purge_target(struct fetch *f, struct span target)
 		fetch_purge_key(f->f, key.text);
 }
 
-/* RFC 9875 3 */
-static void on_group(void *arg, struct span tag)
-{
-	purge(arg, INVAL_TAG, tag);
-}
-
 void fetch_invalidate(struct fetch *f, const struct exchange_head *h)
 {
 	struct cache_target at = {
@@ -103,9 +102,9 @@ void fetch_invalidate(struct fetch *f, const struct exchange_head *h)
 	/* Where a rule's key is made of the body, POST asks and changes nothing. */
 	if (f->req->keyed_body || !cache_invalidates(f->req->method, h->head->status))
 		return;
+	tags_invalidated(&h->head->fields, &at, on_group, f->f);
 	for (uint32_t i = 0; f->effects != NULL && i < f->effects->purge_count; i++)
 		purge(f->f, f->effects->purges[i].kind, f->effects->purges[i].text);
-	tags_invalidated(&h->head->fields, &at, on_group, f->f);
 	if (f->req->key.len == 0)
 		return;
 	fetch_purge_key(f->f, f->req->key);

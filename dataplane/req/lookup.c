@@ -19,10 +19,10 @@ static NOINLINE enum req_next serve_asked(struct core *core, struct req *req,
 static enum req_next serve(struct core *core, struct req *req, const struct object *o)
 {
 	counter_inc(core->ctr, CTR_cache_hit);
-	req_rule_count(core, req, req->stale ? RULE_STALE : RULE_HIT);
 	if (unlikely(core->found.where != HOT_OWN))
 		counter_inc(core->ctr,
 		            core->found.where == HOT_L0 ? CTR_cache_hit_l0 : CTR_cache_hit_remote);
+	req_rule_count(core, req, req->stale ? RULE_STALE : RULE_HIT);
 	if (unlikely(req->asks))
 		return serve_asked(core, req, o);
 	tcp_rx_consume(core->tcp, req->conn, req_bytes(core, req));

@@ -59,7 +59,7 @@ static struct object *put_copy(struct core *core, const struct chan_msg *m)
 void put_input(struct core *core, const struct chan_msg *m)
 {
 	struct object *o = put_copy(core, m);
-	struct hot_fill fill;
+	struct hot_fill fill = {0};
 
 	if (o == NULL) {
 		counter_inc(core->ctr, CTR_chan_bad);

@@ -15,7 +15,7 @@ from origin import Origin
 
 RULES = {
     "heur": "heuristic_percent: 10",
-    "neg": "negative_ttl_s: 1",
+    "neg": "negative_ttl_s: 3",
     "ttl": "mode: ttl\n          ttl_s: 60",
     "off": "mode: \"off\"",
     "stale": "stale_if_error_s: 60\n          stale_while_revalidate_s: 60",
