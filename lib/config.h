@@ -247,6 +247,8 @@ struct config_route {
 struct config_admin {
 	char *socket;          /* "/run/sluice/admin.sock" */
 	char *metrics_address; /* "127.0.0.1" */
+	char **purge_from;     /* ranges of addresses (lib/cidr.h) */
+	unsigned purge_from_count;
 	uint16_t metrics_port; /* 9900; 0: off */
 };
 
