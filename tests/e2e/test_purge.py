@@ -3,6 +3,7 @@
 by what unsafe requests change. What was purged is served by no tier, whatever was under way."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -25,6 +26,14 @@ def setUpModule():
 def tearDownModule():
     Purge.origin.stop()
     Purge.lab.stop()
+
+
+def stands_still(pid):
+    states = []
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/stat", encoding="ascii") as f:
+            states.append(f.read().rpartition(")")[2].split()[0])
+    return set(states) == {"T"}
 
 
 class Versions:
@@ -228,6 +237,7 @@ class Purge(unittest.TestCase):
             self.kept(v, 1)
         pid = self.lab.pid("dataplane")
         subprocess.run(["kill", "-STOP", str(pid)], check=True)
+        wait_until(lambda: stands_still(pid), 5, "stopped")
         try:
             for args in (("api.test" + vs[0].path,), ("--pattern", f"*{self.base}/b"), ("--tag", "d")):
                 r = self.lab.ctl("cache", "purge", "--no-count", *args, check=False)
