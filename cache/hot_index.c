@@ -9,8 +9,6 @@
 #include <emmintrin.h>
 #endif
 
-#define HOT_PREFETCH_LINES 5u
-
 static struct hot_bucket *first_bucket(const struct hot_table *t, struct hash128 h)
 {
 	return hot_first_bucket(t->buckets, t->bucket_count, h);

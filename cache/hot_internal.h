@@ -6,7 +6,7 @@
  *
  *   memory:  struct hot_table | struct hot_seg[] | struct hot_bucket[] | ghosts[] | log
  *   log:     segment 0 | segment 1 | ...          all of the same size
- *   segment: entry | entry | ... | unused tail    entries begin on 64-byte units
+ *   segment: entry | entry | ... | unused tail    entries begin on 16-byte units
  *
  * An entry is a struct object with what follows it; its field pad holds the entry's units. An entry
  * is live exactly when a slot of its bucket holds its unit number: replaced, purged and aborted
@@ -18,20 +18,22 @@
 #include "cache/inval.h"
 #include "lib/shm.h"
 
-#define HOT_UNIT_BYTES  64u
-#define HOT_SLOTS       8u /* of a bucket */
-#define HOT_FREQ_MAX    3u /* as in S3-FIFO: two bits of use */
-#define HOT_GHOST_WAYS  8u
-#define HOT_NO_SEG      UINT32_MAX
-#define HOT_GEN_MASK    0xffffffu /* of a segment's reuses, in cookies */
-#define HOT_INVAL_SHARE 512u      /* bytes of memory to one slot of what remembers purges */
-#define HOT_INVAL_MAX   65536u
-#define HOT_TALLIES     8u
-#define HOT_SLOT_BYTES  128u /* of the log to one slot of the index */
-#define HOT_SEGS_WANTED 64u
-#define HOT_SEGS_MIN    8u
-#define HOT_SEG_BYTES   (256u << 10) /* aimed at: bounds the stall of one eviction */
-#define HOT_SCAN_MAX    64u          /* pinned segments looked at before ST_FULL */
+#define HOT_UNIT_BYTES     16u
+#define HOT_SLOTS          8u /* of a bucket */
+#define HOT_FREQ_MAX       3u /* as in S3-FIFO: two bits of use */
+#define HOT_GHOST_WAYS     8u
+#define HOT_PREFETCH_LINES 5u /* of an object: head, key, and of a small one the rest */
+#define HOT_NO_SEG         UINT32_MAX
+#define HOT_GEN_MASK       0xffffffu /* of a segment's reuses, in cookies */
+#define HOT_INVAL_SHARE    512u      /* bytes of memory to one slot of what remembers purges */
+#define HOT_INVAL_MAX      65536u
+#define HOT_TALLIES        8u
+#define HOT_SLOT_BYTES     192u /* of the log to one slot of the index */
+#define HOT_SEGS_WANTED    64u
+#define HOT_SEGS_LEAST     16u /* what large objects may bring it down to */
+#define HOT_SEGS_MIN       8u
+#define HOT_SEG_BYTES      (256u << 10) /* aimed at: bounds the stall of one eviction */
+#define HOT_SCAN_MAX       64u          /* pinned segments looked at before ST_FULL */
 
 /* Written by the owner alone, by atomic stores, since other cores read it (hot_remote.h); but for
  * freq, which a reader raises too. It is a hint: a count that got lost costs nothing. */

@@ -44,6 +44,22 @@ static const struct object *entry_at(const struct hot_remote *r, uint32_t unit)
 	return (const void *)(r->log + (size_t)unit * HOT_UNIT_BYTES);
 }
 
+void hot_remote_prefetch_object(const struct hot_remote *r, struct hash128 hash)
+{
+	const struct hot_bucket *b = hot_first_bucket(r->buckets, r->bucket_count, hash);
+	uint16_t tag = hot_hash_tag(hash);
+
+	for (uint32_t slot = 0; slot < HOT_SLOTS; slot++) {
+		if (__atomic_load_n(&b->tag[slot], __ATOMIC_RELAXED) != tag)
+			continue;
+		const char *o = (const char *)entry_at(
+		        r, __atomic_load_n(&b->unit[slot], __ATOMIC_RELAXED));
+
+		for (uint32_t line = 0; line < HOT_PREFETCH_LINES; line++)
+			__builtin_prefetch(o + line * CACHE_LINE);
+	}
+}
+
 static void hold_take(const struct hot_remote *r, uint32_t seg)
 {
 	/* The reader alone writes its counts: no locked instruction but the fence. */

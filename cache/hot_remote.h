@@ -29,7 +29,9 @@ struct hot_remote {
 /* reader: below the hot_config.readers that the table was made with, and nobody else's. Before the
  * threads start. */
 void hot_remote_open(struct hot_remote *out, struct hot_table *t, uint32_t reader);
+/* As hot_prefetch and hot_prefetch_object: for a burst of keys, one round after the other. */
 void hot_remote_prefetch(const struct hot_remote *r, struct hash128 hash);
+void hot_remote_prefetch_object(const struct hot_remote *r, struct hash128 hash);
 /* The object whose key text equals, fresh or stale, held; or NULL. Marks it as used. *hold names
  * the hold, below 2^32. */
 const struct object *hot_remote_get(const struct hot_remote *r, const struct cache_key *key,

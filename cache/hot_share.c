@@ -298,12 +298,18 @@ void hot_view_prefetch(const struct hot_view *v, struct hash128 hash)
 	hot_remote_prefetch(&v->peers[owner].own, hash);
 }
 
+static void prefetch_shared(const struct hot_view *v, struct hash128 hash)
+{
+	hot_prefetch_object(v->l0, hash);
+	hot_remote_prefetch_object(&v->peers[owner_of(v, hash)].own, hash);
+}
+
 void hot_view_prefetch_object(const struct hot_view *v, struct hash128 hash)
 {
 	if (v->cores == 1 || owner_of(v, hash) == v->core)
 		hot_prefetch_object(v->own, hash);
 	else
-		hot_prefetch_object(v->l0, hash);
+		prefetch_shared(v, hash);
 }
 
 /* --- fills --- */

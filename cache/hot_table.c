@@ -20,11 +20,14 @@ struct layout {
 	uint32_t inval_slots;
 };
 
+/* An object lies in one segment. Large objects make segments large, but never so few that eviction
+ * would throw away much of the table at once: then the largest objects stay out. */
 static uint64_t segment_bytes(uint64_t log_bytes, uint64_t max_object_bytes)
 {
 	uint64_t want = min_u64(log_bytes / HOT_SEGS_WANTED, HOT_SEG_BYTES);
+	uint64_t most = max_u64(want, log_bytes / HOT_SEGS_LEAST);
 
-	return align_up(max_u64(want, max_object_bytes), HOT_UNIT_BYTES);
+	return align_up(max_u64(want, min_u64(max_object_bytes, most)), HOT_UNIT_BYTES);
 }
 
 static uint32_t inval_slots(size_t memory_bytes)
@@ -108,7 +111,7 @@ enum status hot_create(struct hot_table **out, const struct hot_config *cfg, str
 	t->seg_count = (uint32_t)l.segs;
 	t->seg_units = (uint32_t)(l.seg_bytes / HOT_UNIT_BYTES);
 	t->small_target = max_u32(t->seg_count / 10, 2);
-	t->max_object_bytes = cfg->max_object_bytes;
+	t->max_object_bytes = (uint32_t)min_u64(cfg->max_object_bytes, l.seg_bytes);
 	hot_log_init(t);
 	*out = t;
 	return ST_OK;
@@ -206,6 +209,9 @@ enum status hot_fill_begin(struct hot_table *t, struct hot_fill *f, const struct
 	f->obj = NULL;
 	if (h.key_len == 0 || !object_head_valid(&h, head_bytes))
 		return ST_INVALID;
+	if (h.flags & OBJECT_CHUNKED)
+		capacity = min_u64(capacity,
+		                   t->max_object_bytes - min_u64(head_bytes, t->max_object_bytes));
 	if (head_bytes > t->max_object_bytes || capacity > t->max_object_bytes - head_bytes)
 		return ST_TOOBIG;
 

@@ -17,8 +17,10 @@
 #include "lib/status.h"
 
 struct hot_config {
-	size_t memory_bytes;       /* objects and index together, at least 1 MiB */
-	uint32_t max_object_bytes; /* head and body of one object; larger ones are refused */
+	size_t memory_bytes; /* objects and index together, at least 1 MiB */
+	/* Head and body of one object; larger ones are refused, and so is what is larger than a
+	 * sixteenth of the room for objects. */
+	uint32_t max_object_bytes;
 	bool huge_pages;
 	uint32_t readers; /* other cores that may read it (cache/hot_remote.h), at most 255 */
 };
@@ -43,8 +45,9 @@ uint64_t hot_pin(struct hot_table *t, const struct object *o);
 void hot_unpin(struct hot_table *t, uint64_t cookie);
 
 /* A fill: head first (it holds key and field lines), then the body in pieces, then commit, which
- * replaces an older object of the key. capacity: the body's length when known, else the most that
- * may come. ST_TOOBIG, ST_FULL (no segment is free). Several fills may be open at a time. */
+ * replaces an older object of the key. capacity: the body's length when known, else (with
+ * OBJECT_CHUNKED) the most that may come, as far as there is room for it. ST_TOOBIG, ST_FULL (no
+ * segment is free). Several fills may be open at a time. */
 struct hot_fill {
 	struct object *obj; /* NULL when no fill is open */
 	uint64_t pin;

@@ -77,6 +77,7 @@ struct fetcher_counts {
 	uint64_t validations;     /* origin requests with the validators of a stored answer */
 	uint64_t validated;       /* that the origin answered with 304 */
 	uint64_t validations_bad; /* 304 that fits no stored answer: asked again */
+	uint64_t head_freshened;  /* stored answers that an answer to HEAD freshened */
 	uint64_t stale_errors;    /* answered with a stale answer because the origin failed */
 	uint64_t refresh_asked;   /* by cores that gave a stale answer */
 	uint64_t refreshes;       /* background requests to an origin */

@@ -248,6 +248,7 @@ void fetch_head(struct fetch *f, const struct exchange_head *h)
 	if (f->entry != NULL)
 		store_drop(f->entry);
 	f->entry = NULL;
+	fetch_head_compare(f, h);
 	k = malloc(sizeof(*k));
 	block = down_get(down);
 	if (block == CHAN_NO_BLOCK || k == NULL) {

@@ -225,6 +225,8 @@ void fetch_response_in(const struct fetch *f, const struct exchange_head *h,
 /* fetch_validate.c */
 /* The origin's answer says of the entry what is to be done; true: the answer was used up. */
 bool fetch_head_validates(struct fetch *f, const struct exchange_head *h);
+/* What an answer to HEAD says of a stored answer to GET (RFC 9111 4.3.5). */
+void fetch_head_compare(struct fetch *f, const struct exchange_head *h);
 /* The origin failed: who may have the stale entry gets it. True: nobody is left. */
 bool fetch_stale_answers(struct fetch *f, uint16_t code);
 /* The store has e anew: copies of before go from the cores' tables. */

@@ -113,3 +113,58 @@ bool fetch_head_validates(struct fetch *f, const struct exchange_head *h)
 	fetch_background_end(f);
 	return true;
 }
+
+/* RFC 9111 5.2.1.5: nothing of the answer may be stored. */
+static bool asks_no_store(const struct request *r)
+{
+	struct http_fields fields;
+	struct cache_control cc;
+
+	request_fields(r, &fields);
+	cache_control_parse(&fields, &cc);
+	return cc.no_store;
+}
+
+static void head_freshens(struct fetch *f, const struct exchange_head *h,
+                          const struct store_entry *e)
+{
+	struct store_entry *fresh = NULL;
+	struct response_in in;
+	struct response_out out;
+	void *buf = malloc(FETCH_HEAD_MAX);
+
+	fetch_response_in(f, h, &in);
+	if (buf != NULL && response_freshen_head(e->head, &in, buf, FETCH_HEAD_MAX, &out) == ST_OK)
+		fresh = store_refresh(f->f->store, e, buf);
+	free(buf);
+	if (fresh == NULL)
+		return;
+	f->f->counts.head_freshened++;
+	store_drop(fresh);
+}
+
+void fetch_head_compare(struct fetch *f, const struct exchange_head *h)
+{
+	struct purge_order stale = {.kind = INVAL_KEY, .soft = true, .text = f->key};
+	struct store_entry *e;
+	bool soft;
+
+	if (f->req->method != HTTP_HEAD || f->f->store == NULL || f->key.len == 0 ||
+	    f->req->conditional || asks_no_store(f->req))
+		return;
+	e = store_peek(f->f->store, f->key, &soft);
+	if (e == NULL)
+		return;
+	switch (cache_head_compare(e->head, h->head->status, &h->head->fields)) {
+	case CACHE_HEAD_FRESHENS:
+		head_freshens(f, h, e);
+		break;
+	case CACHE_HEAD_INVALIDATES:
+		f->f->counts.invalidations++;
+		chan_server_purge(fetch_chan(f), &stale, NULL, NULL);
+		break;
+	case CACHE_HEAD_NOTHING:
+		break;
+	}
+	store_drop(e);
+}

@@ -178,6 +178,8 @@ struct core {
 
 	/* Housekeeping */
 	uint64_t next_housekeep_ns;
+	uint64_t tx_took_ns; /* when the port last took a packet, or none waited */
+	bool tx_stuck;       /* it has taken none for long */
 	uint64_t next_reseed_ns;
 	core_random_fn random;
 	void *random_arg;

@@ -103,9 +103,8 @@ static enum status tables_put(struct rules_builder *b)
 
 static void identity_put(struct rules_builder *b)
 {
-	static const char *const usual[] = {"Authorization", "Cookie", "X-API-Key", "PF-Sig"};
 	const struct config_identity *id = &b->cfg->identity;
-	uint32_t count = id->credentials_count > 0 ? id->credentials_count : ARRAY_LEN(usual);
+	uint32_t count = id->credentials_count;
 	struct snap_rules *rules = &head(b)->rules;
 	struct span names[RULE_CREDS_MAX];
 
@@ -115,7 +114,7 @@ static void identity_put(struct rules_builder *b)
 	for (uint32_t i = 0; i < count; i++) {
 		enum http_hdr hdr;
 
-		names[i] = span_cstr(id->credentials_count > 0 ? id->credentials[i] : usual[i]);
+		names[i] = span_cstr(id->credentials[i]);
 		hdr = http_hdr_lookup(names[i]);
 		if (hdr != HDR_OTHER)
 			rules->cred_seen |= http_hdr_bit(hdr);

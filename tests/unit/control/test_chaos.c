@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * Everything at once, in a random order from a printed seed (SLUICE_SEED sets it): requests of
- * every kind, cancels, slow clients, full rings, broken attachments. What must hold: a whole answer
- * is the right one, every ticket that is not given up ends, and every block comes home. */
+ * every kind, stored and stale answers, variants, refreshes, purges, an origin that fails, cancels,
+ * slow clients, full rings, broken attachments. What must hold: a whole answer is the right one,
+ * every ticket that is not given up ends, and every block comes home. */
 #include "rig.h"
 
 #define STEPS 6000u
@@ -14,6 +15,7 @@ struct live {
 	uint64_t want; /* body bytes of a whole answer */
 	uint64_t up_left;
 	bool upload;
+	const char *lang; /* of a variant; NULL: none */
 };
 
 struct chaos {
@@ -22,6 +24,8 @@ struct chaos {
 	struct live live[LIVE];
 	uint32_t whole;
 	uint32_t failed;
+	uint32_t stored; /* answers out of the store */
+	bool failing;    /* the origin, lately */
 };
 
 static uint32_t rnd(struct chaos *c, uint32_t n)
@@ -55,7 +59,49 @@ static const struct {
         {"/surplus", 5, false},
         {"/store/2000000", 2000000, true},
         {"/status/304", 0, true},
+        {"/cc/700/max-age=0", 700, true},
+        {"/cc/60000/max-age=0+stale-if-error=9", 60000, true},
+        {"/cc/1300000/max-age=0+stale-while-revalidate=9", 1300000, true},
+        {"/odd/500", 500, true},
+        {"/vary/800", 800, true},
+        {"/vary/30000", 30000, true},
 };
+static const char *const langs[] = {"de", "fr", "nl"};
+
+/* One that nobody waits for: its ticket is done at once. */
+static void refresh_one(struct chaos *c, struct live *l, const struct rig_req *q)
+{
+	struct rig_req refresh = *q;
+
+	refresh.refresh = true;
+	l->want = 0;
+	l->lang = NULL;
+	l->a = rig_ask(c->r, &refresh);
+	l->a->done = true;
+}
+
+static void nothing(void *arg, enum status st, const void *bytes, size_t len, uint64_t n)
+{
+	(void)arg;
+	(void)st;
+	(void)bytes;
+	(void)len;
+	(void)n;
+}
+
+static void purge_one(struct chaos *c)
+{
+	static const struct purge_order orders[] = {
+	        {.kind = INVAL_KEY, .text = SPAN_LIT("/vary/800")},
+	        {.kind = INVAL_KEY, .soft = true, .text = SPAN_LIT("/store/100000")},
+	        {.kind = INVAL_PATTERN, .text = SPAN_LIT("/store/*")},
+	        {.kind = INVAL_PATTERN, .soft = true, .text = SPAN_LIT("/cc/*")},
+	        {.kind = INVAL_TAG, .text = SPAN_LIT("tag:x")},
+	        {.kind = INVAL_ALL},
+	};
+
+	chan_server_purge(c->r->ctl.chan, &orders[rnd(c, ARRAY_LEN(orders))], nothing, NULL);
+}
 
 static void ask_one(struct chaos *c, struct live *l)
 {
@@ -67,10 +113,22 @@ static void ask_one(struct chaos *c, struct live *l)
 	        .hold = rnd(c, 8) == 0,
 	};
 
+	char fields[64];
+
 	*l = (struct live){.core = q.core, .want = kinds[k].len};
+	if (strncmp(q.path, "/vary/", 6) == 0) {
+		l->lang = langs[rnd(c, ARRAY_LEN(langs))];
+		snprintf(fields, sizeof(fields), "Accept-Language: %s\r\n", l->lang);
+		q.fields = fields;
+	}
+	if (q.key != NULL && rnd(c, 8) == 0) {
+		refresh_one(c, l, &q);
+		return;
+	}
 	if (rnd(c, 6) == 0) {
 		l->upload = true;
 		l->up_left = 1 + rnd(c, 300000);
+		l->lang = NULL;
 		q = (struct rig_req){.method = "PUT",
 		                     .path = rnd(c, 8) ? "/echo" : "/early",
 		                     .core = l->core,
@@ -90,6 +148,14 @@ static void upload_some(struct chaos *c, struct live *l)
 		l->up_left -= n;
 }
 
+static void right_variant(const struct live *l)
+{
+	char want[64];
+
+	snprintf(want, sizeof(want), "Content-Language: %s\r\n", l->lang);
+	assert_non_null(strstr(l->a->fields, want));
+}
+
 static void finish(struct chaos *c, struct live *l)
 {
 	struct ask *a = l->a;
@@ -98,9 +164,13 @@ static void finish(struct chaos *c, struct live *l)
 	if (a->fail != 0 || a->aborted) {
 		c->failed++;
 	} else {
-		if (!l->upload)
+		/* While the origin fails, its word is short. */
+		if (!l->upload && (a->head.status == 200 || !c->failing))
 			assert_int_equal(a->got, l->want);
+		if (l->lang != NULL && a->head.status == 200)
+			right_variant(l);
 		c->whole++;
+		c->stored += a->tier == CHAN_F_STORE;
 	}
 	if (a->up_held > 0)
 		return; /* the slot is free when its blocks are back */
@@ -133,6 +203,14 @@ static void one_step(struct chaos *c)
 		upload_some(c, l);
 	else if (rnd(c, 20) == 0)
 		give_up(c, l);
+	if (rnd(c, 100) == 0)
+		purge_one(c);
+	if (rnd(c, 300) == 0) {
+		static const unsigned how[] = {0, 0, 1, 503};
+
+		c->failing = true; /* some of its answers are on their way until the round ends */
+		origin_fail(r->origin, how[rnd(c, ARRAY_LEN(how))]);
+	}
 	if (rnd(c, 30) == 0)
 		rig_release_all(r, rnd(c, RIG_CORES));
 	if (rnd(c, 40) == 0)
@@ -157,6 +235,7 @@ static void calm(struct chaos *c)
 
 	r->core[0].paused = false;
 	r->core[1].paused = false;
+	origin_fail(r->origin, 0);
 	for (uint32_t i = 0; i < LIVE; i++) {
 		struct live *l = &c->live[i];
 
@@ -184,6 +263,7 @@ static void chaos(void **state)
 	c.r = rig_new(", request_timeout_ms: 300, max_connections: 20, max_idle: 5");
 	rig_attach(c.r);
 	for (uint32_t round = 0; round < 6; round++) {
+		c.failing = false;
 		for (uint32_t i = 0; i < STEPS; i++)
 			one_step(&c);
 		if (round % 3 == 1) {
@@ -203,6 +283,7 @@ static void chaos(void **state)
 	}
 	assert_true(c.whole > 500);
 	assert_true(c.failed > 20);
+	assert_true(c.stored > 100);
 	rig_free(c.r);
 }
 
