@@ -64,11 +64,6 @@ void fetch_purge_key(struct fetcher *f, struct span key)
 	purge(f, INVAL_KEY, key);
 }
 
-static void on_group(void *arg, struct span tag)
-{
-	purge(arg, INVAL_TAG, tag);
-}
-
 /* The key under which a target of the same host would be stored by default. */
 static void purge_target(struct fetch *f, struct span target)
 {

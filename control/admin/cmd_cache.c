@@ -1,20 +1,33 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * cache list and get: what the hot tables hold. Records are copies of what the other process
- * wrote (admin_scan.c), and are checked before they are read. */
+ * cache list and get: what the hot tables and the node's store hold. Records are copies of what the
+ * other process wrote (admin_scan.c), and are checked before they are read. */
 #include "cache/key.h"
 #include "cache/object.h"
 #include "control/admin/admin_cmd.h"
 #include "control/chan_server.h"
+#include "control/fetch.h"
 #include "lib/clock.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+
+/* Lists of variants and remarks that an answer is not for sharing lie among the answers. */
+static const char *kind_name(const struct object *o)
+{
+	if (o->flags & OBJECT_VARY)
+		return "variants";
+	return (o->flags & OBJECT_PASS) != 0 ? "pass" : "answer";
+}
 
 static int64_t ms_left(uint64_t deadline_ms, uint64_t now_ms)
 {
 	return deadline_ms >= now_ms ? (int64_t)(deadline_ms - now_ms)
 	                             : -(int64_t)(now_ms - deadline_ms);
 }
+
+/* core: CORE_STORE for the node's store. */
+#define CORE_STORE UINT32_MAX
 
 static json_t *object_json(const struct object *o, uint32_t core)
 {
@@ -25,11 +38,15 @@ static json_t *object_json(const struct object *o, uint32_t core)
 	json_t *body =
 	        o->body_len > INT64_MAX ? json_null() : json_integer((json_int_t)o->body_len);
 
-	return json_pack("{s:i, s:o, s:i, s:o, s:I, s:I, s:b}", "core", (int)core, "key",
+	json_t *where = core == CORE_STORE ? json_null() : json_integer(core);
+
+	return json_pack("{s:s, s:o, s:o, s:i, s:o, s:I, s:I, s:b, s:s, s:i}", "tier",
+	                 core == CORE_STORE ? "store" : "hot", "core", where, "key",
 	                 admin_json_bytes(object_key(o)), "status", (int)o->status, "body_bytes",
 	                 body, "age_s", (json_int_t)object_age_s(o, now_ms), "fresh_ms",
 	                 (json_int_t)ms_left(o->expires_ms, now_ms), "fresh",
-	                 object_is_fresh(o, now_ms));
+	                 object_is_fresh(o, now_ms), "kind", kind_name(o), "tags",
+	                 (int)o->tag_count);
 }
 
 /* A row has a key and no field lines, so what points into those says nothing. */
@@ -61,8 +78,32 @@ static bool rows_take(const struct admin_scan *scan, uint32_t core, struct span 
 	return true;
 }
 
+/* From the cursor on, which is the store's own. */
+static void store_list(struct admin_req *req, json_t *args)
+{
+	struct store *store = fetcher_store(admin_req_control(req)->fetcher);
+	uint64_t limit = admin_arg_uint(args, "limit", ADMIN_ROWS_MAX);
+	const char *from = admin_arg_string(args, "cursor");
+	uint64_t cursor = from != NULL ? strtoull(from, NULL, 10) : 0;
+	const struct store_entry *e = NULL;
+	json_t *rows = json_array();
+	char next[24];
+
+	if (limit == 0 || limit > ADMIN_ROWS_MAX)
+		limit = ADMIN_ROWS_MAX;
+	while (store != NULL && json_array_size(rows) < limit &&
+	       (e = store_next(store, &cursor)) != NULL)
+		json_array_append_new(rows, object_json(e->head, CORE_STORE));
+	snprintf(next, sizeof(next), "%llu", (unsigned long long)cursor);
+	admin_ok(req, json_pack("{s:o, s:s?}", "entries", rows, "next", e != NULL ? next : NULL));
+}
+
 void cmd_cache_list(struct admin_req *req, json_t *args)
 {
+	if (admin_arg_flag(args, "store")) {
+		store_list(req, args);
+		return;
+	}
 	struct admin_scan scan = {
 	        .kind = CHAN_QUERY_CACHE,
 	        .rows_name = "entries",
@@ -114,10 +155,34 @@ static void get_take(void *arg, uint32_t core, enum status st, struct span bytes
 	json_array_append_new(get->found, row);
 }
 
+static void get_store(struct control *ctl, struct get *get)
+{
+	struct store *store = fetcher_store(ctl->fetcher);
+	struct store_entry *e;
+	bool stale;
+
+	if (store == NULL)
+		return;
+	e = store_peek(store, span_of(json_string_value(get->key), json_string_length(get->key)),
+	               &stale);
+	if (e == NULL)
+		return;
+	json_t *row = object_json(e->head, CORE_STORE);
+
+	if (stale)
+		json_object_set_new(row, "fresh", json_false());
+	json_object_set_new(row, "etag", admin_json_bytes(object_etag(e->head)));
+	json_object_set_new(row, "fields", fields_json(object_fields(e->head)));
+	json_array_append_new(get->found, row);
+	store_drop(e);
+}
+
 static void get_finish(struct admin_req *req, void *arg)
 {
 	struct get *get = arg;
 
+	if (admin_req_control(req) != NULL)
+		get_store(admin_req_control(req), get);
 	if (json_array_size(get->found) > 0)
 		admin_ok(req, json_pack("{s:O, s:O, s:O}", "key", get->key, "entries", get->found,
 		                        "unanswered", get->unanswered));
@@ -127,7 +192,7 @@ static void get_finish(struct admin_req *req, void *arg)
 		           json_array_size(get->unanswered), json_string_value(get->key));
 	else
 		admin_fail(req, "`sluicectl cache list` shows the keys: host/path?query",
-		           "No core has \"%s\"", json_string_value(get->key));
+		           "No core has \"%s\", nor the store", json_string_value(get->key));
 	json_decref(get->key);
 	json_decref(get->found);
 	json_decref(get->unanswered);

@@ -24,6 +24,7 @@ void render_conns(json_t *result, FILE *out);
 void render_drops(json_t *result, FILE *out);
 void render_cache_list(json_t *result, FILE *out);
 void render_cache_get(json_t *result, FILE *out);
+void render_explain(json_t *result, FILE *out);
 void render_upstreams(json_t *result, FILE *out);
 
 /* The member as text in the unit; "-" when it is absent. buf: UNIT_TEXT bytes. */

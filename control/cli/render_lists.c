@@ -79,8 +79,8 @@ static void lifetime_cell(struct table *t, json_t *row)
 void render_cache_list(json_t *result, FILE *out)
 {
 	static const struct table_column columns[] = {
-	        {"CORE", true}, {"STATUS", true}, {"BODY", true},
-	        {"AGE", true},  {"FRESH", true},  {"KEY", false},
+	        {"TIER", false}, {"CORE", true},  {"STATUS", true}, {"BODY", true},
+	        {"AGE", true},   {"FRESH", true}, {"KEY", false},
 	};
 	struct table *t = table_create(columns, ARRAY_LEN(columns));
 	json_t *entries = json_object_get(result, "entries");
@@ -92,6 +92,7 @@ void render_cache_list(json_t *result, FILE *out)
 	{
 		json_int_t age_s = json_integer_value(json_object_get(row, "age_s"));
 
+		table_cell(t, "%s", member_text(row, "tier"));
 		table_cell(t, "%s", member_count(buf, row, "core"));
 		table_cell(t, "%s", member_count(buf, row, "status"));
 		table_cell(t, "%s", member_bytes(buf, row, "body_bytes"));
@@ -117,8 +118,11 @@ void render_cache_get(json_t *result, FILE *out)
 	{
 		json_t *fields = json_object_get(row, "fields");
 
-		fprintf(out, "\nFields, core %lld\n",
-		        (long long)json_integer_value(json_object_get(row, "core")));
+		if (json_is_integer(json_object_get(row, "core")))
+			fprintf(out, "\nFields, core %lld\n",
+			        (long long)json_integer_value(json_object_get(row, "core")));
+		else
+			fputs("\nFields, store\n", out);
 		json_array_foreach(fields, f, field)
 		{
 			fputs("  ", out);
@@ -128,6 +132,50 @@ void render_cache_get(json_t *result, FILE *out)
 	}
 	if (unanswered > 0)
 		fprintf(out, "\nCores that did not answer: %zu\n", unanswered);
+}
+
+void render_explain(json_t *result, FILE *out)
+{
+	static const struct table_column columns[] = {
+	        {"TIER", false}, {"CORE", true},  {"STATUS", true},
+	        {"AGE", true},   {"FRESH", true}, {"WHAT", false},
+	};
+	static const char *const members[] = {"mode", "key", "variant", "verdict"};
+	json_t *route = json_object_get(result, "route");
+	json_t *tiers = json_object_get(result, "tiers");
+	struct table *t = table_create(columns, ARRAY_LEN(columns));
+	char buf[UNIT_TEXT];
+	json_t *row;
+	size_t i;
+
+	if (route != NULL)
+		fprintf(out, "Route %lld: %s%s to %s\n",
+		        (long long)json_integer_value(json_object_get(route, "index")),
+		        member_text(route, "host"), member_text(route, "path"),
+		        member_text(route, "upstream"));
+	for (i = 0; i < ARRAY_LEN(members); i++) {
+		const char *text = json_string_value(json_object_get(result, members[i]));
+
+		if (text == NULL)
+			continue;
+		fprintf(out, "%c%s: ", members[i][0] - 32, members[i] + 1);
+		print_safe(out, text);
+		fputc('\n', out);
+	}
+	json_array_foreach(tiers, i, row)
+	{
+		json_int_t left_ms = json_integer_value(json_object_get(row, "fresh_ms"));
+		json_int_t age_s = json_integer_value(json_object_get(row, "age_s"));
+		uint64_t left_s = (uint64_t)(left_ms < 0 ? -left_ms : left_ms) / 1000;
+
+		table_cell(t, "%s", member_text(row, "tier"));
+		table_cell(t, "%s", member_count(buf, row, "core"));
+		table_cell(t, "%s", member_count(buf, row, "status"));
+		table_cell(t, "%s", unit_age_s(buf, (uint64_t)age_s));
+		table_cell(t, left_ms > 0 ? "%s" : "stale for %s", unit_age_s(buf, left_s));
+		table_cell(t, "%s", member_text(row, "what"));
+	}
+	table_print(t, out);
 }
 
 void render_upstreams(json_t *result, FILE *out)

@@ -3,6 +3,7 @@
 by what unsafe requests change. What was purged is served by no tier, whatever was under way."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -25,6 +26,14 @@ def setUpModule():
 def tearDownModule():
     Purge.origin.stop()
     Purge.lab.stop()
+
+
+def stands_still(pid):
+    states = []
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/stat", encoding="ascii") as f:
+            states.append(f.read().rpartition(")")[2].split()[0])
+    return set(states) == {"T"}
 
 
 class Versions:
@@ -228,6 +237,7 @@ class Purge(unittest.TestCase):
             self.kept(v, 1)
         pid = self.lab.pid("dataplane")
         subprocess.run(["kill", "-STOP", str(pid)], check=True)
+        wait_until(lambda: stands_still(pid), 5, "stopped")
         try:
             for args in (("api.test" + vs[0].path,), ("--pattern", f"*{self.base}/b"), ("--tag", "d")):
                 r = self.lab.ctl("cache", "purge", "--no-count", *args, check=False)
@@ -252,6 +262,42 @@ class Purge(unittest.TestCase):
         self.attached(True)
         self.sees(a, 2)
         self.assertIn("detail=L2", self.sees(b, 1)["cache-status"])
+
+    def explain(self, method, url, *header):
+        args = ("--header", "\n".join(header)) if header else ()
+        return self.lab.ctl_json("cache", "explain", method, url, *args)
+
+    def test_explain(self):
+        v = self.on("a", FRESH, "Vary: X-A")
+        url = "http://api.test" + v.path
+        self.assertIn("origin", self.explain("GET", url)["verdict"])
+        self.get(v, "X-A: 1")
+        got = self.explain("GET", url, "X-A: 1")
+        self.assertEqual(got["key"], "api.test" + v.path)
+        self.assertIn("answered", got["verdict"])
+        self.assertEqual({t["tier"] for t in got["tiers"]}, {"hot", "store"})
+        self.assertIn("origin", self.explain("GET", url, "X-A: 2")["verdict"])
+        for method, at, header, words in (
+                ("GET", "http://none.test/", (), "404"), ("POST", url, (), "method"),
+                ("GET", url, ("Cache-Control: no-store, no-cache",), "forbids"),
+                ("GET", url + "?" + "q" * 2030, (), "too long")):
+            self.assertIn(words, self.explain(method, at, *header)["verdict"])
+        for args in (("NONSENSE", url), ("GET", "ftp://x/"), ("GET", "http:///a"),
+                     ("GET", url, "--header", "no colon")):
+            self.assertNotEqual(self.lab.ctl("cache", "explain", *args, check=False).returncode, 0)
+        self.assertIn("Verdict: ", self.lab.ctl("cache", "explain", "GET", url).stdout)
+
+    def test_list_and_get_tell_the_tier(self):
+        v = self.on("a")
+        self.kept(v, 1)
+        key = "api.test" + v.path
+        for args, tiers in ((("get", key), ["hot", "store"]), (("list", "--limit", "0"), ["hot"]),
+                            (("list", "--store", "--limit", "0"), ["store"])):
+            rows = [e for e in self.lab.ctl_json("cache", *args)["entries"] if e["key"] == key]
+            self.assertEqual([e["tier"] for e in rows], tiers, args)
+        self.purge(key)
+        self.assertNotIn(key, self.lab.ctl("cache", "list", "--store").stdout)
+        self.assertNotIn(key, self.lab.ctl("cache", "list").stdout)
 
     def test_many_at_once(self):
         """More than the logs and rings remember, without a pause: all in effect at the end."""

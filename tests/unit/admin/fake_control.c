@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "control/chan_link.h"
 #include "tests/unit/admin/fake_control.h"
 
 #include "cache/object.h"
@@ -275,6 +276,12 @@ void chan_server_query(struct chan_server *s, uint32_t core, enum chan_query kin
 	}
 	assert(s->pending_count < FAKE_PENDING_MAX);
 	s->pending[s->pending_count++] = q;
+}
+
+uint64_t link_hash_seed(const struct chan_server *s)
+{
+	(void)s;
+	return 1;
 }
 
 uint64_t chan_server_purge(struct chan_server *s, const struct purge_order *o, chan_result_fn cb,

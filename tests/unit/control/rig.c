@@ -33,6 +33,8 @@ static void core_start(struct rig *r, uint32_t i)
 	c->down_refs = calloc(r->geo.down_blocks, sizeof(*c->down_refs));
 	c->asks = calloc(RIG_ASKS, sizeof(*c->asks));
 	c->down_held = 0;
+	c->purges_seen = 0;
+	assert_int_equal(inval_create(&c->inval, INVAL_SLOTS_MIN), ST_OK);
 }
 
 void rig_dataplane_start(struct rig *r)
@@ -71,6 +73,7 @@ void rig_dataplane_kill(struct rig *r)
 		free(c->up_slot);
 		free(c->down_refs);
 		free(c->asks);
+		inval_destroy(c->inval);
 	}
 	chan_close(&r->chan);
 }
@@ -128,7 +131,10 @@ void rig_release_all(struct rig *r, uint32_t core)
 static void sync_send(struct rig *r, uint32_t core)
 {
 	struct rig_core *c = &r->core[core];
-	struct chan_msg sync = {.type = CHAN_SYNC, .block = CHAN_NO_BLOCK, .n = r->epoch};
+	struct chan_msg sync = {.type = CHAN_SYNC,
+	                        .block = CHAN_NO_BLOCK,
+	                        .n = r->epoch,
+	                        .ticket.seq = c->purges_seen};
 	struct chan_msg held = {.type = CHAN_HELD, .block = CHAN_NO_BLOCK};
 
 	chan_drain(&c->port);
@@ -307,10 +313,18 @@ static void take_purge(struct rig *r, uint32_t core, const struct chan_msg *m)
 {
 	struct rig_core *c = &r->core[core];
 
+	struct inval_purge p = {.seq = m->n,
+	                        .kind = (enum inval_kind)m->code,
+	                        .soft = (m->flags & CHAN_F_SOFT) != 0};
+
 	c->purges++;
 	c->last_purge = *m;
 	if (m->block != CHAN_NO_BLOCK)
 		text_of(c->purge_text, span_of(chan_peer_bytes(&c->port, m), m->len));
+	if (m->block != CHAN_NO_BLOCK)
+		p.text = span_cstr(c->purge_text);
+	inval_add(c->inval, &p);
+	c->purges_seen = max_u64(c->purges_seen, m->n);
 }
 
 static void take_question(struct rig *r, uint32_t core, const struct chan_msg *m)

@@ -62,6 +62,8 @@ struct rig_core {
 	bool paused;      /* takes nothing out of its ring */
 	uint64_t seq;
 	uint32_t purges;
+	uint64_t purges_seen; /* the highest number */
+	struct inval *inval;  /* all that it was told, as a tier keeps it */
 	struct chan_msg last_purge;
 	char purge_text[2048];
 	uint32_t puts; /* objects for the hot table */

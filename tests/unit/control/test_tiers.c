@@ -330,12 +330,12 @@ static void refreshes_behind(void **state)
 	assert_int_equal(r->core[1].last_purge.ticket.seq, 0);
 	assert_int_equal(r->core[1].last_purge.code, INVAL_KEY);
 	/* What the store has now is spared by that purge, and stale answers are used meanwhile. */
-	uint64_t number = r->core[1].last_purge.n;
+	uint64_t n = r->core[1].last_purge.n;
 	struct ask *a = get(r, 1, path);
 	whole(a, 400);
 	assert_int_equal(a->tier, CHAN_F_STORE);
 	assert_int_equal(a->code, 0);
-	assert_true(a->head.born_seq >= number);
+	assert_true(a->head.born_seq >= n);
 	/* That stale answer came from the store: it was fetched anew behind it. */
 	RIG_UNTIL(r, counts_of(r).refreshes == 2 && counts_of(r).validated == 2);
 	/* Fails: what there is stays. */
@@ -446,9 +446,7 @@ static void hit_for_miss(void **state)
 
 static void ignore_result(void *arg, enum status st, const void *bytes, size_t len, uint64_t n)
 {
-	(void)bytes;
-	(void)len;
-	(void)n;
+	(void)bytes, (void)len, (void)n;
 	assert_int_equal(st, ST_OK);
 	*(bool *)arg = true;
 }
