@@ -145,7 +145,7 @@ static bool serialise(struct fetch *f)
 void fetch_origin(struct fetch *f)
 {
 	if (f->purge_seq == 0)
-		f->born_seq = chan_server_purge_seq(fetch_chan(f));
+		f->born_seq = link_purge_seq(fetch_chan(f));
 	f->started_wall_ms = clock_wall_ns() / NS_PER_MS;
 	f->x = (struct exchange){
 	        .ops = &fetch_exchange_ops,
@@ -227,7 +227,7 @@ static void refresh_behind(struct fetcher *fr, struct request *r, const struct p
 	}
 	fr->counts.refreshes++;
 	f->background = true;
-	f->purge_seq = chan_server_purge_next(fr->ctl->chan);
+	f->purge_seq = link_purge_next(fr->ctl->chan);
 	f->born_seq = f->purge_seq;
 	f->asks = (struct cache_request){.lookup = true, .store = true, .max_age_s = UINT32_MAX};
 	if (!fd->unkeyed)
@@ -307,7 +307,7 @@ static void refresh_fresh(struct fetcher *fr, struct found *fd)
 	if (head == NULL)
 		return;
 	memcpy(head, fd->entry->head, len);
-	head->born_seq = chan_server_purge_next(fr->ctl->chan);
+	head->born_seq = link_purge_next(fr->ctl->chan);
 	e = store_refresh(fr->store, fd->entry, head);
 	if (e != NULL) {
 		chan_server_replace(fr->ctl->chan, object_key(e->head), head->born_seq);

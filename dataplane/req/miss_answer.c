@@ -146,12 +146,9 @@ static void rest_unwanted(struct core *core, struct req *req)
 static void head_input(struct core *core, const struct chan_msg *m, struct req *req)
 {
 	const struct object *o = chan_peer_bytes(&core->chan.port, m);
-	struct object head;
 
 	/* Copied first, so that the checked lengths are those that are used. */
-	if (o == NULL || req->head_sent || m->len < sizeof(head) || m->off % 8 != 0)
-		goto bad;
-	if (!object_head_valid(o, m->len) || m->len > CORE_OUT_BYTES / 2)
+	if (o == NULL || req->head_sent || m->len > CORE_OUT_BYTES / 2 || m->off % 8 != 0)
 		goto bad;
 	memcpy(core->head_copy, o, m->len);
 	o = (const struct object *)(const void *)core->head_copy;
