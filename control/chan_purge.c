@@ -5,6 +5,8 @@
  * that broke off delays a purge but does not lose it. A core that falls behind the whole log is
  * told to void everything. */
 #include "control/chan_internal.h"
+
+#include "cache/l3.h"
 #include "control/fetch.h"
 
 #include "lib/clock.h"
@@ -189,6 +191,41 @@ static struct purge_entry *append(struct chan_server *s, const struct inval_purg
 	return e;
 }
 
+/* The other nodes hear of it, and no value of before is taken from the shared store. */
+static void publish(struct chan_server *s, const struct inval_purge *p)
+{
+	struct l3_purge shared = {
+	        .kind = (uint8_t)p->kind,
+	        .soft = p->soft,
+	        .text = p->text,
+	        .wall_ms = clock_wall_ns() / NS_PER_MS,
+	};
+
+	if (s->ctl->l3 != NULL && l3_enabled(s->ctl->l3))
+		l3_publish_purge(s->ctl->l3, &shared);
+}
+
+/* What another node ordered, or that there was too much of it. */
+static void on_foreign(void *arg, const struct l3_purge *p, bool lost)
+{
+	struct purge_order o = {.kind = INVAL_ALL, .foreign = true};
+
+	if (!lost) {
+		if (p->kind >= INVAL_KINDS || p->text.len > INVAL_TEXT_MAX)
+			return;
+		o.kind = (enum inval_kind)p->kind;
+		o.soft = p->soft;
+		o.text = p->text;
+	}
+	chan_server_purge(arg, &o, NULL, NULL);
+}
+
+void chan_server_watch_purges(struct chan_server *s)
+{
+	if (s->ctl->l3 != NULL && l3_enabled(s->ctl->l3))
+		l3_watch_purges(s->ctl->l3, on_foreign, s);
+}
+
 uint64_t chan_server_purge(struct chan_server *s, const struct purge_order *o, chan_result_fn cb,
                            void *arg)
 {
@@ -198,6 +235,8 @@ uint64_t chan_server_purge(struct chan_server *s, const struct purge_order *o, c
 	assert(o->text.len <= INVAL_TEXT_MAX);
 	p.seq = ++s->purges.seq;
 	fetcher_purge(s->ctl->fetcher, &p);
+	if (!o->foreign)
+		publish(s, &p);
 	e = append(s, &p);
 	s->counts.purges++;
 	if (cb != NULL && s->state == LINK_SERVING) {

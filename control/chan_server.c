@@ -310,6 +310,7 @@ enum status chan_server_start(struct control *ctl, struct chan_server **out)
 	struct loop_hook hook = {hook_poll, hook_sleep, hook_awake, s};
 	loop_set_hook(s->loop, &hook);
 	loop_timer_set(s->loop, &s->timer, loop_now_ns(s->loop));
+	chan_server_watch_purges(s);
 	*out = s;
 	return ST_OK;
 }

@@ -41,6 +41,7 @@ struct purge_order {
 	bool soft;
 	bool count;       /* the answer comes when all that it hits was counted (10 s), and says how
 	                     many; else at once, and counts only what a key hit */
+	bool foreign;     /* of another node: the shared store knows it */
 	struct span text; /* at most INVAL_TEXT_MAX */
 };
 /* From here on nothing is served that was born before and matches: neither from control (fetches,
@@ -50,6 +51,9 @@ struct purge_order {
  * NULL. Returns the number. */
 uint64_t chan_server_purge(struct chan_server *s, const struct purge_order *o, chan_result_fn cb,
                            void *arg);
+/* Purges of other nodes are carried out from now on. Called by chan_server_start too, for a ctl->l3
+ * that is there before it. */
+void chan_server_watch_purges(struct chan_server *s);
 /* Cores drop copies of exactly this key that were born before born_seq, so that they ask for the
  * new one. Not a purge: nobody waits, and a core that is away does not hear of it. */
 void chan_server_replace(struct chan_server *s, struct span key, uint64_t born_seq);

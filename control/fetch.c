@@ -325,6 +325,10 @@ bool fetcher_request(struct fetcher *f, const struct chan_msg *m, const void *by
 		waiter_refuse(w, 502);
 		return false;
 	}
+	if (r->wire.flags & CHAN_REQ_PURGE) {
+		fetch_purge_method(w);
+		return true;
+	}
 	if (!plan_choose(f, &r->wire, &plan)) {
 		waiter_refuse(w, 503);
 		return true;
@@ -342,6 +346,16 @@ static struct waiter *waiter_of(struct fetcher *f, const struct chan_ticket *t)
 	struct waiter *w = *slot_of(f, t);
 
 	return w != NULL && w->ticket.seq == t->seq ? w : NULL;
+}
+
+void fetch_ticket_code(struct fetcher *f, const struct chan_ticket *t, uint16_t code)
+{
+	struct waiter *w = waiter_of(f, t);
+
+	if (w == NULL)
+		return;
+	w->fail_code = code;
+	waiter_pump(w);
 }
 
 bool fetcher_cancel(struct fetcher *f, const struct chan_msg *m)

@@ -57,9 +57,11 @@ bool fetcher_left_over(const struct fetcher *f);
 
 struct fetcher_counts {
 	uint64_t requests;
-	uint64_t origin;    /* requests sent to an origin */
-	uint64_t joined;    /* answered by another request's fetch */
-	uint64_t restarted; /* joined first, but the response was not for sharing */
+	uint64_t purge_requests; /* by the method PURGE */
+	uint64_t purge_refused;  /* from an address that may not */
+	uint64_t origin;         /* requests sent to an origin */
+	uint64_t joined;         /* answered by another request's fetch */
+	uint64_t restarted;      /* joined first, but the response was not for sharing */
 	uint64_t cancelled;
 	uint64_t failed;  /* answered with CHAN_FAIL */
 	uint64_t aborted; /* broke off in the body */

@@ -102,9 +102,9 @@ void fetch_invalidate(struct fetch *f, const struct exchange_head *h)
 	/* Where a rule's key is made of the body, POST asks and changes nothing. */
 	if (f->req->keyed_body || !cache_invalidates(f->req->method, h->head->status))
 		return;
+	tags_invalidated(&h->head->fields, &at, on_group, f->f);
 	for (uint32_t i = 0; f->effects != NULL && i < f->effects->purge_count; i++)
 		purge(f->f, f->effects->purges[i].kind, f->effects->purges[i].text);
-	tags_invalidated(&h->head->fields, &at, on_group, f->f);
 	if (f->req->key.len == 0)
 		return;
 	fetch_purge_key(f->f, f->req->key);

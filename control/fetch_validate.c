@@ -150,7 +150,6 @@ static void head_freshens(struct fetch *f, const struct exchange_head *h,
 
 void fetch_head_compare(struct fetch *f, const struct exchange_head *h)
 {
-	struct purge_order stale = {.kind = INVAL_KEY, .soft = true, .text = f->key};
 	struct store_entry *e;
 	bool soft;
 
@@ -160,16 +159,13 @@ void fetch_head_compare(struct fetch *f, const struct exchange_head *h)
 	e = store_peek(f->f->store, f->key, &soft);
 	if (e == NULL)
 		return;
-	switch (cache_head_compare(e->head, h->head->status, &h->head->fields)) {
-	case CACHE_HEAD_FRESHENS:
+	enum cache_head says = CACHE_HEAD_NOTHING;
+
+	if ((e->head->flags & (OBJECT_VARY | OBJECT_PASS)) == 0)
+		says = cache_head_compare(e->head, h->head->status, &h->head->fields);
+	if (says == CACHE_HEAD_FRESHENS)
 		head_freshens(f, h, e);
-		break;
-	case CACHE_HEAD_INVALIDATES:
-		f->f->counts.invalidations++;
-		chan_server_purge(fetch_chan(f), &stale, NULL, NULL);
-		break;
-	case CACHE_HEAD_NOTHING:
-		break;
-	}
+	else if (says == CACHE_HEAD_INVALIDATES)
+		fetch_purge_key(f->f, object_key(e->head));
 	store_drop(e);
 }

@@ -51,7 +51,8 @@ enum chan_type {
 	CHAN_HEAD, /* block: struct object with key and field lines; CHAN_F_END when no body
 	              follows. code: what the origin answered when the object has another status
 	              (304: a stored one that it confirmed; 5xx: a stale one instead); else 0 */
-	CHAN_FAIL, /* code: the status to answer (502, 503, 504, ...), body-less; ends the ticket */
+	CHAN_FAIL, /* code: the status to answer (502, 503, 504, ...), body-less; ends the ticket.
+	              204 to a CHAN_REQ_PURGE: it is done */
 	CHAN_PURGE, /* block: the text of a purge (none for INVAL_ALL), code: enum inval_kind
 	               (CHAN_F_SOFT, CHAN_F_COUNT); n: its number; ticket.seq 0: no answer wanted */
 	CHAN_PUT,   /* block: a struct object without body (OBJECT_VARY, OBJECT_PASS) for the hot
@@ -102,6 +103,7 @@ enum chan_request_flag {
 	CHAN_REQ_STORE = 1 << 2,      /* the response may be stored */
 	CHAN_REQ_AUTHORIZED = 1 << 3, /* carries Authorization (RFC 9111 3.5) */
 	CHAN_REQ_TLS = 1 << 4,        /* came by https */
+	CHAN_REQ_PURGE = 1 << 6,      /* the method was PURGE; the method's text is GET */
 	CHAN_REQ_REFRESH = 1 << 5     /* a client got a stale answer; nobody waits for this one. The
 	                                 ticket's seq is 0, and nothing but RELEASE comes back */
 };

@@ -3,6 +3,7 @@
  * What makes sense together. Runs when every value is there and in its own range. */
 #include "lib/config_private.h"
 #include "lib/channel.h"
+#include "lib/cidr.h"
 #include "lib/http1.h"
 #include "lib/span.h"
 
@@ -85,6 +86,15 @@ static enum status rules_top(struct rules *r)
 	if (wrong)
 		return bad_text(r, key_at(r, "admin", "metrics_address"),
 		                cfg->admin.metrics_address, wrong);
+	for (unsigned i = 0; i < cfg->admin.purge_from_count; i++) {
+		struct cidr range;
+
+		if (!cidr_parse(cfg->admin.purge_from[i], &range))
+			return bad_text(r, doc_item(key_at(r, "admin", "purge_from"), i),
+			                cfg->admin.purge_from[i],
+			                "is no range of addresses; write for example 10.0.0.0/8, "
+			                "2001:db8::/32 or one address");
+	}
 	return ST_OK;
 }
 
@@ -384,6 +394,8 @@ enum status config_check_rules(const struct doc *doc, const struct config *cfg,
 		st = rules_cores(&r);
 	if (st == ST_OK)
 		st = rules_orders(&r);
+	if (st == ST_OK)
+		st = config_check_tiers(doc, cfg, err);
 	for (unsigned i = 0; i < cfg->upstreams_count && st == ST_OK; i++)
 		st = rules_upstream(&r, i);
 	if (st == ST_OK)

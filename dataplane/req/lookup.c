@@ -112,7 +112,7 @@ enum req_next req_prepare(struct core *core, struct req *req)
 
 	cache_rule_of(req->route, &req->rule);
 	cache_request_policy(h->method, &h->fields, &req->rule, &req->cache);
-	if (!method_cached(core, req))
+	if (!method_cached(core, req) || unlikely(req->purge))
 		return bypass(core, req, SPAN_LIT("method"));
 	if ((body && h->method != HTTP_POST) || (!req->cache.lookup && !req->cache.store))
 		return bypass(core, req,

@@ -133,6 +133,8 @@ static uint16_t request_flags(const struct req *req, const struct http_request *
 
 	if (unlikely(refresh))
 		flags = CHAN_REQ_REFRESH | CHAN_REQ_STORE | CHAN_REQ_COLLAPSE;
+	if (unlikely(req->purge))
+		flags |= CHAN_REQ_PURGE;
 	if (h->framing.kind == HTTP_BODY_CHUNKED)
 		flags |= CHAN_REQ_CHUNKED;
 	if (req->cache.store)
@@ -149,7 +151,7 @@ static uint16_t request_flags(const struct req *req, const struct http_request *
  * purge when it sees the answer, so it needs the key. */
 static bool may_invalidate(const struct req *req)
 {
-	return req->rule.mode != CACHE_OFF && !http_method_safe(req->method);
+	return req->purge || (req->rule.mode != CACHE_OFF && !http_method_safe(req->method));
 }
 
 /* Writes the head into the block; returns its length. Lines gain at most the space behind each
@@ -163,7 +165,7 @@ static uint32_t head_write(struct core *core, struct req *req, unsigned char *bl
 	struct tcp_info info;
 	char *at = (char *)(cr + 1);
 	char *mark;
-	struct span method = unlikely(refresh) ? SPAN_LIT("GET") : h->method_text;
+	struct span method = unlikely(refresh || req->purge) ? SPAN_LIT("GET") : h->method_text;
 
 	if (req->cache.lookup || req->cache.store)
 		key = core->turn->key.text; /* of this turn: req_prepare made it */

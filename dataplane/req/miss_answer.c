@@ -255,6 +255,12 @@ static void fail_input(struct core *core, const struct chan_msg *m, struct req *
 	if (cache_status_fails(status) && miss_stale(core, req, false))
 		return;
 	miss_end(core, req);
+	if (m->code == 204 && req->purge) {
+		counter_inc(core->ctr, CTR_miss_answered);
+		reply_options(core, req, 0);
+		tcp_wake(core->tcp, conn, 0);
+		return;
+	}
 	counter_inc(core->ctr, CTR_miss_failed);
 	reply_error(core, req, status);
 	tcp_wake(core->tcp, conn, 0);

@@ -85,6 +85,7 @@ struct req {
 	bool on_error : 1;  /* what is stale here may be served when it cannot be fetched */
 	bool partial : 1;   /* of control's answer the client gets part */
 	bool continued : 1; /* 100 was sent */
+	bool purge : 1;     /* the method is PURGE */
 	uint8_t stale : 2;  /* enum req_stale */
 	struct http_parser parser;
 	uint32_t slot;        /* in core->chan.misses, or UINT32_MAX */

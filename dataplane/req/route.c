@@ -116,8 +116,16 @@ enum req_next req_route(struct core *core, struct req *req)
 	const struct http_request *h = core->http;
 	struct route_match *match = &core->turn->match;
 
-	if (unlikely(h->method == HTTP_OTHER))
-		return answer_here(core, req, 501);
+	if (unlikely(h->method == HTTP_OTHER)) {
+		if (!span_eq(h->method_text, SPAN_LIT("PURGE")))
+			return answer_here(core, req, 501);
+		if (h->framing.kind != HTTP_BODY_NONE)
+			return answer_here(core, req, 400);
+		/* The route and the key are those of GET. Control knows who may do this. */
+		core->http->method = HTTP_GET;
+		req->method = HTTP_GET;
+		req->purge = true;
+	}
 	if (unlikely(h->method == HTTP_OPTIONS && h->path.len == 1 && h->path.ptr[0] == '*'))
 		return options_server(core, req);
 	uint64_t most = core->snap->limits.body_bytes;

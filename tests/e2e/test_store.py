@@ -112,7 +112,10 @@ class Store(unittest.TestCase):
         results = []
 
         def one():
-            results.append(self.get(p).body == body)
+            try:
+                results.append(self.get(p, timeout=40).body == body)
+            except OSError as e:
+                results.append(repr(e))
 
         threads = [threading.Thread(target=one) for _ in range(8)]
         for t in threads:

@@ -239,7 +239,7 @@ static void a_304_for_all_who_wait(void **state)
 	quiet(r);
 }
 
-/* RFC 9111 4.3.5. An answer to HEAD that says the same makes it fresh, another makes it stale. */
+/* RFC 9111 4.3.5. An answer to HEAD that says the same makes it fresh, another makes it void. */
 static void head_requests_update(void **state)
 {
 	struct rig *r = *state;
@@ -264,10 +264,9 @@ static void head_requests_update(void **state)
 	head.path = "/cc/91/max-age=60"; /* another length */
 	a = rig_ask(r, &head);
 	RIG_UNTIL(r, a->done && r->core[0].purges == 1);
-	assert_int_equal(r->core[0].last_purge.flags & CHAN_F_SOFT, CHAN_F_SOFT);
 	a = rig_ask(r, &(struct rig_req){.path = "/cc/90/max-age=60", .key = "k"});
 	RIG_UNTIL(r, a->done);
-	assert_int_equal(a->code, 304);
+	assert_int_equal(a->tier, 0);
 	quiet(r);
 }
 
