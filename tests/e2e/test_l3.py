@@ -197,11 +197,11 @@ class Faults(Case):
         c = self.client("timeout_ms=50", "failures=1000", "retry_ms=100").ready()
         self.redis.cli("SET", "t:x", "y")
         for _ in range(3):
-            self.redis.proc.poll()
-            began = time.monotonic()
             self.redis.hang()
-            self.assertEqual(c.get("x")[0], "timed out")
-            self.assertLess(time.monotonic() - began, 1)
+            for _ in range(3):
+                began = time.monotonic()
+                self.assertEqual(c.get("x")[0], "timed out")
+                self.assertLess(time.monotonic() - began, 1)
             self.redis.go_on()
             # The late answer is nobody's: the next one is its own command's.
             wait_until(lambda: c.get("x")[0] == "invalid argument", 5, "it answers again")
