@@ -9,27 +9,14 @@
 #include <emmintrin.h>
 #endif
 
-#define HOT_PREFETCH_LINES 5u
-
 static struct hot_bucket *first_bucket(const struct hot_table *t, struct hash128 h)
 {
-	return &t->buckets[(h.lo >> 32) * t->bucket_count >> 32];
+	return hot_first_bucket(t->buckets, t->bucket_count, h);
 }
 
 static struct hot_bucket *second_bucket(const struct hot_table *t, struct hash128 h)
 {
-	uint64_t i = (h.lo & UINT32_MAX) * t->bucket_count >> 32;
-
-	if (i == (h.lo >> 32) * t->bucket_count >> 32)
-		i = i + 1 == t->bucket_count ? 0 : i + 1;
-	return &t->buckets[i];
-}
-
-static uint16_t hash_tag(struct hash128 h)
-{
-	uint16_t tag = (uint16_t)h.hi;
-
-	return tag != 0 ? tag : 1;
+	return hot_second_bucket(t->buckets, t->bucket_count, h);
 }
 
 /* A bit for each slot that holds the tag. */
@@ -57,7 +44,7 @@ void hot_prefetch(const struct hot_table *t, struct hash128 hash)
 void hot_prefetch_object(const struct hot_table *t, struct hash128 hash)
 {
 	const struct hot_bucket *b = first_bucket(t, hash);
-	uint32_t m = match_tag(b, hash_tag(hash));
+	uint32_t m = match_tag(b, hot_hash_tag(hash));
 
 	if (m == 0 && b->over != 0) {
 		__builtin_prefetch(second_bucket(t, hash), 1);
@@ -88,7 +75,7 @@ void hot_walk_prefetch(const struct hot_table *t, const struct hot_bucket *b)
 static bool find_key(const struct hot_table *t, struct hot_bucket *b, const struct cache_key *key,
                      struct hot_place *out)
 {
-	for (uint32_t m = match_tag(b, hash_tag(key->hash)); m != 0; m &= m - 1) {
+	for (uint32_t m = match_tag(b, hot_hash_tag(key->hash)); m != 0; m &= m - 1) {
 		uint32_t slot = (uint32_t)__builtin_ctz(m);
 		const struct object *o = hot_at(t, b->unit[slot]);
 
@@ -125,7 +112,7 @@ static bool find_unit(struct hot_bucket *b, uint16_t tag, uint32_t unit, struct 
 bool hot_index_find_unit(const struct hot_table *t, const struct object *o, struct hot_place *out)
 {
 	struct hot_bucket *first = first_bucket(t, o->hash);
-	uint16_t tag = hash_tag(o->hash);
+	uint16_t tag = hot_hash_tag(o->hash);
 	uint32_t unit = hot_unit_of(t, o);
 
 	if (find_unit(first, tag, unit, out))
@@ -156,16 +143,9 @@ void hot_index_remove(struct hot_table *t, struct hot_place at)
 	struct hot_bucket *first = first_bucket(t, o->hash);
 
 	if (first != at.b)
-		first->over--;
-	at.b->tag[at.slot] = 0;
+		hot_over_add(first, UINT32_MAX);
+	hot_slot_clear(at);
 	count_change(t, o, -1);
-}
-
-static void slot_set(struct hot_place at, uint16_t tag, uint32_t unit, uint8_t freq)
-{
-	at.b->tag[at.slot] = tag;
-	at.b->unit[at.slot] = unit;
-	at.b->freq[at.slot] = freq;
 }
 
 static bool free_slot(struct hot_bucket *b, struct hot_place *out)
@@ -190,10 +170,10 @@ static bool make_room(struct hot_table *t, struct hot_bucket *b, struct hot_plac
 
 		if (!free_slot(other, &to))
 			continue;
-		slot_set(to, b->tag[slot], b->unit[slot], b->freq[slot]);
-		first->over += first == b ? 1u : UINT32_MAX;
-		b->tag[slot] = 0;
 		*out = (struct hot_place){b, slot};
+		hot_slot_set(to, b->tag[slot], b->unit[slot], hot_freq(*out));
+		hot_over_add(first, first == b ? 1u : UINT32_MAX);
+		hot_slot_clear(*out);
 		return true;
 	}
 	return false;
@@ -205,7 +185,7 @@ static struct hot_place evict_slot(struct hot_table *t, struct hot_bucket *b)
 	struct hot_place at = {b, 0};
 
 	for (uint32_t slot = 1; slot < HOT_SLOTS; slot++)
-		if (b->freq[slot] < b->freq[at.slot])
+		if (hot_freq((struct hot_place){b, slot}) < hot_freq(at))
 			at.slot = slot;
 	hot_index_remove(t, at);
 	counter_inc(t->ctr, CTR_cache_evict);
@@ -222,8 +202,8 @@ void hot_index_insert(struct hot_table *t, const struct object *o, uint8_t freq)
 	    !make_room(t, second, &at))
 		at = evict_slot(t, first);
 	if (at.b != first)
-		first->over++;
-	slot_set(at, hash_tag(o->hash), hot_unit_of(t, o), freq);
+		hot_over_add(first, 1);
+	hot_slot_set(at, hot_hash_tag(o->hash), hot_unit_of(t, o), freq);
 	count_change(t, o, 1);
 }
 

@@ -6,7 +6,7 @@
  *
  *   memory:  struct hot_table | struct hot_seg[] | struct hot_bucket[] | ghosts[] | log
  *   log:     segment 0 | segment 1 | ...          all of the same size
- *   segment: entry | entry | ... | unused tail    entries begin on 64-byte units
+ *   segment: entry | entry | ... | unused tail    entries begin on 16-byte units
  *
  * An entry is a struct object with what follows it; its field pad holds the entry's units. An entry
  * is live exactly when a slot of its bucket holds its unit number: replaced, purged and aborted
@@ -18,20 +18,25 @@
 #include "cache/inval.h"
 #include "lib/shm.h"
 
-#define HOT_UNIT_BYTES  64u
-#define HOT_SLOTS       8u /* of a bucket */
-#define HOT_FREQ_MAX    3u /* as in S3-FIFO: two bits of use */
-#define HOT_GHOST_WAYS  8u
-#define HOT_NO_SEG      UINT32_MAX
-#define HOT_INVAL_SHARE 512u /* bytes of memory to one slot of what remembers purges */
-#define HOT_INVAL_MAX   65536u
-#define HOT_TALLIES     8u
-#define HOT_SLOT_BYTES  128u /* of the log to one slot of the index */
-#define HOT_SEGS_WANTED 64u
-#define HOT_SEGS_MIN    8u
-#define HOT_SEG_BYTES   (256u << 10) /* aimed at: bounds the stall of one eviction */
-#define HOT_SCAN_MAX    64u          /* pinned segments looked at before ST_FULL */
+#define HOT_UNIT_BYTES     16u
+#define HOT_SLOTS          8u /* of a bucket */
+#define HOT_FREQ_MAX       3u /* as in S3-FIFO: two bits of use */
+#define HOT_GHOST_WAYS     8u
+#define HOT_PREFETCH_LINES 5u /* of an object: head, key, and of a small one the rest */
+#define HOT_NO_SEG         UINT32_MAX
+#define HOT_GEN_MASK       0xffffffu /* of a segment's reuses, in cookies */
+#define HOT_INVAL_SHARE    512u      /* bytes of memory to one slot of what remembers purges */
+#define HOT_INVAL_MAX      65536u
+#define HOT_TALLIES        8u
+#define HOT_SLOT_BYTES     192u /* of the log to one slot of the index */
+#define HOT_SEGS_WANTED    64u
+#define HOT_SEGS_LEAST     16u /* what large objects may bring it down to */
+#define HOT_SEGS_MIN       8u
+#define HOT_SEG_BYTES      (256u << 10) /* aimed at: bounds the stall of one eviction */
+#define HOT_SCAN_MAX       64u          /* pinned segments looked at before ST_FULL */
 
+/* Written by the owner alone, by atomic stores, since other cores read it (hot_remote.h); but for
+ * freq, which a reader raises too. It is a hint: a count that got lost costs nothing. */
 struct hot_bucket {
 	uint16_t tag[HOT_SLOTS]; /* 0: empty */
 	uint32_t unit[HOT_SLOTS];
@@ -65,6 +70,7 @@ struct hot_queue {
  * of a tag is nothing to the others. Other cores read the counts. */
 struct hot_marks {
 	uint32_t now[2];
+	uint64_t seq; /* purges that have taken effect here */
 } ALIGNED(CACHE_LINE);
 #define HOT_MARK_TAGGED (1u << 31)
 
@@ -92,6 +98,8 @@ struct hot_table {
 	uint32_t seg_units;
 	uint32_t small_target; /* segments */
 	struct hot_seg *segs;
+	uint32_t *remote_pins; /* a row of hot_pin_row() counts for each reader */
+	uint32_t readers;
 	uint32_t *ghosts;
 	uint32_t ghost_buckets;
 	uint32_t ghost_clock; /* ghosts put so far */
@@ -121,6 +129,12 @@ static inline uint32_t hot_unit_of(const struct hot_table *t, const struct objec
 	return (uint32_t)((size_t)((const char *)o - t->log) / HOT_UNIT_BYTES);
 }
 
+/* Counts from one reader's row to the next: rows share no cache line. */
+static inline size_t hot_pin_row(uint32_t seg_count)
+{
+	return align_up(seg_count, CACHE_LINE / sizeof(uint32_t));
+}
+
 static inline uint32_t hot_seg_of(const struct hot_table *t, uint32_t unit)
 {
 	return unit / t->seg_units;
@@ -131,6 +145,62 @@ struct hot_place {
 	struct hot_bucket *b;
 	uint32_t slot;
 };
+
+/* What two cores share. Tag and unit: whoever reads one by acquire sees what was written before
+ * it, above all the entry. */
+static inline void hot_slot_set(struct hot_place at, uint16_t tag, uint32_t unit, uint8_t freq)
+{
+	__atomic_store_n(&at.b->unit[at.slot], unit, __ATOMIC_RELEASE);
+	__atomic_store_n(&at.b->freq[at.slot], freq, __ATOMIC_RELAXED);
+	__atomic_store_n(&at.b->tag[at.slot], tag, __ATOMIC_RELEASE);
+}
+
+static inline void hot_slot_clear(struct hot_place at)
+{
+	__atomic_store_n(&at.b->tag[at.slot], 0, __ATOMIC_RELEASE);
+}
+
+static inline void hot_over_add(struct hot_bucket *b, uint32_t n)
+{
+	__atomic_store_n(&b->over, b->over + n, __ATOMIC_RELAXED);
+}
+
+static inline uint8_t hot_freq(struct hot_place at)
+{
+	return __atomic_load_n(&at.b->freq[at.slot], __ATOMIC_RELAXED);
+}
+
+/* One more use. A store to a line that others read only when it changes something. */
+static inline void hot_use(struct hot_place at)
+{
+	uint8_t freq = hot_freq(at);
+
+	if (freq < HOT_FREQ_MAX)
+		__atomic_store_n(&at.b->freq[at.slot], (uint8_t)(freq + 1), __ATOMIC_RELAXED);
+}
+
+static inline uint16_t hot_hash_tag(struct hash128 h)
+{
+	uint16_t tag = (uint16_t)h.hi;
+
+	return tag != 0 ? tag : 1;
+}
+
+static inline struct hot_bucket *hot_first_bucket(struct hot_bucket *b, uint32_t count,
+                                                  struct hash128 h)
+{
+	return &b[(h.lo >> 32) * count >> 32];
+}
+
+static inline struct hot_bucket *hot_second_bucket(struct hot_bucket *b, uint32_t count,
+                                                   struct hash128 h)
+{
+	uint64_t i = (h.lo & UINT32_MAX) * count >> 32;
+
+	if (i == (h.lo >> 32) * count >> 32)
+		i = i + 1 == count ? 0 : i + 1;
+	return &b[i];
+}
 
 /* index */
 bool hot_index_find(const struct hot_table *t, const struct cache_key *key, struct hot_place *out);

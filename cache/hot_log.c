@@ -26,6 +26,18 @@ static void queue_push(struct hot_table *t, enum hot_queue_id id, uint32_t seg)
 	q->count++;
 }
 
+/* Does another core hold an entry of the segment? Its counts are read by acquire: what it read
+ * before it let go, it has read. */
+static bool remote_pinned(const struct hot_table *t, uint32_t seg)
+{
+	size_t row = hot_pin_row(t->seg_count);
+
+	for (uint32_t r = 0; r < t->readers; r++)
+		if (__atomic_load_n(&t->remote_pins[r * row + seg], __ATOMIC_ACQUIRE) != 0)
+			return true;
+	return false;
+}
+
 /* The oldest segment that is neither pinned nor open. Those that are go behind the newest, so that
  * a later call does not meet them again. */
 static uint32_t queue_pop(struct hot_table *t, enum hot_queue_id id)
@@ -38,7 +50,8 @@ static uint32_t queue_pop(struct hot_table *t, enum hot_queue_id id)
 
 		q->oldest = t->segs[seg].next;
 		q->count--;
-		if (t->segs[seg].pins == 0 && seg != q->open)
+		if (t->segs[seg].pins == 0 && seg != q->open &&
+		    (id == HOT_FREE || !remote_pinned(t, seg)))
 			return seg;
 		queue_push(t, id, seg);
 	}
@@ -90,8 +103,7 @@ static bool keep_entry(struct hot_table *t, const struct object *o, struct hot_p
 		to = alloc_open(t, HOT_MAIN, units);
 	}
 	memcpy(to, o, object_head_bytes(o) + o->body_len);
-	at.b->unit[at.slot] = hot_unit_of(t, to);
-	at.b->freq[at.slot] = freq;
+	hot_slot_set(at, at.b->tag[at.slot], hot_unit_of(t, to), freq);
 	return true;
 }
 
@@ -102,7 +114,7 @@ static void evict_entry(struct hot_table *t, const struct object *o, uint8_t nee
 
 	if (!hot_index_find_unit(t, o, &at))
 		return;
-	uint8_t freq = at.b->freq[at.slot];
+	uint8_t freq = hot_freq(at);
 	bool keep = freq >= need && object_is_fresh(o, t->wall_ms);
 
 	if (keep && !hot_look(t, at))
@@ -117,6 +129,22 @@ static void evict_entry(struct hot_table *t, const struct object *o, uint8_t nee
 		hot_ghost_put(t, o->hash);
 	hot_index_remove(t, at);
 	counter_inc(t->ctr, CTR_cache_evict);
+}
+
+/* No slot names the segment any more. A reader that pinned it before that may still look at it:
+ * then it goes, empty, behind the newest of its queue. One that pins it later finds the slot
+ * changed and lets go without a look (hot_remote.c has the proof), so what is free stays free. */
+static void segment_emptied(struct hot_table *t, enum hot_queue_id id, uint32_t seg)
+{
+	t->segs[seg].used = 0;
+	if (t->readers > 0) {
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		if (remote_pinned(t, seg)) {
+			queue_push(t, id, seg);
+			return;
+		}
+	}
+	queue_push(t, HOT_FREE, seg);
 }
 
 /* The bucket and the ghost of each entry would be a cache miss one after the other: they are asked
@@ -142,7 +170,7 @@ static bool evict_segment(struct hot_table *t, enum hot_queue_id id, uint8_t nee
 		unit += o->pad;
 		evict_entry(t, o, need, id == HOT_SMALL);
 	}
-	queue_push(t, HOT_FREE, seg);
+	segment_emptied(t, id, seg);
 	return true;
 }
 

@@ -118,12 +118,14 @@ uint32_t hot_purge(struct hot_table *t, const struct inval_purge *p, struct hash
 	uint32_t hits = p->kind == INVAL_KEY ? purge_key(t, p, hash) : 0;
 
 	inval_add(t->inval, p);
-	if (p->kind == INVAL_KEY)
-		return hits;
-	mark_next(t, true);
-	if (p->kind != INVAL_TAG)
-		mark_next(t, false);
-	return 0;
+	if (p->kind != INVAL_KEY) {
+		mark_next(t, true);
+		if (p->kind != INVAL_TAG)
+			mark_next(t, false);
+	}
+	/* Last: whoever sees the number sees what the purge did. */
+	__atomic_store_n(&t->marks.seq, inval_seq(t->inval), __ATOMIC_RELEASE);
+	return hits;
 }
 
 /* --- sweep --- */
@@ -222,11 +224,17 @@ const struct hot_marks *hot_marks_of(const struct hot_table *owner)
 	return &owner->marks;
 }
 
-bool hot_is_alive(const struct hot_table *t, const struct hot_marks *owner, const struct object *o)
+bool hot_is_ahead(const struct hot_table *t, const struct hot_marks *owner)
+{
+	return __atomic_load_n(&owner->seq, __ATOMIC_ACQUIRE) >= inval_seq(t->inval);
+}
+
+bool hot_is_alive(const struct hot_table *t, const struct hot_marks *owner, bool ahead,
+                  const struct object *o)
 {
 	uint32_t mark = __atomic_load_n(&o->mark, __ATOMIC_RELAXED);
 
-	if (likely(mark == __atomic_load_n(&owner->now[mark >> 31], __ATOMIC_ACQUIRE)))
+	if (likely(ahead && mark == __atomic_load_n(&owner->now[mark >> 31], __ATOMIC_ACQUIRE)))
 		return true;
 	return inval_check_fill(t->inval, o) == INVAL_LIVE;
 }

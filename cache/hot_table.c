@@ -3,11 +3,13 @@
 
 #define MEMORY_MIN     (1u << 20)
 #define MAX_OBJECT_MIN 256u
+#define READERS_MAX    255u
 
 /* Where the parts lie in the memory. */
 struct layout {
 	size_t inval_off;
 	size_t segs_off;
+	size_t pins_off;
 	size_t buckets_off;
 	size_t ghosts_off;
 	size_t log_off;
@@ -18,11 +20,14 @@ struct layout {
 	uint32_t inval_slots;
 };
 
+/* An object lies in one segment. Large objects make segments large, but never so few that eviction
+ * would throw away much of the table at once: then the largest objects stay out. */
 static uint64_t segment_bytes(uint64_t log_bytes, uint64_t max_object_bytes)
 {
 	uint64_t want = min_u64(log_bytes / HOT_SEGS_WANTED, HOT_SEG_BYTES);
+	uint64_t most = max_u64(want, log_bytes / HOT_SEGS_LEAST);
 
-	return align_up(max_u64(want, max_object_bytes), HOT_UNIT_BYTES);
+	return align_up(max_u64(want, min_u64(max_object_bytes, most)), HOT_UNIT_BYTES);
 }
 
 static uint32_t inval_slots(size_t memory_bytes)
@@ -34,7 +39,8 @@ static uint32_t inval_slots(size_t memory_bytes)
 
 static enum status layout_plan(const struct hot_config *cfg, struct layout *l)
 {
-	if (cfg->memory_bytes < MEMORY_MIN || cfg->max_object_bytes < MAX_OBJECT_MIN)
+	if (cfg->memory_bytes < MEMORY_MIN || cfg->max_object_bytes < MAX_OBJECT_MIN ||
+	    cfg->readers > READERS_MAX)
 		return ST_INVALID;
 
 	l->inval_slots = inval_slots(cfg->memory_bytes);
@@ -48,8 +54,10 @@ static enum status layout_plan(const struct hot_config *cfg, struct layout *l)
 	l->seg_bytes = segment_bytes(log_bytes, cfg->max_object_bytes);
 	l->buckets = log_bytes / HOT_SLOT_BYTES / HOT_SLOTS;
 	l->ghost_buckets = l->buckets / 2;
-	l->buckets_off = align_up(l->segs_off + (log_bytes / l->seg_bytes) * sizeof(struct hot_seg),
-	                          CACHE_LINE);
+	l->pins_off = align_up(l->segs_off + (log_bytes / l->seg_bytes) * sizeof(struct hot_seg),
+	                       CACHE_LINE);
+	l->buckets_off = l->pins_off + hot_pin_row((uint32_t)(log_bytes / l->seg_bytes)) *
+	                                       cfg->readers * sizeof(uint32_t);
 	l->ghosts_off = l->buckets_off + l->buckets * sizeof(struct hot_bucket);
 	l->log_off = align_up(l->ghosts_off + l->ghost_buckets * HOT_GHOST_WAYS * sizeof(uint32_t),
 	                      HOT_UNIT_BYTES);
@@ -92,6 +100,8 @@ enum status hot_create(struct hot_table **out, const struct hot_config *cfg, str
 	t->inval = inval_init(base + l.inval_off, l.inval_slots);
 	t->marks.now[1] = t->sweep.covered[1] = HOT_MARK_TAGGED;
 	t->segs = (void *)(base + l.segs_off);
+	t->remote_pins = (void *)(base + l.pins_off);
+	t->readers = cfg->readers;
 	t->buckets = (void *)(base + l.buckets_off);
 	t->ghosts = (void *)(base + l.ghosts_off);
 	t->log = base + l.log_off;
@@ -101,7 +111,7 @@ enum status hot_create(struct hot_table **out, const struct hot_config *cfg, str
 	t->seg_count = (uint32_t)l.segs;
 	t->seg_units = (uint32_t)(l.seg_bytes / HOT_UNIT_BYTES);
 	t->small_target = max_u32(t->seg_count / 10, 2);
-	t->max_object_bytes = cfg->max_object_bytes;
+	t->max_object_bytes = (uint32_t)min_u64(cfg->max_object_bytes, l.seg_bytes);
 	hot_log_init(t);
 	*out = t;
 	return ST_OK;
@@ -132,9 +142,16 @@ const struct object *hot_get(struct hot_table *t, const struct cache_key *key)
 		return NULL;
 	if (unlikely(!hot_look(t, at)))
 		return NULL;
-	/* A store to a hot line only when it changes something. */
-	if (at.b->freq[at.slot] < HOT_FREQ_MAX)
-		at.b->freq[at.slot]++;
+	hot_use(at);
+	return hot_at(t, at.b->unit[at.slot]);
+}
+
+const struct object *hot_peek(struct hot_table *t, const struct cache_key *key)
+{
+	struct hot_place at;
+
+	if (!hot_index_find(t, key, &at) || !hot_look(t, at))
+		return NULL;
 	return hot_at(t, at.b->unit[at.slot]);
 }
 
@@ -143,14 +160,15 @@ uint64_t hot_pin(struct hot_table *t, const struct object *o)
 	uint32_t seg = hot_seg_of(t, hot_unit_of(t, o));
 
 	t->segs[seg].pins++;
-	return (uint64_t)t->segs[seg].gen << 32 | seg;
+	return (uint64_t)(t->segs[seg].gen & HOT_GEN_MASK) << 32 | seg;
 }
 
 void hot_unpin(struct hot_table *t, uint64_t cookie)
 {
 	struct hot_seg *seg = &t->segs[(uint32_t)cookie];
 
-	assert((uint32_t)cookie < t->seg_count && seg->gen == cookie >> 32 && seg->pins > 0);
+	assert((uint32_t)cookie < t->seg_count && (seg->gen & HOT_GEN_MASK) == cookie >> 32 &&
+	       seg->pins > 0);
 	seg->pins--;
 }
 
@@ -169,18 +187,31 @@ static enum hot_queue_id choose_queue(struct hot_table *t, const struct cache_ke
 	return hot_ghost_take(t, key->hash) ? HOT_MAIN : HOT_SMALL;
 }
 
+/* One read, word by word: head may lie in memory that another process writes, and what is checked
+ * must be what is stored; or in the table of another core, whose owner renews a word of it. */
+static void head_read(struct object *to, const struct object *from)
+{
+	uint64_t words[sizeof(*to) / sizeof(uint64_t)];
+
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		words[i] =
+		        __atomic_load_n((const uint64_t *)(const void *)from + i, __ATOMIC_RELAXED);
+	memcpy(to, words, sizeof(*to));
+}
+
 enum status hot_fill_begin(struct hot_table *t, struct hot_fill *f, const struct object *head,
                            uint64_t capacity)
 {
 	struct object h;
 
-	/* One read: head may lie in memory that another process writes, and what is checked here
-	 * must be what is stored. */
-	memcpy(&h, head, sizeof(h));
+	head_read(&h, head);
 	size_t head_bytes = object_head_bytes(&h);
 	f->obj = NULL;
 	if (h.key_len == 0 || !object_head_valid(&h, head_bytes))
 		return ST_INVALID;
+	if (h.flags & OBJECT_CHUNKED)
+		capacity = min_u64(capacity,
+		                   t->max_object_bytes - min_u64(head_bytes, t->max_object_bytes));
 	if (head_bytes > t->max_object_bytes || capacity > t->max_object_bytes - head_bytes)
 		return ST_TOOBIG;
 
@@ -240,7 +271,7 @@ const struct object *hot_fill_commit(struct hot_table *t, struct hot_fill *f)
 
 	struct cache_key key = {.hash = o->hash, .text = object_key(o)};
 	if (hot_index_find(t, &key, &at)) {
-		freq = at.b->freq[at.slot]; /* the key's use, not the object's */
+		freq = hot_freq(at); /* the key's use, not the object's */
 		hot_index_remove(t, at);
 	}
 	hot_index_insert(t, o, freq);

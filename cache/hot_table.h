@@ -17,9 +17,12 @@
 #include "lib/status.h"
 
 struct hot_config {
-	size_t memory_bytes;       /* objects and index together, at least 1 MiB */
-	uint32_t max_object_bytes; /* head and body of one object; larger ones are refused */
+	size_t memory_bytes; /* objects and index together, at least 1 MiB */
+	/* Head and body of one object; larger ones are refused, and so is what is larger than a
+	 * sixteenth of the room for objects. */
+	uint32_t max_object_bytes;
 	bool huge_pages;
+	uint32_t readers; /* other cores that may read it (cache/hot_remote.h), at most 255 */
 };
 
 struct hot_table;
@@ -33,14 +36,18 @@ void hot_prefetch(const struct hot_table *t, struct hash128 hash);
 void hot_prefetch_object(const struct hot_table *t, struct hash128 hash);
 /* The object whose key text equals, fresh or stale, or NULL. Marks it as used. */
 const struct object *hot_get(struct hot_table *t, const struct cache_key *key);
+/* The same, and it does not count as a use. */
+const struct object *hot_peek(struct hot_table *t, const struct cache_key *key);
 
-/* Keeps the object's bytes in place until hot_unpin with the cookie that this returns. */
+/* Keeps the object's bytes in place until hot_unpin with the cookie that this returns, below 2^56.
+ */
 uint64_t hot_pin(struct hot_table *t, const struct object *o);
 void hot_unpin(struct hot_table *t, uint64_t cookie);
 
 /* A fill: head first (it holds key and field lines), then the body in pieces, then commit, which
- * replaces an older object of the key. capacity: the body's length when known, else the most that
- * may come. ST_TOOBIG, ST_FULL (no segment is free). Several fills may be open at a time. */
+ * replaces an older object of the key. capacity: the body's length when known, else (with
+ * OBJECT_CHUNKED) the most that may come, as far as there is room for it. ST_TOOBIG, ST_FULL (no
+ * segment is free). Several fills may be open at a time. */
 struct hot_fill {
 	struct object *obj; /* NULL when no fill is open */
 	uint64_t pin;
@@ -71,10 +78,14 @@ bool hot_tally_begin(struct hot_table *t, uint64_t seq);
 /* False: not yet. True once: *hits is the count, and it is forgotten. */
 bool hot_tally_end(struct hot_table *t, uint64_t seq, uint32_t *hits);
 /* An entry of another core's table (cache/hot_remote.h): is it alive by all that its owner and t
- * know? Costs a comparison, unless a purge is younger than the owner's last look at the entry. */
+ * know? ahead: the owner had seen every purge that t has seen, asked before the entry was looked up
+ * (hot_is_ahead); then it costs a comparison, unless a purge is younger than the owner's last look
+ * at the entry. */
 struct hot_marks;
 const struct hot_marks *hot_marks_of(const struct hot_table *owner);
-bool hot_is_alive(const struct hot_table *t, const struct hot_marks *owner, const struct object *o);
+bool hot_is_ahead(const struct hot_table *t, const struct hot_marks *owner);
+bool hot_is_alive(const struct hot_table *t, const struct hot_marks *owner, bool ahead,
+                  const struct object *o);
 
 /* Walks live entries from *cursor (0 at first); NULL at the end. The table may change in between.
  */

@@ -27,7 +27,7 @@ enum object_flag {
 	OBJECT_NO_TRANSFORM = 1 << 6, /* RFC 9111 5.2.2.6 */
 	OBJECT_HEURISTIC = 1 << 7,    /* the origin stated no lifetime */
 	OBJECT_AUTHORIZED = 1 << 8,   /* answer to a request with Authorization (RFC 9111 3.5) */
-	OBJECT_TARGETED = 1 << 9,     /* its lifetime came from a field that is not kept (RFC 9213) */
+	OBJECT_TARGETED = 1 << 9, /* its lifetime came from a field that is not kept (RFC 9213) */
 };
 
 struct object {
@@ -55,7 +55,7 @@ struct object {
 };
 static_assert(sizeof(struct object) == 96, "shared ABI");
 
-#define OBJECT_TAGS_MAX 64u
+#define OBJECT_TAGS_MAX 192u /* RFC 9875 2 wants 128 groups at least */
 
 static inline struct span object_key(const struct object *o)
 {
@@ -101,9 +101,15 @@ static inline uint64_t object_age_s(const struct object *o, uint64_t wall_ms)
 	       (wall_ms > o->response_ms ? (wall_ms - o->response_ms) / 1000 : 0);
 }
 
+/* The owner of a hot table may end it early while other cores read the entry. */
+static inline uint64_t object_expires_ms(const struct object *o)
+{
+	return __atomic_load_n(&o->expires_ms, __ATOMIC_RELAXED);
+}
+
 static inline bool object_is_fresh(const struct object *o, uint64_t wall_ms)
 {
-	return wall_ms < o->expires_ms;
+	return wall_ms < object_expires_ms(o);
 }
 
 /* Do the lengths hold within len bytes (head only)? For input that another process wrote. */

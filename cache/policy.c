@@ -6,15 +6,16 @@
 #define ABSENT UINT32_MAX
 
 /* Fields that this cache leaves to the origin: If-Match and If-Unmodified-Since are not for a cache
- * to evaluate (RFC 9111 4.3.2), and a body makes the answer depend on more than the key. */
-static bool request_bypasses(const struct http_fields *fs)
+ * to evaluate (RFC 9111 4.3.2), and a body makes the answer depend on more than the key, unless
+ * that is made of it. */
+static bool request_bypasses(const struct http_fields *fs, bool keyed_body)
 {
 	const uint64_t ids = http_hdr_bit(HDR_IF_MATCH) | http_hdr_bit(HDR_IF_UNMODIFIED_SINCE) |
 	                     http_hdr_bit(HDR_TRANSFER_ENCODING);
 
 	if ((fs->seen & ids) != 0)
 		return true;
-	if (!http_fields_have(fs, HDR_CONTENT_LENGTH))
+	if (keyed_body || !http_fields_have(fs, HDR_CONTENT_LENGTH))
 		return false;
 	int64_t len = -1;
 	uint32_t count;
@@ -26,8 +27,11 @@ void cache_request_policy(enum http_method method, const struct http_fields *fs,
                           const struct cache_rule *rule, struct cache_request *out)
 {
 	const uint64_t asked = http_hdr_bit(HDR_CACHE_CONTROL) | http_hdr_bit(HDR_PRAGMA);
+	bool keyed_body = rule->keyed_body && method == HTTP_POST;
 	struct cache_control cc;
 
+	if (keyed_body)
+		method = HTTP_GET;
 	*out = (struct cache_request){
 	        .authorized = http_fields_have(fs, HDR_AUTHORIZATION),
 	        .range = http_fields_have(fs, HDR_RANGE),
@@ -37,14 +41,15 @@ void cache_request_policy(enum http_method method, const struct http_fields *fs,
 		return;
 	/* Most requests ask nothing of a cache. */
 	if (likely((fs->seen & asked) == 0)) {
-		out->lookup = (method == HTTP_GET || method == HTTP_HEAD) && !request_bypasses(fs);
+		out->lookup = (method == HTTP_GET || method == HTTP_HEAD) &&
+		              !request_bypasses(fs, keyed_body);
 		/* The answer to HEAD has no body to store, that to Range is a part. */
 		out->store = out->lookup && method == HTTP_GET && !out->range;
 		return;
 	}
 	cache_control_parse(fs, &cc);
 	out->only_if_cached = cc.only_if_cached;
-	if ((method != HTTP_GET && method != HTTP_HEAD) || request_bypasses(fs))
+	if ((method != HTTP_GET && method != HTTP_HEAD) || request_bypasses(fs, keyed_body))
 		return;
 	out->lookup = !cc.no_cache && !cc.no_cache_fields;
 	/* Pragma counts only where Cache-Control says nothing (RFC 9111 5.4). */

@@ -43,8 +43,10 @@ void cache_control_parse(const struct http_fields *fs, struct cache_control *out
  * used, or HDR_OTHER when there is none. */
 enum http_hdr cache_control_response(const struct http_fields *fs, struct cache_control *out);
 
-/* Is this field of the response one that a store must leave out: of the connection (RFC 9111 3.1),
- * or listed by private= or no-cache= (5.2.2.4, 5.2.2.7)? */
+/* Does a response with fields fs list a field of that name in private= or no-cache= (RFC 9111
+ * 5.2.2.4, 5.2.2.7): one that a store must leave out? */
+bool cache_field_listed(const struct http_fields *fs, struct span name);
+/* That, or of the connection (RFC 9111 3.1); f is one of fs. */
 bool cache_field_excluded(const struct http_fields *fs, const struct http_field *f);
 
 enum cache_mode {
@@ -67,6 +69,7 @@ struct cache_rule {
 	uint8_t ttl_jitter_pct; /* lifetimes are shortened at random by up to this; at most 90 */
 	uint8_t heuristic_pct;  /* of the time since Last-Modified (RFC 9111 4.2.2); 0: off */
 	uint8_t make_etag;      /* enum cache_etag_kind */
+	bool keyed_body; /* the key is made of the request's body: POST is as GET (RFC 9110 9.3.3) */
 };
 
 /* What the request lets a shared cache do. */

@@ -252,10 +252,8 @@ static bool directive_excludes(const struct directive *d, struct span name)
 	return names_have(d->value, name);
 }
 
-bool cache_field_excluded(const struct http_fields *fs, const struct http_field *f)
+bool cache_field_listed(const struct http_fields *fs, struct span name)
 {
-	if (http_field_is_hop(fs, f))
-		return true;
 	for (uint32_t i = 0; i < fs->count; i++) {
 		enum http_hdr id = fs->f[i].id;
 		struct directive d;
@@ -265,8 +263,13 @@ bool cache_field_excluded(const struct http_fields *fs, const struct http_field 
 		    id != HDR_SLUICE_CACHE_CONTROL)
 			continue;
 		while (directive_next(fs->f[i].value, &pos, &d))
-			if (directive_excludes(&d, f->name))
+			if (directive_excludes(&d, name))
 				return true;
 	}
 	return false;
+}
+
+bool cache_field_excluded(const struct http_fields *fs, const struct http_field *f)
+{
+	return http_field_is_hop(fs, f) || cache_field_listed(fs, f->name);
 }

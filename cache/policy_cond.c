@@ -3,6 +3,7 @@
  * Conditions on a stored answer (RFC 9110 13), and what else compares validators (RFC 9111 4.3). */
 #include "cache/policy.h"
 
+#include "cache/lines.h"
 #include "lib/clock.h"
 
 static bool etag_weak(struct span tag)
@@ -60,16 +61,32 @@ static bool etag_field_matches(const struct object *o, const struct http_fields 
 	return false;
 }
 
-/* The stored Last-Modified and the date of a condition; false: the condition says nothing. */
-static bool dates_get(const struct object *o, const struct http_fields *fs, enum http_hdr id,
-                      uint64_t *modified_s, uint64_t *asked_s)
+/* The date of a condition; false: it says nothing. */
+static bool date_get(const struct http_fields *fs, enum http_hdr id, uint64_t *out)
 {
-	struct span modified = object_last_modified(o);
 	uint32_t count;
 	struct span v = http_field_get(fs, id, &count);
 
-	return count == 1 && modified.len > 0 && clock_parse_http_date(v.ptr, v.len, asked_s) &&
-	       clock_parse_http_date(modified.ptr, modified.len, modified_s);
+	return count == 1 && clock_parse_http_date(v.ptr, v.len, out);
+}
+
+static bool modified_get(const struct object *o, uint64_t *out)
+{
+	struct span v = object_last_modified(o);
+
+	return v.len > 0 && clock_parse_http_date(v.ptr, v.len, out);
+}
+
+/* If-Modified-Since of a stored answer: without Last-Modified its Date counts (RFC 9111 4.3.2). */
+static bool unmodified_since(const struct object *o, uint64_t since_s)
+{
+	struct span date;
+	uint64_t s;
+
+	if (o->last_modified_len > 0)
+		return modified_get(o, &s) && s <= since_s;
+	date = lines_find(object_fields(o), SPAN_LIT("Date"));
+	return date.len > 0 && clock_parse_http_date(date.ptr, date.len, &s) && s <= since_s;
 }
 
 /* Steps 1 and 2 of RFC 9110 13.2.2. */
@@ -81,7 +98,7 @@ static bool condition_fails(const struct object *o, const struct http_fields *fs
 	if (http_fields_have(fs, HDR_IF_MATCH))
 		return !etag_field_matches(o, fs, HDR_IF_MATCH, true);
 	return http_fields_have(fs, HDR_IF_UNMODIFIED_SINCE) &&
-	       dates_get(o, fs, HDR_IF_UNMODIFIED_SINCE, &modified_s, &asked_s) &&
+	       date_get(fs, HDR_IF_UNMODIFIED_SINCE, &asked_s) && modified_get(o, &modified_s) &&
 	       modified_s > asked_s;
 }
 
@@ -92,8 +109,7 @@ enum cache_cond cache_condition(const struct object *o, enum http_method method,
 	                            http_hdr_bit(HDR_IF_MODIFIED_SINCE) |
 	                            http_hdr_bit(HDR_IF_UNMODIFIED_SINCE);
 	bool reads = method == HTTP_GET || method == HTTP_HEAD;
-	uint64_t modified_s;
-	uint64_t asked_s;
+	uint64_t since_s;
 
 	if (likely((request->seen & conditions) == 0) || o->status < 200 || o->status > 299)
 		return COND_NONE;
@@ -105,9 +121,8 @@ enum cache_cond cache_condition(const struct object *o, enum http_method method,
 			return COND_NONE;
 		return reads ? COND_NOT_MODIFIED : COND_FAILED;
 	}
-	if (reads && http_fields_have(request, HDR_IF_MODIFIED_SINCE) &&
-	    dates_get(o, request, HDR_IF_MODIFIED_SINCE, &modified_s, &asked_s) &&
-	    modified_s <= asked_s)
+	if (reads && date_get(request, HDR_IF_MODIFIED_SINCE, &since_s) &&
+	    unmodified_since(o, since_s))
 		return COND_NOT_MODIFIED;
 	return COND_NONE;
 }

@@ -137,7 +137,7 @@ static uint64_t jittered(const struct cache_response_in *in, uint64_t ms)
 {
 	uint64_t most = ms / 100 * in->rule.ttl_jitter_pct;
 
-	return ms - ((most >> 16) * in->random >> 16);
+	return ms - (most * (in->random >> 16) >> 16);
 }
 
 /* Sets j->explicit and j->heuristic. The age counts against what the origin states; a TTL of the
@@ -190,13 +190,19 @@ static bool status_allows(const struct judged *j)
 	       (j->error && j->in->rule.negative_ttl_ms > 0);
 }
 
+/* Is an answer to this method one to keep? */
+static bool method_allows(const struct cache_response_in *in)
+{
+	return in->method == HTTP_GET || (in->method == HTTP_POST && in->rule.keyed_body);
+}
+
 /* RFC 9111 3, apart from the lifetime. */
 static bool may_store(const struct judged *j)
 {
 	const struct cache_response_in *in = j->in;
 	const struct cache_control *cc = &j->cc;
 
-	if (in->rule.mode == CACHE_OFF || in->method != HTTP_GET || !status_allows(j))
+	if (in->rule.mode == CACHE_OFF || !method_allows(in) || !status_allows(j))
 		return false;
 	/* must-understand together with an understood status overrides no-store (5.2.2.3). */
 	if (cc->no_store && !(cc->must_understand && j->understood))
@@ -248,7 +254,7 @@ static bool may_pass(const struct judged *j)
 {
 	const struct cache_response_in *in = j->in;
 
-	return in->rule.mode != CACHE_OFF && in->rule.pass_ms > 0 && in->method == HTTP_GET &&
+	return in->rule.mode != CACHE_OFF && in->rule.pass_ms > 0 && method_allows(in) &&
 	       !in->authorized && in->status >= 200 && in->status < 500 && in->status != 206 &&
 	       in->status != 304 && (j->vary != VARY_LIST || in->variant);
 }

@@ -22,5 +22,6 @@ void cache_rule_of(const struct snap_route *route, struct cache_rule *out)
 	        .ttl_jitter_pct = route->ttl_jitter_pct,
 	        .heuristic_pct = route->heuristic_pct,
 	        .make_etag = route->etag,
+	        .keyed_body = route->keyed_body != 0,
 	};
 }

@@ -274,10 +274,18 @@ static bool put_codings(struct text *t, const struct http_fields *fs)
 	return true;
 }
 
+/* Language tags have no case (RFC 9110 8.5.1). */
+static void text_lower(char *at, const char *end)
+{
+	for (; at < end; at++)
+		*at = ascii_lower(*at);
+}
+
 /* No such field is another thing than an empty one. */
 static void put_field(struct text *t, struct span name, const struct http_fields *fs)
 {
 	enum http_hdr id = http_hdr_lookup(name);
+	char *begin = t->at;
 	bool found = false;
 
 	if (id == HDR_ACCEPT_ENCODING && http_fields_have(fs, id) && put_codings(t, fs))
@@ -291,6 +299,8 @@ static void put_field(struct text *t, struct span name, const struct http_fields
 	}
 	if (!found)
 		put(t, SPAN_LIT("-"));
+	if (span_eq(name, SPAN_LIT("accept-language")))
+		text_lower(begin, t->at);
 }
 
 static void put_id(struct text *t, uint64_t id)

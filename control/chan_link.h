@@ -13,6 +13,11 @@
 /* Group of provided buffers whose memory is the down slab. */
 #define LINK_RECV_GROUP 0u
 
+/* Number of the last purge: born_seq of what a request that leaves now brings. */
+uint64_t link_purge_seq(const struct chan_server *s);
+/* A number of its own for a request that refreshes something stored: its answer is younger than
+ * what is stored now (chan_server_replace). */
+uint64_t link_purge_next(struct chan_server *s);
 /* Seed of the key hashes in the cores' tables. */
 uint64_t link_hash_seed(const struct chan_server *s);
 struct down_slab *link_down(struct chan_server *s);

@@ -47,12 +47,12 @@ void purges_round_end(struct chan_server *s)
 	s->purges.block = CHAN_NO_BLOCK;
 }
 
-uint64_t chan_server_purge_seq(const struct chan_server *s)
+uint64_t link_purge_seq(const struct chan_server *s)
 {
 	return s->purges.seq;
 }
 
-uint64_t chan_server_purge_next(struct chan_server *s)
+uint64_t link_purge_next(struct chan_server *s)
 {
 	return ++s->purges.seq;
 }

@@ -50,11 +50,6 @@ struct purge_order {
  * NULL. Returns the number. */
 uint64_t chan_server_purge(struct chan_server *s, const struct purge_order *o, chan_result_fn cb,
                            void *arg);
-/* Number of the last purge: born_seq of what a request that leaves now brings. */
-uint64_t chan_server_purge_seq(const struct chan_server *s);
-/* A number of its own for a request that refreshes something stored: its answer is younger than
- * what is stored now (chan_server_replace). */
-uint64_t chan_server_purge_next(struct chan_server *s);
 /* Cores drop copies of exactly this key that were born before born_seq, so that they ask for the
  * new one. Not a purge: nobody waits, and a core that is away does not hear of it. */
 void chan_server_replace(struct chan_server *s, struct span key, uint64_t born_seq);

@@ -127,6 +127,7 @@ void fetch_drop(struct fetch *f)
 	if (f->all_next != NULL)
 		f->all_next->all_prev = f->all_prev;
 	free(f->variant);
+	free(f->effects);
 	free(f->req);
 	free(f);
 }
@@ -328,6 +329,7 @@ bool fetcher_request(struct fetcher *f, const struct chan_msg *m, const void *by
 		waiter_refuse(w, 503);
 		return true;
 	}
+	r->keyed_body = plan.rule.keyed_body && r->method == HTTP_POST;
 	request_fields(r, &fields);
 	cache_request_policy(r->method, &fields, &plan.rule, &w->asks);
 	w->method = r->method;

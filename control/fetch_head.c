@@ -36,6 +36,10 @@ void fetch_response_in(const struct fetch *f, const struct exchange_head *h,
 	        .node = f->f->ctl->config->node,
 	        .born_seq = f->born_seq,
 	};
+	if (f->effects != NULL) {
+		out->tags = f->effects->tags;
+		out->tag_count = f->effects->tag_count;
+	}
 }
 
 /* --- variants --- */

@@ -26,6 +26,7 @@
 #include "control/fetch.h"
 #include "control/request.h"
 #include "control/response.h"
+#include "control/rule_effects.h"
 
 #define FETCH_SHARE_BYTES  (1u << 20) /* a body is kept that long for tickets that come late */
 #define FETCH_GATHER_BYTES 512u       /* shorter runs are copied together */
@@ -74,7 +75,8 @@ struct fetch {
 	struct fetcher *f;
 	struct request *req; /* NULL: answered out of the store */
 	struct plan_choice plan;
-	struct cache_request asks; /* of the request that began it */
+	struct rule_effects *effects; /* of its route's rule, or NULL */
+	struct cache_request asks;    /* of the request that began it */
 	uint64_t started_wall_ms;
 	uint64_t born_seq; /* purges that had been ordered then (cache/inval.h) */
 	uint32_t holds;    /* functions at work on it */
@@ -262,6 +264,8 @@ void fetch_pump(struct fetch *f);
 /* plan.c */
 /* False: no such configuration, route or upstream. */
 bool plan_choose(struct fetcher *f, const struct chan_request *cr, struct plan_choice *out);
+/* The snapshot of a configuration that is still kept, or NULL. */
+const struct snapshot *plan_snapshot(const struct fetcher *f, uint64_t id);
 void plans_destroy(struct fetcher *f);
 
 static inline struct chan_server *fetch_chan(const struct fetch *f)

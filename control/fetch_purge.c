@@ -50,12 +50,17 @@ uint32_t fetcher_purge(struct fetcher *f, const struct inval_purge *p)
 	return f->store != NULL ? store_purge(f->store, p) : 0;
 }
 
-static void purge_key(struct fetcher *f, struct span key)
+static void purge(struct fetcher *f, enum inval_kind kind, struct span text)
 {
-	struct purge_order order = {.kind = INVAL_KEY, .text = key};
+	struct purge_order order = {.kind = kind, .text = text};
 
 	f->counts.invalidations++;
 	chan_server_purge(f->ctl->chan, &order, NULL, NULL);
+}
+
+static void purge_key(struct fetcher *f, struct span key)
+{
+	purge(f, INVAL_KEY, key);
 }
 
 /* The key under which a target of the same host would be stored by default. */
@@ -88,7 +93,12 @@ void fetch_invalidate(struct fetch *f, const struct exchange_head *h)
 	};
 	struct cache_targets targets;
 
-	if (f->req->key.len == 0 || !cache_invalidates(f->req->method, h->head->status))
+	/* Where a rule's key is made of the body, POST asks and changes nothing. */
+	if (f->req->keyed_body || !cache_invalidates(f->req->method, h->head->status))
+		return;
+	for (uint32_t i = 0; f->effects != NULL && i < f->effects->purge_count; i++)
+		purge(f->f, f->effects->purges[i].kind, f->effects->purges[i].text);
+	if (f->req->key.len == 0)
 		return;
 	purge_key(f->f, f->req->key);
 	cache_invalidated(&at, &h->head->fields, &targets);

@@ -47,7 +47,9 @@ bool request_variant(struct fetcher *fr, const struct request *r, const struct o
 /* Answers to these may lie in a store: the request has a key, and nothing but it counts. */
 static bool request_may_look(const struct request *r)
 {
-	return r->key.len > 0 && !r->has_body && (r->method == HTTP_GET || r->method == HTTP_HEAD);
+	if (r->key.len == 0)
+		return false;
+	return r->keyed_body || (!r->has_body && (r->method == HTTP_GET || r->method == HTTP_HEAD));
 }
 
 bool request_may_share(const struct request *r)
@@ -142,7 +144,7 @@ static bool serialise(struct fetch *f)
 void fetch_origin(struct fetch *f)
 {
 	if (f->purge_seq == 0)
-		f->born_seq = chan_server_purge_seq(fetch_chan(f));
+		f->born_seq = link_purge_seq(fetch_chan(f));
 	f->started_wall_ms = clock_wall_ns() / NS_PER_MS;
 	f->x = (struct exchange){
 	        .ops = &fetch_exchange_ops,
@@ -169,6 +171,15 @@ static bool take_key(struct fetch *f, const struct found *fd)
 	return !fd->variant || fetch_rekey(f, fd->key.text);
 }
 
+/* What the rule of its route makes of the answer, while the configuration is at hand. */
+static bool effects_make(struct fetch *f)
+{
+	const struct snapshot *s = plan_snapshot(f->f, f->req->wire.snapshot_id);
+
+	return s != NULL &&
+	       rule_effects_make(s, f->req, link_hash_seed(fetch_chan(f)), &f->effects);
+}
+
 /* r goes over to the fetch; fd's entry too, when it can be validated. */
 static struct fetch *fetch_begin(struct fetcher *fr, struct request *r,
                                  const struct plan_choice *plan, struct found *fd)
@@ -179,7 +190,7 @@ static struct fetch *fetch_begin(struct fetcher *fr, struct request *r,
 		return NULL;
 	f->req = r;
 	f->upload_left = r->has_body ? r->wire.body_len : 0;
-	if (!take_key(f, fd)) {
+	if (!effects_make(f) || !take_key(f, fd)) {
 		f->req = NULL;
 		fetch_drop(f);
 		return NULL;
@@ -215,7 +226,7 @@ static void refresh_behind(struct fetcher *fr, struct request *r, const struct p
 	}
 	fr->counts.refreshes++;
 	f->background = true;
-	f->purge_seq = chan_server_purge_next(fr->ctl->chan);
+	f->purge_seq = link_purge_next(fr->ctl->chan);
 	f->born_seq = f->purge_seq;
 	f->asks = (struct cache_request){.lookup = true, .store = true, .max_age_s = UINT32_MAX};
 	if (!fd->unkeyed)
@@ -293,7 +304,7 @@ static void refresh_fresh(struct fetcher *fr, struct found *fd)
 	if (head == NULL)
 		return;
 	memcpy(head, fd->entry->head, len);
-	head->born_seq = chan_server_purge_next(fr->ctl->chan);
+	head->born_seq = link_purge_next(fr->ctl->chan);
 	e = store_refresh(fr->store, fd->entry, head);
 	if (e != NULL) {
 		chan_server_replace(fr->ctl->chan, object_key(e->head), head->born_seq);

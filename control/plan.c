@@ -102,6 +102,16 @@ static bool plan_read(const struct plan *p, const struct chan_request *cr, struc
 	return true;
 }
 
+const struct snapshot *plan_snapshot(const struct fetcher *f, uint64_t id)
+{
+	const struct plan *plans[] = {f->plan_now, f->plan_next, f->plan_before};
+
+	for (size_t i = 0; i < ARRAY_LEN(plans); i++)
+		if (plans[i] != NULL && plans[i]->id == id)
+			return plans[i]->snap;
+	return NULL;
+}
+
 bool plan_choose(struct fetcher *f, const struct chan_request *cr, struct plan_choice *out)
 {
 	const struct plan *plans[] = {f->plan_now, f->plan_next, f->plan_before};

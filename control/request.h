@@ -14,6 +14,7 @@ struct request {
 	enum http_method method;
 	bool has_body;
 	bool chunked;
+	bool keyed_body;  /* its key is made of its body: POST is as GET (cache/policy.h) */
 	bool conditional; /* asks for a part or for a condition: its answer fits nobody else */
 	struct span key;  /* spans into data */
 	struct span method_text;

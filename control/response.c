@@ -88,7 +88,9 @@ uint32_t response_random(struct span key, uint64_t wall_ms)
 	return (uint32_t)(hash64(key.ptr, key.len, wall_ms) >> 32);
 }
 
-static void judge(const struct response_in *in, struct object *o, struct response_out *out)
+/* lets: nothing but the answer itself speaks against storing it. */
+static void judge(const struct response_in *in, bool lets, struct object *o,
+                  struct response_out *out)
 {
 	const struct chan_request *wire = &in->request->wire;
 	struct cache_response_in pin = {
@@ -103,9 +105,9 @@ static void judge(const struct response_in *in, struct object *o, struct respons
 	        .response_wall_ms = in->response_wall_ms,
 	};
 	struct cache_response policy;
-	bool lets = (wire->flags & CHAN_REQ_STORE) && in->request->key.len > 0 &&
-	            !in->request->conditional;
 
+	lets = lets && (wire->flags & CHAN_REQ_STORE) && in->request->key.len > 0 &&
+	       !in->request->conditional;
 	cache_response_policy(&pin, &policy);
 	out->partial = policy.partial && policy.storable && lets && !in->stored;
 	out->storable = policy.storable && lets && !out->partial;
@@ -127,6 +129,7 @@ enum status response_object(const struct response_in *in, void *buf, uint32_t ca
 	        .status = (uint16_t)in->head->status,
 	};
 	size_t fixed = sizeof(o) + o.key_len;
+	struct response_tags tags;
 	struct writer w;
 
 	if (fixed > cap)
@@ -137,9 +140,11 @@ enum status response_object(const struct response_in *in, void *buf, uint32_t ca
 	writer_init(&w, (char *)buf + fixed, cap - fixed);
 	out->vary = vary_of(&in->head->fields, out->vary_buf, &out->vary_names);
 	body_length(in, &o);
-	judge(in, &o, out);
+	response_tags_read(in, NULL, &tags);
+	judge(in, !tags.lost, &o, out);
 	put_fields(&w, in, &o);
 	o.fields_len = (uint32_t)(w.at - w.begin);
+	response_tags_put(&w, &tags, &o);
 	if (w.full)
 		return ST_TOOBIG;
 	memcpy(buf, &o, sizeof(o));

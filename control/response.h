@@ -46,7 +46,7 @@ enum status response_object(const struct response_in *in, void *buf, uint32_t ca
                             struct response_out *out);
 
 /* The stored answer with what a 304 says anew: its fields, its freshness (RFC 9111 3.2, 4.3.4). in:
- * the 304; request, key, framing are not looked at, the key stays. The body stays too. Writes the
+ * the 304; key and framing are not looked at: key and body stay. Tags only grow. Writes the
  * head into buf (aligned to 8).
  * ST_NOTFOUND: the 304 does not select the stored answer: it must not be used (4.3.4), ask again
  * without validators. ST_INVALID: no 304. ST_TOOBIG: cap is too small. */

@@ -4,14 +4,13 @@
 #include "cache/lines.h"
 #include "control/response_private.h"
 
-/* Fields of a 304 that say nothing of the stored answer: its framing, what the body was made with
+/* Fields of a 304 that say nothing of the stored answer: its framing, the coding that its body has
  * (RFC 9111 3.2), and the way that the 304 itself took. */
 static bool update_drops(const struct http_fields *fs, const struct http_field *f)
 {
 	switch (f->id) {
 	case HDR_CONTENT_LENGTH:
 	case HDR_CONTENT_ENCODING:
-	case HDR_CONTENT_TYPE:
 	case HDR_CONTENT_RANGE:
 	case HDR_VIA:
 		return true;
@@ -37,7 +36,7 @@ static void put_merged(struct writer *w, const struct object *stored, const stru
 
 	while (lines_next(&rest, &f.name, &f.value)) {
 		f.id = http_hdr_lookup(f.name);
-		if (!updates(fs, f.name))
+		if (!updates(fs, f.name) && !cache_field_listed(fs, f.name))
 			response_put_field(w, &f, o);
 	}
 	for (uint32_t i = 0; i < fs->count; i++)
@@ -61,6 +60,16 @@ static void merged_fields(const struct writer *w, const struct http_fields *upda
 	}
 }
 
+/* What a field that was not kept does not speak for. */
+static bool may_keep(const struct http_fields *merged)
+{
+	char text[VARY_NAMES_MAX];
+	struct span names;
+
+	return !http_fields_have(merged, HDR_SET_COOKIE) &&
+	       vary_of(merged, text, &names) != VARY_ANY;
+}
+
 /* The lifetime that a field stated which was not kept: as it was, from now on. */
 static void freshness_again(const struct object *stored, const struct cache_response *policy,
                             uint64_t wall_ms, struct object *o)
@@ -79,14 +88,41 @@ static void freshness_again(const struct object *stored, const struct cache_resp
 	response_freshness(o, &again, wall_ms);
 }
 
+/* Freshness by the merged fields; the age is that of the 304. */
+static void judge(const struct object *stored, const struct response_in *in,
+                  const struct http_fields *merged, struct object *o)
+{
+	struct cache_response_in pin = {
+	        .method = HTTP_GET,
+	        .status = stored->status,
+	        .authorized = (stored->flags & OBJECT_AUTHORIZED) != 0,
+	        .variant = true, /* its key was made for it */
+	        .fields = merged,
+	        .aged = &in->head->fields,
+	        .rule = in->rule,
+	        .random = response_random(object_key(stored), in->response_wall_ms),
+	        .request_wall_ms = in->request_wall_ms,
+	        .response_wall_ms = in->response_wall_ms,
+	};
+	struct cache_response policy;
+
+	cache_response_policy(&pin, &policy);
+	if (!(stored->flags & OBJECT_TARGETED) || (policy.flags & OBJECT_TARGETED)) {
+		response_freshness(o, &policy, in->response_wall_ms);
+		return;
+	}
+	freshness_again(stored, &policy, in->response_wall_ms, o);
+	if (!may_keep(merged))
+		o->flags &= (uint16_t)~OBJECT_STORABLE;
+}
+
 static enum status freshen(const struct object *stored, const struct response_in *in, void *buf,
                            uint32_t cap, struct response_out *out)
 {
-	const struct http_fields *fs = &in->head->fields;
 	const uint16_t kept = OBJECT_NO_BODY | OBJECT_CHUNKED | OBJECT_AUTHORIZED;
 	size_t fixed = sizeof(*stored) + stored->key_len;
 	struct object o = *stored;
-	struct cache_response policy;
+	struct response_tags tags;
 	struct http_fields merged;
 	struct writer w;
 
@@ -97,29 +133,16 @@ static enum status freshen(const struct object *stored, const struct response_in
 	o.last_modified_len = 0;
 	o.born_seq = in->born_seq;
 	writer_init(&w, (char *)buf + fixed, cap - fixed);
-	put_merged(&w, stored, fs, &o);
+	put_merged(&w, stored, &in->head->fields, &o);
 	o.fields_len = (uint32_t)(w.at - w.begin);
-	merged_fields(&w, fs, &merged);
-	put(&w, span_of(object_tags(stored), stored->tag_count * sizeof(uint32_t)));
+	merged_fields(&w, &in->head->fields, &merged);
+	response_tags_read(in, stored, &tags);
+	response_tags_put(&w, &tags, &o);
 	if (w.full)
 		return ST_TOOBIG;
-	struct cache_response_in pin = {
-	        .method = HTTP_GET,
-	        .status = stored->status,
-	        .authorized = (stored->flags & OBJECT_AUTHORIZED) != 0,
-	        .variant = true, /* its key was made for it */
-	        .fields = &merged,
-	        .aged = fs,
-	        .rule = in->rule,
-	        .random = response_random(object_key(stored), in->response_wall_ms),
-	        .request_wall_ms = in->request_wall_ms,
-	        .response_wall_ms = in->response_wall_ms,
-	};
-	cache_response_policy(&pin, &policy);
-	if ((stored->flags & OBJECT_TARGETED) && !(policy.flags & OBJECT_TARGETED))
-		freshness_again(stored, &policy, in->response_wall_ms, &o);
-	else
-		response_freshness(&o, &policy, in->response_wall_ms);
+	judge(stored, in, &merged, &o);
+	if (tags.lost)
+		o.flags &= (uint16_t)~OBJECT_STORABLE;
 	memcpy(buf, &o, sizeof(o));
 	memcpy((char *)buf + sizeof(o), object_key(stored).ptr, o.key_len);
 	*out = (struct response_out){

@@ -51,4 +51,17 @@ void response_put_field(struct writer *w, const struct http_field *f, struct obj
 void response_freshness(struct object *o, const struct cache_response *policy, uint64_t wall_ms);
 uint32_t response_random(struct span key, uint64_t wall_ms);
 
+struct response_tags {
+	uint32_t count;
+	bool lost; /* one did not fit: a purge of it would miss the answer, which must not be stored
+	            */
+	uint32_t hash[OBJECT_TAGS_MAX];
+};
+
+/* Of the rule and the request (in), of the answer's fields, and of the stored answer, or NULL, that
+ * it freshens. */
+void response_tags_read(const struct response_in *in, const struct object *stored,
+                        struct response_tags *out);
+void response_tags_put(struct writer *w, const struct response_tags *tags, struct object *o);
+
 #endif

@@ -13,6 +13,11 @@
 #define IDLE_DEEP_NS (1 * NS_PER_S)
 #define COMPLETIONS  256u
 #define HOUSEKEEP_NS (1 * NS_PER_MS)
+/* Packets that wait while the port takes none: the answers to a burst of requests for objects of
+ * some tens of kilobytes. */
+#define TX_HOLD 2048u
+/* A port that takes nothing for so long is not slow but gone: nothing waits for it. */
+#define TX_STUCK_NS (20 * NS_PER_MS)
 
 /* The core's arrays lie behind each other in one mapping. */
 struct carve {
@@ -150,6 +155,7 @@ static enum status core_layers(struct core *core, const struct core_config *cfg)
 	net.core = cfg->queue;
 	net.cores = cfg->queues;
 	net.now_ns = cfg->now_ns;
+	net.tx_hold = TX_HOLD;
 	st = net_open(&core->net, &net);
 	if (st != ST_OK)
 		return st;
@@ -208,6 +214,7 @@ enum status core_create(struct core **out, const struct core_config *cfg,
 	core->turn = core->turns;
 	core->http = &core->turns[0].http;
 	reply_prepare(core);
+	req_rules_begin(core);
 	core->shared = shared;
 	core->random = cfg->random ? cfg->random : kernel_random;
 	core->random_arg = cfg->random_arg;
@@ -268,10 +275,18 @@ void core_tick(struct core *core, uint64_t now_ns, uint64_t wall_ns)
 	}
 }
 
+/* More waits for the port than the answers to a burst. What comes in meanwhile waits in its ring,
+ * and is lost there first, before anything was done for it: requests whose answers were dropped
+ * would cost their work twice, and a retransmission timeout. */
+static bool tx_waits(const struct core *core)
+{
+	return unlikely(net_queued(core->net) > NIC_BURST);
+}
+
 void core_rx(struct core *core)
 {
 	struct pkt pkts[NIC_BURST];
-	unsigned n = nic_rx_burst(core->nic, pkts, NIC_BURST), got;
+	unsigned n = tx_waits(core) ? 0 : nic_rx_burst(core->nic, pkts, NIC_BURST), got;
 
 	stage_mark(&core->stages, STAGE_rx, n);
 	if (n == 0)
@@ -307,7 +322,7 @@ void core_completions(struct core *core)
 
 	if (ch->epoch == 0)
 		return;
-	while (n < COMPLETIONS && chan_recv(&ch->port, &m)) {
+	while (n < COMPLETIONS && !tx_waits(core) && chan_recv(&ch->port, &m)) {
 		n++;
 		if (m.type == CHAN_RELEASE)
 			miss_released_up(core, &m);
@@ -335,12 +350,31 @@ void core_timers(struct core *core)
 	core_ready(core);
 }
 
+static uint32_t tx_flush(struct core *core)
+{
+	uint32_t sent;
+
+	if (unlikely(core->tx_stuck)) {
+		sent = net_flush(core->net);
+		core->tx_stuck = sent == 0;
+		return sent;
+	}
+	sent = net_flush_some(core->net);
+	if (likely(net_queued(core->net) == 0) || sent > 0)
+		core->tx_took_ns = core->now_ns;
+	else if (core->now_ns - core->tx_took_ns > TX_STUCK_NS) {
+		core->tx_stuck = true;
+		net_flush(core->net);
+	}
+	return sent;
+}
+
 void core_tx(struct core *core)
 {
 	uint32_t sent;
 
 	stage_mark(&core->stages, STAGE_flush, miss_flush(core));
-	sent = net_flush(core->net);
+	sent = tx_flush(core);
 	stage_mark(&core->stages, STAGE_tx, sent);
 	core->did += sent;
 }
@@ -369,7 +403,7 @@ static void core_sleep(struct core *core, uint64_t idle_ns)
 
 	if (idle_ns > IDLE_DEEP_NS)
 		sleep_ns *= 10;
-	if (next_ns <= core->now_ns)
+	if (next_ns <= core->now_ns || net_queued(core->net) > 0)
 		return;
 	sleep_ns = min_u64(sleep_ns, next_ns - core->now_ns);
 	if (!chan_prepare_sleep(&core->chan.port))

@@ -118,13 +118,13 @@ struct core_chan {
 	uint32_t miss_free; /* first free slot, or miss_count */
 	uint32_t miss_live;
 	uint64_t miss_seq;
-	uint32_t *down_refs;            /* for each down block: how often TCP still sends from it */
+	uint32_t *down_refs; /* for each down block: how often TCP still sends from it */
 	uint32_t down_blocks;
 	uint32_t *release_due; /* for each down block: releases to be sent */
 	uint32_t *release;     /* blocks with some due, also those that found the ring full */
 	uint32_t release_count;
 	struct chan_msg counting[8]; /* purges that are answered when all is counted */
-	struct req *park_head; /* requests that wait for room or for control, oldest first */
+	struct req *park_head;       /* requests that wait for room or for control, oldest first */
 	struct req *park_tail;
 	struct refresh refreshes[CORE_REFRESHES];
 };
@@ -133,6 +133,7 @@ struct core_chan {
  * the memory of their objects on its way, req_resume answers them. */
 struct turn {
 	struct conn *conn;
+	struct route_match match; /* of the request; valid with req->route */
 	struct cache_key key;
 	struct http_request http;
 	char key_text[CACHE_KEY_MAX];
@@ -177,6 +178,8 @@ struct core {
 
 	/* Housekeeping */
 	uint64_t next_housekeep_ns;
+	uint64_t tx_took_ns; /* when the port last took a packet, or none waited */
+	bool tx_stuck;       /* it has taken none for long */
 	uint64_t next_reseed_ns;
 	core_random_fn random;
 	void *random_arg;

@@ -20,6 +20,7 @@ static void snapshot_take(struct core *core)
 	core->snap = next;
 	stages_set_mode(&core->stages, (enum config_stages)next->stages);
 	reply_prepare(core);
+	req_rules_begin(core);
 	/* Nothing of the core refers to the old one between rounds; main may free it now. */
 	__atomic_store_n(&core->shared->used_snapshot, next, __ATOMIC_RELEASE);
 }

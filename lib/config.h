@@ -15,6 +15,9 @@
 
 enum config_port_type { PORT_AF_XDP, PORT_MEMIF, PORT_AF_PACKET, PORT_TAP, PORT_PCI };
 enum config_idle { IDLE_BUSY, IDLE_ADAPTIVE };
+enum config_credentials { CREDENTIALS_SEPARATE, CREDENTIALS_BYPASS, CREDENTIALS_SHARED };
+enum config_purge_scope { PURGE_SCOPE_TENANT, PURGE_SCOPE_ALL };
+enum config_bool { CONFIG_FALSE, CONFIG_TRUE };
 enum config_cache_mode { CONFIG_CACHE_OFF, CONFIG_CACHE_ORIGIN, CONFIG_CACHE_TTL };
 enum config_etag { CONFIG_ETAG_OFF, CONFIG_ETAG_WEAK, CONFIG_ETAG_STRONG };
 enum config_cookies { COOKIES_OFF, COOKIES_ON_PRESSURE, COOKIES_ALWAYS };
@@ -67,6 +70,7 @@ struct config_limits {
 	uint32_t target_bytes;        /* 4096 */
 	uint32_t fields;              /* 64, at most 100 */
 	uint64_t body_bytes;          /* 413 above; 0: no limit: 0 */
+	uint32_t key_body_bytes;      /* body that a cache key is made of: 16384 */
 	uint32_t object_bytes;        /* largest object in the hot table: 65536 */
 	uint32_t store_object_bytes;  /* largest object in the node's store: 64 MiB */
 	uint32_t variants;            /* of one key, in the node's store: 64 */
@@ -193,6 +197,40 @@ struct config_cache {
 	uint32_t stale_if_error_s;
 	enum config_etag etag; /* "off" (default), "weak", "strong" */
 	uint32_t pass_s;
+	char *rule; /* name, or NULL */
+};
+
+/* Values of requests and what they mean: for the filters alias and unit of templates. */
+struct config_table {
+	char *name;
+	char **values; /* "from=to" */
+	unsigned values_count;
+};
+
+/* Where a request says whose it is. Until it is verified at the edge, this is the client's word. */
+struct config_identity {
+	char *tenant_header;
+	char *user_header;
+	char *policy_header;
+	char **credentials; /* fields that prove who asks */
+	unsigned credentials_count;
+	char *key_secret; /* of the digests in keys; NULL: random at each start */
+};
+
+struct config_rule {
+	char *name;
+	char *key;               /* template; NULL: host, path and query as they are sent */
+	enum config_bool public; /* no tenant, policy and credential in the key */
+	enum config_credentials credentials;
+	enum config_bool any_host; /* the host is not in the key */
+	char **ignore_query;
+	unsigned ignore_query_count;
+	uint32_t ttl_s; /* 0: as the route and the origin say */
+	char **tags;    /* templates */
+	unsigned tags_count;
+	char **purges; /* templates */
+	unsigned purges_count;
+	enum config_purge_scope purge_scope;
 };
 
 struct config_route {
@@ -232,6 +270,11 @@ struct config {
 	unsigned upstreams_count;
 	struct config_route *routes;
 	unsigned routes_count;
+	struct config_rule *rules;
+	unsigned rules_count;
+	struct config_table *tables;
+	unsigned tables_count;
+	struct config_identity identity;
 	struct config_admin admin;
 };
 

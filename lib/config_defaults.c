@@ -123,6 +123,22 @@ static enum status methods_fill(struct config_route *route)
 	return ST_OK;
 }
 
+static enum status credentials_fill(struct config_identity *id)
+{
+	static const char *const usual[] = {"Authorization", "Cookie", "X-API-Key", "PF-Sig"};
+
+	if (id->credentials_count > 0)
+		return ST_OK;
+	id->credentials = calloc(ARRAY_LEN(usual), sizeof(*id->credentials));
+	if (!id->credentials)
+		return ST_NOMEM;
+	id->credentials_count = ARRAY_LEN(usual);
+	for (size_t i = 0; i < ARRAY_LEN(usual); i++)
+		if (text_set(&id->credentials[i], usual[i]) != ST_OK)
+			return ST_NOMEM;
+	return ST_OK;
+}
+
 /* A default that breaks a rule which the file's own values make is lowered to what the rule allows;
  * what the file itself says is never changed. */
 static void default_lower(const struct doc_node *section, const char *key, uint32_t *field,
@@ -141,6 +157,9 @@ static void defaults_fit(const struct doc *doc, struct config *cfg)
 	              cfg->memory.up_block_bytes - 4096);
 	default_lower(limits, "response_head_bytes", &cfg->limits.response_head_bytes,
 	              cfg->memory.down_block_bytes - 3072);
+	if (cfg->limits.rx_buffer_bytes > cfg->limits.head_bytes)
+		default_lower(limits, "key_body_bytes", &cfg->limits.key_body_bytes,
+		              cfg->limits.rx_buffer_bytes - cfg->limits.head_bytes);
 	default_lower(limits, "target_bytes", &cfg->limits.target_bytes, cfg->limits.head_bytes);
 	if (cfg->memory.store_bytes > 0)
 		default_lower(limits, "store_object_bytes", &cfg->limits.store_object_bytes,
@@ -158,6 +177,8 @@ enum status config_fill_defaults(const struct doc *doc, struct config *cfg)
 
 	if (st == ST_OK)
 		st = node_fill(cfg);
+	if (st == ST_OK)
+		st = credentials_fill(&cfg->identity);
 	for (unsigned i = 0; i < cfg->ports_count && st == ST_OK; i++)
 		st = cores_fill(&cfg->ports[i]);
 	for (unsigned i = 0; i < cfg->routes_count && st == ST_OK; i++)

@@ -171,6 +171,8 @@ static enum status take_scalar(struct builder *b, const yaml_event_t *ev)
 	n = node_add(b, ev, DOC_SCALAR);
 	if (!n)
 		return build_error(b, ev->start_mark, "too many values; at most 65536");
+	n->quoted = ev->data.scalar.style == YAML_SINGLE_QUOTED_SCALAR_STYLE ||
+	            ev->data.scalar.style == YAML_DOUBLE_QUOTED_SCALAR_STYLE;
 	n->text = text_keep(b->doc, ev);
 	if (!n->text.ptr)
 		return build_error(b, ev->start_mark, "too much text; at most 1 MiB");

@@ -22,6 +22,7 @@ enum doc_kind { DOC_SCALAR, DOC_MAPPING, DOC_SEQUENCE };
 struct doc_node {
 	enum doc_kind kind;
 	bool has_key;
+	bool quoted; /* a scalar in quotes: its text begins one column on */
 	uint32_t key_line; /* from 1; of the key in a mapping, else of the value */
 	uint32_t key_column;
 	uint32_t line;

@@ -68,6 +68,19 @@ static const struct param_name names_cache_mode[] = {
         {"origin", CONFIG_CACHE_ORIGIN},
         {"ttl", CONFIG_CACHE_TTL},
 };
+static const struct param_name names_bool[] = {
+        {"false", CONFIG_FALSE},
+        {"true", CONFIG_TRUE},
+};
+static const struct param_name names_credentials[] = {
+        {"separate", CREDENTIALS_SEPARATE},
+        {"bypass", CREDENTIALS_BYPASS},
+        {"shared", CREDENTIALS_SHARED},
+};
+static const struct param_name names_purge_scope[] = {
+        {"tenant", PURGE_SCOPE_TENANT},
+        {"all", PURGE_SCOPE_ALL},
+};
 static const struct param_name names_etag[] = {
         {"off", CONFIG_ETAG_OFF},
         {"weak", CONFIG_ETAG_WEAK},
@@ -101,6 +114,9 @@ static const struct param_name names_pmtu[] = {
 #define STRUCT_upstream struct config_upstream
 #define STRUCT_route    struct config_route
 #define STRUCT_cache    struct config_cache
+#define STRUCT_rule     struct config_rule
+#define STRUCT_table    struct config_table
+#define STRUCT_identity struct config_identity
 #define STRUCT_admin    struct config_admin
 
 #define ROW(sec, k, kd, words)                                            \
@@ -135,7 +151,7 @@ static const struct param params[] = {
 	 .child = PARAM_##sub,           \
 	 .min = (lo),                    \
 	 .max = (hi),                    \
-	 .required = true},
+	 .required = (lo) > 0},
 #define TEXTS(sec, k, lo, hi, d, words)   \
 	{ROW(sec, k, PARAM_TEXTS, words), \
 	 COUNT(sec, k),                   \

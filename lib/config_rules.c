@@ -291,6 +291,9 @@ static enum status rules_orders(struct rules *r)
 	        /* A head that does not fit TCP's buffer would never be complete. */
 	        {"limits", "head_bytes", "limits.rx_buffer_bytes", "limits", "rx_buffer_bytes",
 	         c->limits.head_bytes, c->limits.rx_buffer_bytes},
+	        {"limits", "key_body_bytes", "limits.rx_buffer_bytes - limits.head_bytes", "limits",
+	         "rx_buffer_bytes", c->limits.key_body_bytes,
+	         c->limits.rx_buffer_bytes - c->limits.head_bytes},
 	        {"limits", "target_bytes", "limits.head_bytes", "limits", "head_bytes",
 	         c->limits.target_bytes, c->limits.head_bytes},
 	        {"limits", "object_bytes", "a quarter of memory.hot_table_bytes", "memory",
@@ -385,5 +388,7 @@ enum status config_check_rules(const struct doc *doc, const struct config *cfg,
 		st = config_check_tiers(doc, cfg, err);
 	for (unsigned i = 0; i < cfg->upstreams_count && st == ST_OK; i++)
 		st = rules_upstream(&r, i);
-	return st == ST_OK ? config_check_routes(doc, cfg, err) : st;
+	if (st == ST_OK)
+		st = config_check_routes(doc, cfg, err);
+	return st == ST_OK ? config_check_cache_rules(doc, cfg, err) : st;
 }

@@ -37,12 +37,23 @@ struct counters {
 	uint64_t v[CTR_COUNT];
 };
 
+/* Requests of routes with a cache rule, by the rule's index in the snapshot. */
+enum rule_result { RULE_HIT, RULE_MISS, RULE_STALE, RULE_BYPASS, RULE_RESULTS };
+
+#define RULE_STATS_MAX 256u
+
+struct rule_stats {
+	uint64_t snapshot_id; /* whose indices these are; all is 0 again with a new one */
+	uint64_t v[RULE_STATS_MAX][RULE_RESULTS];
+};
+
 /* What a core publishes. */
 struct core_stats {
 	struct counters counters;
 	struct hist hit;  /* start of the round that read the request to its answer at the NIC */
 	struct hist miss; /* head parsed to the answer's last byte queued in TCP */
 	struct stages stages;
+	struct rule_stats rules;
 } ALIGNED(CACHE_LINE);
 
 static inline void counter_set(struct counters *c, enum counter_id id, uint64_t value)

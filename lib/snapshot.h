@@ -9,11 +9,12 @@
 
 #include "lib/config.h"
 #include "lib/http1.h"
+#include "lib/rule_format.h"
 #include "lib/span.h"
 #include "lib/status.h"
 
 #define SNAPSHOT_MAGIC      0x31504e534c53ull /* "SLSNP1" */
-#define SNAPSHOT_VERSION    2u
+#define SNAPSHOT_VERSION    3u
 #define SNAPSHOT_MAX_BYTES  (1u << 20)
 #define SNAPSHOT_MAX_PARAMS 16u
 
@@ -31,14 +32,16 @@ struct snap_route {
 	uint8_t ttl_jitter_pct; /* at most 90 */
 	uint8_t heuristic_pct;  /* at most 50 */
 	uint8_t etag;           /* enum config_etag */
-	uint8_t spare;
+	uint8_t keyed_body;     /* 1: its rule's key is made of the request's body (POST) */
 	uint32_t path_off; /* the pattern's text, for reports */
 	uint32_t path_len;
 	uint32_t host_off;
 	uint32_t host_len;
 	uint32_t program_off; /* the compiled pattern; layout private to snapshot*.c */
 	uint32_t program_len;
-	uint32_t pad;
+	uint32_t rule;         /* index + 1 in rules; 0: none */
+	uint32_t rule_map_off; /* uint8_t[path_count of the rule]: which parameters its names are */
+	uint32_t pad;          /* 0 */
 };
 
 struct snapshot {
@@ -59,6 +62,7 @@ struct snapshot {
 	uint32_t hosts_off; /* private to snapshot*.c */
 	uint32_t host_count;
 	uint32_t host_exact; /* private to snapshot*.c */
+	struct snap_rules rules;
 };
 
 /* Compiles the configuration. The block is malloc'd; free() it. */

@@ -24,9 +24,7 @@ struct build_node {
 
 struct builder {
 	const struct config *cfg;
-	char *block; /* SNAPSHOT_MAX_BYTES, zeroed */
-	size_t used;
-	bool full; /* they were not enough */
+	struct snap_writer w;
 	bool nomem;
 	struct cursor *cursors; /* one a route, those of a host side by side */
 	struct build_node *nodes;
@@ -39,41 +37,40 @@ struct builder {
 /* What comes next in a pattern, in the order in which the cursors of a node are sorted. */
 enum step { STEP_END, STEP_LITERAL, STEP_PARAM, STEP_STAR };
 
-/* 0 when there is no room; no part but the header is at 0. */
-static uint32_t block_take(struct builder *b, size_t len, size_t align)
+uint32_t snap_take(struct snap_writer *w, size_t len, size_t align)
 {
-	size_t off = align_up(b->used, align);
+	size_t off = align_up(w->used, align);
 
-	if (b->full || off > SNAPSHOT_MAX_BYTES || len > SNAPSHOT_MAX_BYTES - off) {
-		b->full = true;
+	if (w->full || off > SNAPSHOT_MAX_BYTES || len > SNAPSHOT_MAX_BYTES - off) {
+		w->full = true;
 		return 0;
 	}
-	b->used = off + len;
+	w->used = off + len;
 	return (uint32_t)off;
+}
+
+uint32_t snap_put(struct snap_writer *w, const void *bytes, size_t len, size_t align)
+{
+	uint32_t off = snap_take(w, len, align);
+
+	if (off != 0 && len > 0)
+		memcpy(w->block + off, bytes, len);
+	return off;
 }
 
 static struct snapshot *head(const struct builder *b)
 {
-	return (struct snapshot *)(void *)b->block;
-}
-
-static uint32_t bytes_put(struct builder *b, const void *bytes, size_t len, size_t align)
-{
-	uint32_t off = block_take(b, len, align);
-
-	if (off != 0 && len > 0)
-		memcpy(b->block + off, bytes, len);
-	return off;
+	return (struct snapshot *)(void *)b->w.block;
 }
 
 static struct snap_route *routes(const struct builder *b)
 {
-	return (struct snap_route *)(void *)(b->block + head(b)->routes_off);
+	return (struct snap_route *)(void *)(b->w.block + head(b)->routes_off);
 }
 
 static struct snap_host *hosts(const struct builder *b)
 {
-	return (struct snap_host *)(void *)(b->block + head(b)->hosts_off);
+	return (struct snap_host *)(void *)(b->w.block + head(b)->hosts_off);
 }
 
 static enum snap_host_kind host_kind(const char *host)
@@ -231,14 +228,14 @@ static void tree_build(struct builder *b, uint32_t first, uint32_t count, struct
 		return;
 	size = b->node_count * (uint32_t)sizeof(struct snap_node);
 	host->node_count = b->node_count;
-	host->nodes_off = block_take(b, size, 8);
+	host->nodes_off = snap_take(&b->w, size, 8);
 	host->end_count = b->end_count;
-	host->ends_off = bytes_put(b, b->ends, b->end_count * sizeof(*b->ends), 4);
-	if (b->full)
+	host->ends_off = snap_put(&b->w, b->ends, b->end_count * sizeof(*b->ends), 4);
+	if (b->w.full)
 		return;
 	for (uint32_t i = 0; i < b->node_count; i++)
-		memcpy(b->block + host->nodes_off + i * sizeof(struct snap_node), &b->nodes[i].out,
-		       sizeof(struct snap_node));
+		memcpy(b->w.block + host->nodes_off + i * sizeof(struct snap_node),
+		       &b->nodes[i].out, sizeof(struct snap_node));
 	for (uint32_t i = 0; i < b->end_count; i++) {
 		routes(b)[b->ends[i]].program_off = host->nodes_off;
 		routes(b)[b->ends[i]].program_len = size;
@@ -257,9 +254,9 @@ static void host_name_put(struct builder *b, const char *text, struct snap_host 
 		name.len -= 2;
 	}
 	host->name_len = (uint32_t)name.len;
-	host->name_off = bytes_put(b, name.ptr, name.len, 1);
-	for (uint32_t i = 0; i < host->name_len && !b->full; i++)
-		b->block[host->name_off + i] = ascii_lower(b->block[host->name_off + i]);
+	host->name_off = snap_put(&b->w, name.ptr, name.len, 1);
+	for (uint32_t i = 0; i < host->name_len && !b->w.full; i++)
+		b->w.block[host->name_off + i] = ascii_lower(b->w.block[host->name_off + i]);
 }
 
 /* The cursors of one host stand side by side already. */
@@ -268,7 +265,7 @@ static void hosts_build(struct builder *b)
 	const struct config_route *all = b->cfg->routes;
 	uint32_t at = 0, n;
 
-	for (uint32_t i = 0; i < head(b)->host_count && !b->full && !b->nomem; i++, at += n) {
+	for (uint32_t i = 0; i < head(b)->host_count && !b->w.full && !b->nomem; i++, at += n) {
 		const char *name = all[b->cursors[at].route].host;
 
 		for (n = 1; at + n < b->cfg->routes_count; n++)
@@ -346,9 +343,9 @@ static void route_put(struct builder *b, uint32_t i)
 	to->methods = route_methods(from);
 	route_put_cache(&from->cache, to);
 	to->path_len = (uint32_t)strlen(from->path);
-	to->path_off = bytes_put(b, from->path, to->path_len, 1);
+	to->path_off = snap_put(&b->w, from->path, to->path_len, 1);
 	to->host_len = (uint32_t)strlen(from->host);
-	to->host_off = bytes_put(b, from->host, to->host_len, 1);
+	to->host_off = snap_put(&b->w, from->host, to->host_len, 1);
 }
 
 /* Field by field: the padding stays zero, so that equal content has equal bytes. */
@@ -366,7 +363,7 @@ static void head_put(struct builder *b)
 	const struct config *cfg = b->cfg;
 	struct snapshot *s = head(b);
 
-	b->used = sizeof(*s);
+	b->w.used = sizeof(*s);
 	s->magic = SNAPSHOT_MAGIC;
 	s->version = SNAPSHOT_VERSION;
 	section_put(PARAM_limits, &cfg->limits, &s->limits);
@@ -375,36 +372,40 @@ static void head_put(struct builder *b)
 	s->idle_sleep_us = cfg->idle_sleep_us;
 	s->stages = cfg->stages;
 	s->node_len = (uint32_t)strlen(cfg->node);
-	s->node_off = bytes_put(b, cfg->node, s->node_len, 1);
+	s->node_off = snap_put(&b->w, cfg->node, s->node_len, 1);
 	s->upstream_count = cfg->upstreams_count;
 	s->route_count = cfg->routes_count;
-	s->routes_off = block_take(b, cfg->routes_count * sizeof(struct snap_route), 8);
+	s->routes_off = snap_take(&b->w, cfg->routes_count * sizeof(struct snap_route), 8);
 	s->host_count = hosts_count(b);
-	s->hosts_off = block_take(b, s->host_count * sizeof(struct snap_host), 8);
+	s->hosts_off = snap_take(&b->w, s->host_count * sizeof(struct snap_host), 8);
 }
 
-static enum status compile(struct builder *b, struct snapshot **out)
+static enum status compile(struct builder *b, struct snapshot **out, struct config_error *err)
 {
 	uint32_t count = b->cfg->routes_count;
+	enum status st;
 
 	for (uint32_t i = 0; i < count; i++)
 		b->cursors[i] =
 		        (struct cursor){.route = i, .rest = span_cstr(b->cfg->routes[i].path)};
 	qsort_r(b->cursors, count, sizeof(*b->cursors), cursor_host_order, (void *)b->cfg);
 	head_put(b);
-	for (uint32_t i = 0; i < count && !b->full; i++)
+	for (uint32_t i = 0; i < count && !b->w.full; i++)
 		route_put(b, i);
 	hosts_build(b);
 	if (b->nomem)
 		return ST_NOMEM;
-	if (b->full)
+	st = b->w.full ? ST_OK : snapshot_rules_put(b->cfg, &b->w, err);
+	if (st != ST_OK)
+		return st;
+	if (b->w.full)
 		return ST_TOOBIG;
-	head(b)->total_bytes = (uint32_t)align_up(b->used, 8);
+	head(b)->total_bytes = (uint32_t)align_up(b->w.used, 8);
 	head(b)->id = snapshot_content_id(head(b));
 	*out = malloc(head(b)->total_bytes);
 	if (!*out)
 		return ST_NOMEM;
-	memcpy(*out, b->block, head(b)->total_bytes);
+	memcpy(*out, b->w.block, head(b)->total_bytes);
 	return ST_OK;
 }
 
@@ -415,18 +416,19 @@ enum status snapshot_build(const struct config *cfg, struct snapshot **out,
 	enum status st = ST_NOMEM;
 
 	*out = NULL;
-	b.block = calloc(1, SNAPSHOT_MAX_BYTES);
+	b.w.block = calloc(1, SNAPSHOT_MAX_BYTES);
 	b.cursors = calloc(cfg->routes_count, sizeof(*b.cursors));
 	b.ends = calloc(cfg->routes_count, sizeof(*b.ends));
-	if (b.block && b.cursors && b.ends)
-		st = compile(&b, out);
+	if (b.w.block && b.cursors && b.ends)
+		st = compile(&b, out, err);
 	if (st == ST_TOOBIG)
 		(void)snprintf(err->text, sizeof(err->text),
-		               "the routes need more than %u bytes; have fewer or shorter ones",
+		               "the routes and rules need more than %u bytes; have fewer or "
+		               "shorter ones",
 		               SNAPSHOT_MAX_BYTES);
-	else if (st != ST_OK)
+	else if (st == ST_NOMEM)
 		(void)snprintf(err->text, sizeof(err->text), "out of memory");
-	free(b.block);
+	free(b.w.block);
 	free(b.cursors);
 	free(b.ends);
 	free(b.nodes);

@@ -8,8 +8,7 @@
 
 #include <stdlib.h>
 
-/* count items of size bytes at off, behind the header and inside of the block? */
-static bool range_ok(const struct snapshot *s, uint32_t off, uint64_t count, size_t size)
+bool snapshot_range_ok(const struct snapshot *s, uint32_t off, uint64_t count, size_t size)
 {
 	size_t align = size > 8 ? 8 : size;
 
@@ -20,7 +19,7 @@ static bool range_ok(const struct snapshot *s, uint32_t off, uint64_t count, siz
 
 static bool text_ok(const struct snapshot *s, uint32_t off, uint32_t len)
 {
-	return range_ok(s, off, len, 1);
+	return snapshot_range_ok(s, off, len, 1);
 }
 
 static const struct snap_host *host_at(const struct snapshot *s, uint32_t i)
@@ -70,8 +69,8 @@ static bool head_ok(const struct snapshot *s)
 	       s->stages <= CONFIG_STAGES_ALL && node_ok(s) && s->upstream_count > 0 &&
 	       s->upstream_count <= UINT16_MAX && s->route_count > 0 && s->host_count > 0 &&
 	       s->host_count <= s->route_count && s->host_exact <= s->host_count &&
-	       range_ok(s, s->routes_off, s->route_count, sizeof(struct snap_route)) &&
-	       range_ok(s, s->hosts_off, s->host_count, sizeof(struct snap_host));
+	       snapshot_range_ok(s, s->routes_off, s->route_count, sizeof(struct snap_route)) &&
+	       snapshot_range_ok(s, s->hosts_off, s->host_count, sizeof(struct snap_host));
 }
 
 static bool route_ok(const struct snapshot *s, const struct snap_route *r)
@@ -159,8 +158,8 @@ static bool host_ok(const struct snapshot *s, uint32_t index, struct place *plac
 	else if (h->kind == SNAP_HOST_ANY && index == s->host_count - 1)
 		kind = SNAP_HOST_ANY;
 	if (h->kind != kind || !text_ok(s, h->name_off, h->name_len) || h->node_count == 0 ||
-	    !range_ok(s, h->nodes_off, h->node_count, sizeof(struct snap_node)) ||
-	    !range_ok(s, h->ends_off, h->end_count, sizeof(uint32_t)))
+	    !snapshot_range_ok(s, h->nodes_off, h->node_count, sizeof(struct snap_node)) ||
+	    !snapshot_range_ok(s, h->ends_off, h->end_count, sizeof(uint32_t)))
 		return false;
 	ends = (const void *)((const char *)s + h->ends_off);
 	for (uint32_t i = 0; i < h->end_count; i++)
@@ -177,6 +176,8 @@ static enum status body_check(const struct snapshot *s)
 	for (uint32_t i = 0; i < s->route_count; i++)
 		if (!route_ok(s, route_at(s, i)))
 			return ST_CORRUPT;
+	if (!snapshot_rules_ok(s))
+		return ST_CORRUPT;
 	/* No host can have more nodes than fit in the block. */
 	places = malloc(s->total_bytes / sizeof(struct snap_node) * sizeof(*places) + 1);
 	if (!places)

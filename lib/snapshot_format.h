@@ -3,7 +3,7 @@
  * The layout of a snapshot behind struct snapshot; for snapshot*.c, config_text.c and tests.
  *
  *   struct snapshot | snap_host[host_count] | snap_route[route_count] | for each host: snap_node[],
- *   uint32_t ends[] | texts
+ *   uint32_t ends[] | texts | rules (rule_format.h)
  *
  * Hosts stand in this order: exact names, suffixes ("*.example.com" as "example.com"), the host
  * "*"; the first two sorted (snap_text_order), names in lower case.
@@ -53,8 +53,28 @@ struct snap_node {
 	uint32_t pad;
 };
 static_assert(sizeof(struct snap_node) == 40, "shared ABI");
-static_assert(sizeof(struct snap_route) == 64, "shared ABI");
+static_assert(sizeof(struct snap_route) == 72, "shared ABI");
 static_assert(offsetof(struct snapshot, id) == 16, "shared ABI");
+
+/* A block under construction. */
+struct snap_writer {
+	char *block; /* SNAPSHOT_MAX_BYTES, zeroed */
+	size_t used;
+	bool full; /* they were not enough */
+};
+
+/* 0 when there is no room; no part but the header is at 0. */
+uint32_t snap_take(struct snap_writer *w, size_t len, size_t align);
+uint32_t snap_put(struct snap_writer *w, const void *bytes, size_t len, size_t align);
+
+/* snapshot_rules.c: the rules of the configuration, behind everything else, and what routes say of
+ * them. ST_INVALID: err has the text. */
+enum status snapshot_rules_put(const struct config *cfg, struct snap_writer *w,
+                               struct config_error *err);
+/* snapshot_rules_check.c */
+bool snapshot_rules_ok(const struct snapshot *s);
+/* count items of size bytes at off, behind the header and inside of the block, and aligned? */
+bool snapshot_range_ok(const struct snapshot *s, uint32_t off, uint64_t count, size_t size);
 
 static inline uint64_t snapshot_content_id(const struct snapshot *s)
 {

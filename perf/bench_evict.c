@@ -1,273 +1,152 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Hit ratio of the hot table's eviction on a Zipf trace, against LRU and S3-FIFO that know exact
- * object counts. All three hold as many objects as the hot table held on average, so the ratio
- * compares the choice of victims and nothing else. */
+ * Hit ratio of the hot table's eviction on made traces, against LRU, SIEVE and S3-FIFO that know
+ * exact object counts. All hold as many objects as the hot table held on average, so the ratio
+ * compares the choice of victims and nothing else. Then what dropping expired objects at once could
+ * gain, and what many tables hold together. */
+#include "perf/bench_evict.h"
+
 #include <getopt.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "cache/hot_internal.h"
-#include "perf/report.h"
+#define BODY_BYTES        64u
+#define TABLE_ENTRY_BYTES 192u /* with head and key, in the table's units */
 
-#define NONE UINT32_MAX
-
-struct trace {
-	uint32_t ids;
-	uint32_t requests;
-	uint32_t *id; /* of each request */
-};
-
-static void *need(void *mem)
+struct hot_table *table_new(size_t memory_bytes, struct counters *ctr)
 {
-	if (mem == NULL) {
-		fprintf(stderr, "bench_evict: out of memory\n");
-		exit(1);
-	}
-	return mem;
+	struct hot_config cfg = {.memory_bytes = memory_bytes,
+	                         .max_object_bytes = TABLE_BODY_MAX + 512};
+	struct hot_table *t;
+
+	memset(ctr, 0, sizeof(*ctr));
+	if (hot_create(&t, &cfg, ctr) != ST_OK)
+		need(NULL);
+	return t;
 }
 
-/* scan_pct of the requests are for ids that never come again. */
-static void trace_make(struct trace *tr, double skew, uint32_t scan_pct)
+struct cache_key table_key(const uint32_t *id)
 {
-	double *cdf = need(malloc(tr->ids * sizeof(*cdf)));
-	uint64_t x = 42;
-	double sum = 0;
-	uint32_t fresh = tr->ids;
-
-	for (uint32_t i = 0; i < tr->ids; i++)
-		cdf[i] = sum += pow(i + 1, -skew);
-	for (uint32_t n = 0; n < tr->requests; n++) {
-		x = x * 6364136223846793005ull + 1442695040888963407ull;
-		if ((x >> 33) % 100 < scan_pct) {
-			tr->id[n] = fresh++;
-			continue;
-		}
-		x = x * 6364136223846793005ull + 1442695040888963407ull;
-		double want = (double)(x >> 11) / (double)(1ull << 53) * sum;
-		uint32_t low = 0;
-		for (uint32_t high = tr->ids - 1; low < high;) {
-			uint32_t mid = low + (high - low) / 2;
-			if (cdf[mid] < want)
-				low = mid + 1;
-			else
-				high = mid;
-		}
-		tr->id[n] = low;
-	}
-	free(cdf);
+	return (struct cache_key){.text = span_of(id, sizeof(*id)),
+	                          .hash = hash128(id, sizeof(*id), 3)};
 }
 
-static uint32_t trace_end(const struct trace *tr)
+bool table_put(struct hot_table *t, const struct cache_key *key, uint64_t expires_ms,
+               uint32_t body_bytes)
 {
-	return tr->ids + tr->requests;
-}
+	static const char body[TABLE_BODY_MAX] = "body";
+	struct {
+		struct object o;
+		uint32_t id;
+	} head = {.o = {.hash = key->hash,
+	                .key_len = sizeof(uint32_t),
+	                .status = 200,
+	                .expires_ms = expires_ms}};
+	struct hot_fill f = {0};
 
-/* Hits of the second half: the first one fills the cache. */
-static double ratio(const struct trace *tr, uint32_t hits)
-{
-	return (double)hits / (tr->requests - tr->requests / 2);
+	memcpy(&head.id, key->text.ptr, sizeof(head.id));
+	if (hot_fill_begin(t, &f, &head.o, body_bytes) != ST_OK)
+		return false;
+	(void)hot_fill_append(t, &f, span_of(body, body_bytes));
+	return hot_fill_commit(t, &f) != NULL;
 }
 
 static double hot_run(const struct trace *tr, size_t memory_bytes, uint32_t *objects)
 {
 	static struct counters ctr;
-	struct hot_config cfg = {.memory_bytes = memory_bytes, .max_object_bytes = 1024};
-	struct {
-		struct object o;
-		uint32_t id;
-	} head = {.o = {.key_len = sizeof(uint32_t), .status = 200, .expires_ms = UINT64_MAX}};
-	static const char body[64] = "body";
-	struct hot_table *t;
-	uint32_t hits = 0;
+	struct hot_table *t = table_new(memory_bytes, &ctr);
+	uint64_t hits = 0;
 	uint64_t held = 0;
 
-	memset(&ctr, 0, sizeof(ctr));
-	if (hot_create(&t, &cfg, &ctr) != ST_OK)
-		need(NULL);
 	for (uint32_t n = 0; n < tr->requests; n++) {
-		struct hot_fill f = {0};
-		struct cache_key key = {.text = span_of(&tr->id[n], sizeof(uint32_t))};
+		struct cache_key key = table_key(&tr->id[n]);
+		uint64_t now_ms = trace_ms(tr, n);
 
-		key.hash = hash128(&tr->id[n], sizeof(uint32_t), 3);
+		hot_set_wall(t, now_ms);
 		if (n >= tr->requests / 2)
 			held += hot_count(t);
-		if (hot_get(t, &key) != NULL) {
+		const struct object *o = hot_get(t, &key);
+		if (o != NULL && object_is_fresh(o, now_ms)) {
 			hits += n >= tr->requests / 2;
 			continue;
 		}
-		head.o.hash = key.hash;
-		head.id = tr->id[n];
-		if (hot_fill_begin(t, &f, &head.o, sizeof(body)) != ST_OK)
-			continue;
-		(void)hot_fill_append(t, &f, span_of(body, sizeof(body)));
-		(void)hot_fill_commit(t, &f);
+		uint64_t ttl_ms = trace_ttl_s(tr, tr->id[n]) * 1000ull;
+		(void)table_put(t, &key, tr->rate == 0 ? UINT64_MAX : now_ms + ttl_ms, BODY_BYTES);
 	}
 	*objects = (uint32_t)(held / (tr->requests - tr->requests / 2));
 	hot_destroy(t);
-	return ratio(tr, hits);
+	return trace_ratio(tr, hits);
 }
 
-/* LRU as a doubly linked list over ids. */
-static double lru_run(const struct trace *tr, uint32_t size)
+static size_t table_bytes(const struct trace *tr, uint32_t percent)
 {
-	struct node {
-		uint32_t prev, next;
-	} *nodes = need(calloc(trace_end(tr) + 1, sizeof(*nodes)));
-	uint32_t head = trace_end(tr); /* of the ring */
-	uint32_t count = 0;
-	uint32_t hits = 0;
-
-	memset(nodes, 0xff, (trace_end(tr) + 1) * sizeof(*nodes));
-	nodes[head] = (struct node){head, head};
-	for (uint32_t n = 0; n < tr->requests; n++) {
-		uint32_t id = tr->id[n];
-		uint32_t out = nodes[id].next != NONE ? id : NONE;
-
-		if (out != NONE)
-			hits += n >= tr->requests / 2;
-		else if (count++ >= size)
-			out = nodes[head].prev;
-		if (out != NONE) {
-			nodes[nodes[out].prev].next = nodes[out].next;
-			nodes[nodes[out].next].prev = nodes[out].prev;
-			nodes[out].next = NONE;
-			count -= out != id;
-		}
-		nodes[id] = (struct node){head, nodes[head].next};
-		nodes[nodes[head].next].prev = id;
-		nodes[head].next = id;
-	}
-	free(nodes);
-	return ratio(tr, hits);
+	/* A tenth for the index. */
+	return (size_t)tr->ids * percent / 100 * TABLE_ENTRY_BYTES / 10 * 11;
 }
 
-/* S3-FIFO by object (Yang et al., SOSP 2023, algorithm 1): queues as rings of ids. */
-struct ring {
-	uint32_t *id;
-	uint32_t size, head, count;
-};
-
-static void ring_push(struct ring *r, uint32_t id)
-{
-	r->id[(r->head + r->count++) % r->size] = id;
-}
-
-static uint32_t ring_pop(struct ring *r)
-{
-	uint32_t id = r->id[r->head];
-
-	r->head = (r->head + 1) % r->size;
-	r->count--;
-	return id;
-}
-
-enum where { OUT, IN, GHOST };
-
-struct s3 {
-	struct ring small, main, ghost;
-	uint8_t *freq;
-	uint8_t *where;
-	uint32_t *ghost_seq; /* of the id's last entry in the ghost ring */
-	uint32_t seq, size, move_at;
-};
-
-static void s3_ghost(struct s3 *s, uint32_t id)
-{
-	if (s->ghost.count == s->size) {
-		uint32_t old = ring_pop(&s->ghost);
-		if (s->where[old] == GHOST && s->ghost_seq[old] + s->size == s->seq)
-			s->where[old] = OUT;
-	}
-	ring_push(&s->ghost, id);
-	s->where[id] = GHOST;
-	s->ghost_seq[id] = s->seq++;
-}
-
-static void s3_evict(struct s3 *s)
-{
-	while (s->small.count > 0 && s->small.count >= s->size / 10) {
-		uint32_t id = ring_pop(&s->small);
-		if (s->freq[id] < s->move_at) {
-			s3_ghost(s, id);
-			return;
-		}
-		s->freq[id] = 0;
-		ring_push(&s->main, id);
-	}
-	for (;;) {
-		uint32_t id = ring_pop(&s->main);
-		if (s->freq[id] == 0) {
-			s->where[id] = OUT;
-			return;
-		}
-		s->freq[id]--;
-		ring_push(&s->main, id);
-	}
-}
-
-static double s3_run(const struct trace *tr, uint32_t size, uint32_t move_at)
-{
-	struct s3 s = {.size = size, .move_at = move_at};
-	struct ring *rings[] = {&s.small, &s.main, &s.ghost};
-	uint32_t hits = 0;
-
-	for (size_t i = 0; i < ARRAY_LEN(rings); i++) {
-		rings[i]->size = size + 1;
-		rings[i]->id = need(calloc(size + 1, sizeof(uint32_t)));
-	}
-	s.freq = need(calloc(trace_end(tr), 1));
-	s.where = need(calloc(trace_end(tr), 1));
-	s.ghost_seq = need(calloc(trace_end(tr), sizeof(uint32_t)));
-	for (uint32_t n = 0; n < tr->requests; n++) {
-		uint32_t id = tr->id[n];
-
-		if (s.where[id] == IN) {
-			hits += n >= tr->requests / 2;
-			s.freq[id] = (uint8_t)min_u32(s.freq[id] + 1u, HOT_FREQ_MAX);
-			continue;
-		}
-		if (s.small.count + s.main.count >= size)
-			s3_evict(&s);
-		ring_push(s.where[id] == GHOST ? &s.main : &s.small, id);
-		s.where[id] = IN;
-		s.freq[id] = 0;
-	}
-	for (size_t i = 0; i < ARRAY_LEN(rings); i++)
-		free(rings[i]->id);
-	free(s.freq);
-	free(s.where);
-	free(s.ghost_seq);
-	return ratio(tr, hits);
-}
+static const uint32_t sizes_pct[] = {1, 10};
 
 static void trace_run(struct report *r, const struct trace *tr, const char *name)
 {
-	static const uint32_t percent[] = {1, 10};
-
-	for (size_t i = 0; i < ARRAY_LEN(percent); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(sizes_pct); i++) {
 		char tag[40];
 		uint32_t objects;
-		/* 192 bytes an object, and a tenth for the index. */
-		size_t bytes = (size_t)tr->ids * percent[i] / 100 * 192 / 10 * 11;
-		double hot = hot_run(tr, bytes, &objects);
-		double lru = lru_run(tr, objects);
-		double s3 = s3_run(tr, objects, 1);
+		double hot = hot_run(tr, table_bytes(tr, sizes_pct[i]), &objects);
+		double s3 = s3_run(tr, objects, false);
 
-		snprintf(tag, sizeof(tag), "%s_%upct", name, percent[i]);
+		snprintf(tag, sizeof(tag), "%s_%upct", name, sizes_pct[i]);
 		report_add(r, objects, NULL, "%s_objects", tag);
 		report_add(r, hot, NULL, "%s_hot_hit_ratio", tag);
 		report_add(r, s3, NULL, "%s_s3fifo_hit_ratio", tag);
-		report_add(r, s3_run(tr, objects, 2), NULL, "%s_s3fifo_move2_hit_ratio", tag);
-		report_add(r, lru, NULL, "%s_lru_hit_ratio", tag);
+		report_add(r, sieve_run(tr, objects), NULL, "%s_sieve_hit_ratio", tag);
+		report_add(r, lru_run(tr, objects), NULL, "%s_lru_hit_ratio", tag);
 		report_add(r, hot / s3, NULL, "%s_hot_to_s3fifo_ratio", tag);
-		report_add(r, hot / lru, NULL, "%s_hot_to_lru_ratio", tag);
 	}
 }
 
+/* What segments by time of expiry could gain at most: objects that leave when they expire. */
+static void ttl_run(struct report *r, const struct trace *tr)
+{
+	for (size_t i = 0; i < ARRAY_LEN(sizes_pct); i++) {
+		uint32_t pct = sizes_pct[i];
+		uint32_t objects;
+		double hot = hot_run(tr, table_bytes(tr, pct), &objects);
+
+		report_add(r, objects, NULL, "ttl_%upct_objects", pct);
+		report_add(r, hot, NULL, "ttl_%upct_hot_hit_ratio", pct);
+		report_add(r, s3_run(tr, objects, false), NULL, "ttl_%upct_s3fifo_hit_ratio", pct);
+		report_add(r, s3_run(tr, objects, true), NULL, "ttl_%upct_s3fifo_at_once_hit_ratio",
+		           pct);
+		report_add(r, s3_run(tr, tr->ids, false), NULL, "ttl_%upct_unbounded_hit_ratio",
+		           pct);
+	}
+}
+
+static void run_all(struct report *r, struct trace *tr)
+{
+	static const struct {
+		const char *name;
+		enum trace_kind kind;
+		double skew;
+		bool multi;
+	} rows[] = {
+	        {"zipf09", TRACE_ZIPF, 0.9, true}, {"zipf10", TRACE_ZIPF, 1.0, true},
+	        {"zipf12", TRACE_ZIPF, 1.2, true}, {"scan", TRACE_SCAN, 1.0, false},
+	        {"loop", TRACE_LOOP, 1.0, false},  {"churn", TRACE_CHURN, 1.0, false},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		trace_make(tr, rows[i].kind, rows[i].skew);
+		trace_run(r, tr, rows[i].name);
+		if (rows[i].multi)
+			multi_run(r, tr, rows[i].name);
+	}
+	trace_make(tr, TRACE_TTL, 1.0);
+	ttl_run(r, tr);
+}
+
 static const char about[] =
-        "  --ids N        different keys of the Zipf 1.0 trace (1000000, at least 100000)\n"
+        "  --ids N        different keys of a trace (1000000, at least 100000)\n"
         "  --requests N   its length; the second half counts (4000000)";
 
 int main(int argc, char **argv)
@@ -284,7 +163,7 @@ int main(int argc, char **argv)
 
 	report_init(&report, about, argc, argv);
 	if (report.short_run)
-		tr = (struct trace){.ids = 1000000, .requests = 400000};
+		tr = (struct trace){.ids = 1000000, .requests = 200000};
 
 	for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
 		if (c == 0 || c == 'j')
@@ -298,10 +177,7 @@ int main(int argc, char **argv)
 		}
 	}
 	tr.id = need(malloc(tr.requests * sizeof(*tr.id)));
-	trace_make(&tr, 1.0, 0);
-	trace_run(&report, &tr, "zipf1");
-	trace_make(&tr, 1.0, 20);
-	trace_run(&report, &tr, "zipf1_scan20");
+	run_all(&report, &tr);
 	free(tr.id);
 	report_print(&report);
 	return 0;

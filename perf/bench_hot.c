@@ -8,34 +8,21 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "cache/hot_internal.h"
 #include "lib/clock.h"
-#include "perf/report.h"
+#include "perf/bench_hot.h"
 
 #define SWEEP_SLOTS 1024u /* as the core does once a millisecond */
-#define BURST       32u
-#define KEY_BYTES   40u
-#define BODY_BYTES  64u
-#define ENTRY_BYTES 192u /* 80 of head, key and body, in units of 64 */
+#define SPARE_BYTES (2u << 20)
+#define ENTRY_BYTES 208u /* with the head, in the table's units */
 #define HUGE_FILE   "/proc/sys/vm/nr_hugepages"
 
-struct bench {
-	struct hot_table *t;
-	struct counters ctr;
-	uint32_t entries;
-	uint64_t random;
-	char text[BURST][KEY_BYTES + 1];
-	struct cache_key keys[BURST];
-	uint64_t sum; /* of what was read, so that it is read */
-};
-
-static uint32_t random_below(struct bench *b, uint32_t n)
+uint32_t random_below(struct bench *b, uint32_t n)
 {
 	b->random = b->random * 6364136223846793005ull + 1442695040888963407ull;
 	return (uint32_t)((b->random >> 32) * n >> 32);
 }
 
-static void key_make(struct bench *b, uint32_t slot, uint32_t id)
+void key_make(struct bench *b, uint32_t slot, uint32_t id)
 {
 	char *text = b->text[slot];
 
@@ -46,32 +33,37 @@ static void key_make(struct bench *b, uint32_t slot, uint32_t id)
 	b->keys[slot].hash = hash128(text, KEY_BYTES, 1);
 }
 
-static void keys_make(struct bench *b, uint32_t first)
+void keys_make(struct bench *b, uint32_t first)
 {
 	for (uint32_t i = 0; i < BURST; i++)
 		key_make(b, i, first + random_below(b, b->entries));
 }
 
-static void put(struct bench *b, uint32_t id)
+void put(struct bench *b, uint32_t id, uint32_t body_bytes)
 {
 	struct {
 		struct object o;
 		char key[KEY_BYTES];
 	} head = {.o = {.key_len = KEY_BYTES,
 	                .status = 200,
-	                .body_len = BODY_BYTES,
+	                .body_len = body_bytes,
 	                .born_seq = hot_purge_seq(b->t),
 	                .expires_ms = UINT64_MAX}};
-	static const char body[BODY_BYTES] = "body";
+	static const char body[4096] = "body";
 	struct hot_fill f = {0};
 
 	key_make(b, 0, id);
 	head.o.hash = b->keys[0].hash;
 	memcpy(head.key, b->text[0], KEY_BYTES);
-	if (hot_fill_begin(b->t, &f, &head.o, BODY_BYTES) != ST_OK)
+	if (hot_fill_begin(b->t, &f, &head.o, body_bytes) != ST_OK)
 		return;
-	(void)hot_fill_append(b->t, &f, span_of(body, BODY_BYTES));
+	(void)hot_fill_append(b->t, &f, span_of(body, body_bytes));
 	(void)hot_fill_commit(b->t, &f);
+}
+
+size_t bench_bytes(uint32_t entries)
+{
+	return (size_t)entries * ENTRY_BYTES / 100 * 112 + SPARE_BYTES;
 }
 
 static uint64_t get_burst(struct bench *b)
@@ -181,7 +173,7 @@ static void puts_run(struct report *r, struct bench *b, const char *tag)
 	uint64_t longest = 0;
 
 	for (uint32_t i = 0; i < puts; i++) {
-		put(b, b->entries + i);
+		put(b, b->entries + i, BODY_BYTES);
 		uint64_t now = clock_mono_ns();
 		longest = max_u64(longest, now - at);
 		at = now;
@@ -211,9 +203,8 @@ static void purge_run(struct report *r, struct bench *b, const char *tag)
 static void size_run(struct report *r, uint32_t entries, bool huge, uint32_t bursts)
 {
 	struct bench *b = calloc(1, sizeof(*b));
-	struct hot_config cfg = {.memory_bytes = (size_t)entries * ENTRY_BYTES / 100 * 114,
-	                         .max_object_bytes = 4096,
-	                         .huge_pages = huge};
+	struct hot_config cfg = {
+	        .memory_bytes = bench_bytes(entries), .max_object_bytes = 4096, .huge_pages = huge};
 	char tag[32];
 
 	if (b == NULL || hot_create(&b->t, &cfg, &b->ctr) != ST_OK) {
@@ -227,7 +218,7 @@ static void size_run(struct report *r, uint32_t entries, bool huge, uint32_t bur
 		        entries);
 	b->entries = entries;
 	for (uint32_t i = 0; i < entries; i++)
-		put(b, i);
+		put(b, i, BODY_BYTES);
 	snprintf(tag, sizeof(tag), "%uk_%s", entries / 1000, huge ? "huge" : "small");
 	report_add(r, hot_count(b->t), NULL, "%s_entries", tag);
 	measure(r, b, tag, bursts);
@@ -301,7 +292,7 @@ int main(int argc, char **argv)
 	long before = huge_pages_read();
 	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
 		uint32_t n = only != 0 ? only : sizes[i];
-		long pages = (long)((uint64_t)n * ENTRY_BYTES * 114 / 100 >> 21) + 2;
+		long pages = (long)(bench_bytes(n) >> 21) + 2;
 
 		size_run(&report, n, false, bursts);
 		if (reserve)
@@ -312,6 +303,8 @@ int main(int argc, char **argv)
 		if (only != 0)
 			break;
 	}
+	remote_run(&report, only != 0 ? only : sizes[1], bursts);
+	memory_run(&report, report.short_run ? 4u << 20 : 64u << 20);
 	report_print(&report);
 	return 0;
 }

@@ -18,6 +18,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 RELEASE = os.path.join(ROOT, "build-test")
 GCC_ASAN = os.path.join(ROOT, "build-asan")
 CLANG_FUZZ = os.path.join(ROOT, "build-fuzz")
+CLANG_TSAN = os.path.join(ROOT, "build-tsan")
 FUZZ_SECONDS = 6
 
 
@@ -107,6 +108,18 @@ class Runner:
         self.run(prefix + "all-tso", ["/usr/bin/python3", os.path.join(here, "pktscript"), "--quiet",
                                       "--set", "large_buffers=16", "--build", folder])
 
+    def thread_tests(self):
+        """The tests whose threads share memory, under ThreadSanitizer."""
+        tests = ("cache_hot_share_threads", "cache_hot_threads")
+        programs = [f"tests/unit/cache/test_{t}" for t in tests]
+        cmd = f"""set -e
+            [ -f {CLANG_TSAN}/build.ninja ] || CC=clang-14 meson setup {CLANG_TSAN} -Db_lto=false \\
+                -Dbuildtype=debugoptimized -Dsanitize=thread -Db_lundef=false
+            ninja -C {CLANG_TSAN} {' '.join(programs)}"""
+        if self.run("build-tsan", ["bash", "-c", cmd], timeout=900) or self.args.list:
+            for test, program in zip(tests, programs):
+                self.run("tsan-" + test, [f"{CLANG_TSAN}/{program}"], timeout=120)
+
     def fuzz(self):
         for exe in sorted(glob.glob(f"{CLANG_FUZZ}/tests/fuzz/fuzz_*")):
             if os.path.isdir(exe) or not os.access(exe, os.X_OK):
@@ -171,7 +184,7 @@ def all_tests(r):
     r.meson_tests(RELEASE, "", "sim")
     r.packets(RELEASE, "packets-")
     if r.args.quick:
-        r.skip("build-asan, build-fuzz", "--quick")
+        r.skip("build-asan, build-tsan, build-fuzz", "--quick")
     else:
         if r.build("build-asan", GCC_ASAN, "-Db_lto=false", "-Dbuildtype=debugoptimized",
                    "-Dsanitize=address,undefined"):
@@ -180,6 +193,7 @@ def all_tests(r):
             r.run("sim-same-everywhere", ["/usr/bin/python3", "tests/sim/check_sim.py", "digests",
                                           *(f"{b}/tests/sim/sim" for b in (RELEASE, GCC_ASAN))])
             r.packets(GCC_ASAN, "asan-packets-")
+        r.thread_tests()
         if r.build("build-clang-fuzz", CLANG_FUZZ, "-Db_lto=false", "-Dbuildtype=debugoptimized",
                    "-Dsanitize=address,undefined", "-Dfuzz=true", "-Db_lundef=false",
                    env={"CC": "clang-14"}):

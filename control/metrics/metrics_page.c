@@ -280,6 +280,33 @@ static void upstream_families(struct text_page *p, const struct metrics_view *vi
 	}
 }
 
+/* The counters of a core that has another snapshot yet are of other rules. */
+static void rule_families(struct text_page *p, const struct metrics_view *view,
+                          const struct summary *s)
+{
+	static const char *const results[] = {[RULE_HIT] = "hit",
+	                                      [RULE_MISS] = "miss",
+	                                      [RULE_STALE] = "stale",
+	                                      [RULE_BYPASS] = "bypass"};
+	char labels[LABELS_MAX];
+
+	family_begin(p, METRIC_rule_requests);
+	for (uint32_t i = 0; i < s->cores * view->rule_count * RULE_RESULTS; i++) {
+		uint32_t core = i / RULE_RESULTS / view->rule_count;
+		uint32_t rule = i / RULE_RESULTS % view->rule_count, result = i % RULE_RESULTS;
+		const struct rule_stats *rs = &s->by_core[core].rules;
+
+		if (rs->snapshot_id != view->snapshot_id)
+			continue;
+		snprintf(labels, sizeof(labels),
+		         "core=\"%u\",rule=\"%s\",match=\"%s\",result=\"%s\"", core,
+		         view->rules[rule].name, view->rules[rule].semantic ? "semantic" : "exact",
+		         results[result]);
+		page_sample(p, metric_infos[METRIC_rule_requests].name, labels,
+		            rs->v[rule][result]);
+	}
+}
+
 void metrics_page(struct text_page *p, const struct metrics_view *view, const struct summary *s)
 {
 	process_metrics(p, view);
@@ -287,6 +314,7 @@ void metrics_page(struct text_page *p, const struct metrics_view *view, const st
 	stage_families(p, s);
 	burst_family(p, s);
 	duration_family(p, s);
+	rule_families(p, view, s);
 	tier_families(p, view);
 	upstream_families(p, view);
 }

@@ -20,7 +20,46 @@ void metrics_view_free(struct metrics_view *v)
 		free((char *)v->rows[i].address);
 	}
 	free(v->rows);
+	free(v->rules);
 	memset(v, 0, sizeof(*v));
+}
+
+static enum status rules_read(const struct snapshot *s, struct metrics_view *out)
+{
+	const struct snap_rule *rules;
+
+	if (s == NULL || s->rules.rule_count == 0)
+		return ST_OK;
+	rules = (const struct snap_rule *)(const void *)((const char *)s + s->rules.rules_off);
+	out->rules = calloc(s->rules.rule_count, sizeof(*out->rules));
+	if (!out->rules)
+		return ST_NOMEM;
+	out->snapshot_id = s->id;
+	out->rule_count = s->rules.rule_count;
+	for (uint32_t i = 0; i < out->rule_count; i++) {
+		const struct rule_text *name = &rules[i].name;
+
+		memcpy(out->rules[i].name, snapshot_text(s, name->off, name->len).ptr,
+		       min_size(name->len, sizeof(out->rules[i].name) - 1));
+		out->rules[i].semantic = rules[i].semantic != 0;
+	}
+	return ST_OK;
+}
+
+static enum status rules_copy(const struct metrics_view *from, struct metrics_view *out)
+{
+	size_t bytes = from->rule_count * sizeof(*out->rules);
+
+	out->rules = NULL;
+	if (bytes == 0)
+		return ST_OK;
+	out->rules = malloc(bytes);
+	if (!out->rules) {
+		out->rule_count = 0;
+		return ST_NOMEM;
+	}
+	memcpy(out->rules, from->rules, bytes);
+	return ST_OK;
 }
 
 static uint32_t rows_count(const struct upstreams *u)
@@ -60,11 +99,15 @@ enum status metrics_view_read(const struct control *ctl, struct metrics_view *ou
 		out->cores = chan_server_cores(ctl->chan);
 		out->down_blocks_free = chan_server_down_blocks_free(ctl->chan);
 	}
+	if (rules_read(ctl->snapshot, out) != ST_OK)
+		return ST_NOMEM;
 	if (count == 0)
 		return ST_OK;
 	out->rows = calloc(count, sizeof(*out->rows));
-	if (!out->rows)
+	if (!out->rows) {
+		metrics_view_free(out);
 		return ST_NOMEM;
+	}
 	while (out->row_count < count && upstreams_row(ctl->upstreams, out->row_count, &row)) {
 		if (row_copy(&row, &out->rows[out->row_count++]) != ST_OK) {
 			metrics_view_free(out);
@@ -79,11 +122,15 @@ enum status metrics_view_copy(const struct metrics_view *from, struct metrics_vi
 	*out = *from;
 	out->rows = NULL;
 	out->row_count = 0;
+	if (rules_copy(from, out) != ST_OK)
+		return ST_NOMEM;
 	if (from->row_count == 0)
 		return ST_OK;
 	out->rows = calloc(from->row_count, sizeof(*out->rows));
-	if (!out->rows)
+	if (!out->rows) {
+		metrics_view_free(out);
 		return ST_NOMEM;
+	}
 	while (out->row_count < from->row_count) {
 		uint32_t i = out->row_count++;
 

@@ -20,6 +20,12 @@ struct metrics_tiers {
 /* Loop's thread only. */
 void metrics_tiers_read(const struct control *ctl, struct metrics_tiers *out);
 
+/* A cache rule, by its index in the snapshot that the counters of rules are of. */
+struct metrics_rule {
+	char name[65];
+	bool semantic;
+};
+
 /* One reading. The texts of rows belong to it. */
 struct metrics_view {
 	bool attached;
@@ -30,6 +36,9 @@ struct metrics_view {
 	struct metrics_tiers tiers;
 	uint32_t row_count;
 	struct upstream_row *rows;
+	uint64_t snapshot_id;
+	uint32_t rule_count;
+	struct metrics_rule *rules;
 };
 
 /* Loop's thread only. ST_NOMEM leaves nothing to free. */

@@ -98,7 +98,11 @@ void client_push(struct conn *c)
 			iov_add(cl, "0\r\n\r\n", 5);
 		cl->end_out = true;
 	}
-	if (cl->msg.msg_iovlen > 0)
+	/* One piece, as nearly all requests are, needs no list to be copied and checked. */
+	if (cl->msg.msg_iovlen == 1)
+		loop_send(ctl_of(c)->loop, &c->send_op, c->fd, cl->iov[0].iov_base,
+		          cl->iov[0].iov_len);
+	else if (cl->msg.msg_iovlen > 1)
 		loop_sendmsg(ctl_of(c)->loop, &c->send_op, c->fd, &cl->msg);
 }
 

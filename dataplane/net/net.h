@@ -46,7 +46,8 @@ struct net_path {
 };
 
 #define NET_MAX_ADDRS     64u
-#define NET_TX_QUEUE      64u /* packets that wait for net_flush */
+#define NET_TX_QUEUE      64u   /* packets that wait for net_flush */
+#define NET_TX_HOLD_MAX   4096u /* packets */
 #define NET_MAX_FRAGMENTS 256u
 
 struct net;
@@ -62,9 +63,11 @@ struct net_config {
 	uint32_t dad_transmits;      /* RFC 4862 5.1; 0: addresses are used at once: 0 */
 	bool mld;                    /* report our multicast groups (RFC 3810): no */
 	uint32_t icmp_per_s;         /* echo replies, errors sent and errors heeded, each: 1,000 */
-	struct net_shared *shared;   /* of all cores of the port; NULL: there is one core */
-	uint32_t core;               /* index; core 0 asks for duplicates */
-	uint32_t cores;              /* 1 */
+	uint32_t tx_hold; /* packets beyond NET_TX_QUEUE that wait when the NIC takes none; at most
+	                     NET_TX_HOLD_MAX: 0, which drops them */
+	struct net_shared *shared; /* of all cores of the port; NULL: there is one core */
+	uint32_t core;             /* index; core 0 asks for duplicates */
+	uint32_t cores;            /* 1 */
 	uint64_t now_ns;
 };
 
@@ -158,7 +161,8 @@ struct pkt *net_alloc_large(struct net *net, const struct net_path *path, uint16
 /* tcp_len: header and payload bytes. payload_sum: the ones-complement sum of the payload when it
  * was taken during the copy (csum_copy in csum.h), hdr_sum: that of the TCP header, its checksum
  * zero; with have_sum false net_send takes both.
- * Fills Ethernet, IP and the TCP checksum, and queues the packet; a full queue is flushed first. */
+ * Fills Ethernet, IP and the TCP checksum, and queues the packet; a full queue is flushed first, as
+ * net_flush_some does while there is net_config.tx_hold, then as net_flush does. */
 struct net_seg {
 	uint32_t tcp_hdr_len;
 	uint32_t tcp_len;
@@ -175,9 +179,9 @@ void net_send_large(struct net *net, const struct net_path *path, struct pkt *pk
 /* Hands the queue to the NIC; what it refuses is dropped and counted (shed_tx). Returns how many
  * packets went out. */
 unsigned net_flush(struct net *net);
-/* The same, but what the NIC refuses stays in the queue, which holds NET_TX_QUEUE packets: for
- * programs that had rather wait than lose. One more packet than that makes room as net_flush does.
- */
+/* The same, but what the NIC refuses stays in the queue: for programs that had rather wait than
+ * lose. They receive nothing while more than a burst waits, for each packet that comes may be
+ * answered by some. */
 unsigned net_flush_some(struct net *net);
 /* Packets in the queue. */
 uint32_t net_queued(const struct net *net);

@@ -64,8 +64,11 @@ struct net {
 	struct nic *nic;
 	struct counters *ctr;
 	struct nic_caps caps;
-	uint32_t tx_count;
-	bool staged; /* tx[tx_count] is with the caller of net_alloc */
+	uint32_t tx_first; /* tx[tx_first, tx_end) wait */
+	uint32_t tx_end;
+	uint32_t tx_look; /* tx_end at which the queue is flushed by itself */
+	uint32_t tx_cap;
+	bool staged; /* tx[tx_end] is with the caller of net_alloc */
 	uint32_t v4_count;
 	uint32_t v6_count;
 	uint32_t icmp_per_s;
@@ -93,8 +96,8 @@ struct net {
 	uint8_t v4[NET_MAX_ADDRS][4];
 	uint8_t v4_slots[NET_V4_SLOTS]; /* index in v4, and one; 0: free */
 	uint8_t v6[NET_MAX_ADDRS][16];
-	struct pkt tx[NET_TX_QUEUE];
 	struct pkt dead[NIC_BURST]; /* packets of one burst that end in net_input */
+	struct pkt tx[];            /* tx_cap */
 };
 
 /* Handlers return the one counter that the packet ends in. A packet that is answered is answered in

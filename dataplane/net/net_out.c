@@ -48,12 +48,14 @@ enum status net_create(struct net **out, struct nic *nic, struct counters *ctr,
 
 enum status net_open(struct net **out, const struct net_config *cfg)
 {
-	size_t size = align_up(sizeof(struct net), CACHE_LINE);
+	uint32_t cap = NET_TX_QUEUE + cfg->tx_hold;
+	size_t size = align_up(sizeof(struct net) + cap * sizeof(struct pkt), CACHE_LINE);
 	struct net *net;
 
 	if (cfg->addr_count > NET_MAX_ADDRS)
 		return ST_TOOBIG;
-	if (cfg->icmp_per_s == 0 || cfg->fragments > NET_MAX_FRAGMENTS)
+	if (cfg->icmp_per_s == 0 || cfg->fragments > NET_MAX_FRAGMENTS ||
+	    cfg->tx_hold > NET_TX_HOLD_MAX)
 		return ST_INVALID;
 	for (uint32_t i = 0; i < cfg->addr_count; i++) {
 		if (!addr_usable(&cfg->addrs[i]))
@@ -68,6 +70,8 @@ enum status net_open(struct net **out, const struct net_config *cfg)
 	net->caps = *nic_caps(cfg->nic);
 	assert(!net->caps.tx_tso || (net->caps.tx_ip_csum && net->caps.tx_l4_csum));
 	net->icmp_per_s = cfg->icmp_per_s;
+	net->tx_cap = cap;
+	net->tx_look = NET_TX_QUEUE;
 	for (uint32_t i = 0; i < cfg->addr_count; i++) {
 		if (ip_addr_is_v4(&cfg->addrs[i]))
 			net_v4_add(net, &cfg->addrs[i].b[12]);
@@ -103,7 +107,7 @@ void net_destroy(struct net *net)
 {
 	if (net == NULL)
 		return;
-	nic_pkt_free(net->nic, net->tx, net->tx_count + net->staged);
+	nic_pkt_free(net->nic, net->tx + net->tx_first, net_queued(net) + net->staged);
 	frag_destroy(net->frags);
 	free(net->own);
 	free(net);
@@ -126,20 +130,45 @@ uint16_t net_mtu_v6(const struct net *net)
 	return mtu == 0 ? net->caps.mtu : (uint16_t)min_u32(mtu, net->caps.mtu);
 }
 
+static void tx_emptied(struct net *net)
+{
+	net->tx_first = 0;
+	net->tx_end = 0;
+	net->tx_look = NET_TX_QUEUE;
+}
+
+/* While the port takes everything, only the first places are ever used, which stay in the cache. */
+static NOINLINE void tx_make_room(struct net *net)
+{
+	uint32_t left;
+
+	if (net->tx_cap > NET_TX_QUEUE)
+		net_flush_some(net);
+	left = net_queued(net);
+	if (left == net->tx_cap || net->tx_cap == NET_TX_QUEUE) {
+		net_flush(net);
+		return;
+	}
+	memmove(net->tx, net->tx + net->tx_first, left * sizeof(net->tx[0]));
+	net->tx_first = 0;
+	net->tx_end = left;
+	net->tx_look = min_u32(left + NET_TX_QUEUE, net->tx_cap);
+}
+
 /* The queue's next place. Only one packet is under construction at a time. */
 static struct pkt *tx_place(struct net *net)
 {
 	assert(!net->staged);
-	if (unlikely(net->tx_count == NET_TX_QUEUE))
-		net_flush(net);
-	return &net->tx[net->tx_count];
+	if (unlikely(net->tx_end == net->tx_look))
+		tx_make_room(net);
+	return &net->tx[net->tx_end];
 }
 
 void net_reply(struct net *net, struct pkt *pkt)
 {
 	pkt->flags = 0;
 	*tx_place(net) = *pkt;
-	net->tx_count++;
+	net->tx_end++;
 	pkt->data = NULL;
 }
 
@@ -193,7 +222,7 @@ void net_staged_send(struct net *net)
 {
 	assert(net->staged);
 	net->staged = false;
-	net->tx_count++;
+	net->tx_end++;
 }
 
 static inline uint32_t load32(const void *p)
@@ -329,7 +358,7 @@ void net_send(struct net *net, const struct net_path *path, struct pkt *pkt,
 {
 	uint64_t pseudo;
 
-	assert(net->staged && pkt == &net->tx[net->tx_count]);
+	assert(net->staged && pkt == &net->tx[net->tx_end]);
 	pkt->flags = 0;
 	pseudo = headers_write(net, path, pkt, seg);
 	pkt->payload_off = (uint16_t)(pkt->l4_off + seg->tcp_hdr_len);
@@ -339,7 +368,7 @@ void net_send(struct net *net, const struct net_path *path, struct pkt *pkt,
 	pseudo += __builtin_bswap32(seg->tcp_len);
 	tcp_csum_write(net, pkt, seg, csum_fold32(pseudo));
 	net->staged = false;
-	net->tx_count++;
+	net->tx_end++;
 }
 
 void net_send_large(struct net *net, const struct net_path *path, struct pkt *pkt,
@@ -359,19 +388,20 @@ void net_send_large(struct net *net, const struct net_path *path, struct pkt *pk
 
 unsigned net_flush_some(struct net *net)
 {
+	struct pkt *tx = net->tx + net->tx_first;
+	unsigned count = net_queued(net);
 	uint64_t bytes = 0;
-	unsigned count = net->tx_count;
 	unsigned sent;
 
 	if (count == 0)
 		return 0;
 	assert(!net->staged);
-	sent = nic_tx_burst(net->nic, net->tx, count);
+	sent = nic_tx_burst(net->nic, tx, count);
 	for (unsigned i = 0; i < sent; i++)
-		bytes += net->tx[i].len;
-	if (unlikely(sent < count))
-		memmove(net->tx, net->tx + sent, (count - sent) * sizeof(net->tx[0]));
-	net->tx_count = count - sent;
+		bytes += tx[i].len;
+	net->tx_first += sent;
+	if (likely(sent == count))
+		tx_emptied(net);
 	counter_add(net->ctr, CTR_tx_packets, sent);
 	counter_add(net->ctr, CTR_tx_bytes, bytes);
 	return sent;
@@ -380,21 +410,23 @@ unsigned net_flush_some(struct net *net)
 unsigned net_flush(struct net *net)
 {
 	unsigned sent = net_flush_some(net);
+	uint32_t left;
 
-	if (likely(net->tx_count == 0))
+	if (likely(net_queued(net) == 0))
 		return sent;
 	sent += net_flush_some(net);
-	if (net->tx_count > 0) {
-		counter_add(net->ctr, CTR_shed_tx, net->tx_count);
-		nic_pkt_free(net->nic, net->tx, net->tx_count);
-		net->tx_count = 0;
+	left = net_queued(net);
+	if (left > 0) {
+		counter_add(net->ctr, CTR_shed_tx, left);
+		nic_pkt_free(net->nic, net->tx + net->tx_first, left);
+		tx_emptied(net);
 	}
 	return sent;
 }
 
 uint32_t net_queued(const struct net *net)
 {
-	return net->tx_count;
+	return net->tx_end - net->tx_first;
 }
 
 struct pkt *net_frame_begin(struct net *net)

@@ -19,9 +19,10 @@ static NOINLINE enum req_next serve_asked(struct core *core, struct req *req,
 static enum req_next serve(struct core *core, struct req *req, const struct object *o)
 {
 	counter_inc(core->ctr, CTR_cache_hit);
+	req_rule_count(core, req, req->stale ? RULE_STALE : RULE_HIT);
 	if (unlikely(req->asks))
 		return serve_asked(core, req, o);
-	tcp_rx_consume(core->tcp, req->conn, core->http->head_len);
+	tcp_rx_consume(core->tcp, req->conn, req_bytes(core, req));
 	return reply_object(core, req, o);
 }
 
@@ -61,12 +62,19 @@ static void count_once(struct core *core, const struct req *req, enum counter_id
 		counter_inc(core->ctr, id);
 }
 
+static void count_rule_once(struct core *core, const struct req *req, enum rule_result what)
+{
+	if (!req->parked)
+		req_rule_count(core, req, what);
+}
+
 /* Nothing may be taken from or put into the cache. */
 static enum req_next bypass(struct core *core, struct req *req, struct span why)
 {
 	if (req->cache.only_if_cached)
 		return only_cached(core, req);
 	count_once(core, req, CTR_cache_bypass);
+	count_rule_once(core, req, RULE_BYPASS);
 	req->cache.lookup = false;
 	req->cache.store = false;
 	req->asks = false; /* the origin sees it */
@@ -75,22 +83,45 @@ static enum req_next bypass(struct core *core, struct req *req, struct span why)
 	return REQ_NEXT;
 }
 
+/* POST is for a cache where the rule's key is made of its body; conditions on it are not. */
+static bool method_cached(const struct core *core, const struct req *req)
+{
+	const struct http_request *h = core->http;
+
+	if (likely(h->method == HTTP_GET || h->method == HTTP_HEAD))
+		return true;
+	return h->method == HTTP_POST && req->rule.keyed_body && !(h->fields.seen & REQ_ASKS);
+}
+
+/* Its bytes stay unread; it is parsed again when there are more. */
+static enum req_next body_wait(struct req *req)
+{
+	req->stage = REQ_READ;
+	req->parser = (struct http_parser){0};
+	return REQ_MORE;
+}
+
 enum req_next req_prepare(struct core *core, struct req *req)
 {
 	const struct http_request *h = core->http;
 	struct cache_key *key = &core->turn->key;
+	bool body = h->framing.kind != HTTP_BODY_NONE;
 
 	cache_rule_of(req->route, &req->rule);
 	cache_request_policy(h->method, &h->fields, &req->rule, &req->cache);
-	if (h->method != HTTP_GET && h->method != HTTP_HEAD)
+	if (!method_cached(core, req))
 		return bypass(core, req, SPAN_LIT("method"));
-	if (h->framing.kind != HTTP_BODY_NONE || (!req->cache.lookup && !req->cache.store))
+	if ((body && h->method != HTTP_POST) || (!req->cache.lookup && !req->cache.store))
 		return bypass(core, req,
 		              req->rule.mode == CACHE_OFF ? SPAN_LIT("bypass")
 		                                          : SPAN_LIT("request"));
-	if (!req_key(core, key))
+	if (unlikely(body) && !req_key_ready(core, req))
+		return body_wait(req);
+	if (req_key(core, req, key) != KEY_OK)
 		return bypass(core, req, SPAN_LIT("bypass"));
 
+	if (unlikely(req->route->rule != 0) && req_key_says_who(core, req))
+		req->cache.authorized = false;
 	req->asks = (h->fields.seen & REQ_ASKS) != 0;
 	req->key_hash = key->hash;
 	hot_prefetch(core->hot, key->hash);
@@ -120,6 +151,7 @@ static NOINLINE const struct object *behind(struct core *core, struct req *req,
 /* It goes to control. */
 static enum req_next forward(struct core *core, struct req *req)
 {
+	count_rule_once(core, req, RULE_MISS);
 	if (req->cache.only_if_cached)
 		return only_cached(core, req);
 	if (unlikely(req->asks) && !asked_keep(&req->asked, &core->http->fields)) {
@@ -145,6 +177,9 @@ enum req_next req_lookup(struct core *core, struct req *req)
 		return forward(core, req);
 	}
 	use = cache_use(o, &req->cache, core->wall_ms);
+	/* The question for a refresh has no room for a body. */
+	if (unlikely(use == CACHE_USE_REFRESH && req->method == HTTP_POST))
+		use = CACHE_USE_NOT;
 	if (likely(use == CACHE_USE_FRESH))
 		return serve(core, req, o);
 	if (use != CACHE_USE_NOT ||

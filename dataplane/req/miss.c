@@ -165,7 +165,8 @@ static uint32_t head_write(struct core *core, struct req *req, unsigned char *bl
 	char *mark;
 	struct span method = unlikely(refresh) ? SPAN_LIT("GET") : h->method_text;
 
-	if ((req->cache.lookup || req->cache.store || may_invalidate(req)) && req_key(core, &ck))
+	if ((req->cache.lookup || req->cache.store || may_invalidate(req)) &&
+	    req_key(core, req, &ck) == KEY_OK)
 		key = ck.text;
 	tcp_conn_info(req->conn, &info);
 	*cr = (struct chan_request){
@@ -301,7 +302,7 @@ enum req_next miss_submit(struct core *core, struct req *req)
 
 	req->uploading = has_body;
 	req->stage = REQ_ANSWER;
-	if (req->uploading && h->expect_continue && h->minor == 1) {
+	if (req->uploading && h->expect_continue && h->minor == 1 && !req->continued) {
 		/* RFC 9110 10.1.1: the route exists and there is room, so the body is welcome. */
 		if (tcp_tx_copy(core->tcp, req->conn, "HTTP/1.1 100 Continue\r\n\r\n", 25) == ST_OK)
 			counter_inc(core->ctr, CTR_http_1xx);

@@ -11,6 +11,7 @@
 #define DATAPLANE_REQ_REQ_H
 
 #include "cache/hot_table.h"
+#include "cache/key_program.h"
 #include "cache/policy.h"
 #include "cache/range.h"
 #include "dataplane/core.h"
@@ -82,6 +83,7 @@ struct req {
 	bool asks : 1;      /* has conditions or Range: kept in asked when control has it */
 	bool pass : 1;      /* answers to its key are not for sharing: it waits for no other */
 	bool partial : 1;   /* of control's answer the client gets part */
+	bool continued : 1; /* 100 was sent */
 	uint8_t stale : 2;  /* enum req_stale */
 	struct http_parser parser;
 	uint32_t slot;        /* in core->chan.misses, or UINT32_MAX */
@@ -155,8 +157,29 @@ void req_release(void *arg, uint64_t cookie);
 /* key.c: the authority as the client sent it, with its port; an absolute-form target outranks
  * Host (RFC 9112 3.2.2). */
 struct span req_authority(const struct http_request *h);
-/* The cache key of core->http, its text in core->turn; false when it would be too long. */
-bool req_key(struct core *core, struct cache_key *out);
+/* The cache key of core->http, its text in core->turn: by the rule of the route, or host, path and
+ * query. KEY_BYPASS: it must not be answered from a cache; KEY_TOO_LONG. */
+enum key_status req_key(struct core *core, const struct req *req, struct cache_key *out);
+/* False: the key is made of the body, and more of that is to come. */
+bool req_key_ready(struct core *core, struct req *req);
+/* Does the key say whose answer it is, so that Authorization keeps it from nobody (RFC 9111 3.5)?
+ * The route has a rule. */
+bool req_key_says_who(const struct core *core, const struct req *req);
+/* Bytes of the request that a hit takes from TCP. */
+size_t req_bytes(const struct core *core, const struct req *req);
+/* Counts for the route's rule, if it has one. */
+static inline void req_rule_count(struct core *core, const struct req *req, enum rule_result what)
+{
+	uint32_t rule = req->route->rule;
+
+	if (unlikely(rule != 0)) {
+		uint64_t *v = &core->stats->rules.v[(rule - 1) % RULE_STATS_MAX][what];
+
+		__atomic_store_n(v, *v + 1, __ATOMIC_RELAXED);
+	}
+}
+/* The counters of rules begin anew: core->snap has changed. */
+void req_rules_begin(struct core *core);
 
 /* variant.c: what the request being run gets of a key with variants (RFC 9111 4.1), or NULL. */
 const struct object *variant_get(struct core *core, const struct object *list);

@@ -114,7 +114,7 @@ static enum req_next options_server(struct core *core, struct req *req)
 enum req_next req_route(struct core *core, struct req *req)
 {
 	const struct http_request *h = core->http;
-	struct route_match match;
+	struct route_match *match = &core->turn->match;
 
 	if (unlikely(h->method == HTTP_OTHER))
 		return answer_here(core, req, 501);
@@ -125,7 +125,7 @@ enum req_next req_route(struct core *core, struct req *req)
 		counter_inc(core->ctr, CTR_http_limit);
 		return answer_here(core, req, 413);
 	}
-	switch (snapshot_route(core->snap, h->host, h->path, h->method, &match)) {
+	switch (snapshot_route(core->snap, h->host, h->path, h->method, match)) {
 	case ROUTE_FOUND:
 		break;
 	case ROUTE_NO_METHOD:
@@ -133,14 +133,14 @@ enum req_next req_route(struct core *core, struct req *req)
 		if (h->framing.kind != HTTP_BODY_NONE)
 			req->keep_alive = false;
 		tcp_rx_consume(core->tcp, req->conn, h->head_len);
-		return reply_options(core, req, match.allowed);
+		return reply_options(core, req, match->allowed);
 	case ROUTE_NO_HOST:
 	case ROUTE_NO_PATH:
 		counter_inc(core->ctr, CTR_http_no_route);
 		return answer_here(core, req, 404);
 	}
-	req->route = match.route;
-	req->route_index = match.index;
+	req->route = match->route;
+	req->route_index = match->index;
 	req->stage = REQ_PREPARE;
 	return REQ_NEXT;
 }

@@ -192,12 +192,18 @@ void open_begin(struct worker *w)
 }
 
 /* What is due by the stage's end and found no connection has a moment more: those are on their way,
- * or the machine took a nap. Whoever is too slow for the rate does not get by with it. */
+ * or the machine took a nap. Whoever is too slow for the rate does not get by with it. What a
+ * warm-up leaves is given up at once: nobody counts it, and it would take its time from what is
+ * counted. */
 void open_end(struct worker *w)
 {
 	uint64_t grace_ns = min_u64(w->scenario->timeout_ns, LATE_NS);
 
 	late_give_up(w);
+	if (w->stage_index == WORKER_WARMUP) {
+		schedule_finish(&w->schedule, 0);
+		return;
+	}
 	w->now_ns = max_u64(w->now_ns, w->stage_end_ns);
 	w->late = w->schedule;
 	w->late_stage = w->stage_index;

@@ -95,8 +95,7 @@ void scenario_scale(struct scenario *s, double factor)
 	}
 }
 
-PRINTF(2, 3)
-static bool refuse(struct config_error *err, const char *fmt, ...)
+bool scenario_refuse(struct config_error *err, const char *fmt, ...)
 {
 	va_list args;
 
@@ -112,7 +111,7 @@ static struct template *compile(struct span text, const char *what, struct confi
 	struct template *t = template_compile(text, &te);
 
 	if (!t)
-		(void)refuse(err, "%s: at byte %zu: %s", what, te.offset + 1, te.text);
+		(void)scenario_refuse(err, "%s: at byte %zu: %s", what, te.offset + 1, te.text);
 	return t;
 }
 
@@ -171,14 +170,14 @@ bool scenario_request_set(struct scenario *s, const char *text, struct config_er
 	const char *wrong = scenario_line_split(span_cstr(text), &method, &target);
 
 	if (wrong)
-		return refuse(err, "request '%.60s' %s", text, wrong);
+		return scenario_refuse(err, "request '%.60s' %s", text, wrong);
 	scenario_endpoint_init(&e);
 	e.target = compile(target, "request", err);
 	if (!e.target)
 		return false;
 	if (!scenario_endpoint_line(s, &e, method)) {
 		template_free(e.target);
-		return refuse(err, "out of memory");
+		return scenario_refuse(err, "out of memory");
 	}
 	scenario_endpoint_name(&e, method, target);
 	for (uint32_t i = 0; i < s->endpoint_count; i++)
@@ -211,22 +210,23 @@ bool scenario_header_add(struct scenario *s, const char *text, struct config_err
 	const char *wrong;
 
 	if (!colon)
-		return refuse(err, "header '%.60s' has no ':'; write \"Name: value\"", text);
+		return scenario_refuse(err, "header '%.60s' has no ':'; write \"Name: value\"",
+		                       text);
 	name = span_of(text, (size_t)(colon - text));
 	value = span_trim(span_cstr(colon + 1));
 	wrong = scenario_header_wrong(name, value);
 	if (wrong)
-		return refuse(err, "header '%.60s' %s", text, wrong);
+		return scenario_refuse(err, "header '%.60s' %s", text, wrong);
 	kept = scenario_keep(s, name);
 	if (!kept.ptr)
-		return refuse(err, "out of memory");
+		return scenario_refuse(err, "out of memory");
 	for (uint32_t i = 0; i < s->endpoint_count; i++) {
 		struct load_endpoint *e = &s->endpoints[i];
 		struct template *t;
 
 		if (e->header_count == SCENARIO_HEADERS)
-			return refuse(err, "header '%.60s' is one too many; at most %u", text,
-			              SCENARIO_HEADERS);
+			return scenario_refuse(err, "header '%.60s' is one too many; at most %u",
+			                       text, SCENARIO_HEADERS);
 		t = compile(value, "header", err);
 		if (!t)
 			return false;
@@ -246,7 +246,7 @@ bool scenario_body_set(struct scenario *s, struct span text, struct config_error
 		template_free(e->body);
 		e->body = t;
 		if (e->method == HTTP_GET && !scenario_endpoint_line(s, e, SPAN_LIT("POST")))
-			return refuse(err, "out of memory");
+			return scenario_refuse(err, "out of memory");
 	}
 	return true;
 }

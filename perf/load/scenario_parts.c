@@ -25,11 +25,32 @@ static void range_split(struct span text, struct span out[2])
 	out[1] = span_trim(span_of(to + 4, text.len - (size_t)(to + 4 - text.ptr)));
 }
 
+struct level {
+	const struct doc_node *node;
+	struct load_stage *stage;
+	enum load_mode mode;
+	double value[2];
+};
+
+/* A level is read, from value[0] to value[1]. */
+static enum status level_set(struct scenario_reader *r, const struct level *l)
+{
+	char path[DOC_MAX_PATH];
+
+	if (l->value[0] + l->value[1] <= 0)
+		return doc_error(r->doc, l->node, r->err, "%s is 0; %s is needed",
+		                 doc_path(l->node, path),
+		                 l->mode == LOAD_CLOSED ? "at least one user" : "a rate above");
+	l->stage->mode = l->mode;
+	l->stage->from = l->value[0];
+	l->stage->to = l->value[1];
+	return ST_OK;
+}
+
 enum status scenario_read_users(struct scenario_reader *r, const struct scenario_key *key,
                                 const struct doc_node *node, void *object)
 {
-	struct load_stage *stage = object;
-	double value[2] = {0, 0};
+	struct level l = {.node = node, .stage = object, .mode = LOAD_CLOSED};
 	struct span part[2];
 	char path[DOC_MAX_PATH];
 
@@ -38,26 +59,19 @@ enum status scenario_read_users(struct scenario_reader *r, const struct scenario
 		return ST_INVALID;
 	range_split(node->text, part);
 	for (int i = 0; i < 2; i++)
-		if (!scenario_number(&part[i], &value[i]) || part[i].len > 0 ||
-		    value[i] > USERS_MAX || value[i] != (double)(uint32_t)value[i])
+		if (!scenario_number(&part[i], &l.value[i]) || part[i].len > 0 ||
+		    l.value[i] > USERS_MAX || l.value[i] != (double)(uint32_t)l.value[i])
 			return doc_error(r->doc, node, r->err,
 			                 "%s is '%.40s'; it takes a whole number up to 1000000, or "
 			                 "two as \"10 to 50\"",
 			                 doc_path(node, path), node->text.ptr);
-	if (value[0] + value[1] <= 0)
-		return doc_error(r->doc, node, r->err, "%s is 0; at least one user is needed",
-		                 doc_path(node, path));
-	stage->mode = LOAD_CLOSED;
-	stage->from = value[0];
-	stage->to = value[1];
-	return ST_OK;
+	return level_set(r, &l);
 }
 
 enum status scenario_read_rate(struct scenario_reader *r, const struct scenario_key *key,
                                const struct doc_node *node, void *object)
 {
-	struct load_stage *stage = object;
-	double value[2] = {0, 0};
+	struct level l = {.node = node, .stage = object, .mode = LOAD_OPEN};
 	struct span part[2];
 	char path[DOC_MAX_PATH];
 
@@ -66,19 +80,13 @@ enum status scenario_read_rate(struct scenario_reader *r, const struct scenario_
 		return ST_INVALID;
 	range_split(node->text, part);
 	for (int i = 0; i < 2; i++)
-		if (!scenario_rate(part[i], &value[i]) || value[i] > RATE_MAX)
+		if (!scenario_rate(part[i], &l.value[i]) || l.value[i] > RATE_MAX)
 			return doc_error(
 			        r->doc, node, r->err,
 			        "%s is '%.40s'; it takes requests a second, as 1000, 5k or "
 			        "90/m, or two as \"1k to 5k\"",
 			        doc_path(node, path), node->text.ptr);
-	if (value[0] + value[1] <= 0)
-		return doc_error(r->doc, node, r->err, "%s is 0; a rate above is needed",
-		                 doc_path(node, path));
-	stage->mode = LOAD_OPEN;
-	stage->from = value[0];
-	stage->to = value[1];
-	return ST_OK;
+	return level_set(r, &l);
 }
 
 enum status scenario_read_think(struct scenario_reader *r, const struct scenario_key *key,

@@ -22,6 +22,8 @@ void scenario_endpoint_name(struct load_endpoint *e, struct span method, struct 
 const char *scenario_line_split(struct span line, struct span *method, struct span *target);
 const char *scenario_header_wrong(struct span name, struct span value);
 bool scenario_is_token(struct span text);
+/* Writes the reason; false. */
+bool scenario_refuse(struct config_error *err, const char *fmt, ...) PRINTF(2, 3);
 
 /* Takes the number that text begins with from it; false when it begins with none. */
 bool scenario_number(struct span *text, double *out);

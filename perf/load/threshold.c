@@ -7,7 +7,6 @@
 #include "perf/load/result.h"
 #include "perf/load/scenario_private.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 
 const struct figure_info figure_infos[FIGURE_COUNT] = {
@@ -84,17 +83,6 @@ const char *threshold_parse(struct span text, struct load_threshold *t)
 	return NULL;
 }
 
-PRINTF(2, 3)
-static bool refuse(struct config_error *err, const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	(void)vsnprintf(err->text, sizeof(err->text), fmt, args);
-	va_end(args);
-	return false;
-}
-
 bool scenario_threshold_add(struct scenario *s, const char *text, struct config_error *err)
 {
 	struct load_threshold t = {.endpoint = -1};
@@ -108,17 +96,18 @@ bool scenario_threshold_add(struct scenario *s, const char *text, struct config_
 			if (span_eq(name, span_cstr(s->endpoints[i].name)))
 				t.endpoint = (int)i;
 		if (t.endpoint < 0)
-			return refuse(err, "threshold '%.60s': no endpoint is called '%.*s'", text,
-			              (int)name.len, name.ptr);
+			return scenario_refuse(err,
+			                       "threshold '%.60s': no endpoint is called '%.*s'",
+			                       text, (int)name.len, name.ptr);
 	}
 	wrong = threshold_parse(span_cstr(colon ? colon + 1 : text), &t);
 	if (wrong)
-		return refuse(err, "threshold '%.60s' %s", text, wrong);
+		return scenario_refuse(err, "threshold '%.60s' %s", text, wrong);
 	if (s->threshold_count == SCENARIO_THRESHOLDS)
-		return refuse(err, "threshold '%.60s' is one too many; at most %u", text,
-		              SCENARIO_THRESHOLDS);
+		return scenario_refuse(err, "threshold '%.60s' is one too many; at most %u", text,
+		                       SCENARIO_THRESHOLDS);
 	if (strlen(text) >= sizeof(t.text))
-		return refuse(err, "threshold '%.60s' is too long", text);
+		return scenario_refuse(err, "threshold '%.60s' is too long", text);
 	(void)snprintf(t.text, sizeof(t.text), "%s", text);
 	s->thresholds[s->threshold_count++] = t;
 	return true;

@@ -73,8 +73,8 @@ struct transport_ops {
 	struct link *(*connect)(struct transport *t, void *owner);
 	/* Queues a copy of all or of none of it (false; room follows). Sent with the next poll. */
 	bool (*send)(struct transport *t, struct link *l, const void *data, size_t len);
-	/* Whether it takes requests beside those that follow an answer in the sink: an open loop
-	 * that is behind asks before each, and else goes on after the next poll. NULL: always. */
+	/* Whether it takes connections and requests now; who is told that it does not asks again
+	 * after the next poll. NULL: always. */
 	bool (*takes)(struct transport *t);
 	void (*shut)(struct transport *t,
 	             struct link *l); /* orderly: FIN; what still comes is dropped */

@@ -5,11 +5,11 @@
  * no memory is touched, beside what TCP needs anyway.
  *
  * What a port refuses waits in the net's queue: a load tool that loses its own packets would
- * measure retransmission timeouts. The queue has two halves. What the engine begins by itself, new
- * connections and requests of an open loop, stops when the first is full; the second is for what a
- * received burst brings about, so that receiving goes on while the server takes less than we have:
- * what it sends would be lost else. A port that takes nothing for long is dead, and what goes there
- * is lost. */
+ * measure retransmission timeouts. While a burst waits there, no connection is opened and no
+ * request sent (dpdk_takes); what TCP itself says to what comes in still finds room, so that
+ * receiving goes on while the server takes less than we have. A server that waits for its own port
+ * would never go on else. A port that takes nothing for long is dead, and what goes there is lost.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -20,8 +20,10 @@
 #include "perf/load/transport.h"
 
 enum {
-	RX_BURSTS = 4,                 /* in a round */
-	QUEUE_HALF = NET_TX_QUEUE / 2, /* packets; as many as a burst holds */
+	RX_BURSTS = 4,          /* in a round */
+	QUEUE_FULL = NIC_BURST, /* packets */
+	QUEUE_HOLD = 4096 - NET_TX_QUEUE,
+	QUEUE_MOST = QUEUE_HOLD - RX_BURSTS * NIC_BURST,
 	LINK_QUEUE_BYTES = 256 * 1024,
 	LINK_ROOM_BYTES = LINK_QUEUE_BYTES / 2,
 	TIME_WAITS_MAX = 131072,
@@ -32,8 +34,6 @@ enum {
 	FIN_WAIT_2_MS = 5000,
 	LOCAL_PORTS = 64512, /* from 1024 on */
 };
-
-static_assert(QUEUE_HALF >= NIC_BURST, "the answers to a burst fit");
 
 #define TICK_NS    (1 * NS_PER_MS)
 #define RESOLVE_NS (1 * NS_PER_S)
@@ -58,6 +58,7 @@ struct dpdk_transport {
 	uint64_t next_resolve_ns;
 	uint64_t took_ns; /* when the port last took a packet, or none waited */
 	bool dead;        /* it has taken none for DEAD_NS */
+	bool refused;     /* it took less than there was, in this round */
 	uint64_t mark_cycles;
 	uint64_t busy_cycles;
 	uint64_t timeout_ns;
@@ -103,17 +104,18 @@ static uint32_t flush(struct dpdk_transport *t)
 		t->note = "the port took no packets for 100 ms and more; is its other end alive?";
 		net_flush(t->net);
 	}
+	t->refused = net_queued(t->net) > 0;
 	return sent;
 }
 
-/* The engine's half of the queue is taken, by packets that the port refuses or by requests that are
- * about to be some. */
+/* By packets that the port refuses, or by requests that are about to be some. */
 static bool queue_full(struct dpdk_transport *t)
 {
-	if (likely(net_queued(t->net) + t->begun < QUEUE_HALF))
+	if (likely(net_queued(t->net) + t->begun < QUEUE_FULL))
 		return false;
-	flush(t);
-	return net_queued(t->net) + t->begun >= QUEUE_HALF;
+	if (!t->refused)
+		flush(t);
+	return net_queued(t->net) + t->begun >= QUEUE_FULL;
 }
 
 /* --- News of connections ------------------------------------------------------------------- */
@@ -189,7 +191,7 @@ static uint32_t ready_run(struct dpdk_transport *t)
 	uint32_t did = 0;
 
 	while ((c = tcp_ready(t->tcp, &events)) != NULL) {
-		if (net_queued(t->net) >= QUEUE_HALF)
+		if (net_queued(t->net) >= QUEUE_FULL && !t->refused)
 			flush(t);
 		t->in_hand = c;
 		conn_run(t, c, events);
@@ -267,15 +269,15 @@ static uint32_t round_run(struct dpdk_transport *t)
 	uint32_t did;
 
 	t->now_ns = clock_mono_ns();
+	t->refused = false;
 	did = ready_run(t);
 	for (uint32_t i = 0; i < RX_BURSTS; i++) {
 		uint32_t got;
 
-		if (net_queued(t->net) > QUEUE_HALF) {
+		if (net_queued(t->net) >= QUEUE_FULL)
 			did += flush(t);
-			if (net_queued(t->net) > QUEUE_HALF)
-				break;
-		}
+		if (net_queued(t->net) > QUEUE_MOST)
+			break;
 		got = receive(t);
 		did += got;
 		if (got < NIC_BURST)
@@ -403,8 +405,16 @@ static enum status stack_make(struct dpdk_transport *t, bool huge_pages)
 	struct tcp_config cfg;
 	uint8_t seed[TCP_SEED_BYTES];
 	struct tcp_env env = {.ctr = &t->ctr, .release = release, .isn_seed = seed};
-	enum status st = net_create(&t->net, t->port.nic, &t->ctr, plan->locals, plan->local_count);
+	struct net_config net;
+	enum status st;
 
+	net_config_default(&net);
+	net.nic = t->port.nic;
+	net.ctr = &t->ctr;
+	net.addrs = plan->locals;
+	net.addr_count = plan->local_count;
+	net.tx_hold = QUEUE_HOLD;
+	st = net_open(&t->net, &net);
 	if (st != ST_OK)
 		return st;
 	env.net = t->net;
@@ -515,7 +525,7 @@ static void dpdk_close(struct transport *base)
 	while (!t->dead && t->now_ns < deadline_ns && (c = tcp_conn_walk(t->tcp, &cursor))) {
 		tcp_set_owner(c, NULL);
 		tcp_abort(t->tcp, c);
-		while (net_queued(t->net) >= QUEUE_HALF && !t->dead) {
+		while (net_queued(t->net) >= QUEUE_FULL && !t->dead) {
 			t->now_ns = clock_mono_ns();
 			flush(t);
 		}

@@ -5,11 +5,27 @@
 
 #define RAMP_LOOK_NS NS_PER_MS
 
+static void wait_push(struct conn *c)
+{
+	struct worker *w = c->w;
+
+	if (c->queued)
+		return;
+	c->queued = true;
+	c->next = NULL;
+	*w->ready_end = c;
+	w->ready_end = &c->next;
+}
+
 static void fill(struct conn *c)
 {
 	struct worker *w = c->w;
 
 	while (conn_can_take(c)) {
+		if (!worker_takes(w)) {
+			wait_push(c);
+			return;
+		}
 		/* Where each request needs a connection, making that is part of its latency. */
 		uint64_t intended_ns =
 		        w->scenario->requests_per_connection == 1 ? c->begun_ns : w->now_ns;
@@ -97,25 +113,24 @@ static void user_stop(struct conn *c)
 		conn_shut(c);
 }
 
-void users_begin(struct worker *w)
+/* Those that the transport did not take, in turn. */
+static void waiting_run(struct worker *w)
 {
-	uint32_t level = stage_users_of(stage_users(w->stage, 0), w->index, w->workers);
+	while (w->ready != NULL && worker_takes(w)) {
+		struct conn *c = w->ready;
 
-	w->users = 0;
-	w->steady = false;
-	/* Connections that an open stage left are the users' now; those too many end. */
-	for (uint32_t i = 0; i < w->conn_count; i++) {
-		w->conns[i].queued = false;
-		if (i >= level)
-			user_stop(&w->conns[i]);
+		w->ready = c->next;
+		if (w->ready == NULL)
+			w->ready_end = &w->ready;
+		c->queued = false;
+		if (c->active && c->state == CONN_OPEN)
+			fill(c);
 	}
-	users_adjust(w);
 }
 
-uint64_t users_adjust(struct worker *w)
+/* As many users as the level wants. Returns when to look again. */
+static uint64_t users_adjust(struct worker *w)
 {
-	if (w->steady)
-		return UINT64_MAX;
 	uint64_t since_ns = w->now_ns - w->stage_start_ns;
 	uint32_t level = stage_users_of(stage_users(w->stage, since_ns), w->index, w->workers);
 
@@ -127,6 +142,33 @@ uint64_t users_adjust(struct worker *w)
 		user_stop(&w->conns[--w->users]);
 	w->steady = w->stage->from == w->stage->to && w->users == level;
 	return w->steady ? UINT64_MAX : w->now_ns + RAMP_LOOK_NS;
+}
+
+void users_begin(struct worker *w)
+{
+	uint32_t level = stage_users_of(stage_users(w->stage, 0), w->index, w->workers);
+
+	w->users = 0;
+	w->steady = false;
+	w->ready = NULL;
+	w->ready_end = &w->ready;
+	/* Connections that an open stage left are the users' now; those too many end. */
+	for (uint32_t i = 0; i < w->conn_count; i++) {
+		w->conns[i].queued = false;
+		if (i >= level)
+			user_stop(&w->conns[i]);
+		else if (w->conns[i].active && w->conns[i].state == CONN_OPEN)
+			users_next(&w->conns[i], false);
+	}
+	users_adjust(w);
+}
+
+uint64_t users_run(struct worker *w)
+{
+	uint64_t next_ns = w->steady ? UINT64_MAX : users_adjust(w);
+
+	waiting_run(w);
+	return w->ready != NULL ? w->now_ns : next_ns;
 }
 
 void users_end(struct worker *w)

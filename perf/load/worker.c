@@ -180,7 +180,7 @@ static uint64_t stage_work(struct worker *w)
 		return w->drain_end_ns;
 	if (w->draining)
 		return min_u64(open_run(w), w->late_end_ns);
-	uint64_t next_ns = w->open ? open_run(w) : users_adjust(w);
+	uint64_t next_ns = w->open ? open_run(w) : users_run(w);
 
 	/* A thread that sleeps is late when it wakes, so it stays awake for the last bit. */
 	if (w->open && next_ns != UINT64_MAX)

@@ -117,8 +117,8 @@ struct worker {
 	struct schedule late; /* what the stage before left, for a while */
 	uint32_t late_stage;
 	uint64_t late_end_ns;
-	struct conn
-	        *ready; /* can take a request: fixed pools in turn, others the last used first */
+	struct conn *ready; /* can take a request: fixed pools in turn, others the last used first;
+	                       of users, those that the transport did not take */
 	struct conn **ready_end;
 	struct conn *unused; /* closed ones of a pool that grows on need */
 	bool grows;          /* connections are made on need, not kept */
@@ -177,8 +177,9 @@ static inline bool conn_can_take(const struct conn *c)
 
 /* --- users.c --- */
 void users_begin(struct worker *w);
-/* As many users as the level wants. Returns when to look again. */
-uint64_t users_adjust(struct worker *w);
+/* As many users as the level wants, and those go on that found the transport full. Returns when to
+ * look again. */
+uint64_t users_run(struct worker *w);
 void users_end(struct worker *w);
 /* c has a free place: after an answer, once connected, or when there is room. */
 void users_next(struct conn *c, bool answered);

@@ -148,6 +148,8 @@ class Memif:
             title = case["title"]
             if "kept" in case:
                 title += f": **{case['kept']:.2f}** of the rate without"
+            if "kept_of_many" in case:
+                title += f", **{case['kept_of_many']:.2f}** of that with as many connections"
             rate = f["rate"]
             lines.append(
                 f"| {title} | {rate['median']:,.0f} ({rate['lowest']:,.0f} to {rate['highest']:,.0f}) | "

@@ -7,6 +7,7 @@ A server has `urls`, a case's name to its URL; a case that it cannot serve is no
 import os
 import re
 import resource
+import signal
 import subprocess
 import sys
 
@@ -125,6 +126,8 @@ SLUICE = """
 node: side
 run_dir: {{run}}
 idle: adaptive
+# Control has no core of its own: while it polls, nobody makes what it waits for.
+control_spin_us: 0
 memory:
     huge_pages: "auto"
     packet_buffers: 32768
@@ -190,6 +193,12 @@ class Peer:
     def driver_cycles(self):
         return None
 
+    def stop(self):
+        """It waits in the kernel when nobody asks, and takes nothing from the others."""
+
+    def go(self):
+        pass
+
 
 class Sluice:
     """Its dataplane polls: what it was busy with is its own count of cycles, control's is CPU time."""
@@ -200,6 +209,19 @@ class Sluice:
         self.lab, self.tsc_hz = lab, tsc_hz
         self.urls = {f"hit_{k}": f"http://{e2e.DOOR}/hit/{k}" for k in SIZES}
         self.urls["miss"] = f"http://{e2e.DOOR}/miss/100"
+
+    def _signal(self, signal_number):
+        for name in ("dataplane", "control"):
+            os.kill(self.lab.pid(name), signal_number)
+
+    def stop(self):
+        """Its core polls and sleeps in turn: a tenth of the core that the others are measured on."""
+        self._signal(signal.SIGSTOP)
+
+    def go(self):
+        self._signal(signal.SIGCONT)
+        e2e.wait_until(lambda: self.lab.metric("sluice_up", process="dataplane") == 1, 10,
+                       "control has the dataplane again")
 
     def busy_seconds(self):
         cycles = self.lab.metric("sluice_core_busy_cycles_total")
@@ -219,7 +241,7 @@ def tsc_hz():
 
 
 class Servers:
-    """All of them at once, idle ones cost nothing: `with Servers(...) as s`."""
+    """All of them at once; those that are stopped cost the others nothing: `with Servers(...) as s`."""
 
     def __init__(self, build, cpu, origin_cpu, only=None):
         self.lab = e2e.Lab(build=build, config=SLUICE.format(cpu=cpu))
@@ -236,6 +258,8 @@ class Servers:
         return self
 
     def __exit__(self, *exc):
+        for server in self.all:
+            server.go()
         self.lab.stop_nginx("peer")
         self.lab.stop()
 

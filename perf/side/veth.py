@@ -51,7 +51,11 @@ class Run:
         cells = {server.name: table.Cell() for server in names}
         for n in range(self.args.rounds):
             for server in names:
-                f = once(server)
+                server.go()
+                try:
+                    f = once(server)
+                finally:
+                    server.stop()
                 if f is None:
                     continue
                 cells[server.name].add(f)
@@ -97,6 +101,8 @@ def run(args):
         for why in s.missing.values():
             print(f"side_by_side: {why}", file=sys.stderr)
         s.warm()
+        for server in s.all:
+            server.stop()
         r = Run(args, s)
         if not args.json:
             print(f"Over veth, kernel client: {args.connections} connections, keep-alive, no pipelining, "

@@ -100,21 +100,29 @@ routes:
 {extra}
 """
 
-NGINX = """
+
+def nginx_config(servers, access_log="off", more=""):
+    """One nginx in a run's folder; what is in braces is for start_nginx to fill in."""
+    return f"""
 worker_processes 1;
 daemon on;
-pid {run}/nginx.pid;
-error_log {run}/nginx.log warn;
-events {{ worker_connections 16384; }}
-http {{
-    access_log {run}/access.log;
+pid {{run}}/nginx.pid;
+error_log {{run}}/nginx.log warn;
+events {{{{ worker_connections 16384; }}}}
+http {{{{
+    access_log {access_log};
     keepalive_requests 100000000;
-    client_max_body_size 0;
-    client_body_temp_path {run}/tmp;
-    proxy_temp_path {run}/tmp;
-    fastcgi_temp_path {run}/tmp;
-    uwsgi_temp_path {run}/tmp;
-    scgi_temp_path {run}/tmp;
+    client_body_temp_path {{run}}/tmp;
+    proxy_temp_path {{run}}/tmp;
+    fastcgi_temp_path {{run}}/tmp;
+    uwsgi_temp_path {{run}}/tmp;
+    scgi_temp_path {{run}}/tmp;
+    {more}
+{servers}}}}}
+"""
+
+
+NGINX = nginx_config("""\
     server {{
         listen 127.0.0.1:{origin} backlog=16384;
         root {run}/www;
@@ -123,8 +131,7 @@ http {{
         location /big/ {{ add_header Cache-Control "no-store"; }}
         location /nostore/ {{ add_header Cache-Control "no-store"; }}
     }}
-}}
-"""
+""", access_log="{run}/access.log", more="client_max_body_size 0;")
 
 
 _LIBC = ctypes.CDLL(None, use_errno=True)

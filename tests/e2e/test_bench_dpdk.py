@@ -17,20 +17,7 @@ import lab as e2e  # noqa: E402
 from memif_door import DOOR, MemifDoor, wait_until  # noqa: E402
 
 CLIENTS = "10.78.0.20-10.78.0.23"
-NGINX = """
-worker_processes 1;
-daemon on;
-pid {run}/nginx.pid;
-error_log {run}/nginx.log warn;
-events {{ worker_connections 4096; }}
-http {{
-    access_log off;
-    keepalive_requests 100000000;
-    client_body_temp_path {run}/tmp;
-    proxy_temp_path {run}/tmp;
-    fastcgi_temp_path {run}/tmp;
-    uwsgi_temp_path {run}/tmp;
-    scgi_temp_path {run}/tmp;
+NGINX = e2e.nginx_config("""\
     server {{
         listen 127.0.0.1:{origin};
         listen 10.78.0.1:80 backlog=4096;
@@ -38,8 +25,7 @@ http {{
         location / {{ default_type text/plain; return 200 "{body}"; }}
         location /status {{ stub_status; }}
     }}
-}}
-"""
+""")
 
 
 def errors(report, but=()):

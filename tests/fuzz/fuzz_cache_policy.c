@@ -16,18 +16,27 @@ static void require(bool cond)
 		abort();
 }
 
-static void response_check(const struct cache_response_in *in, const struct cache_control *cc)
+static void response_check(const struct cache_response_in *in)
 {
+	struct cache_control cc;
 	struct cache_response out;
 
+	(void)cache_control_response(in->fields, &cc);
 	cache_response_policy(in, &out);
+	uint64_t expires_ms = cache_expires_ms(&out, in->response_wall_ms);
+	require(expires_ms >= in->response_wall_ms);
+	require(expires_ms - in->response_wall_ms <= UINT32_MAX * 1000ull);
+	require(out.storable == ((out.flags & OBJECT_STORABLE) != 0));
+	require(out.storable || !out.shared);
+	require(!out.storable || !out.pass);
+	require(!out.revalidate || out.stale_while_s + out.stale_error_s == 0);
+	require(!cc.no_cache || expires_ms == in->response_wall_ms);
+	require(!out.shared || expires_ms > in->response_wall_ms || out.stale_while_s > 0);
 	if (!out.storable)
 		return;
 	require(in->method == HTTP_GET && in->rule.mode != CACHE_OFF);
-	require(!cc->private_ && !cc->no_cache && (!cc->no_store || cc->must_understand));
-	uint64_t expires_ms = cache_expires_ms(&out, in->response_wall_ms);
-	require(expires_ms > in->response_wall_ms);
-	require(expires_ms - in->response_wall_ms <= UINT32_MAX * 1000ull);
+	require(!cc.private_ && (!cc.no_store || cc.must_understand));
+	require(!in->authorized || cc.public_ || cc.must_revalidate || cc.s_maxage_s != UINT32_MAX);
 }
 
 static void object_check(const struct http_fields *fs, const struct cache_request *req)
@@ -59,26 +68,34 @@ static void object_check(const struct http_fields *fs, const struct cache_reques
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	struct http_fields fs;
-	struct cache_control cc;
 	struct cache_request req;
 	size_t pos = 0;
 
 	if (len < 2)
 		return 0;
-	struct cache_rule rule = {.mode = data[0] % 3, .ttl_ms = data[1] * 1000u};
+	struct cache_rule rule = {.mode = data[0] % 3,
+	                          .ttl_ms = data[1] * 1000u,
+	                          .negative_ttl_ms = data[1] % 5 * 1000u,
+	                          .heuristic_pct = data[1] % 51,
+	                          .heuristic_max_s = 86400,
+	                          .ttl_jitter_pct = data[0] % 91,
+	                          .stale_while_s = data[1] % 3,
+	                          .stale_error_s = data[1] % 7,
+	                          .pass_ms = 1000};
 	enum http_method method = data[0] / 3 % HTTP_METHOD_COUNT;
 	if (http1_scan_fields((const char *)data + 2, len - 2, &pos, &fs) != HTTP_SCAN_DONE)
 		return 0;
-	cache_control_parse(&fs, &cc);
 	cache_request_policy(method, &fs, &rule, &req);
 	struct cache_response_in in = {.method = method,
 	                               .status = 200 + data[1] % 250u,
 	                               .authorized = req.authorized,
 	                               .fields = &fs,
 	                               .rule = rule,
+	                               .random = data[1] * 16843009u,
+	                               .variant = (data[1] & 1) != 0,
 	                               .request_wall_ms = NOW_MS - data[1],
 	                               .response_wall_ms = NOW_MS};
-	response_check(&in, &cc);
+	response_check(&in);
 	object_check(&fs, &req);
 	return 0;
 }

@@ -120,7 +120,7 @@ void check_empty(struct target *t)
 	must(use.rx_bufs == 0 && use.rx_blocks == 0 && use.loss_boards == 0);
 	must(use.tx_chunks == 0 && use.tx_refs == 0 && t->lent == t->released);
 	must(nic_sim_large_used(t->nic) == 0);
-	must(nic_pkts_free(t->nic) == NIC_BUFFERS && t->net->tx_count == 0 && !t->net->staged);
+	must(nic_pkts_free(t->nic) == NIC_BUFFERS && net_queued(t->net) == 0 && !t->net->staged);
 	must(t->tcp->half_open == 0 && t->tcp->time_wait_count == 0 && t->tcp->orphan_count == 0);
 	must(t->tcp->rx_mem.exts.in_use == 0 && t->tcp->fast_open.pending == 0);
 	must(t->tcp->ready_head == NULL && !t->tcp->reserved_chunk);

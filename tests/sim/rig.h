@@ -106,13 +106,13 @@ struct rig_answer {
 	uint32_t piece_bytes; /* 0: a block */
 	uint8_t flags;        /* CHAN_F_FILL and so on */
 	uint32_t lifetime_ms; /* above 0: storable */
-	uint64_t born_seq;    /* purges ordered when its request left */
 	uint32_t age_ms;      /* it was received so long ago */
 	uint32_t stale_while_s;
 	uint32_t stale_error_s;
 	uint16_t code;         /* what the origin answered instead */
 	uint16_t object_flags; /* besides */
 	struct span key;       /* of a variant; empty: the request's */
+	uint64_t born_seq;     /* purges ordered when its request left */
 };
 bool rig_reply(struct rig *rig, const struct rig_answer *a);
 /* CHAN_PUT of an object without a body; its hash is counted anew. */

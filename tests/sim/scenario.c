@@ -69,6 +69,8 @@ static const struct row rows[] = {
         TOP("control.early", SHARE, early, "uploads refused before they are whole (web)"),
         TOP("control.away", TIME, away_ns, "mean time between two deaths of control (web)"),
         TOP("control.purge", TIME, purge_ns, "mean time between two purges (web)"),
+        TOP("control.cache", BOOL, cache,
+            "answers vary, are served stale, in parts, from control's stores (web)"),
         TOP("client.abort", SHARE, client_abort, "clients that reset (web)"),
         TOP("client.half", SHARE, client_half, "clients with a FIN behind the last request (web)"),
         TOP("client.slow", SHARE, client_slow, "clients that stop reading at times (web)"),

@@ -124,6 +124,7 @@ struct scenario {
 	uint32_t early;
 	uint64_t away_ns;
 	uint64_t purge_ns;
+	bool cache; /* variants, ranges, stale answers, lower tiers */
 	uint32_t client_abort;
 	uint32_t client_half;
 	uint32_t client_slow;

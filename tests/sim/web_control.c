@@ -29,6 +29,8 @@ struct job {
 	uint32_t id;
 	uint32_t number;
 	uint32_t version;
+	uint32_t var;
+	bool from_store;
 	uint64_t born_seq;
 	uint32_t held;
 	uint32_t up_len;
@@ -128,33 +130,63 @@ static enum job_plan plan_make(struct sim *sim, const struct job *j)
 	return PLAN_ANSWER;
 }
 
+/* "/c/12?..." */
+static void target_read(struct job *j, const char *at, uint32_t len)
+{
+	char kind = at[1];
+
+	j->kind = kind == 'h'   ? KIND_HOT
+	          : kind == 'c' ? KIND_CACHED
+	          : kind == 'u' ? KIND_UPLOAD
+	                        : KIND_PLAIN;
+	for (uint32_t i = 3; i < len && at[i] >= '0' && at[i] <= '9'; i++)
+		j->id = j->id * 10 + (uint32_t)(at[i] - '0');
+	j->id %= SIM_IDS;
+}
+
+/* Nobody waits: when it is done, the cores are told to forget what they have. */
+static void refresh_input(struct sim *sim, const struct chan_msg *m, const struct chan_request *cr,
+                          const char *target)
+{
+	struct job j = {0};
+
+	target_read(&j, target, cr->target_len);
+	if (!(cr->flags & CHAN_REQ_REFRESH) || cr->method != HTTP_GET || j.kind != KIND_CACHED ||
+	    !sim->sc->cache)
+		sim_fail(sim, "a request without a ticket that is no refresh");
+	else
+		cache_refresh_asked(sim, j.id);
+	give_later(sim, m->block);
+}
+
 static void request_input(struct sim *sim, const struct chan_msg *m)
 {
 	struct job *j = &sim->control->jobs[m->ticket.slot];
 	const char *bytes = chan_peer_bytes(&sim->rig.control, m);
 	struct chan_request cr;
 	const char *at;
-	char kind;
 
 	if (bytes == NULL || m->len < sizeof(cr) || m->ticket.slot >= SIM_SLOTS) {
 		sim_fail(sim, "malformed REQUEST");
 		return;
 	}
 	memcpy(&cr, bytes, sizeof(cr));
+	at = bytes + sizeof(cr) + cr.key_len;
+	if (m->ticket.seq == 0) {
+		refresh_input(sim, m, &cr, at + cr.method_len + cr.host_len);
+		return;
+	}
 	*j = (struct job){.active = true, .ticket = m->ticket, .born_seq = sim->control->purge_seq};
 	memcpy(j->bytes, bytes, min_size(sizeof(cr) + cr.key_len, sizeof(j->bytes)));
-	at = bytes + sizeof(cr) + cr.key_len;
 	j->head = cr.method_len == 4 && memcmp(at, "HEAD", 4) == 0;
 	j->upload = cr.method_len == 4 && memcmp(at, "POST", 4) == 0;
 	at += cr.method_len + cr.host_len;
-	kind = at[1];
-	j->kind = kind == 'h'   ? KIND_HOT
-	          : kind == 'c' ? KIND_CACHED
-	          : kind == 'u' ? KIND_UPLOAD
-	                        : KIND_PLAIN;
-	for (uint32_t i = 3; i < cr.target_len && at[i] >= '0' && at[i] <= '9'; i++)
-		j->id = j->id * 10 + (uint32_t)(at[i] - '0');
-	j->id %= SIM_IDS;
+	target_read(j, at, cr.target_len);
+	if (sim->sc->cache) {
+		j->var = cache_variant_asked(span_of(at + cr.target_len, cr.fields_len));
+		j->from_store =
+		        !j->upload && cr.key_len > 0 && rng_below(&sim->control->rng, 2) == 0;
+	}
 	j->number = field_number(span_of(at + cr.target_len, cr.fields_len));
 	if (j->number == UINT32_MAX && sim->liars != NULL)
 		j->number = 0;
@@ -275,7 +307,7 @@ static uint32_t upload_text(const struct job *j, char *to, size_t cap)
 /* Every third object has no length that is known beforehand. */
 static bool is_chunked(const struct job *j)
 {
-	return !j->head && !j->upload && j->id % 3 == 0;
+	return !j->head && !j->upload && !j->from_store && j->id % 3 == 0;
 }
 
 static bool head_send(struct sim *sim, struct job *j)
@@ -303,19 +335,25 @@ static bool head_send(struct sim *sim, struct job *j)
 		o->body_len = UINT64_MAX;
 	}
 	j->version = j->kind == KIND_CACHED ? sim->versions[j->id] : 0;
-	char *fields = (char *)(o + 1) + o->key_len;
+	bool room = true;
 	memcpy(o + 1, j->bytes + sizeof(j->cr), o->key_len);
-	o->fields_len =
-	        (uint32_t)sprintf(fields, "X-V: %u\r\nX-Id: %u-%u\r\n", j->version, j->kind, j->id);
+	if (sim->sc->cache && j->id % 2 == 0)
+		o->stale_while_s = 2;
+	if ((o->flags & OBJECT_STORABLE) && cache_varies(sim, j->kind, j->id))
+		room = cache_variant_head(sim, j->id, j->var, o);
+	char *fields = (char *)(o + 1) + o->key_len;
+	o->fields_len = (uint32_t)sprintf(fields, "X-V: %u\r\nX-Id: %u-%u\r\nX-Var: %u\r\n",
+	                                  j->version, j->kind, j->id, j->var);
 	struct chan_msg m = {
 	        .type = CHAN_HEAD,
 	        .ticket = j->ticket,
 	        .block = block,
 	        .len = (uint32_t)object_head_bytes(o),
 	        .flags = (uint8_t)((j->head ? CHAN_F_END : 0) |
-	                           (o->flags & OBJECT_STORABLE ? CHAN_F_FILL : 0)),
+	                           (o->flags & OBJECT_STORABLE ? CHAN_F_FILL : 0) |
+	                           (j->from_store ? CHAN_F_STORE : 0)),
 	};
-	if (!post(sim, &m)) {
+	if (!room || !post(sim, &m)) {
 		chan_block_put(&sim->rig.down, block);
 		j->held--;
 		return false;
@@ -430,6 +468,7 @@ static void die(struct sim *sim)
 		c->jobs[i].active = false;
 	c->jobs_top = 0;
 	c->give_count = 0;
+	memset(sim->cache.refresh_due, 0, sizeof(sim->cache.refresh_due));
 	c->purging = SIM_IDS;
 	c->back_ns = soon(sim, 400000);
 	if (rng_below(&c->rng, 8) == 0)
@@ -474,6 +513,7 @@ static void purge(struct sim *sim)
 	c->lent_slot[block] = 0;
 	c->lent_seq[block] = 0;
 	c->purging = id;
+	sim->cache.list_id[id] = 0; /* gone with the key */
 	sim->stats.purges++;
 	if (!post(sim, &m))
 		sim_fail(sim, "no room for a PURGE");
@@ -497,6 +537,7 @@ uint64_t control_run(struct sim *sim)
 	}
 	messages(sim);
 	give_due(sim);
+	cache_run(sim, &c->purge_seq);
 	if (sim->sc->purge_ns > 0 && !c->calm && now >= c->purge_ns)
 		purge(sim);
 	if (now >= c->die_ns) {

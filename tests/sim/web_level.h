@@ -8,6 +8,7 @@
 #ifndef TESTS_SIM_WEB_LEVEL_H
 #define TESTS_SIM_WEB_LEVEL_H
 
+#include "cache/range.h"
 #include "tests/sim/cable.h"
 #include "tests/sim/fault.h"
 #include "tests/sim/rng.h"
@@ -37,6 +38,8 @@ struct sim_request {
 	uint32_t up_len;
 	uint32_t least_version; /* no older one may come: its purge was confirmed before */
 	uint64_t sent_ns;
+	struct byte_range part; /* len 0: the whole */
+	uint32_t var;
 	bool head;
 	bool chunked;
 	bool last; /* "Connection: close" */
@@ -66,6 +69,13 @@ struct sim_stats {
 
 struct sim_control;
 
+/* Of control.cache. */
+struct sim_cache {
+	struct rng rng;
+	uint64_t list_id[SIM_IDS];     /* of a key with variants; 0: made when it is asked for */
+	uint64_t refresh_due[SIM_IDS]; /* the key is refreshed then; 0: not */
+};
+
 struct sim {
 	struct rig rig;
 	struct run *run;
@@ -78,6 +88,7 @@ struct sim {
 	uint64_t corrupted_in;
 	uint64_t caught_in;
 	struct sim_control *control;
+	struct sim_cache cache;
 	struct sim_client *clients;
 	uint32_t client_count; /* at a time */
 	uint32_t conns_left;   /* to be opened */
@@ -105,6 +116,24 @@ void control_destroy(struct sim *sim);
 uint64_t control_run(struct sim *sim);
 /* Stops dying and purging; attaches if it is away. */
 void control_calm(struct sim *sim);
+
+/* web_cache.c: what the scenario's control.cache adds. The client asks for a variant and a part,
+ * and checks them. */
+void cache_ask(struct sim *sim, struct sim_request *r);
+size_t cache_lines(const struct sim *sim, const struct sim_request *r, char *to);
+struct span cache_part(struct sim *sim, const struct sim_request *r, const struct web_answer *a,
+                       struct span whole);
+void cache_check_variant(struct sim *sim, const struct sim_request *r, const struct web_answer *a);
+/* Control: what varies; puts the list, and makes o that of the variant (false: no room now). */
+bool cache_varies(const struct sim *sim, enum sim_kind kind, uint32_t id);
+uint32_t cache_variant_asked(struct span fields);
+bool cache_variant_head(struct sim *sim, uint32_t id, uint32_t var, struct object *o);
+/* A core has served it stale. */
+void cache_refresh_asked(struct sim *sim, uint32_t id);
+/* Refreshes that are done: the cores are told to forget what they have. */
+void cache_run(struct sim *sim, uint64_t *purge_seq);
+/* At the end: did all of it happen? */
+void cache_happened(struct sim *sim);
 
 /* web_liars.c: peers that send requests and misbehave, while there are clients. */
 bool liars_create(struct sim *sim);

@@ -11,11 +11,9 @@ static void test_create(void **state)
 		uint32_t max_object;
 		enum status st;
 	} rows[] = {
-	        {0, 4096, ST_INVALID},         {MIB - 1, 4096, ST_INVALID},
-	        {MIB, 255, ST_INVALID},        {MIB, 256, ST_OK},
-	        {MIB, 65536, ST_OK},           {MIB, MIB, ST_INVALID},
-	        {MIB, UINT32_MAX, ST_INVALID}, {64 * MIB, 4 * MIB, ST_OK},
-	        {64 * MIB, 65537, ST_OK},
+	        {0, 4096, ST_INVALID},    {MIB - 1, 4096, ST_INVALID}, {MIB, 255, ST_INVALID},
+	        {MIB, 256, ST_OK},        {MIB, 65536, ST_OK},         {MIB, MIB, ST_OK},
+	        {MIB, UINT32_MAX, ST_OK}, {64 * MIB, 4 * MIB, ST_OK},  {64 * MIB, 65537, ST_OK},
 	};
 
 	(void)state;
@@ -32,11 +30,45 @@ static void test_create(void **state)
 		/* All of it lies within the memory that was asked for. */
 		const char *end = t->log + (size_t)t->seg_count * t->seg_units * HOT_UNIT_BYTES;
 		assert_true(end <= (char *)t->shm.base + rows[i].memory);
-		assert_true((size_t)t->seg_units * HOT_UNIT_BYTES >= rows[i].max_object);
+		assert_true((size_t)t->seg_units * HOT_UNIT_BYTES >=
+		            min_u64(rows[i].max_object, rows[i].memory / 20));
 		assert_true(t->seg_count >= HOT_SEGS_MIN);
 		hot_destroy(t);
 	}
 	hot_destroy(NULL);
+}
+
+/* Larger than the table takes: refused. Of unknown length: it gets what room there is. */
+static void test_large(void **state)
+{
+	static char body[MIB];
+	struct cache_key key = key_of("a/1");
+	uint32_t room = 64 * MIB / 20;
+	struct hot_fill f = {0};
+	struct head h;
+
+	(void)state;
+	setup(64 * MIB, 16 * MIB);
+	head_make(&h, &key, 8 * MIB);
+	assert_int_equal(hot_fill_begin(fx.t, &f, &h.o, 8 * MIB), ST_TOOBIG);
+	for (uint32_t i = 0; i < 100; i++) {
+		assert_int_equal(fill_begin(&f, &key, room), ST_OK);
+		memset(body, (int)i, sizeof(body));
+		for (uint32_t at = 0; at < room; at += MIB)
+			assert_int_equal(
+			        hot_fill_append(fx.t, &f, span_of(body, min_u32(MIB, room - at))),
+			        ST_OK);
+		const struct object *o = hot_fill_commit(fx.t, &f);
+		assert_true(o != NULL && o->body_len == room &&
+		            object_body(o).ptr[room - 1] == (char)i);
+	}
+	head_make(&h, &key, UINT64_MAX);
+	h.o.born_seq = hot_purge_seq(fx.t);
+	assert_int_equal(hot_fill_begin(fx.t, &f, &h.o, 16 * MIB), ST_OK);
+	assert_true(f.capacity >= room && f.capacity < 8 * MIB);
+	assert_int_equal(hot_fill_append(fx.t, &f, SPAN_LIT("short")), ST_OK);
+	assert_true(holds(hot_fill_commit(fx.t, &f), "short"));
+	teardown();
 }
 
 static void test_put_get(void **state)
@@ -163,7 +195,9 @@ static void test_limits(void **state)
 	setup(MIB, 4096);
 	assert_int_equal(fill_begin(&f, &key, 4096 - head + 1), ST_TOOBIG);
 	assert_null(f.obj);
-	assert_int_equal(fill_begin(&f, &key, UINT64_MAX), ST_TOOBIG);
+	assert_int_equal(fill_begin(&f, &key, UINT64_MAX), ST_OK); /* of unknown length */
+	assert_int_equal(f.capacity, 4096 - head);
+	hot_fill_abort(fx.t, &f);
 	assert_int_equal(fill_begin(&f, &key, UINT64_MAX - head), ST_TOOBIG);
 	assert_int_equal(fill_begin(&f, &key, 4096 - head), ST_OK);
 	assert_int_equal(hot_fill_append(fx.t, &f, span_of(big, 4096 - head + 1)), ST_TOOBIG);
@@ -202,9 +236,9 @@ static void test_unknown_length(void **state)
 	const struct object *o = hot_fill_commit(fx.t, &f);
 	assert_true(holds(o, "hello"));
 	assert_int_equal(o->flags & OBJECT_CHUNKED, 0);
-	assert_int_equal(counter_read(&fx.ctr, CTR_cache_bytes), 128);
+	assert_int_equal(counter_read(&fx.ctr, CTR_cache_bytes), 112);
 	/* The next entry follows at once. */
-	assert_ptr_equal(put("a/2", "x"), (const char *)o + 128);
+	assert_ptr_equal(put("a/2", "x"), (const char *)o + 112);
 
 	/* Not the last of its segment: the room is lost until eviction, nothing else. */
 	assert_int_equal(hot_fill_begin(fx.t, &f, &h.o, 4000), ST_OK);
@@ -312,17 +346,12 @@ static void test_model(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_create),
-	        cmocka_unit_test(test_put_get),
-	        cmocka_unit_test(test_collision),
-	        cmocka_unit_test(test_hash_compared),
-	        cmocka_unit_test(test_bucket_overflow),
-	        cmocka_unit_test(test_limits),
-	        cmocka_unit_test(test_bad_head),
-	        cmocka_unit_test(test_unknown_length),
-	        cmocka_unit_test(test_abort),
-	        cmocka_unit_test(test_two_fills),
-	        cmocka_unit_test(test_walk),
+	        cmocka_unit_test(test_create),         cmocka_unit_test(test_large),
+	        cmocka_unit_test(test_put_get),        cmocka_unit_test(test_collision),
+	        cmocka_unit_test(test_hash_compared),  cmocka_unit_test(test_bucket_overflow),
+	        cmocka_unit_test(test_limits),         cmocka_unit_test(test_bad_head),
+	        cmocka_unit_test(test_unknown_length), cmocka_unit_test(test_abort),
+	        cmocka_unit_test(test_two_fills),      cmocka_unit_test(test_walk),
 	        cmocka_unit_test(test_model),
 	};
 

@@ -264,6 +264,9 @@ static void test_one_use(void **state)
 /* Each use beyond that is one more round in main. */
 static void test_main_rounds(void **state)
 {
+	/* Entries of the size that the index is made for. */
+	static const char long_body[] = "some body of the entry, and some more of it, and some "
+	                                "more of it, so that there are slots for all";
 	const struct object *was = NULL;
 	uint32_t moves = 0;
 	char text[32];
@@ -277,7 +280,7 @@ static void test_main_rounds(void **state)
 		struct hot_place at;
 
 		snprintf(text, sizeof(text), "k/%u", i);
-		put(text, "some body of the entry");
+		put(text, long_body);
 		get(text);
 		if (!hot_index_find(fx.t, &key, &at))
 			break;

@@ -357,14 +357,14 @@ static void test_alive(void **state)
 	const struct hot_marks *marks = hot_marks_of(fx.t);
 	o = put("a/1", "x");
 	tagged = put_with("a/2", 0, "t");
-	assert_true(hot_is_alive(fx.t, marks, o) && hot_is_alive(fx.t, marks, tagged));
+	assert_true(hot_is_alive(fx.t, marks, true, o) && hot_is_alive(fx.t, marks, true, tagged));
 	purge(INVAL_TAG, false, "u");
-	assert_true(hot_is_alive(fx.t, marks, o) && hot_is_alive(fx.t, marks, tagged));
+	assert_true(hot_is_alive(fx.t, marks, true, o) && hot_is_alive(fx.t, marks, true, tagged));
 	purge(INVAL_TAG, true, "t");
-	assert_true(hot_is_alive(fx.t, marks, o));
-	assert_false(hot_is_alive(fx.t, marks, tagged));
+	assert_true(hot_is_alive(fx.t, marks, true, o));
+	assert_false(hot_is_alive(fx.t, marks, true, tagged));
 	purge(INVAL_PATTERN, false, "a/1");
-	assert_false(hot_is_alive(fx.t, marks, o));
+	assert_false(hot_is_alive(fx.t, marks, true, o));
 	teardown();
 }
 

@@ -355,7 +355,7 @@ static void queries(void **state)
 	assert_int_equal(a.n, 3 * RIG_CORES);
 	assert_int_equal(r->core[0].last_query.code, INVAL_PATTERN);
 	assert_int_equal(r->core[0].last_query.flags, CHAN_F_SOFT | CHAN_F_COUNT);
-	assert_int_equal(r->core[0].last_query.n, chan_server_purge_seq(r->ctl.chan));
+	assert_int_equal(r->core[0].last_query.n, link_purge_seq(r->ctl.chan));
 	chan_server_drain(r->ctl.chan, 5000);
 	RIG_UNTIL(r, r->core[0].last_query.type == CHAN_DRAIN &&
 	                     r->core[1].last_query.type == CHAN_DRAIN);

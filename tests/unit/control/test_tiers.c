@@ -454,25 +454,27 @@ static void ignore_result(void *arg, enum status st, const void *bytes, size_t l
 	*(bool *)arg = true;
 }
 
-static void purge(struct rig *r, enum inval_kind kind, const char *text)
+static void order(struct rig *r, enum inval_kind kind, const char *text, bool *done)
 {
-	struct purge_order order = {.kind = kind, .text = span_cstr(text)};
-	bool done = false;
+	struct purge_order o = {.kind = kind, .text = span_cstr(text)};
 
-	chan_server_purge(r->ctl.chan, &order, ignore_result, &done);
-	RIG_UNTIL(r, done);
+	chan_server_purge(r->ctl.chan, &o, ignore_result, done);
 }
 
 static void purges(void **state)
 {
 	struct rig *r = *state;
+	bool done = false;
 
 	get(r, 0, "/store/60");
 	get(r, 0, "/store/61");
-	purge(r, INVAL_KEY, "/store/60");
+	order(r, INVAL_KEY, "/store/60", &done);
+	RIG_UNTIL(r, done);
 	assert_int_equal(get(r, 0, "/store/60")->tier, 0);
 	assert_int_equal(get(r, 0, "/store/61")->tier, CHAN_F_STORE);
-	purge(r, INVAL_PATTERN, "/st*");
+	done = false;
+	order(r, INVAL_PATTERN, "/st*", &done);
+	RIG_UNTIL(r, done);
 	assert_int_equal(get(r, 0, "/store/60")->tier, 0);
 	assert_int_equal(get(r, 0, "/store/61")->tier, 0);
 	assert_int_equal(rig_requests(r), 5);
@@ -480,7 +482,9 @@ static void purges(void **state)
 	origin_gate(r->origin, false);
 	struct ask *a = rig_ask(r, &(struct rig_req){.path = "/store/62", .key = "/store/62"});
 	RIG_UNTIL(r, rig_requests(r) == 6);
-	purge(r, INVAL_KEY, "/store/62");
+	done = false;
+	order(r, INVAL_KEY, "/store/62", &done);
+	RIG_UNTIL(r, done);
 	origin_gate(r->origin, true);
 	RIG_UNTIL(r, a->done);
 	whole(a, 62);

@@ -404,6 +404,52 @@ static void queue_limits(void **state)
 	rig_down(&r);
 }
 
+/* With room to hold, what the port refuses waits in order; only what is beyond that is lost. */
+static void queue_holds(void **state)
+{
+	enum { HOLD = 100, ALL = NET_TX_QUEUE + HOLD, SENT = 200 };
+	struct net_seg seg = {.tcp_hdr_len = TCP_HDR_LEN, .tcp_len = TCP_HDR_LEN};
+	struct net_config nc;
+	struct net_path path;
+	struct net_rig r;
+	uint8_t got[FRAME_MAX];
+	struct net *net;
+	uint32_t next = 0;
+
+	(void)state;
+	net_rig_up(&r, &(struct nic_sim_config){.tx_queue = 16, .buffers = 512}, NULL);
+	path_to_peer(&path, true, 0);
+	net_config_default(&nc);
+	nc.nic = r.nic;
+	nc.ctr = &r.ctr;
+	nc.tx_hold = NET_TX_HOLD_MAX + 1;
+	assert_int_equal(net_open(&net, &nc), ST_INVALID);
+	nc.tx_hold = HOLD;
+	assert_int_equal(net_open(&net, &nc), ST_OK);
+	for (uint32_t i = 0; i < SENT; i++) {
+		struct pkt *pkt = net_alloc(net, &path);
+
+		assert_non_null(pkt);
+		memset(pkt->data + net_headroom(&path), 0, TCP_HDR_LEN);
+		pkt->data[net_headroom(&path)] = (uint8_t)i;
+		net_send(net, &path, pkt, &seg);
+		/* The ring has 16 places and nobody takes a frame: 180 fit. */
+		assert_int_equal(r.ctr.v[CTR_shed_tx], i < 16 + ALL ? 0 : ALL);
+	}
+	assert_int_equal(net_queued(net), SENT - 16 - ALL);
+	/* In the order they came, whatever was flushed between. */
+	for (uint32_t i = 0; i < 16 + SENT - 16 - ALL; i++) {
+		assert_true(nic_sim_take(r.nic, got, sizeof(got)) > 0);
+		assert_int_equal(got[net_headroom(&path)], next);
+		next = next == 15 ? 16 + ALL : next + 1;
+		net_flush_some(net);
+	}
+	assert_int_equal(net_queued(net), 0);
+	net_destroy(net);
+	assert_int_equal(nic_pkts_free(r.nic), 512);
+	rig_down(&r);
+}
+
 static void no_buffer_left(void **state)
 {
 	struct pkt held[4];
@@ -461,6 +507,7 @@ int main(void)
 	        cmocka_unit_test(segments_are_cut),
 	        cmocka_unit_test(no_large_buffer_left),
 	        cmocka_unit_test(queue_limits),
+	        cmocka_unit_test(queue_holds),
 	        cmocka_unit_test(no_buffer_left),
 	        cmocka_unit_test(addresses_are_checked),
 	};

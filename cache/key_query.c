@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The query of a request, as keys see it. Names are compared as servers decode them, since "p%61ge"
+ * is page to the origin. */
+#include "cache/key_run.h"
+
+struct pair {
+	struct span name; /* as sent */
+	struct span whole;
+};
+
+/* Takes "name[=value]" off the front; false at the end. Empty ones are skipped, as servers do. */
+static bool pair_next(struct span *rest, struct pair *p)
+{
+	while (rest->len > 0) {
+		const char *end = memchr(rest->ptr, '&', rest->len);
+		size_t n = end ? (size_t)(end - rest->ptr) : rest->len;
+		const char *eq = n > 0 ? memchr(rest->ptr, '=', n) : NULL;
+
+		p->whole = span_of(rest->ptr, n);
+		p->name = eq ? span_of(rest->ptr, (size_t)(eq - rest->ptr)) : p->whole;
+		n += end != NULL;
+		rest->ptr += n;
+		rest->len -= n;
+		if (p->whole.len > 0)
+			return true;
+	}
+	return false;
+}
+
+static struct span pair_value(const struct pair *p)
+{
+	size_t n = p->name.len + (p->whole.len > p->name.len);
+
+	return span_of(p->whole.ptr + n, p->whole.len - n);
+}
+
+/* A name that is not written plainly, decoded into buf; one that is too long stays. */
+static struct span name_plain(struct span name, char buf[NORM_MAX])
+{
+	struct norm v = {.text = name, .buf = buf};
+
+	if (!memchr(name.ptr, '%', name.len) && !memchr(name.ptr, '+', name.len))
+		return name;
+	return norm_decode(&v, true) ? v.text : name;
+}
+
+enum found { FOUND_NOT, FOUND_NAMED, FOUND_ALIKE };
+
+/* Which of the rule's names is it? Some servers do not tell upper from lower case, so that what
+ * differs in nothing else may stand for it, or not. */
+static enum found named_find(const struct run *r, struct span name, uint32_t *index)
+{
+	const struct rule_text *names = run_texts(r, r->rule->query_off);
+	enum found found = FOUND_NOT;
+
+	for (uint32_t i = 0; i < r->rule->query_count; i++) {
+		struct span want = snapshot_text(r->s, names[i].off, names[i].len);
+
+		if (want.len != name.len)
+			continue;
+		*index = i;
+		if (memcmp(want.ptr, name.ptr, name.len) == 0)
+			return FOUND_NAMED;
+		if (span_eq_nocase(want, name))
+			found = FOUND_ALIKE;
+	}
+	return found;
+}
+
+/* Names to ignore may end in '*'. */
+static bool ignored(const struct run *r, struct span name)
+{
+	const struct rule_text *names = run_texts(r, r->rule->ignore_off);
+
+	for (uint32_t i = 0; i < r->rule->ignore_count; i++) {
+		struct span want = snapshot_text(r->s, names[i].off, names[i].len);
+
+		if (want.len > 0 && want.ptr[want.len - 1] == '*') {
+			want.len--;
+			if (name.len >= want.len && memcmp(name.ptr, want.ptr, want.len) == 0)
+				return true;
+		} else if (span_eq(want, name)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool pair_take(struct run *r, const struct pair *p)
+{
+	char buf[NORM_MAX];
+	struct span name = p->name.len > 0 ? name_plain(p->name, buf) : p->name;
+	uint32_t i = 0;
+
+	switch (named_find(r, name, &i)) {
+	case FOUND_NAMED:
+		if (r->named_seen & 1u << i) {
+			r->named_twice |= 1u << i;
+			return false;
+		}
+		r->named_seen |= 1u << i;
+		r->named[i] = pair_value(p);
+		/* One that only tags and purges name is not in the key. */
+		if (i < r->rule->key_query_count)
+			return true;
+		break;
+	case FOUND_ALIKE:
+		return false;
+	default:
+		break;
+	}
+	return (r->rule->flags & RULE_ALL_QUERY) || ignored(r, name);
+}
+
+bool run_query_read(struct run *r)
+{
+	struct span rest = r->in->query;
+	struct pair p;
+	bool ok = true;
+
+	r->named_seen = r->named_twice = 0;
+	if (rest.len == 0)
+		return true;
+	/* Some servers end a parameter at ';' as well. */
+	if (memchr(rest.ptr, ';', rest.len))
+		ok = false;
+	while (pair_next(&rest, &p))
+		if (!pair_take(r, &p))
+			ok = false;
+	return ok;
+}
+
+struct entry {
+	struct span name; /* as it stands in the key */
+	struct span whole;
+};
+
+static bool entry_before(const struct entry *a, const struct entry *b)
+{
+	size_t n = min_size(a->name.len, b->name.len);
+	int order = n > 0 ? memcmp(a->name.ptr, b->name.ptr, n) : 0;
+
+	return order < 0 || (order == 0 && a->name.len < b->name.len);
+}
+
+/* In order of names; those of one name stay in theirs, which may matter to the origin. */
+static void entry_insert(struct entry *list, uint32_t count, struct entry e)
+{
+	uint32_t at = count;
+
+	for (; at > 0 && entry_before(&e, &list[at - 1]); at--)
+		list[at] = list[at - 1];
+	list[at] = e;
+}
+
+static bool entry_write(const struct pair *p, char **at, const char *end, struct entry *e)
+{
+	char *from = *at;
+
+	if (!run_put_uri(at, end, p->name))
+		return false;
+	e->name = span_of(from, (size_t)(*at - from));
+	if (p->whole.len > p->name.len) {
+		if (*at == end)
+			return false;
+		*(*at)++ = '=';
+		if (!run_put_uri(at, end, pair_value(p)))
+			return false;
+	}
+	e->whole = span_of(from, (size_t)(*at - from));
+	return true;
+}
+
+static bool wanted(const struct run *r, const struct pair *p, bool listed)
+{
+	char buf[NORM_MAX];
+	struct span name = p->name.len > 0 ? name_plain(p->name, buf) : p->name;
+	uint32_t i;
+
+	if (listed)
+		return named_find(r, name, &i) == FOUND_NAMED;
+	return !ignored(r, name);
+}
+
+bool run_query_text(const struct run *r, bool listed, char buf[NORM_MAX], size_t *len)
+{
+	struct entry list[KEY_QUERY_MAX];
+	char text[NORM_MAX], *at = text;
+	struct span rest = r->in->query;
+	uint32_t count = 0;
+	struct pair p;
+
+	*len = 0;
+	while (pair_next(&rest, &p)) {
+		struct entry e;
+
+		if (!wanted(r, &p, listed))
+			continue;
+		if (count == KEY_QUERY_MAX || !entry_write(&p, &at, text + sizeof(text), &e))
+			return false;
+		entry_insert(list, count++, e);
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		if (list[i].whole.len + 1 > NORM_MAX - *len)
+			return false;
+		if (i > 0)
+			buf[(*len)++] = '&';
+		memcpy(buf + *len, list[i].whole.ptr, list[i].whole.len);
+		*len += list[i].whole.len;
+	}
+	return true;
+}

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "control/rule_effects.h"
+
+#include "cache/key_program.h"
+
+#include <stdlib.h>
+
+#define TEXT_BYTES (RULE_EFFECT_PURGES * 512u)
+
+struct maker {
+	const struct snapshot *s;
+	const struct request *r;
+	struct rule_effects *out;
+	struct key_input in;
+	struct http_fields fields;
+	struct route_match match;
+	struct span tenant; /* as the request says it; empty: none */
+	char key[CACHE_KEY_MAX];
+	char text[INVAL_TEXT_MAX];
+	size_t len;
+};
+
+/* --- texts --- */
+
+static bool text_add(struct maker *m, struct span s)
+{
+	if (s.len > sizeof(m->text) - m->len)
+		return false;
+	if (s.len > 0)
+		memcpy(m->text + m->len, s.ptr, s.len);
+	m->len += s.len;
+	return true;
+}
+
+/* prefix, a, b, c in m->text; empty when it is too long. */
+static struct span text_join(struct maker *m, const struct span parts[4])
+{
+	m->len = 0;
+	for (uint32_t i = 0; i < 4; i++)
+		if (!text_add(m, parts[i]))
+			return span_of(NULL, 0);
+	return span_of(m->text, m->len);
+}
+
+/* --- the request --- */
+
+/* As it stands in keys: without the port of the scheme (RFC 9110 4.2.3). */
+static struct span key_host(struct span host)
+{
+	if (host.len > 3 && memcmp(host.ptr + host.len - 3, ":80", 3) == 0)
+		host.len -= 3;
+	return host;
+}
+
+/* As routes compare it: without a port. */
+static struct span route_host(struct span host)
+{
+	size_t n = host.len;
+
+	while (n > 0 && host.ptr[n - 1] >= '0' && host.ptr[n - 1] <= '9')
+		n--;
+	if (n > 0 && n < host.len + 1 && host.ptr[n - 1] == ':')
+		host.len = n - 1;
+	return host;
+}
+
+static void input_make(struct maker *m, uint64_t seed)
+{
+	const struct request *r = m->r;
+	const char *mark = memchr(r->target.ptr, '?', r->target.len);
+	size_t pos = 0;
+
+	http1_scan_fields(r->fields.ptr, r->fields.len + 2, &pos, &m->fields);
+	m->in = (struct key_input){
+	        .fields = &m->fields,
+	        .host = key_host(r->host),
+	        .path = r->target,
+	        .method = r->method,
+	        .params = m->match.params,
+	        .seed = seed,
+	        .wild = true,
+	};
+	if (mark != NULL) {
+		m->in.path.len = (size_t)(mark - r->target.ptr);
+		m->in.query = span_of(mark + 1, r->target.len - m->in.path.len - 1);
+	}
+}
+
+/* The route that a method has for the target; NULL: none, or it has no rule. */
+static const struct snap_rule *route_rule(struct maker *m, enum http_method method)
+{
+	struct span host = route_host(m->r->host);
+
+	if (snapshot_route(m->s, host, m->in.path, method, &m->match) != ROUTE_FOUND)
+		return NULL;
+	m->in.route = m->match.route;
+	m->in.param_count = m->match.param_count;
+	return key_rule(m->s, m->match.route);
+}
+
+static struct span field_value(const struct maker *m, const struct rule_text *name)
+{
+	struct span want = snapshot_text(m->s, name->off, name->len);
+
+	for (uint32_t i = 0; i < m->fields.count && want.len > 0; i++)
+		if (span_eq_nocase(m->fields.f[i].name, want))
+			return m->fields.f[i].value;
+	return span_of(NULL, 0);
+}
+
+/* --- tags --- */
+
+static void tag_put(struct maker *m, const struct span parts[4])
+{
+	struct span tag = text_join(m, parts);
+
+	if (tag.len > 0 && m->out->tag_count < RULE_EFFECT_TAGS)
+		m->out->tags[m->out->tag_count++] = inval_tag_hash(tag);
+}
+
+static void tag_named(struct maker *m, struct span prefix, struct span value)
+{
+	if (value.len > 0)
+		tag_put(m, (const struct span[4]){prefix, value});
+}
+
+/* Of all tenants, and of this one. */
+static void tag_key(struct maker *m, struct span key, struct span tail)
+{
+	tag_put(m, (const struct span[4]){SPAN_LIT("key:"), key, tail});
+	m->len = 0;
+	if (text_add(m, SPAN_LIT("key:")) && text_add(m, m->tenant) && text_add(m, SPAN_LIT("|")) &&
+	    text_add(m, key) && text_add(m, tail) && m->out->tag_count < RULE_EFFECT_TAGS)
+		m->out->tags[m->out->tag_count++] = inval_tag_hash(span_of(m->text, m->len));
+}
+
+static void tags_of_key(struct maker *m, struct span key)
+{
+	uint32_t levels = 0;
+
+	tag_key(m, key, span_of(NULL, 0));
+	for (size_t i = 0; i < key.len && levels < RULE_EFFECT_LEVELS; i++) {
+		if (key.ptr[i] != ':')
+			continue;
+		levels++;
+		tag_key(m, span_of(key.ptr, i + 1), SPAN_LIT("*"));
+	}
+}
+
+static void tags_make(struct maker *m, const struct snap_rule *rule)
+{
+	const struct rule_program *programs = key_programs(m->s, rule->tags_off);
+	const struct snap_rules *rules = &m->s->rules;
+
+	tag_named(m, SPAN_LIT("rule:"), snapshot_text(m->s, rule->name.off, rule->name.len));
+	if ((rule->flags & RULE_PUBLIC) == 0) {
+		m->tenant = field_value(m, &rules->tenant);
+		tag_named(m, SPAN_LIT("tenant:"), m->tenant);
+		tag_named(m, SPAN_LIT("user:"), field_value(m, &rules->user));
+		tag_named(m, SPAN_LIT("policy:"), field_value(m, &rules->policy));
+	}
+	tags_of_key(m, key_base(m->r->key));
+	for (uint32_t i = 0; i < rule->tag_count; i++) {
+		struct cache_key text;
+
+		if (key_program_run(m->s, &programs[i], &m->in, m->key, &text) == KEY_OK)
+			tag_named(m, SPAN_LIT("tag:"), text.text);
+	}
+}
+
+/* --- purges --- */
+
+static void purge_put(struct maker *m, enum inval_kind kind, struct span text)
+{
+	struct rule_effects *out = m->out;
+	size_t max = kind == INVAL_PATTERN ? INVAL_PATTERN_MAX : INVAL_TEXT_MAX;
+
+	/* Without room for all of it, everything goes: rather too much than too little. */
+	if (text.len == 0 || text.len > max || text.len > TEXT_BYTES - out->text_len ||
+	    out->purge_count == RULE_EFFECT_PURGES) {
+		out->purges[0] = (struct rule_purge){.kind = INVAL_ALL};
+		out->purge_count = max_u32(out->purge_count, 1);
+		return;
+	}
+	memcpy(out->text + out->text_len, text.ptr, text.len);
+	out->purges[out->purge_count++] =
+	        (struct rule_purge){kind, span_of(out->text + out->text_len, text.len)};
+	out->text_len += text.len;
+}
+
+/* Does a tag of tags_of_key stand for it? */
+static bool key_has_tag(struct span key)
+{
+	uint32_t levels = 0;
+	const char *star = memchr(key.ptr, '*', key.len);
+
+	if (star == NULL)
+		return true;
+	for (size_t i = 0; i < key.len; i++)
+		levels += key.ptr[i] == ':';
+	return star == key.ptr + key.len - 1 && key.len > 1 && star[-1] == ':' &&
+	       levels <= RULE_EFFECT_LEVELS;
+}
+
+static void purge_tenant(struct maker *m, struct span tenant, struct span key)
+{
+	m->len = 0;
+	if (!text_add(m, SPAN_LIT("key:")) || !text_add(m, tenant) || !text_add(m, SPAN_LIT("|")) ||
+	    !text_add(m, key))
+		m->len = 0;
+	purge_put(m, INVAL_TAG, span_of(m->text, m->len));
+}
+
+/* A key without its scope, perhaps a pattern. Patterns that no tag stands for hit every tenant. */
+static void purge_key(struct maker *m, struct span key, bool all)
+{
+	if (!key_has_tag(key)) {
+		purge_put(m, INVAL_PATTERN, key);
+		if (key.ptr[key.len - 1] != '*')
+			purge_put(m, INVAL_PATTERN,
+			          text_join(m, (const struct span[4]){key, SPAN_LIT("|*")}));
+	} else if (all || m->tenant.len == 0) {
+		purge_put(m, INVAL_TAG,
+		          text_join(m, (const struct span[4]){SPAN_LIT("key:"), key}));
+	} else {
+		purge_tenant(m, m->tenant, key);
+		purge_tenant(m, span_of(NULL, 0), key);
+	}
+}
+
+static void purges_make(struct maker *m, const struct snap_rule *rule)
+{
+	const struct rule_program *programs = key_programs(m->s, rule->purges_off);
+	bool all = (rule->flags & RULE_PURGE_ALL) != 0;
+
+	for (uint32_t i = 0; i < rule->purge_count; i++) {
+		struct cache_key text;
+
+		if (key_program_run(m->s, &programs[i], &m->in, m->key, &text) != KEY_OK)
+			purge_put(m, INVAL_ALL, span_of(NULL, 0));
+		else if (text.text.len > 4 && memcmp(text.text.ptr, "tag:", 4) == 0)
+			purge_put(m, INVAL_TAG, text.text);
+		else
+			purge_key(m, text.text, all);
+	}
+}
+
+/* RFC 9111 4.4: the target itself, where what GET has of it lies under a rule's key. */
+static void purge_target(struct maker *m)
+{
+	const struct snap_rule *rule = route_rule(m, HTTP_GET);
+	struct cache_key key;
+
+	if (rule == NULL)
+		return;
+	m->in.method = HTTP_GET;
+	if (key_program_run(m->s, &rule->key, &m->in, m->key, &key) == KEY_OK)
+		purge_key(m, key_base(key.text), (rule->flags & RULE_PURGE_ALL) != 0);
+	else
+		purge_put(m, INVAL_ALL, span_of(NULL, 0));
+}
+
+static bool changes(const struct snap_rule *rule, const struct request *r)
+{
+	bool keyed = rule != NULL && (rule->flags & RULE_NEEDS_BODY) && r->method == HTTP_POST;
+
+	return !http_method_safe(r->method) && !keyed;
+}
+
+bool rule_effects_make(const struct snapshot *s, const struct request *r, uint64_t seed,
+                       struct rule_effects **out)
+{
+	const struct snap_rule *rule;
+	struct maker *m;
+
+	*out = NULL;
+	if (s->rules.rule_count == 0)
+		return true;
+	m = calloc(1, sizeof(*m));
+	if (m == NULL)
+		return false;
+	m->s = s;
+	m->r = r;
+	input_make(m, seed);
+	rule = route_rule(m, r->method);
+	m->out = calloc(1, sizeof(*m->out) + (changes(rule, r) ? TEXT_BYTES : 0));
+	if (m->out == NULL) {
+		free(m);
+		return false;
+	}
+	if (changes(rule, r)) {
+		m->tenant = field_value(m, &s->rules.tenant);
+		if (rule != NULL)
+			purges_make(m, rule);
+		purge_target(m);
+	} else if (rule != NULL && r->key.len > 0) {
+		tags_make(m, rule);
+	}
+	*out = m->out;
+	free(m);
+	return true;
+}

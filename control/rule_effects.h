@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * What the cache rule of a request's route says of its answer: the tags that a stored one gets, and
+ * what a successful change makes void. Worked out when a request leaves for the origin, while the
+ * configuration that its core used is at hand; used by the fetch code when the answer comes. Pure:
+ * no I/O, no clock.
+ *
+ * A stored answer has these tags, besides those of its origin ("key:..." are for purges of rules,
+ * which so cost the same however much they hit):
+ *
+ *   rule:NAME, tenant:T, user:U, policy:P   as far as the request says; the last three not for
+ *                                           public rules
+ *   tag:X                                   the rule's own
+ *   key:K, key:T|K                          K: the key without its scope; T: the tenant, empty for
+ *                                           public rules and requests without one
+ *   key:K:*, key:T|K:*                      K: the key up to one of its first RULE_EFFECT_LEVELS
+ * ':'
+ */
+#ifndef CONTROL_RULE_EFFECTS_H
+#define CONTROL_RULE_EFFECTS_H
+
+#include "cache/inval.h"
+#include "control/request.h"
+#include "lib/snapshot.h"
+
+#define RULE_EFFECT_LEVELS 3u
+#define RULE_EFFECT_TAGS   32u
+#define RULE_EFFECT_PURGES 64u
+
+struct rule_purge {
+	enum inval_kind kind;
+	struct span text;
+};
+
+struct rule_effects {
+	uint32_t tag_count;
+	uint32_t tags[RULE_EFFECT_TAGS]; /* inval_tag_hash */
+	uint32_t purge_count;
+	struct rule_purge purges[RULE_EFFECT_PURGES];
+	size_t text_len;
+	char text[]; /* of the purges */
+};
+
+/* s: the snapshot that r names. seed: the dataplane's hash seed. False: no memory. *out: NULL when
+ * there is nothing to say, else to be given to free(). */
+bool rule_effects_make(const struct snapshot *s, const struct request *r, uint64_t seed,
+                       struct rule_effects **out);
+
+#endif
