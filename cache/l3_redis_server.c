@@ -121,8 +121,10 @@ enum status server_send(struct server *s, struct command *cmd)
 	*s->end = cmd;
 	s->end = &cmd->next;
 	s->r->in_flight++;
-	if (s->first == cmd || cmd->hops > 0)
-		timeout_arm(s);
+	/* What stands before it may have expired, or be younger: a redirection keeps its time. */
+	if (!timer_is_set(&s->timeout_timer.timer) ||
+	    cmd->deadline_ns < s->timeout_timer.timer.deadline_ns)
+		loop_timer_set(loop_of(s), &s->timeout_timer, cmd->deadline_ns);
 	if (s->r->batch)
 		s->r->dirty[s->index / 64] |= 1ull << s->index % 64;
 	else

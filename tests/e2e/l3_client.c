@@ -5,15 +5,18 @@
  *   l3_client ADDRESS[,ADDRESS] [NAME=NUMBER ...]     settings of struct l3_config; cluster=1
  *
  *   put KEY BYTES SEED [AGE_MS]   an object whose request left that long ago
- *   get KEY           prints "got KEY STATUS BYTES HASH"; HASH tells bodies apart
- *   body BYTES SEED   prints "body HASH"
+ *   get KEY            prints "got KEY STATUS BYTES HASH"; HASH tells bodies apart
+ *   body BYTES SEED    prints "body HASH"
  *   del KEY
- *   batch N BYTES     puts the keys b0 to bN-1, then gets them, each in one call; "batch OK MISSES
- * OTHER" load MS WIDTH N   for so long, WIDTH gets at a time over the keys b0 to bN-1, and a put
- * for each miss; prints "load OK MISS TIMEOUT CLOSED FULL INVALID WRONG" purge KIND TEXT publishes;
- * purges of others print "purge KIND TEXT", or "lost" counts            prints a line of
- * NAME=NUMBER round             prints "round US": the longest since the last such line, without
- * the time in which other processes had the CPU quit */
+ *   batch N            puts b0 to bN-1, then gets them, each in one call: "batch OK MISSES OTHER"
+ *   load MS WIDTH N    for so long, WIDTH gets at a time over b0 to bN-1, a put for each miss; then
+ *                      prints "load OK MISS TIMEOUT CLOSED FULL INVALID WRONG"; MS 0: until told
+ *   unload             ends it
+ *   purge KIND TEXT    publishes; purges of others print "purge KIND TEXT", or "lost"
+ *   counts             prints "counts NAME=NUMBER ..."
+ *   round              prints "round US": the longest since the last such line, without the time in
+ *                      which other processes had the CPU
+ *   quit */
 #include "cache/inval.h"
 #include "cache/l3.h"
 #include "lib/clock.h"
@@ -296,7 +299,7 @@ static void load(struct client *c, uint32_t ms, uint32_t width, uint32_t keys)
 	c->wrong = 0;
 	c->load_width = min_u32(width, WIDTH_MAX);
 	c->load_keys = keys;
-	c->load_until_ns = loop_now_ns(c->loop) + ms * NS_PER_MS;
+	c->load_until_ns = ms != 0 ? loop_now_ns(c->loop) + ms * NS_PER_MS : UINT64_MAX;
 	on_load_timer(&c->load_timer);
 }
 
@@ -387,6 +390,8 @@ static void obey(struct client *c, char *line)
 		batch(c, number(words, 1));
 	} else if (strcmp(words[0], "load") == 0 && n == 4) {
 		load(c, number(words, 1), number(words, 2), max_u32(1, number(words, 3)));
+	} else if (strcmp(words[0], "unload") == 0) {
+		c->load_until_ns = loop_now_ns(c->loop);
 	} else if (strcmp(words[0], "purge") == 0 && n >= 2) {
 		purge(c, (uint8_t)number(words, 1), n > 2 ? words[2] : "");
 	} else if (strcmp(words[0], "counts") == 0) {

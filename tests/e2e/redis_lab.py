@@ -4,6 +4,7 @@ Single servers listen on a Unix socket in a temporary folder. A cluster needs po
 the loopback of a network namespace of its own (root). Everything started here is ended by stop().
 """
 
+import collections
 import os
 import queue
 import shutil
@@ -12,7 +13,6 @@ import socket
 import subprocess
 import tempfile
 import threading
-import time
 
 from lab import BUILD, wait_until
 
@@ -121,7 +121,7 @@ class Client:
         cmd = (["ip", "netns", "exec", ns] if ns else []) + [CLIENT, address, *settings]
         self.proc = subprocess.Popen(cmd, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                      stderr=subprocess.PIPE, text=True)
-        self.lines = queue.Queue()
+        self.answers = collections.defaultdict(queue.Queue)  # by their first word
         self.purges = queue.Queue()
         self.log = []
         self.readers = [threading.Thread(target=self.read, args=a, daemon=True) for a in (
@@ -136,7 +136,8 @@ class Client:
 
     def sort(self, line):
         """Answers, and what comes unasked."""
-        (self.purges if line.split()[0] in ("purge", "lost") else self.lines).put(line)
+        word = line.split()[0]
+        (self.purges if word in ("purge", "lost") else self.answers[word]).put(line)
 
     def say(self, line):
         self.proc.stdin.write(line + "\n")
@@ -144,15 +145,11 @@ class Client:
 
     def hear(self, start, seconds=10):
         """The words of the next answer that begins so."""
-        deadline = time.monotonic() + seconds
-        while True:
-            try:
-                line = self.lines.get(timeout=max(0.01, deadline - time.monotonic()))
-            except queue.Empty:
-                raise AssertionError(f"no '{start}' within {seconds} s; exit "
-                                     f"{self.proc.poll()}; log: {self.log[-5:]}") from None
-            if line.split()[0] == start:
-                return line.split()
+        try:
+            return self.answers[start].get(timeout=seconds).split()
+        except queue.Empty:
+            raise AssertionError(f"no '{start}' within {seconds} s; exit {self.proc.poll()}; "
+                                 f"log: {self.log[-5:]}") from None
 
     def heard(self, n, seconds=10):
         """The next n purges, each "KIND TEXT", or "lost"."""
@@ -176,8 +173,12 @@ class Client:
         self.say("counts")
         return {k: int(v) for k, v in (w.split("=") for w in self.hear("counts")[1:])}
 
-    def load(self, ms, width=50, keys=500):
+    def load(self, ms=0, width=50, keys=500):
         self.say(f"load {ms} {width} {keys}")
+
+    def unload(self):
+        self.say("unload")
+        return self.loaded()
 
     def loaded(self):
         names = ("ok", "miss", "timeout", "closed", "full", "invalid", "wrong")
