@@ -85,6 +85,12 @@ static void purge_target(struct fetch *f, struct span target)
 		fetch_purge_key(f->f, key.text);
 }
 
+/* RFC 9875 3 */
+static void on_group(void *arg, struct span tag)
+{
+	purge(arg, INVAL_TAG, tag);
+}
+
 void fetch_invalidate(struct fetch *f, const struct exchange_head *h)
 {
 	struct cache_target at = {
