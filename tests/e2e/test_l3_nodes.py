@@ -143,11 +143,12 @@ class Nodes(unittest.TestCase):
             wait_until(lambda: count[0] > at + 20, 10, "requests go on")
             self.redis.start()
             self.ready(self.b)
+            back = count[0]
+            wait_until(lambda: count[0] > back + 20, 10, "requests go on with it")
         finally:
             done.set()
             asking.join()
         self.assertEqual(bad, [])
-        self.assertGreater(count[0], 50)
         self.assertLess(max(slow), 2, "a miss waits for the store's timeout at most")
         for name in ("sluice_l3_timeouts_total", "sluice_l3_refused_total"):
             wait_until(lambda n=name: self.b.metric(n) > 0, 5, f"{name} counts")
