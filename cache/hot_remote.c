@@ -67,6 +67,12 @@ static void hold_take(const struct hot_remote *r, uint32_t seg)
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
+void hot_remote_again(const struct hot_remote *r, uint32_t hold)
+{
+	/* It is held already: the owner has seen that, and cannot see less than one. */
+	__atomic_store_n(&r->pins[hold], r->pins[hold] + 1, __ATOMIC_RELAXED);
+}
+
 void hot_remote_drop(const struct hot_remote *r, uint32_t hold)
 {
 	/* Release: the owner that sees the count gone may write where this core has read. */

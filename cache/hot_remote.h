@@ -39,6 +39,8 @@ const struct object *hot_remote_get(const struct hot_remote *r, const struct cac
 /* The same for the entry at a place that its owner told (hot_place_of); NULL when it is gone. */
 const struct object *hot_remote_at(const struct hot_remote *r, struct hash128 hash, uint32_t place,
                                    uint32_t *hold);
+/* Holds once more what is held: each is dropped by itself. */
+void hot_remote_again(const struct hot_remote *r, uint32_t hold);
 void hot_remote_drop(const struct hot_remote *r, uint32_t hold);
 
 /* The owner's word for where an object of its table lies. */

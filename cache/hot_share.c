@@ -86,9 +86,9 @@ enum status hot_share_join(struct hot_share *s, uint32_t core, const struct hot_
 
 	if (s->cores == 1)
 		return hot_create(&v->own, &c, ctr);
-	if (cfg->memory_bytes < 2 * (size_t)L0_MEMORY_MIN)
-		return ST_INVALID;
 	c.readers = s->cores;
+	if (cfg->memory_bytes < 2 * (size_t)L0_MEMORY_MIN)
+		return hot_create(&v->own, &c, ctr);
 	c.memory_bytes = cfg->memory_bytes - l0_bytes;
 	st = hot_create(&v->own, &c, ctr);
 	if (st != ST_OK)
@@ -108,7 +108,8 @@ void hot_share_link(struct hot_share *s)
 			struct peer *peer = &s->views[c].peers[p];
 
 			hot_remote_open(&peer->own, s->views[p].own, c);
-			hot_remote_open(&peer->l0, s->views[p].l0, c);
+			if (s->views[p].l0 != NULL)
+				hot_remote_open(&peer->l0, s->views[p].l0, c);
 			peer->marks = hot_marks_of(s->views[p].own);
 		}
 	}
@@ -178,7 +179,7 @@ static const struct object *copy_near(struct hot_view *v, const struct object *o
 {
 	struct hot_fill f = {0};
 
-	if (object_head_bytes(o) + o->body_len > HOT_L0_OBJECT ||
+	if (v->l0 == NULL || object_head_bytes(o) + o->body_len > HOT_L0_OBJECT ||
 	    hot_fill_begin(v->l0, &f, o, o->body_len) != ST_OK)
 		return NULL;
 	(void)hot_fill_append(v->l0, &f, object_body(o));
@@ -214,7 +215,7 @@ static const struct object *get_remote(struct hot_view *v, const struct cache_ke
 static NOINLINE const struct object *get_shared(struct hot_view *v, const struct cache_key *key,
                                                 struct hot_found *found)
 {
-	const struct object *near = hot_get(v->l0, key);
+	const struct object *near = v->l0 != NULL ? hot_get(v->l0, key) : NULL;
 
 	found->where = HOT_NOWHERE;
 	if (near != NULL && object_is_fresh(near, v->wall_ms)) {
@@ -260,8 +261,8 @@ uint64_t hot_view_pin(struct hot_view *v, const struct object *o, struct hot_fou
 	uint64_t cookie;
 
 	if (found->where == HOT_REMOTE) {
+		hot_remote_again(&v->peers[found->peer].own, found->hold);
 		cookie = (uint64_t)found->peer << COOKIE_PEER_SHIFT | found->hold;
-		found->where = HOT_NOWHERE; /* the hold goes with the cookie */
 		return (uint64_t)HOT_REMOTE << COOKIE_KIND_SHIFT | cookie;
 	}
 	cookie = hot_pin(found->where == HOT_L0 ? v->l0 : v->own, o);
@@ -294,13 +295,15 @@ void hot_view_prefetch(const struct hot_view *v, struct hash128 hash)
 		hot_prefetch(v->own, hash);
 		return;
 	}
-	hot_prefetch(v->l0, hash);
+	if (v->l0 != NULL)
+		hot_prefetch(v->l0, hash);
 	hot_remote_prefetch(&v->peers[owner].own, hash);
 }
 
 static void prefetch_shared(const struct hot_view *v, struct hash128 hash)
 {
-	hot_prefetch_object(v->l0, hash);
+	if (v->l0 != NULL)
+		hot_prefetch_object(v->l0, hash);
 	hot_remote_prefetch_object(&v->peers[owner_of(v, hash)].own, hash);
 }
 
@@ -316,7 +319,7 @@ void hot_view_prefetch_object(const struct hot_view *v, struct hash128 hash)
 
 struct hot_table *hot_view_table(struct hot_view *v, struct hash128 hash, uint64_t bytes)
 {
-	if (v->cores == 1 || owner_of(v, hash) == v->core || bytes > HOT_L0_OBJECT)
+	if (v->cores == 1 || owner_of(v, hash) == v->core || bytes > HOT_L0_OBJECT || v->l0 == NULL)
 		return v->own;
 	return v->l0;
 }

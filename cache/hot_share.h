@@ -30,7 +30,8 @@ struct hot_view;
 
 /* cores: 1 to HOT_SHARE_CORES; with one, a view is its table and nothing else. */
 enum status hot_share_create(struct hot_share **out, uint32_t cores);
-/* Makes the tables of one core: cfg->memory_bytes is for both. L0 counts in no counter. */
+/* Makes the tables of one core: cfg->memory_bytes is for both; below 2 MiB there is no L0. L0
+ * counts in no counter. */
 enum status hot_share_join(struct hot_share *s, uint32_t core, const struct hot_config *cfg,
                            struct counters *ctr);
 void hot_share_link(struct hot_share *s);
@@ -69,7 +70,7 @@ uint32_t hot_view_poll(struct hot_view *v);
 
 void hot_view_wall(struct hot_view *v, uint64_t wall_ms);
 struct hot_table *hot_view_own(struct hot_view *v);
-struct hot_table *hot_view_l0(struct hot_view *v); /* NULL: there is one core */
+struct hot_table *hot_view_l0(struct hot_view *v); /* NULL: there is none */
 
 struct hot_view_counts {
 	uint64_t l0_hits;

@@ -223,6 +223,7 @@ enum status hot_fill_begin(struct hot_table *t, struct hot_fill *f, const struct
 	memcpy(o, &h, sizeof(h));
 	memcpy(o + 1, head + 1, head_bytes - sizeof(h));
 	f->obj = o;
+	f->table = t;
 	f->pin = hot_pin(t, o);
 	f->written = 0;
 	f->capacity = capacity;

@@ -24,7 +24,10 @@ struct l3 {
 	struct l3_purges *purges;
 	l3_purge_fn purge_fn;
 	void *purge_arg;
+	char prefix[PREFIX_MAX + 1];
 	char key[PREFIX_MAX + CACHE_KEY_MAX]; /* prefix, then the text of the call */
+	char *user;
+	char *password;
 	size_t prefix_len;
 	bool closing;
 };
@@ -95,6 +98,25 @@ static void purge_floor(void *owner, uint64_t floor_ms)
 	l3_purges_floor(l->purges, floor_ms);
 }
 
+static enum status secrets_copy(struct l3 *l)
+{
+	if (l->cfg.user != NULL)
+		l->cfg.user = l->user = strdup(l->cfg.user);
+	if (l->cfg.password != NULL) {
+		l->cfg.password = l->password = strdup(l->cfg.password);
+		return l->password != NULL ? ST_OK : ST_NOMEM;
+	}
+	return ST_OK;
+}
+
+static void secrets_free(struct l3 *l)
+{
+	free(l->user);
+	if (l->password != NULL)
+		explicit_bzero(l->password, strlen(l->password));
+	free(l->password);
+}
+
 enum status l3_create(struct l3 **out, struct loop *loop, const struct l3_config *cfg)
 {
 	const struct l3_backend *backend;
@@ -109,8 +131,11 @@ enum status l3_create(struct l3 **out, struct loop *loop, const struct l3_config
 	if (l == NULL)
 		return ST_NOMEM;
 	l->cfg = *cfg;
+	st = secrets_copy(l);
 	l->prefix_len = strlen(cfg->prefix);
 	memcpy(l->key, cfg->prefix, l->prefix_len);
+	l->cfg.prefix = l->prefix;
+	memcpy(l->prefix, cfg->prefix, l->prefix_len + 1);
 	l->env = (struct l3_env){
 	        .loop = loop,
 	        .cfg = &l->cfg,
@@ -120,13 +145,14 @@ enum status l3_create(struct l3 **out, struct loop *loop, const struct l3_config
 	        .purge_floor = purge_floor,
 	};
 	l->backend = backend;
-	if (backend != NULL) {
+	if (backend != NULL && st == ST_OK) {
 		st = l3_purges_create(&l->purges);
 		if (st == ST_OK)
 			st = backend->create(&l->b, &l->env);
 	}
 	if (st != ST_OK) {
 		l3_purges_destroy(l->purges);
+		secrets_free(l);
 		free(l);
 		return st;
 	}
@@ -143,6 +169,7 @@ void l3_destroy(struct l3 *l)
 	if (l->backend != NULL)
 		l->backend->destroy(l->b);
 	l3_purges_destroy(l->purges);
+	secrets_free(l);
 	free(l);
 }
 

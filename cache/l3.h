@@ -49,8 +49,9 @@ struct l3_config {
 	uint32_t purges_kept;      /* in the stream, about: 10000 */
 };
 
-/* ST_INVALID: a backend or an address that is none; ST_NOTFOUND: a name that cannot be looked up;
- * both are logged with the reason. A server that is away is no error. SIGPIPE must be ignored. */
+/* Copies what it needs of cfg. ST_INVALID: a backend or an address that is none; ST_NOTFOUND: a
+ * name that cannot be looked up; both are logged with the reason. A server that is away is no
+ * error. */
 enum status l3_create(struct l3 **out, struct loop *loop, const struct l3_config *cfg);
 /* Callbacks that wait are called with ST_CLOSED. Runs the loop until the kernel has nothing of ours
  * any more. NULL is fine. */

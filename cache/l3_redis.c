@@ -4,6 +4,7 @@
  * single server has all), and follows MOVED and ASK (cluster specification) a few times. */
 #include "cache/l3_redis.h"
 
+#include "lib/hash.h"
 #include "lib/log.h"
 
 #include <inttypes.h>
@@ -12,6 +13,7 @@
 
 #define STOP_ROUNDS   200u /* of at most 10 ms, until the kernel must have let go */
 #define COMMAND_EXTRA 256u /* a command's bytes besides key and value */
+#define DOUBLINGS_MAX 6u   /* of the time to the next try */
 
 /* --- commands --- */
 
@@ -54,6 +56,15 @@ enum status redis_send(struct redis *r, struct command *cmd)
 		cmd->text = NULL;
 	}
 	return st;
+}
+
+uint64_t redis_delay_ns(const struct redis *r, uint32_t tries)
+{
+	uint64_t ns = (uint64_t)r->env->cfg->retry_ms * NS_PER_MS << min_u32(tries, DOUBLINGS_MAX);
+	uint16_t dice;
+
+	random_bytes(&dice, sizeof(dice));
+	return ns / 4 * 3 + ns / 2 / UINT16_MAX * dice;
 }
 
 /* --- redirections --- */
@@ -165,20 +176,34 @@ static void answer_odd(struct server *s)
 	server_down(s, "an answer is not of its command's kind");
 }
 
-static void get_ended(struct server *s, struct command *cmd, const struct reply *reply,
-                      enum status st)
+static void get_ended(struct command *cmd, const struct reply *reply, enum status st)
 {
 	struct span none = {0};
 
-	if (reply != NULL && reply->kind == REPLY_STRING) {
+	if (reply != NULL && reply->kind == REPLY_STRING)
 		l3_answer(cmd->wait, ST_OK, reply->text);
-	} else if (reply != NULL && reply->kind == REPLY_NIL) {
+	else if (reply != NULL && reply->kind == REPLY_NIL)
 		l3_answer(cmd->wait, ST_NOTFOUND, none);
-	} else {
+	else
 		l3_answer(cmd->wait, st != ST_OK ? st : ST_CLOSED, none);
-		if (reply != NULL && reply->kind != REPLY_ERROR)
-			answer_odd(s);
+}
+
+static bool answer_is_of(enum command_kind kind, const struct reply *reply)
+{
+	switch (kind) {
+	case COMMAND_GET:
+		return reply->kind == REPLY_STRING || reply->kind == REPLY_NIL;
+	case COMMAND_SET:
+	case COMMAND_ASKING:
+		return reply->kind == REPLY_STATUS;
+	case COMMAND_DEL:
+		return reply->kind == REPLY_INTEGER;
+	case COMMAND_SLOTS:
+		return reply->kind == REPLY_ARRAY;
+	case COMMAND_PURGE:
+		return reply->kind == REPLY_STRING;
 	}
+	return false;
 }
 
 /* True: it is under way again. */
@@ -202,27 +227,22 @@ static bool error_heeded(struct server *s, struct command *cmd, const struct rep
 void redis_ended(struct server *s, struct command *cmd, const struct reply *reply, enum status st)
 {
 	struct redis *r = s->r;
-	bool ok = reply != NULL && reply->kind != REPLY_ERROR;
+	enum command_kind kind = (enum command_kind)cmd->kind;
+	bool error = reply != NULL && reply->kind == REPLY_ERROR;
+	bool ok = reply != NULL && answer_is_of(kind, reply);
 
-	if (reply != NULL && reply->kind == REPLY_ERROR && error_heeded(s, cmd, reply))
+	if (error && error_heeded(s, cmd, reply))
 		return;
-	switch ((enum command_kind)cmd->kind) {
-	case COMMAND_GET:
-		get_ended(s, cmd, reply, st);
-		break;
-	case COMMAND_SLOTS:
+	if (ok)
+		server_did_well(s);
+	else if (reply != NULL && !error)
+		answer_odd(s);
+	if (kind == COMMAND_GET)
+		get_ended(cmd, ok ? reply : NULL, st);
+	else if (kind == COMMAND_SLOTS)
 		slots_answered(r, s, ok ? reply : NULL);
-		break;
-	case COMMAND_PURGE:
+	else if (kind == COMMAND_PURGE)
 		stream_published(r->stream, ok);
-		break;
-	case COMMAND_SET:
-	case COMMAND_DEL:
-	case COMMAND_ASKING:
-		if (ok && reply->kind != (cmd->kind == COMMAND_DEL ? REPLY_INTEGER : REPLY_STATUS))
-			answer_odd(s);
-		break;
-	}
 	command_free(r, cmd);
 }
 

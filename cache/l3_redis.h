@@ -153,6 +153,8 @@ enum status server_send(struct server *s, struct command *cmd);
 void server_down(struct server *s, const char *why);
 /* The server failed to do what was asked, once more. */
 void server_failed(struct server *s, const char *why);
+/* An answer in time and of the right kind: the next failure is the first again. */
+void server_did_well(struct server *s);
 void server_flush(struct server *s);
 
 /* --- slots (l3_redis_slots.c) --- */
@@ -196,6 +198,9 @@ struct redis {
 	uint64_t dirty[REDIS_SERVERS_MAX / 64]; /* servers with commands of the batch */
 };
 
+/* Until the next try after so many in vain: retry_ms, doubled each time, and a quarter more or
+ * less, so that nodes that lost a server together do not come back together. */
+uint64_t redis_delay_ns(const struct redis *r, uint32_t tries);
 /* The server with this address, made if there is none; NULL: there are too many. */
 struct server *redis_server(struct redis *r, const struct raddr *addr);
 /* A new command of these words; redirectable keeps its bytes. NULL: no memory. */

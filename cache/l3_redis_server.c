@@ -7,13 +7,10 @@
  * for that. */
 #include "cache/l3_redis.h"
 
-#include "lib/hash.h"
 #include "lib/log.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-
-#define DOUBLINGS_MAX 6u
 
 static struct loop *loop_of(const struct server *s)
 {
@@ -23,15 +20,6 @@ static struct loop *loop_of(const struct server *s)
 static const struct l3_config *config_of(const struct server *s)
 {
 	return s->r->env->cfg;
-}
-
-/* Three to five quarters of ms: nodes that lost a server together do not come back together. */
-static uint64_t jitter_ns(uint64_t ms)
-{
-	uint16_t dice;
-
-	random_bytes(&dice, sizeof(dice));
-	return ms * NS_PER_MS * 3 / 4 + ms * NS_PER_MS / 2 * dice / UINT16_MAX;
 }
 
 /* --- commands in flight --- */
@@ -150,14 +138,6 @@ void server_flush(struct server *s)
 
 /* --- the circuit --- */
 
-static uint64_t retry_delay_ns(struct server *s)
-{
-	uint32_t doublings = min_u32(s->tries, DOUBLINGS_MAX);
-
-	s->tries++;
-	return jitter_ns((uint64_t)config_of(s)->retry_ms << doublings);
-}
-
 void server_down(struct server *s, const char *why)
 {
 	bool was_ready = s->state == SERVER_READY;
@@ -174,7 +154,8 @@ void server_down(struct server *s, const char *why)
 		log_warn("l3", "Redis %s: %s; its circuit is open", s->addr.text, why);
 	if (was_ready)
 		s->r->env->counts->opened++;
-	loop_timer_set(loop_of(s), &s->retry_timer, loop_now_ns(loop_of(s)) + retry_delay_ns(s));
+	loop_timer_set(loop_of(s), &s->retry_timer,
+	               loop_now_ns(loop_of(s)) + redis_delay_ns(s->r, s->tries++));
 	commands_fail(s);
 	if (was_ready)
 		slots_refresh(s->r);
@@ -206,14 +187,7 @@ static void on_answered(void *arg, struct reply *reply)
 		s->r->env->counts->errors++;
 		server_down(s, "it answers what nobody asked");
 	} else {
-		struct command *cmd = command_pop(s);
-
-		/* Late answers are no sign of health. */
-		if (!cmd->expired && reply->kind != REPLY_ERROR) {
-			s->failures = 0;
-			s->tries = 0;
-		}
-		command_end(s, cmd, reply, ST_OK);
+		command_end(s, command_pop(s), reply, ST_OK);
 	}
 	reply_free(reply);
 }
@@ -224,6 +198,12 @@ static void on_closed(void *arg, const char *why)
 
 	s->conn = NULL;
 	server_down(s, why);
+}
+
+void server_did_well(struct server *s)
+{
+	s->failures = 0;
+	s->tries = 0;
 }
 
 static void on_retry(struct loop_timer *t)

@@ -15,7 +15,6 @@
  * what cannot be written waits, and if that is too much, one purge of everything stands for all. */
 #include "cache/l3_redis.h"
 
-#include "lib/hash.h"
 #include "lib/log.h"
 
 #include <inttypes.h>
@@ -47,7 +46,9 @@ struct rstream {
 	struct waiting **end;
 	uint64_t waiting_bytes;
 	uint32_t waiting_count;
-	uint32_t answers; /* of this round */
+	uint32_t answers;       /* of this round */
+	uint32_t tries;         /* to read, without a whole round since */
+	uint64_t not_before_ns; /* the next of them */
 	char last[ID_MAX];
 	char key[KEY_MAX];
 	bool watching;
@@ -108,7 +109,8 @@ static void reading_stop(struct rstream *st)
 static void reading_again(struct rstream *st)
 {
 	reading_stop(st);
-	timer_in(st, &st->retry_timer, st->r->env->cfg->retry_ms);
+	st->not_before_ns = loop_now_ns(loop_of(st)) + redis_delay_ns(st->r, st->tries++);
+	loop_timer_set(loop_of(st), &st->retry_timer, st->not_before_ns);
 }
 
 static void round_begin(struct rstream *st)
@@ -230,6 +232,7 @@ static void on_answered(void *arg, struct reply *reply)
 	reply_free(st->batch);
 	st->batch = NULL;
 	if (ok) {
+		st->tries = 0;
 		round_begin(st);
 	} else {
 		st->r->env->counts->errors++;
@@ -264,7 +267,7 @@ static void reading_start(struct rstream *st)
 	};
 	struct server *s = server_of(st);
 
-	if (st->conn != NULL || !st->watching)
+	if (st->conn != NULL || !st->watching || loop_now_ns(loop_of(st)) < st->not_before_ns)
 		return;
 	/* Without a server, stream_kick comes when there is one. */
 	if (s != NULL) {

@@ -153,7 +153,8 @@ enum cache_head cache_head_compare(const struct object *stored, unsigned status,
 	struct span v = http_field_get(response, HDR_CONTENT_LENGTH, &count);
 	int64_t len;
 
-	if (status != 200 || stored->status != 200)
+	if (status != 200 || stored->status != 200 ||
+	    (stored->flags & (OBJECT_VARY | OBJECT_PASS)) != 0)
 		return CACHE_HEAD_NOTHING;
 	if (count == 1 && http_parse_length(v, &len) && stored->body_len != (uint64_t)len)
 		return CACHE_HEAD_INVALIDATES;

@@ -223,7 +223,7 @@ void fetch_response_in(const struct fetch *f, const struct exchange_head *h,
 /* fetch_validate.c */
 /* The origin's answer says of the entry what is to be done; true: the answer was used up. */
 bool fetch_head_validates(struct fetch *f, const struct exchange_head *h);
-/* What an answer to HEAD says of a stored answer to GET (RFC 9111 4.3.5). */
+/* What an answer to HEAD says of the stored answer to GET (RFC 9111 4.3.5). */
 void fetch_head_compare(struct fetch *f, const struct exchange_head *h);
 /* The origin failed: who may have the stale entry gets it. True: nobody is left. */
 bool fetch_stale_answers(struct fetch *f, uint16_t code);
@@ -253,7 +253,9 @@ void fetch_l3_cancel(struct fetch *f);
 void fetch_l3_put(struct fetch *f, const struct store_entry *e);
 
 /* fetch_purge.c */
-/* RFC 9111 4.4: an unsafe request makes what is stored of its target void. */
+void fetch_purge_key(struct fetcher *f, struct span key);
+/* RFC 9111 4.4, RFC 9875 3: an unsafe request makes void what is stored of its target, of those that
+ * the answer names, and of groups that it names. */
 void fetch_invalidate(struct fetch *f, const struct exchange_head *h);
 
 /* fetch_send.c */

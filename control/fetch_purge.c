@@ -3,6 +3,7 @@
  * Purges: what is ordered, and what unsafe requests make void. */
 #include "control/fetch_internal.h"
 
+#include "cache/tags.h"
 #include "cache/vary.h"
 
 /* Tags of an answer are known when its head has come. */
@@ -58,9 +59,14 @@ static void purge(struct fetcher *f, enum inval_kind kind, struct span text)
 	chan_server_purge(f->ctl->chan, &order, NULL, NULL);
 }
 
-static void purge_key(struct fetcher *f, struct span key)
+void fetch_purge_key(struct fetcher *f, struct span key)
 {
 	purge(f, INVAL_KEY, key);
+}
+
+static void on_group(void *arg, struct span tag)
+{
+	purge(arg, INVAL_TAG, tag);
 }
 
 /* The key under which a target of the same host would be stored by default. */
@@ -81,7 +87,7 @@ static void purge_target(struct fetch *f, struct span target)
 	if (host.len > 3 && memcmp(host.ptr + host.len - 3, ":80", 3) == 0)
 		host.len -= 3;
 	if (cache_key_default(buf, host, path, query, 0, &key))
-		purge_key(f->f, key.text);
+		fetch_purge_key(f->f, key.text);
 }
 
 void fetch_invalidate(struct fetch *f, const struct exchange_head *h)
@@ -96,11 +102,12 @@ void fetch_invalidate(struct fetch *f, const struct exchange_head *h)
 	/* Where a rule's key is made of the body, POST asks and changes nothing. */
 	if (f->req->keyed_body || !cache_invalidates(f->req->method, h->head->status))
 		return;
+	tags_invalidated(&h->head->fields, &at, on_group, f->f);
 	for (uint32_t i = 0; f->effects != NULL && i < f->effects->purge_count; i++)
 		purge(f->f, f->effects->purges[i].kind, f->effects->purges[i].text);
 	if (f->req->key.len == 0)
 		return;
-	purge_key(f->f, f->req->key);
+	fetch_purge_key(f->f, f->req->key);
 	cache_invalidated(&at, &h->head->fields, &targets);
 	for (uint32_t i = 0; i < targets.count; i++)
 		purge_target(f, targets.target[i]);

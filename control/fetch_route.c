@@ -272,6 +272,8 @@ void fetch_route(struct waiter *w, const struct plan_choice *plan, bool share)
 		other = fetch_find(fr, fd.key.text, plan);
 	if (use != CACHE_USE_NOT) {
 		answer_found(w, plan, &fd, use);
+	} else if (w->asks.only_if_cached) { /* RFC 9111 5.2.1.7 */
+		waiter_refuse(w, 504);
 	} else if (other != NULL) {
 		fetch_join(other, w);
 	} else {

@@ -58,8 +58,12 @@ static void head_304(struct fetch *f, const struct exchange_head *h)
 
 	fetch_response_in(f, h, &in);
 	if (buf != NULL &&
-	    response_freshen(f->entry->head, &in, buf, FETCH_HEAD_MAX, &out) == ST_OK)
-		fresh = store_refresh(f->f->store, f->entry, buf);
+	    response_freshen(f->entry->head, &in, buf, FETCH_HEAD_MAX, &out) == ST_OK) {
+		if (out.storable)
+			fresh = store_refresh(f->f->store, f->entry, buf);
+		else /* by what the 304 says it may not be kept: no-store, a cookie */
+			fetch_purge_key(f->f, object_key(f->entry->head));
+	}
 	free(buf);
 	if (fresh != NULL)
 		answer_fresh(f, fresh);
@@ -134,7 +138,8 @@ static void head_freshens(struct fetch *f, const struct exchange_head *h,
 	void *buf = malloc(FETCH_HEAD_MAX);
 
 	fetch_response_in(f, h, &in);
-	if (buf != NULL && response_freshen_head(e->head, &in, buf, FETCH_HEAD_MAX, &out) == ST_OK)
+	if (buf != NULL &&
+	    response_freshen_head(e->head, &in, buf, FETCH_HEAD_MAX, &out) == ST_OK && out.storable)
 		fresh = store_refresh(f->f->store, e, buf);
 	free(buf);
 	if (fresh == NULL)

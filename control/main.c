@@ -5,6 +5,7 @@
 #include "control/admin/admin_server.h"
 #include "control/chan_server.h"
 #include "control/fetch.h"
+#include "control/l3_start.h"
 #include "control/metrics/prometheus.h"
 #include "control/upstream/upstream.h"
 
@@ -181,6 +182,9 @@ static enum status modules_start(struct process *p)
 	st = upstreams_create(ctl, &ctl->upstreams);
 	if (st != ST_OK)
 		return start_failed("the upstreams", st);
+	st = l3_start(ctl->config, ctl->loop, &ctl->l3);
+	if (st != ST_OK)
+		return start_failed("the shared store (cache.l3)", st);
 	st = fetcher_create(ctl, &ctl->fetcher);
 	if (st == ST_OK)
 		st = fetcher_plan_add(ctl->fetcher, ctl->snapshot, ctl->config);
@@ -208,6 +212,7 @@ static void modules_stop(struct process *p)
 		chan_server_stop(ctl->chan);
 	if (ctl->fetcher != NULL)
 		fetcher_destroy(ctl->fetcher);
+	l3_destroy(ctl->l3);
 	if (ctl->upstreams != NULL)
 		upstreams_destroy(ctl->upstreams);
 	loop_destroy(ctl->loop);

@@ -103,6 +103,23 @@ static bool admin_differs(const struct config_admin *a, const struct config_admi
 	       a->metrics_port != b->metrics_port;
 }
 
+static bool l3_differs(const struct config_l3 *a, const struct config_l3 *b)
+{
+	if (a->addresses_count != b->addresses_count)
+		return true;
+	for (unsigned i = 0; i < a->addresses_count; i++)
+		if (text_differs(a->addresses[i], b->addresses[i]))
+			return true;
+	return a->backend != b->backend || a->cluster != b->cluster ||
+	       text_differs(a->user, b->user) || text_differs(a->password_file, b->password_file) ||
+	       text_differs(a->prefix, b->prefix) || a->timeout_ms != b->timeout_ms ||
+	       a->connect_ms != b->connect_ms || a->retry_ms != b->retry_ms ||
+	       a->failures != b->failures || a->in_flight != b->in_flight ||
+	       a->pending_bytes != b->pending_bytes || a->object_bytes != b->object_bytes ||
+	       a->compress_bytes != b->compress_bytes || a->memory_bytes != b->memory_bytes ||
+	       a->purges_kept != b->purges_kept;
+}
+
 /* What only a restart brings about; "" when there is nothing. */
 static void restart_text(const struct config *a, const struct config *b, char out[static TEXT_MAX])
 {
@@ -115,6 +132,7 @@ static void restart_text(const struct config *a, const struct config *b, char ou
 	        {memory_differs(&a->memory, &b->memory), "memory"},
 	        {tables_differ(&a->limits, &b->limits), "limits of tables and buffers"},
 	        {tcp_differs(&a->tcp, &b->tcp), "tcp"},
+	        {l3_differs(&a->cache.l3, &b->cache.l3), "cache.l3"},
 	        {admin_differs(&a->admin, &b->admin), "admin"},
 	        {text_differs(a->run_dir, b->run_dir), "run_dir"},
 	};

@@ -25,6 +25,14 @@ void response_put_field(struct writer *w, const struct http_field *f, struct obj
 	}
 }
 
+void response_put_date(struct writer *w, uint64_t wall_ms)
+{
+	char date[HTTP_DATE_LEN];
+
+	clock_http_date(wall_ms / 1000, date);
+	put_line(w, SPAN_LIT("Date"), span_of(date, sizeof(date)));
+}
+
 static void put_fields(struct writer *w, const struct response_in *in, struct object *o)
 {
 	const struct http_fields *fs = &in->head->fields;
@@ -38,12 +46,8 @@ static void put_fields(struct writer *w, const struct response_in *in, struct ob
 		response_put_field(w, f, o);
 		dated |= f->id == HDR_DATE;
 	}
-	if (!dated) { /* RFC 9110 6.6.1: a recipient with a clock adds it */
-		char date[HTTP_DATE_LEN];
-
-		clock_http_date(in->response_wall_ms / 1000, date);
-		put_line(w, SPAN_LIT("Date"), span_of(date, sizeof(date)));
-	}
+	if (!dated)
+		response_put_date(w, in->response_wall_ms);
 	put(w, in->head->minor == 0 ? SPAN_LIT("Via: 1.0 ") : SPAN_LIT("Via: 1.1 "));
 	put(w, span_cstr(in->node));
 	put(w, SPAN_LIT("\r\n"));

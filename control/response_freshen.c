@@ -27,21 +27,30 @@ static bool updates(const struct http_fields *fs, struct span name)
 	return false;
 }
 
+static bool stays(const struct http_fields *fs, const struct http_field *f)
+{
+	/* A 304 without Date was made when it came (RFC 9110 6.6.1). */
+	return f->id != HDR_DATE && !updates(fs, f->name) && !cache_field_listed(fs, f->name);
+}
+
 /* Stored lines that nothing replaces, then those of the 304. */
-static void put_merged(struct writer *w, const struct object *stored, const struct http_fields *fs,
+static void put_merged(struct writer *w, const struct object *stored, const struct response_in *in,
                        struct object *o)
 {
+	const struct http_fields *fs = &in->head->fields;
 	struct span rest = object_fields(stored);
 	struct http_field f;
 
 	while (lines_next(&rest, &f.name, &f.value)) {
 		f.id = http_hdr_lookup(f.name);
-		if (!updates(fs, f.name) && !cache_field_listed(fs, f.name))
+		if (stays(fs, &f))
 			response_put_field(w, &f, o);
 	}
 	for (uint32_t i = 0; i < fs->count; i++)
 		if (!update_drops(fs, &fs->f[i]))
 			response_put_field(w, &fs->f[i], o);
+	if (!http_fields_have(fs, HDR_DATE))
+		response_put_date(w, in->response_wall_ms);
 }
 
 /* The merged lines as fields, with what of the 304 is not kept but counts. */
@@ -135,7 +144,7 @@ static enum status freshen(const struct object *stored, const struct response_in
 	o.last_modified_len = 0;
 	o.born_seq = in->born_seq;
 	writer_init(&w, (char *)buf + fixed, cap - fixed);
-	put_merged(&w, stored, &in->head->fields, &o);
+	put_merged(&w, stored, in, &o);
 	o.fields_len = (uint32_t)(w.at - w.begin);
 	merged_fields(&w, &in->head->fields, &merged);
 	response_tags_read(in, stored, &tags);

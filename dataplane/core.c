@@ -130,6 +130,28 @@ static void kernel_random(void *arg, void *out, size_t len)
 	random_bytes(out, len);
 }
 
+/* A core that nobody shares with has a share of its own. */
+static enum status tables_join(struct core *core, const struct core_config *cfg,
+                               const struct hot_config *hot)
+{
+	struct hot_share *share = cfg->share;
+	uint32_t index = cfg->index;
+	enum status st;
+
+	if (share == NULL) {
+		st = hot_share_create(&core->share, 1);
+		if (st != ST_OK)
+			return st;
+		share = core->share;
+		index = 0;
+	}
+	st = hot_share_join(share, index, hot, core->ctr);
+	core->view = hot_share_view(share, index);
+	core->hot = hot_view_own(core->view);
+	core->l0 = hot_view_l0(core->view);
+	return st;
+}
+
 static enum status core_layers(struct core *core, const struct core_config *cfg)
 {
 	struct ip_addr addrs[NET_MAX_ADDRS];
@@ -184,7 +206,7 @@ static enum status core_layers(struct core *core, const struct core_config *cfg)
 	        .max_object_bytes = cfg->config->limits.object_bytes,
 	        .huge_pages = cfg->config->memory.huge_pages != HUGE_OFF,
 	};
-	return hot_create(&core->hot, &hot, core->ctr);
+	return tables_join(core, cfg, &hot);
 }
 
 enum status core_create(struct core **out, const struct core_config *cfg,
@@ -251,8 +273,7 @@ void core_destroy(struct core *core)
 {
 	if (core->tcp != NULL)
 		tcp_destroy(core->tcp);
-	if (core->hot != NULL)
-		hot_destroy(core->hot);
+	hot_share_destroy(core->share);
 	if (core->net != NULL)
 		net_destroy(core->net);
 	chan_slab_destroy(&core->chan.up);
@@ -386,6 +407,7 @@ uint32_t core_round(struct core *core, uint64_t now_ns, uint64_t wall_ns)
 	core_rx(core);                    /* NIC > TCP > HTTP > reply */
 	core_completions(core);           /* control > miss_input */
 	core_timers(core);
+	core->did += hot_view_poll(core->view); /* what other cores stored for this one */
 	core_tx(core);
 	if (now_ns >= core->next_housekeep_ns) {
 		core->next_housekeep_ns = now_ns + HOUSEKEEP_NS;

@@ -5,7 +5,7 @@
 #ifndef DATAPLANE_CORE_H
 #define DATAPLANE_CORE_H
 
-#include "cache/hot_table.h"
+#include "cache/hot_share.h"
 #include "dataplane/http/http_parse.h"
 #include "dataplane/net/net.h"
 #include "dataplane/nic.h"
@@ -46,6 +46,7 @@ struct core_config {
 	uint32_t down_blocks;
 	const struct snapshot *snapshot;
 	uint64_t hash_seed;            /* of cache keys, the same for all cores */
+	struct hot_share *share;       /* tables of all cores, to be joined; NULL: there is one */
 	struct net_shared *net_shared; /* of the port's cores, NULL: there is one */
 	uint32_t queue;                /* of the port: the core's place among these */
 	uint32_t queues;               /* 0: one */
@@ -151,7 +152,11 @@ struct core {
 	struct nic *nic;
 	struct net *net;
 	struct tcp *tcp;
-	struct hot_table *hot;
+	struct hot_view *view;   /* what the cores have in their hot tables */
+	struct hot_table *hot;   /* the own one */
+	struct hot_table *l0;    /* copies of what others have; NULL: none */
+	struct hot_found found;  /* where the object lies that the request which runs now got */
+	struct hot_share *share; /* NULL: not this core's to destroy */
 	struct core_stats *stats;
 	struct core_control *shared;
 	struct pool reqs; /* struct req */

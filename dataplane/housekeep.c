@@ -80,6 +80,17 @@ static void drain_idle(struct core *core, struct conn *conn, enum tcp_state stat
 	tcp_set_owner(conn, NULL);
 	tcp_close(core->tcp, conn, core->now_ns);
 }
+/* What the tables of other cores did for this one. */
+static void view_counts(struct core *core)
+{
+	const struct hot_view_counts *n = hot_view_counts(core->view);
+
+	counter_set(core->ctr, CTR_cache_offer, n->offers);
+	counter_set(core->ctr, CTR_cache_offer_full, n->offers_full);
+	counter_set(core->ctr, CTR_cache_offer_taken, n->taken);
+	counter_set(core->ctr, CTR_cache_offer_gone, n->gone);
+	counter_set(core->ctr, CTR_cache_copy, n->copies);
+}
 
 static void drain_step(struct core *core)
 {
@@ -193,7 +204,8 @@ void core_housekeep(struct core *core)
 		tcp_keys_refresh(core);
 	net_tick(core->net, core->now_ns);
 	conflicts_notice(core);
-	hot_set_wall(core->hot, core->wall_ms);
+	hot_view_wall(core->view, core->wall_ms);
+	view_counts(core);
 	query_sweep(core);
 	stage_mark(&core->stages, STAGE_housekeep, 1);
 }

@@ -89,6 +89,7 @@ struct dataplane {
 	uint64_t hash_seed;
 	uint8_t fast_open_seed[TCP_SEED_BYTES];
 	struct net_shared *net_shared; /* one a port */
+	struct hot_share *share;
 };
 
 static void *worker_main(void *arg)
@@ -169,6 +170,7 @@ static enum status core_make(struct dataplane *d, uint32_t i, const struct snaps
 	        .down_blocks = m->down_blocks,
 	        .snapshot = snap,
 	        .hash_seed = d->hash_seed,
+	        .share = d->share,
 	        .fast_open_seed = d->fast_open_seed,
 	        .now_ns = clock_mono_ns(),
 	        .wall_ns = clock_wall_ns(),
@@ -231,12 +233,15 @@ static enum status dataplane_start(struct dataplane *d, struct snapshot *snap)
 	random_bytes(&d->hash_seed, sizeof(d->hash_seed));
 	random_bytes(d->fast_open_seed, sizeof(d->fast_open_seed));
 	st = channel_make(d);
+	if (st == ST_OK)
+		st = hot_share_create(&d->share, d->cores);
 	for (uint32_t i = 0; i < d->cores && st == ST_OK; i++)
 		st = core_make(d, i, snap);
 	if (st != ST_OK) {
 		log_error("main", "memory: %s; lower memory.* or limits.*", status_text(st));
 		return st;
 	}
+	hot_share_link(d->share);
 	struct attach_config ac = {
 	        .run_dir = d->cfg->run_dir,
 	        .chan = &d->chan,
@@ -319,6 +324,7 @@ static void dataplane_stop(struct dataplane *d)
 	for (uint32_t i = 0; i < d->cores && d->workers != NULL; i++)
 		if (d->workers[i].core != NULL)
 			core_destroy(d->workers[i].core);
+	hot_share_destroy(d->share);
 	if (d->dpdk != NULL)
 		dpdk_stop(d->dpdk);
 	if (d->chan.hdr != NULL)

@@ -52,6 +52,9 @@ void miss_end(struct core *core, struct req *req); /* frees the slot; control ha
 void miss_input(struct core *core, const struct chan_msg *m);
 /* req/variant.c: what control puts into the hot table; m's block is the caller's to release */
 void put_input(struct core *core, const struct chan_msg *m);
+/* req/miss_stale.c: answers from the hot table what control cannot, if a stale answer is there and
+ * allowed; false: it is not. cancel: control still has the request. */
+bool miss_stale(struct core *core, struct req *req, bool cancel);
 /* req/miss_park.c: requests that wait for room or for control */
 void miss_park(struct core *core, struct req *req);
 void miss_unpark(struct core *core, struct req *req);

@@ -25,6 +25,8 @@ enum config_fast_open { FAST_OPEN_OFF, FAST_OPEN_ON };
 enum config_pmtu { CONFIG_PMTU_OFF, CONFIG_PMTU_BLACKHOLE, CONFIG_PMTU_ALWAYS };
 /* Which rounds of a core are timed stage by stage: none, one in about 16, or all. */
 enum config_stages { CONFIG_STAGES_OFF, CONFIG_STAGES_SAMPLED, CONFIG_STAGES_ALL };
+enum config_l3_backend { L3_BACKEND_NONE, L3_BACKEND_MEMORY, L3_BACKEND_REDIS };
+enum config_l3_cluster { L3_CLUSTER_OFF, L3_CLUSTER_ON };
 enum config_huge { HUGE_AUTO, HUGE_ON, HUGE_OFF };
 
 struct config_listener {
@@ -139,6 +141,32 @@ struct config_ip {
 	uint32_t icmp_per_s;    /* a core: 1000 */
 };
 
+/* The store that nodes share (cache/l3.h). */
+struct config_l3 {
+	enum config_l3_backend backend; /* none */
+	char **addresses;
+	unsigned addresses_count;
+	enum config_l3_cluster cluster; /* off */
+	char *user;                     /* NULL: none */
+	char *password_file;            /* NULL: none */
+	char *prefix;                   /* "sluice:" */
+	uint32_t timeout_ms;            /* 50 */
+	uint32_t connect_ms;            /* 500 */
+	uint32_t retry_ms;              /* 500 */
+	uint32_t failures;              /* 5 */
+	uint32_t in_flight;             /* 1024 */
+	uint64_t pending_bytes;         /* 64 MiB */
+	uint64_t object_bytes;          /* 1 MiB */
+	uint32_t compress_bytes;        /* 1024 */
+	uint64_t memory_bytes;          /* 64 MiB */
+	uint32_t purges_kept;           /* 10000 */
+};
+
+/* Behind the hot tables. */
+struct config_tiers {
+	struct config_l3 l3;
+};
+
 enum config_profile { PROFILE_DEVELOPMENT, PROFILE_STAGING, PROFILE_PRODUCTION };
 
 struct config_upstream {
@@ -239,6 +267,7 @@ struct config {
 	struct config_timeouts timeouts;
 	struct config_tcp tcp;
 	struct config_ip ip;
+	struct config_tiers cache;
 	struct config_upstream *upstreams;
 	unsigned upstreams_count;
 	struct config_route *routes;

@@ -86,6 +86,15 @@ static const struct param_name names_etag[] = {
         {"weak", CONFIG_ETAG_WEAK},
         {"strong", CONFIG_ETAG_STRONG},
 };
+static const struct param_name names_l3_backend[] = {
+        {"none", L3_BACKEND_NONE},
+        {"memory", L3_BACKEND_MEMORY},
+        {"redis", L3_BACKEND_REDIS},
+};
+static const struct param_name names_l3_cluster[] = {
+        {"off", L3_CLUSTER_OFF},
+        {"on", L3_CLUSTER_ON},
+};
 static const struct param_name names_pmtu[] = {
         {"off", CONFIG_PMTU_OFF},
         {"blackhole", CONFIG_PMTU_BLACKHOLE},
@@ -100,6 +109,8 @@ static const struct param_name names_pmtu[] = {
 #define STRUCT_timeouts struct config_timeouts
 #define STRUCT_tcp      struct config_tcp
 #define STRUCT_ip       struct config_ip
+#define STRUCT_tiers    struct config_tiers
+#define STRUCT_l3       struct config_l3
 #define STRUCT_upstream struct config_upstream
 #define STRUCT_route    struct config_route
 #define STRUCT_cache    struct config_cache

@@ -19,6 +19,9 @@ enum status config_check_routes(const struct doc *doc, const struct config *cfg,
 enum status config_check_cache_rules(const struct doc *doc, const struct config *cfg,
                                      struct config_error *err);
 
+enum status config_check_tiers(const struct doc *doc, const struct config *cfg,
+                              struct config_error *err);
+
 /* The checks of texts; each returns NULL when the text is good, else what is wrong and what would
  * be right, to be read after the text itself. */
 const char *config_check_address(const char *text);    /* IPv4 or IPv6 */

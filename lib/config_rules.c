@@ -384,6 +384,8 @@ enum status config_check_rules(const struct doc *doc, const struct config *cfg,
 		st = rules_cores(&r);
 	if (st == ST_OK)
 		st = rules_orders(&r);
+	if (st == ST_OK)
+		st = config_check_tiers(doc, cfg, err);
 	for (unsigned i = 0; i < cfg->upstreams_count && st == ST_OK; i++)
 		st = rules_upstream(&r, i);
 	if (st == ST_OK)

@@ -168,7 +168,7 @@ class Runner:
         self.instructions()
         self.run("perf-load_vs_wrk", ["/usr/bin/python3", "-c", check, "perf/load_vs_wrk", "--json",
                                       "--short", "--build", RELEASE], timeout=180)
-        for name in ("side_by_side", "tcp_vs_linux", "front_memif"):
+        for name in ("side_by_side", "tcp_vs_linux", "front_memif", "cache_semantics"):
             if os.geteuid() == 0:
                 self.run("perf-" + name, ["/usr/bin/python3", "-c", check, f"perf/{name}",
                                           "--json", "--short", "--build", RELEASE], timeout=400)

@@ -2,6 +2,7 @@
  *
  * status and version. A core that does not answer is shown as such: status must work most of all
  * when something is wrong. */
+#include "cache/l3.h"
 #include "control/admin/admin_cmd.h"
 #include "control/chan_server.h"
 #include "control/metrics/metrics_view.h"
@@ -98,14 +99,29 @@ static json_t *dataplane_json(const struct admin_req *req, const struct status_c
 	                 (json_int_t)chan_server_down_blocks_free(chan), "cores", cores);
 }
 
+/* Of the shared store; NULL: there is none. */
+static json_t *l3_json(const struct control *ctl)
+{
+	struct l3_counts c;
+
+	if (ctl->l3 == NULL || !l3_enabled(ctl->l3))
+		return json_null();
+	l3_counts(ctl->l3, &c);
+	return json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I}", "backend",
+	                 l3_backend_name(ctl->l3), "open", c.open, "servers", (json_int_t)c.servers,
+	                 "servers_open", (json_int_t)c.servers_open, "in_flight",
+	                 (json_int_t)c.in_flight, "gets", (json_int_t)c.gets, "hits",
+	                 (json_int_t)c.hits, "corrupt", (json_int_t)c.corrupt);
+}
+
 static void status_finish(struct admin_req *req, void *arg)
 {
 	struct status_cmd *cmd = arg;
 	struct control *ctl = admin_req_control(req);
 
 	if (ctl)
-		admin_ok(req, json_pack("{s:o, s:o}", "control", control_json(ctl), "dataplane",
-		                        dataplane_json(req, cmd)));
+		admin_ok(req, json_pack("{s:o, s:o, s:o}", "control", control_json(ctl),
+		                        "dataplane", dataplane_json(req, cmd), "l3", l3_json(ctl)));
 	else
 		admin_fail(req, NULL, "%s", status_text(ST_CLOSED));
 	free(cmd);

@@ -58,6 +58,28 @@ static void dataplane_facts(struct table *t, json_t *dataplane)
 	fact(t, "  free blocks down", member_count(buf, dataplane, "down_blocks_free"));
 }
 
+static void l3_facts(struct table *t, json_t *l3)
+{
+	json_int_t servers = json_integer_value(json_object_get(l3, "servers"));
+	json_int_t open = json_integer_value(json_object_get(l3, "servers_open"));
+	char gets[UNIT_TEXT];
+	char hits[UNIT_TEXT];
+
+	if (!json_is_object(l3))
+		return;
+	table_cell(t, "shared store");
+	table_cell(t, "%s, %s of %s gets were hits", member_text(l3, "backend"),
+	           member_count(hits, l3, "hits"), member_count(gets, l3, "gets"));
+	if (servers == 0)
+		return;
+	table_cell(t, "  servers");
+	table_cell(t, "%lld%s", (long long)servers,
+	           open == 0 ? ""
+	           : open == servers
+	                   ? ", NONE ANSWERS: answers come from this node's tiers and the origins"
+	                   : ", some DO NOT ANSWER");
+}
+
 static const char *core_state(json_t *core, const char *snapshot)
 {
 	if (!json_is_true(json_object_get(core, "answers")))
@@ -104,6 +126,7 @@ void render_status(json_t *result, FILE *out)
 
 	control_facts(t, control);
 	dataplane_facts(t, dataplane);
+	l3_facts(t, json_object_get(result, "l3"));
 	table_print(t, out);
 	if (json_array_size(cores) > 0)
 		cores_table(cores, member_text(control, "snapshot"), out);

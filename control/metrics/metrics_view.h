@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * What belongs to the loop's thread, copied so that the metrics thread may read it: the attachment
- * and the rows of the upstreams. The loop publishes, the metrics thread takes copies; a mutex
- * between. */
+ * the rows of the upstreams, and the shared store. The loop publishes, the metrics thread takes
+ * copies; a mutex between. */
 #ifndef CONTROL_METRICS_METRICS_VIEW_H
 #define CONTROL_METRICS_METRICS_VIEW_H
 
+#include "cache/l3.h"
 #include "control/control.h"
 #include "control/fetch.h"
 #include "control/upstream/upstream.h"
@@ -14,6 +15,7 @@
 struct metrics_tiers {
 	struct fetcher_counts fetch;
 	struct store_counts store;
+	struct l3_counts l3;
 };
 /* Loop's thread only. */
 void metrics_tiers_read(const struct control *ctl, struct metrics_tiers *out);

@@ -19,6 +19,9 @@ static NOINLINE enum req_next serve_asked(struct core *core, struct req *req,
 static enum req_next serve(struct core *core, struct req *req, const struct object *o)
 {
 	counter_inc(core->ctr, CTR_cache_hit);
+	if (unlikely(core->found.where != HOT_OWN))
+		counter_inc(core->ctr,
+		            core->found.where == HOT_L0 ? CTR_cache_hit_l0 : CTR_cache_hit_remote);
 	req_rule_count(core, req, req->stale ? RULE_STALE : RULE_HIT);
 	if (unlikely(req->asks))
 		return serve_asked(core, req, o);
@@ -46,7 +49,7 @@ static NOINLINE enum req_next serve_stale(struct core *core, struct req *req,
 	return serve(core, req, o);
 }
 
-/* RFC 9111 5.2.1.7: the client wants no answer that has to be fetched. */
+/* RFC 9111 5.2.1.7: the client wants no answer that has to be fetched, and there is no other. */
 static enum req_next only_cached(struct core *core, struct req *req)
 {
 	if (core->http->framing.kind != HTTP_BODY_NONE)
@@ -124,7 +127,7 @@ enum req_next req_prepare(struct core *core, struct req *req)
 		req->cache.authorized = false;
 	req->asks = (h->fields.seen & REQ_ASKS) != 0;
 	req->key_hash = key->hash;
-	hot_prefetch(core->hot, key->hash);
+	hot_view_prefetch(core->view, key->hash);
 	req->stage = REQ_LOOKUP;
 	return REQ_NEXT;
 }
@@ -152,7 +155,8 @@ static NOINLINE const struct object *behind(struct core *core, struct req *req,
 static enum req_next forward(struct core *core, struct req *req)
 {
 	count_rule_once(core, req, RULE_MISS);
-	if (req->cache.only_if_cached)
+	/* Control's stores may have it. */
+	if (unlikely(req->cache.only_if_cached) && (core->chan.epoch == 0 || !req->cache.lookup))
 		return only_cached(core, req);
 	if (unlikely(req->asks) && !asked_keep(&req->asked, &core->http->fields)) {
 		/* Too much to keep: the origin answers it, and what it says is passed on. */
@@ -164,9 +168,9 @@ static enum req_next forward(struct core *core, struct req *req)
 	return REQ_NEXT;
 }
 
-enum req_next req_lookup(struct core *core, struct req *req)
+static enum req_next lookup(struct core *core, struct req *req)
 {
-	const struct object *o = hot_get(core->hot, &core->turn->key);
+	const struct object *o = hot_view_get(core->view, &core->turn->key, &core->found);
 	enum cache_use use;
 
 	req->fwd = SPAN_LIT("uri-miss");
@@ -182,8 +186,8 @@ enum req_next req_lookup(struct core *core, struct req *req)
 		use = CACHE_USE_NOT;
 	if (likely(use == CACHE_USE_FRESH))
 		return serve(core, req, o);
-	if (use != CACHE_USE_NOT ||
-	    (core->chan.epoch == 0 && cache_use_on_error(o, &req->cache, core->wall_ms)))
+	req->on_error = cache_use_on_error(o, &req->cache, core->wall_ms);
+	if (use != CACHE_USE_NOT || (core->chan.epoch == 0 && req->on_error))
 		return serve_stale(core, req, o, use);
 	req->fwd = SPAN_LIT("request");
 	if (!req->cache.lookup) {
@@ -194,4 +198,14 @@ enum req_next req_lookup(struct core *core, struct req *req)
 			req->fwd = SPAN_LIT("stale");
 	}
 	return forward(core, req);
+}
+
+enum req_next req_lookup(struct core *core, struct req *req)
+{
+	enum req_next next = lookup(core, req);
+
+	/* What is still being sent of another core's object has a pin by now. */
+	if (unlikely(core->found.where == HOT_REMOTE))
+		hot_view_done(core->view, &core->found);
+	return next;
 }

@@ -30,7 +30,7 @@ static void fill_drop(struct core *core, struct req *req)
 {
 	if (req->fill.obj == NULL)
 		return;
-	hot_fill_abort(core->hot, &req->fill);
+	hot_fill_abort(req->fill.table, &req->fill);
 	counter_inc(core->ctr, CTR_cache_fill_dropped);
 }
 
@@ -43,10 +43,11 @@ static void answer_whole(struct core *core, struct req *req)
 	if (req->body_left != 0 && req->body_left != UINT64_MAX)
 		fill_drop(core, req);
 	if (req->fill.obj != NULL) {
-		if (hot_fill_commit(core->hot, &req->fill) != NULL)
-			counter_inc(core->ctr, CTR_cache_fill);
-		else
-			counter_inc(core->ctr, CTR_cache_fill_dropped);
+		const struct object *o = hot_fill_commit(req->fill.table, &req->fill);
+
+		if (o != NULL)
+			hot_view_stored(core->view, req->fill.table, o);
+		counter_inc(core->ctr, o != NULL ? CTR_cache_fill : CTR_cache_fill_dropped);
 		req->fill.obj = NULL;
 	}
 }
@@ -121,7 +122,8 @@ static void fill_begin(struct core *core, struct req *req, const struct object *
 		return;
 	if (o->body_len == UINT64_MAX)
 		capacity -= min_u64(capacity, object_head_bytes(o));
-	if (hot_fill_begin(core->hot, &req->fill, o, capacity) != ST_OK) {
+	struct hot_table *t = hot_view_table(core->view, o->hash, object_head_bytes(o) + capacity);
+	if (hot_fill_begin(t, &req->fill, o, capacity) != ST_OK) {
 		req->fill.obj = NULL;
 		counter_inc(core->ctr, CTR_cache_fill_dropped);
 		return;
@@ -222,7 +224,8 @@ static void body_input(struct core *core, const struct chan_msg *m, struct req *
 	if (m->len > 0) {
 		uint32_t slot = req->slot;
 
-		if (req->fill.obj != NULL && hot_fill_append(core->hot, &req->fill, bytes) != ST_OK)
+		if (req->fill.obj != NULL &&
+		    hot_fill_append(req->fill.table, &req->fill, bytes) != ST_OK)
 			fill_drop(core, req);
 		if (req->body_left != UINT64_MAX)
 			req->body_left -= min_u64(m->len, req->body_left);
@@ -252,6 +255,8 @@ static void fail_input(struct core *core, const struct chan_msg *m, struct req *
 		answer_broken(core, req);
 		return;
 	}
+	if (cache_status_fails(status) && miss_stale(core, req, false))
+		return;
 	miss_end(core, req);
 	counter_inc(core->ctr, CTR_miss_failed);
 	reply_error(core, req, status);

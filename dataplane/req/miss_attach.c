@@ -62,7 +62,7 @@ void miss_detach(struct core *core)
 		if (req == NULL)
 			continue;
 		ch->misses[i].up_held = 0;
-		if (!may_replay(req))
+		if (!miss_stale(core, req, false) && !may_replay(req))
 			miss_fail(core, req);
 	}
 	core_ready(core);

@@ -208,6 +208,8 @@ static uint32_t purge_do(struct core *core, const struct inval_purge *p)
 	if (p->kind == INVAL_KEY)
 		hash = hash128(p->text.ptr, p->text.len, core->hash_seed);
 	counter_inc(core->ctr, CTR_cache_purge_orders);
+	if (core->l0 != NULL)
+		(void)hot_purge(core->l0, p, hash);
 	return hot_purge(core->hot, p, hash);
 }
 
@@ -244,6 +246,8 @@ static void purge(struct core *core, const struct chan_msg *q)
 
 void query_sweep(struct core *core)
 {
+	if (core->l0 != NULL)
+		(void)hot_sweep(core->l0, SWEEP_SLOTS);
 	if (likely(!hot_sweep(core->hot, SWEEP_SLOTS)))
 		return;
 	for (uint32_t i = 0; i < ARRAY_LEN(core->chan.counting); i++) {

@@ -211,10 +211,10 @@ bool reply_lend(struct core *core, struct req *req, const struct object *o, stru
 
 	if (bytes.len <= INLINE_BODY_BYTES)
 		return tcp_tx_copy(core->tcp, req->conn, bytes.ptr, bytes.len) == ST_OK;
-	pin = hot_pin(core->hot, o);
+	pin = hot_view_pin(core->view, o, &core->found);
 	if (tcp_tx_ref(core->tcp, req->conn, bytes.ptr, (uint32_t)bytes.len, COOKIE_HOT | pin) !=
 	    ST_OK) {
-		hot_unpin(core->hot, pin);
+		hot_view_unpin(core->view, pin);
 		return false;
 	}
 	tcp_user_timer(core->tcp, req->conn,

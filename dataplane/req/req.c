@@ -27,7 +27,7 @@ static void req_let_go(struct core *core, struct req *req)
 	if (req->slot != UINT32_MAX)
 		miss_cancel(core, req);
 	if (req->fill.obj != NULL) {
-		hot_fill_abort(core->hot, &req->fill);
+		hot_fill_abort(req->fill.table, &req->fill);
 		counter_inc(core->ctr, CTR_cache_fill_dropped);
 	}
 }
@@ -109,6 +109,8 @@ void req_timeout(void *arg, struct conn *conn, uint64_t now_ns)
 		        408; /* the client owes bytes; else it is control that does not take them */
 		counter_inc(core->ctr, CTR_http_limit);
 	}
+	if (status == 504 && miss_stale(core, req, true))
+		return;
 	req->keep_alive = false;
 	req_let_go(core, req);
 	reply_error(core, req, status);
@@ -120,7 +122,7 @@ void req_release(void *arg, uint64_t cookie)
 	struct core *core = arg;
 
 	if (cookie & COOKIE_HOT)
-		hot_unpin(core->hot, cookie & ~COOKIE_HOT);
+		hot_view_unpin(core->view, cookie & ~COOKIE_HOT);
 	else
 		miss_release_down(core, (uint32_t)cookie);
 }
@@ -274,7 +276,7 @@ void req_resume(struct core *core, struct turn *turn)
 static void burst_resume(struct core *core, uint32_t n)
 {
 	for (uint32_t i = 0; i < n && n > 1; i++)
-		hot_prefetch_object(core->hot, core->turns[i].key.hash);
+		hot_view_prefetch_object(core->view, core->turns[i].key.hash);
 	for (uint32_t i = 0; i < n; i++) {
 		req_resume(core, &core->turns[i]);
 		tcp_ready_done(core->tcp, core->turns[i].conn, core->now_ns);

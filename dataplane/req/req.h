@@ -82,6 +82,7 @@ struct req {
 	bool fin : 1;       /* the client will send no more than what is unread */
 	bool asks : 1;      /* has conditions or Range: kept in asked when control has it */
 	bool pass : 1;      /* answers to its key are not for sharing: it waits for no other */
+	bool on_error : 1;  /* what is stale here may be served when it cannot be fetched */
 	bool partial : 1;   /* of control's answer the client gets part */
 	bool continued : 1; /* 100 was sent */
 	uint8_t stale : 2;  /* enum req_stale */

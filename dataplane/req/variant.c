@@ -8,12 +8,17 @@
 
 const struct object *variant_get(struct core *core, const struct object *list)
 {
+	struct hot_found of_list = core->found;
+	const struct object *o = NULL;
 	struct cache_key key;
 
-	if (!vary_key(core->key_buf, &core->turn->key, list, &core->http->fields, core->hash_seed,
-	              &key))
-		return NULL;
-	return hot_get(core->hot, &key);
+	if (vary_key(core->key_buf, &core->turn->key, list, &core->http->fields, core->hash_seed,
+	             &key))
+		o = hot_view_get(core->view, &key, &core->found);
+	else
+		core->found.where = HOT_NOWHERE;
+	hot_view_done(core->view, &of_list);
+	return o;
 }
 
 /* Is it a list or a remark, whole, and under the hash that this core looks for? */
@@ -60,9 +65,10 @@ void put_input(struct core *core, const struct chan_msg *m)
 		counter_inc(core->ctr, CTR_chan_bad);
 		return;
 	}
-	if (hot_fill_begin(core->hot, &fill, o, 0) == ST_OK &&
-	    hot_fill_commit(core->hot, &fill) != NULL)
-		counter_inc(core->ctr, CTR_cache_put);
-	else
-		counter_inc(core->ctr, CTR_cache_put_dropped);
+	struct hot_table *t = hot_view_table(core->view, o->hash, object_head_bytes(o));
+	const struct object *stored =
+	        hot_fill_begin(t, &fill, o, 0) == ST_OK ? hot_fill_commit(t, &fill) : NULL;
+	if (stored != NULL)
+		hot_view_stored(core->view, t, stored);
+	counter_inc(core->ctr, stored != NULL ? CTR_cache_put : CTR_cache_put_dropped);
 }

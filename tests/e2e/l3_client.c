@@ -330,6 +330,7 @@ static void counts(const struct client *c)
 	l3_counts(c->l3, &n);
 	getrusage(RUSAGE_SELF, &ru);
 #define COUNT(f) printf(#f "=%" PRIu64 " ", (uint64_t)n.f)
+	printf("counts ");
 	COUNT(gets);
 	COUNT(hits);
 	COUNT(misses);

@@ -8,14 +8,14 @@ import os
 import time
 import unittest
 
-from cache_cases import ANY, CASES, FAILED, HIT, NONE, ORIGIN, STALE, VALID
+from cache_cases import CASES, http_date
 from http1 import Client
 from lab import CONFIG, Lab, wait_until
 from origin import Origin
 
 RULES = {
     "heur": "heuristic_percent: 10",
-    "neg": "negative_ttl_s: 1",
+    "neg": "negative_ttl_s: 3",
     "ttl": "mode: ttl\n          ttl_s: 60",
     "off": "mode: \"off\"",
     "stale": "stale_if_error_s: 60\n          stale_while_revalidate_s: 60",
@@ -57,10 +57,11 @@ def fields_check(what, fields, wanted):
 
 
 class Run:
-    """One case."""
+    """One case. strict: as Sluice must do it; otherwise the origin's answers always have Date, and it may be
+    asked conditionally where it gives a new answer."""
 
-    def __init__(self, lab, origin, name):
-        self.lab, self.origin, self.name = lab, origin, name
+    def __init__(self, lab, origin, name, strict=True):
+        self.lab, self.origin, self.name, self.strict = lab, origin, name, strict
         self.rfc, prefix, self.steps = CASES[name]
         self.path = f"{prefix}/{name}"
         self.bodies = {}
@@ -79,6 +80,8 @@ class Run:
         body = b"" if status in (204, 304) else self.body(n)
         lines = [f"HTTP/1.1 {status} Status", f"Step-Was: {n}"]
         lines += [f.replace("@", self.path) for f in step.fields]
+        if not self.strict and not any(f.startswith("Date:") for f in step.fields):
+            lines.append("Date: " + http_date())
         if status not in (204, 304) and step.length:
             lines.append(f"Content-Length: {len(body)}")
         head = "\r\n".join(lines).encode("latin1") + b"\r\n\r\n"
@@ -120,6 +123,8 @@ class Run:
 
     def served(self, r, n):
         was = r["step-was"]
+        if r.status == 304:
+            return None  # it has only what tells what has not changed (RFC 9110 15.4.5)
         if was is None:
             raise Fault("not an answer of the origin")
         return int(was) == n
@@ -146,9 +151,9 @@ class Run:
         ours = ("if-none-match", "if-modified-since")
         sent = [h.split(":")[0].lower() for h in step.req]
         for name in ours:
-            if q[name] is not None and name not in sent:
+            if self.strict and q[name] is not None and name not in sent:
                 raise Fault(f"asked conditionally: {q.raw!r}")
-        if not self.served(r, n):
+        if self.served(r, n) is False:
             raise Fault("served by an earlier step")
         if step.method == "GET" and r.status not in (204, 304) and r.body != self.body(n):
             raise Fault(f"body {r.body!r}")
@@ -159,7 +164,7 @@ class Run:
             raise Fault(f"not asked conditionally: {q.raw!r}")
         if step.code is None and (r.status != 200 or r.body not in [self.body(k) for k in range(n)]):
             raise Fault(f"{r.status} {r.body!r} is not what was stored")
-        if not self.served(r, n):
+        if self.served(r, n) is False:
             raise Fault("the fields of the 304 are not in it")
 
     def expect_stale(self, n, step, r):
@@ -173,7 +178,7 @@ class Run:
             raise Fault(f"status {r.status}")
 
     def expect_failed(self, n, step, r):
-        if r.status not in (502, 504) or "step-was" in r:
+        if r.status not in (502, 503, 504) or "step-was" in r:
             raise Fault(f"status {r.status}")
 
 

@@ -20,6 +20,8 @@ static void test_status(void **state)
 {
 	struct fixture *f = *state;
 	json_t *r = fixture_ask_ok(f, "{\"cmd\":\"status\"}");
+
+	assert_true(json_is_null(json_object_get(r, "l3")));
 	json_t *control = json_object_get(r, "control");
 	json_t *dataplane = json_object_get(r, "dataplane");
 	json_t *core = json_array_get(json_object_get(dataplane, "cores"), 1);

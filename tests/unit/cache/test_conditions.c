@@ -198,6 +198,11 @@ static void test_selects(void **state)
 		    cache_head_compare(&s.o, 200, &fs) != r->head)
 			fail_msg("row %zu: %s against %s", i, r->response, r->stored);
 		assert_int_equal(cache_head_compare(&s.o, 404, &fs), NOTHING);
+		s.o.flags = OBJECT_VARY;
+		assert_int_equal(cache_head_compare(&s.o, 200, &fs), NOTHING);
+		s.o.flags = OBJECT_PASS;
+		assert_int_equal(cache_head_compare(&s.o, 200, &fs), NOTHING);
+		s.o.flags = 0;
 		s.o.status = 404;
 		assert_int_equal(cache_head_compare(&s.o, 200, &fs), NOTHING);
 	}

@@ -18,9 +18,9 @@ static struct {
 	struct hot_view *v[CORES];
 } sh;
 
-static void share_setup(uint32_t cores)
+static void share_setup_bytes(uint32_t cores, size_t memory_bytes)
 {
-	struct hot_config cfg = {.memory_bytes = 8 * MIB, .max_object_bytes = OBJECT_MAX};
+	struct hot_config cfg = {.memory_bytes = memory_bytes, .max_object_bytes = OBJECT_MAX};
 
 	memset(&sh, 0, sizeof(sh));
 	assert_int_equal(hot_share_create(&sh.s, cores), ST_OK);
@@ -31,6 +31,11 @@ static void share_setup(uint32_t cores)
 		sh.v[i] = hot_share_view(sh.s, i);
 		hot_view_wall(sh.v[i], 1000);
 	}
+}
+
+static void share_setup(uint32_t cores)
+{
+	share_setup_bytes(cores, 8 * MIB);
 }
 
 static void check_no_holds(struct hot_table *t)
@@ -118,7 +123,7 @@ static void test_create(void **state)
 		enum status create, join;
 	} rows[] = {
 	        {0, 8 * MIB, ST_INVALID, ST_OK},   {1, MIB, ST_OK, ST_OK},
-	        {1, MIB - 1, ST_OK, ST_INVALID},   {2, 2 * MIB - 1, ST_OK, ST_INVALID},
+	        {1, MIB - 1, ST_OK, ST_INVALID},   {2, 2 * MIB - 1, ST_OK, ST_OK},
 	        {2, 2 * MIB, ST_OK, ST_OK},        {64, 16 * MIB, ST_OK, ST_OK},
 	        {65, 16 * MIB, ST_INVALID, ST_OK},
 	};
@@ -155,6 +160,33 @@ static void test_one_core(void **state)
 	assert_int_equal(hot_count(hot_view_own(sh.v[0])), 50);
 	assert_int_equal(hot_view_counts(sh.v[0])->offers, 0);
 	share_teardown(1);
+}
+
+/* Too little memory for an L0: what is fetched waits in the own table. */
+static void test_no_l0(void **state)
+{
+	char buf[32];
+
+	(void)state;
+	share_setup_bytes(CORES, MIB);
+	assert_null(hot_view_l0(sh.v[0]));
+	uint32_t elsewhere = 0;
+	for (uint32_t i = 0; i < 60; i++) {
+		snprintf(buf, sizeof(buf), "key/%u", i);
+		struct cache_key key = key_of(buf);
+
+		hot_view_prefetch(sh.v[0], key.hash);
+		hot_view_prefetch_object(sh.v[0], key.hash);
+		put_at(0, &key, 100, NO_LIMIT);
+		if (where(0, &key, 100) == HOT_OWN)
+			continue;
+		elsewhere++;
+		assert_int_equal(hot_view_poll(sh.v[1]) + hot_view_poll(sh.v[2]), 1);
+		for (uint32_t n = 0; n < 5; n++)
+			assert_int_equal(where(0, &key, 100), HOT_REMOTE);
+	}
+	assert_in_range(elsewhere, 20, 55);
+	share_teardown(CORES);
 }
 
 /* What core 0 fetches of core 1's: near at once, at its owner and for all after its poll. */
@@ -345,7 +377,10 @@ static void test_pin(void **state)
 		assert_int_equal(found.where, rows[i].where);
 		uint64_t cookie = hot_view_pin(sh.v[rows[i].reader], o, &found);
 		assert_int_equal(cookie >> 63, 0);
+		/* Each part of an answer has a pin of its own. */
+		uint64_t other = hot_view_pin(sh.v[rows[i].reader], o, &found);
 		hot_view_done(sh.v[rows[i].reader], &found);
+		hot_view_unpin(sh.v[rows[i].reader], other);
 		for (uint32_t core = 0; core < CORES; core++)
 			for (uint32_t n = 0; n < 6000; n++) {
 				struct cache_key k =
@@ -365,11 +400,11 @@ static void test_pin(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_create), cmocka_unit_test(test_one_core),
-	        cmocka_unit_test(test_offer),  cmocka_unit_test(test_large),
-	        cmocka_unit_test(test_copy),   cmocka_unit_test(test_expired_copy),
-	        cmocka_unit_test(test_news),   cmocka_unit_test(test_offers_full),
-	        cmocka_unit_test(test_pin),
+	        cmocka_unit_test(test_create),       cmocka_unit_test(test_one_core),
+	        cmocka_unit_test(test_no_l0),        cmocka_unit_test(test_offer),
+	        cmocka_unit_test(test_large),        cmocka_unit_test(test_copy),
+	        cmocka_unit_test(test_expired_copy), cmocka_unit_test(test_news),
+	        cmocka_unit_test(test_offers_full),  cmocka_unit_test(test_pin),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -54,6 +54,12 @@ static void test_promised(void **state)
 	assert_int_equal(c->memory.huge_pages, HUGE_AUTO);
 	assert_int_equal(c->memory.hot_table_bytes, 64 << 20);
 	assert_int_equal(c->memory.down_blocks, 4096);
+	assert_int_equal(c->cache.l3.backend, L3_BACKEND_NONE);
+	assert_int_equal(c->cache.l3.addresses_count, 0);
+	assert_string_equal(c->cache.l3.prefix, "sluice:");
+	assert_int_equal(c->cache.l3.timeout_ms, 50);
+	assert_int_equal(c->cache.l3.pending_bytes, 64 << 20);
+	assert_int_equal(c->cache.l3.purges_kept, 10000);
 	assert_int_equal(c->limits.connections, 65536);
 	assert_int_equal(c->limits.head_bytes, 8192);
 	assert_int_equal(c->limits.body_bytes, 0);

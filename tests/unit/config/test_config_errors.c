@@ -206,6 +206,27 @@ static const struct bad rules[] = {
          "no IP address"},
 };
 
+static const struct bad tiers[] = {
+        {END, "cache: {l3: {backend: memcached}}",
+         "10:23: cache.l3.backend is 'memcached'; it must be one of none, memory, redis"},
+        {END, "cache: {l3: {backend: redis}}",
+         "10:13: cache.l3 has no 'addresses'; add them, for example: addresses: [\"127.0"},
+        {END, "cache: {l3: {addresses: [\"a:1\", \"b:1\"]}}",
+         "10:25: cache.l3.addresses has 2; without 'cluster: on' there is one server"},
+        {END, "cache: {l3: {addresses: [\"redis\"]}}",
+         "10:26: cache.l3.addresses[0] 'redis' has no port; write "},
+        {END, "cache: {l3: {addresses: [run/redis.sock]}}",
+         "10:26: cache.l3.addresses[0] 'run/redis.sock' is no absolute path"},
+        {END, "cache: {l3: {prefix: a b}}",
+         "10:22: cache.l3.prefix 'a b' is no prefix; write 1 to"},
+        {END, "cache: {l3: {prefix: \"{a}\"}}", "10:22: cache.l3.prefix '{a}' is no prefix"},
+        {END, "cache: {l3: {user: a}}", "10:20: cache.l3.user needs a password; add "},
+        {END, "cache: {l3: {password_file: a}}",
+         "10:29: cache.l3.password_file 'a' is no absolute path"},
+        {END, "cache: {l3: {timeout_ms: 0}}",
+         "10:26: cache.l3.timeout_ms is '0'; it must be a whole number from 1 to 60000"},
+};
+
 static const struct bad upstreams[] = {
         {6, "  - name: a b", "6:11: upstreams[0].name 'a b' is no name of an upstream"},
         {5, "upstreams:\n  - {name: api, addresses: [\"a:1\"]}",
@@ -341,6 +362,7 @@ CHECK(syntax)
 CHECK(shape)
 CHECK(values)
 CHECK(rules)
+CHECK(tiers)
 CHECK(upstreams)
 CHECK(routes)
 
@@ -399,11 +421,11 @@ static void test_files(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_good),   cmocka_unit_test(test_syntax),
-	        cmocka_unit_test(test_shape),  cmocka_unit_test(test_values),
-	        cmocka_unit_test(test_rules),  cmocka_unit_test(test_upstreams),
-	        cmocka_unit_test(test_routes), cmocka_unit_test(test_empty),
-	        cmocka_unit_test(test_files),
+	        cmocka_unit_test(test_good),      cmocka_unit_test(test_syntax),
+	        cmocka_unit_test(test_shape),     cmocka_unit_test(test_values),
+	        cmocka_unit_test(test_rules),     cmocka_unit_test(test_tiers),
+	        cmocka_unit_test(test_upstreams), cmocka_unit_test(test_routes),
+	        cmocka_unit_test(test_empty),     cmocka_unit_test(test_files),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,24 +22,24 @@ struct merge_row {
 
 static const struct merge_row merge_rows[] = {
         {"4.3.4", LEN DATE E AGE1 "A: 1" N, DATE2 E AGE9, "A: 1" N VIA DATE2 E AGE9},
-        {"4.3.4", LEN DATE E AGE1 "A: 1" N, "", DATE E AGE1 "A: 1" N VIA},
-        {"3.2", LEN DATE E "A: 1" N "A: 2" N "B: 3" N, "A: 4" N, DATE E "B: 3" N VIA "A: 4" N},
-        {"3.2", LEN DATE E "A: 1" N, "a: 4" N "A: 5" N, DATE E VIA "a: 4" N "A: 5" N},
-        {"3.2", LEN DATE E, "New: 1" N, DATE E VIA "New: 1" N},
+        {"4.3.4", LEN DATE E AGE1 "A: 1" N, "", E AGE1 "A: 1" N VIA DATE2},
+        {"3.2", LEN DATE E "A: 1" N "A: 2" N "B: 3" N, "A: 4" N, E "B: 3" N VIA "A: 4" N DATE2},
+        {"3.2", LEN DATE E "A: 1" N, "a: 4" N "A: 5" N, E VIA "a: 4" N "A: 5" N DATE2},
+        {"3.2", LEN DATE E, "New: 1" N, E VIA "New: 1" N DATE2},
         {"3.2", LEN DATE E "Content-Type: a" N, "Content-Type: b" N,
-         DATE E VIA "Content-Type: b" N},
+         E VIA "Content-Type: b" N DATE2},
         {"3.2", LEN DATE E "Content-Encoding: a" N, "Content-Encoding: b" N,
-         DATE E "Content-Encoding: a" N VIA},
-        {"3.2", LEN DATE E, "Content-Encoding: b" N "Content-Length: 7" N, DATE E VIA},
-        {"3.2", LEN DATE E, "Content-Range: bytes 0-1/2" N, DATE E VIA},
-        {"3.1", LEN DATE E "A: 1" N, "Connection: A" N "A: 2" N, DATE E "A: 1" N VIA},
-        {"3.1", LEN DATE E, "Keep-Alive: x" N "Upgrade: y" N "Age: 5" N, DATE E VIA},
+         E "Content-Encoding: a" N VIA DATE2},
+        {"3.2", LEN DATE E, "Content-Encoding: b" N "Content-Length: 7" N, E VIA DATE2},
+        {"3.2", LEN DATE E, "Content-Range: bytes 0-1/2" N, E VIA DATE2},
+        {"3.1", LEN DATE E "A: 1" N, "Connection: A" N "A: 2" N, E "A: 1" N VIA DATE2},
+        {"3.1", LEN DATE E, "Keep-Alive: x" N "Upgrade: y" N "Age: 5" N, E VIA DATE2},
         {"3.1", LEN DATE E AGE1 "A: 1" N, CC "no-cache=\"a\", max-age=9" N "A: 2" N,
-         DATE E VIA CC "no-cache=\"a\", max-age=9" N},
-        {"RFC 9110 7.6.3", LEN DATE E "Via: 1.1 x" N, "Via: 1.1 y" N, DATE E "Via: 1.1 x" N VIA},
+         E VIA CC "no-cache=\"a\", max-age=9" N DATE2},
+        {"RFC 9110 7.6.3", LEN DATE E "Via: 1.1 x" N, "Via: 1.1 y" N, E "Via: 1.1 x" N VIA DATE2},
         {"targeted", LEN DATE E, "Sluice-Cache-Control: max-age=5" N "Surrogate-Key: x" N,
-         DATE E VIA},
-        {"4.3.4", LEN DATE "ETag: W/\"a\"" N, E, DATE VIA E},
+         E VIA DATE2},
+        {"4.3.4", LEN DATE "ETag: W/\"a\"" N, E, VIA E DATE2},
 };
 
 /* b: the freshened answer. */
@@ -99,7 +99,8 @@ static const struct again_row again_rows[] = {
         {"4.3.4", AGE1, DATE2, 1000, 0, 0, S},
         {"4.2.3", AGE9, DATE2 "Age: 4" N, 5000, 4, 0, S},
         {"4.2.3", AGE9 "Age: 7" N, DATE2, 9000, 0, 0, S},
-        {"4.2.3", CC "max-age=200" N DATE, "", 100000, 100, 0, S},
+        {"RFC 9110 6.6.1", CC "max-age=200" N DATE, "", 200000, 0, 0, S},
+        {"4.2.3", CC "max-age=200" N, DATE, 100000, 100, 0, S},
         {"4.3.4", AGE1, CC "no-cache" N DATE2, 0, 0, 0, S | V},
         {"4.3.4", CC "no-cache" N, AGE9 DATE2, 9000, 0, 0, S},
         {"4.3.4", CC "no-cache" N, DATE2, 0, 0, 0, S | V},
@@ -208,7 +209,7 @@ static void test_head(void **state)
 	assert_int_equal(response_freshen_head(&a.o, &b.in, b.mem, sizeof(b.mem), &b.out), ST_OK);
 	assert_int_equal(b.o.expires_ms, NOW_MS + 9000);
 	assert_int_equal(b.o.body_len, 1);
-	assert_true(lines_are(&b, DATE VIA E AGE9 "A: 2" N));
+	assert_true(lines_are(&b, VIA E AGE9 "A: 2" N DATE));
 	answer_parse(&b, r, 200, "Content-Length: 2" N E AGE9);
 	assert_int_equal(response_freshen_head(&a.o, &b.in, b.mem, sizeof(b.mem), &b.out),
 	                 ST_NOTFOUND);

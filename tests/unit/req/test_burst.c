@@ -70,7 +70,7 @@ static void kind_ask(enum kind kind, uint32_t i)
 	        [OPTIONS] = "OPTIONS * HTTP/1.1\r\nHost: h\r\nX: %u\r\n\r\n",
 	        [NOT_MODIFIED] = "GET /o%u HTTP/1.1\r\nHost: h\r\nIf-None-Match: *\r\n\r\n",
 	        [ONLY_CACHED] = "GET /none%u HTTP/1.1\r\nHost: h\r\n"
-	                        "Cache-Control: only-if-cached\r\n\r\n",
+	                        "Cache-Control: only-if-cached, no-cache\r\n\r\n",
 	        [RESET] = GET("/o%u"),
 	        [HALF_CLOSE] = GET("/o%u"),
 	        [MISS] = GET("/m%u"),

@@ -242,7 +242,8 @@ static void test_refused(void **state)
 	        {"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nTransfer-Encoding: "
 	         "chunked\r\n\r\n",
 	         400, true},
-	        {"GET /x HTTP/1.1\r\nHost: h\r\nCache-Control: only-if-cached\r\n\r\n", 504, false},
+	        {"GET /x HTTP/1.1\r\nHost: h\r\nCache-Control: only-if-cached, no-cache\r\n\r\n",
+	         504, false},
 	        {"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 5000\r\n\r\n", 413, true},
 	};
 	static const struct fx_config cfg = {

@@ -296,6 +296,63 @@ static void test_control_away(void **state)
 	down();
 }
 
+/* Control has the request, and goes away, says that the origin failed, or keeps silent. */
+static void test_control_fails(void **state)
+{
+	static const struct fx_config cfg = {.timeouts =
+	                                             "    miss_grace_ms: 300\n    miss_ms: 1000\n"};
+	enum { AWAY, FAILS, FAILS_404, SILENT, WAYS };
+	struct web *w;
+
+	(void)state;
+	up(&cfg);
+	attach();
+	store(GET("/x"), 0, 600, 0);
+	store(GET("/strict"), 0, 600, OBJECT_REVALIDATE);
+	run_s(12);
+	for (int way = 0; way < 2 * WAYS; way++) {
+		bool strict = way >= WAYS;
+		bool conditional = way == SILENT;
+		unsigned error = way % WAYS == AWAY ? 503 : way % WAYS == FAILS ? 502 : 504;
+
+		w = ask(strict ? GET("/strict")
+		        : conditional
+		                ? "GET /x HTTP/1.1\r\nHost: h\r\nIf-None-Match: \"e1\"\r\n\r\n"
+		                : GET("/x"));
+		next_request();
+		switch (way % WAYS) {
+		case AWAY:
+			detach();
+			run_ms(strict ? 500 : 2);
+			break;
+		case FAILS:
+		case FAILS_404:
+			error = way % WAYS == FAILS ? 502 : 404;
+			assert_true(rig_fail(&fx.rig, fx.req.msg.ticket, (uint16_t)error));
+			run_ms(3);
+			break;
+		default:
+			run_ms(1100);
+		}
+		if (strict || way == FAILS_404) {
+			got(w, error);
+		} else {
+			got(w, conditional ? 304 : 200);
+			status_begins("rig; hit; ttl=-");
+			assert_true(status_ends("; detail=stale-if-error"));
+			assert_false(fx.answer.closes);
+		}
+		while (try_request())
+			;
+		if (way % WAYS == AWAY)
+			attach();
+		web_abort(w);
+		run_ms(3);
+	}
+	assert_int_equal(ctr(CTR_cache_stale_error), 3);
+	down();
+}
+
 /* Nothing but RELEASE is an answer to a refresh. */
 static void test_answer_to_refresh(void **state)
 {
@@ -322,7 +379,7 @@ int main(void)
 	        cmocka_unit_test(test_client_takes_stale), cmocka_unit_test(test_while),
 	        cmocka_unit_test(test_while_asks_nobody),  cmocka_unit_test(test_while_no_room),
 	        cmocka_unit_test(test_while_many),         cmocka_unit_test(test_control_away),
-	        cmocka_unit_test(test_answer_to_refresh),
+	        cmocka_unit_test(test_control_fails),      cmocka_unit_test(test_answer_to_refresh),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -119,11 +119,42 @@ static void test_age_goes_on(void **state)
 	down();
 }
 
+/* RFC 9111 5.2.1.7: a store of control may have it; the origin is not asked. */
+static void test_only_if_cached(void **state)
+{
+	static const char text[] =
+	        "GET /x HTTP/1.1\r\nHost: h\r\nCache-Control: only-if-cached\r\n\r\n";
+	struct web *w;
+
+	(void)state;
+	up(NULL);
+	w = ask(text);
+	got(w, 504); /* at once: control is away */
+	attach();
+	say(w, text);
+	next_request();
+	assert_true(span_eq(fx.req.key, SPAN_LIT("h/x")));
+	assert_non_null(memmem(fx.req.fields.ptr, fx.req.fields.len, "only-if-cached", 14));
+	assert_true(rig_fail(&fx.rig, fx.req.msg.ticket, 504));
+	run_ms(3);
+	got(w, 504);
+	say(w, text);
+	next_request();
+	struct rig_answer a = answer_to(200, "", SPAN_LIT("body"));
+	a.flags = CHAN_F_STORE;
+	a.lifetime_ms = 60500;
+	reply_with(&a);
+	got_body(w, 200, SPAN_LIT("body"));
+	assert_true(has_line("Cache-Status: rig; hit; ttl=60; detail=L2"));
+	down();
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_rows),
 	        cmocka_unit_test(test_age_goes_on),
+	        cmocka_unit_test(test_only_if_cached),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -329,12 +329,45 @@ static void test_stale_variant(void **state)
 	down();
 }
 
+/* Control dies with the request: its variant is found by the field lines that it was sent. */
+static void test_stale_variant_on_error(void **state)
+{
+	(void)state;
+	up(NULL);
+	attach();
+	for (int i = 1; i <= 2; i++) {
+		struct web *w = ask_x(i == 1 ? "1" : "2");
+
+		next_request();
+		put_list("h/v", LIST_ID, "x");
+		struct rig_answer a = answer_to(200, "Vary: X\r\n", SPAN_LIT("?"));
+		a.body = i == 1 ? SPAN_LIT("1") : SPAN_LIT("2");
+		a.lifetime_ms = 1000;
+		a.stale_error_s = 60;
+		a.flags = CHAN_F_FILL;
+		a.key = variant_of("h/v", i == 1 ? "X: 1" : "X: 2").text;
+		reply_with(&a);
+		got_body(w, 200, a.body);
+	}
+	run_s(2);
+	struct web *one = ask_x("1"), *two = ask_x("2"), *three = ask_x("3");
+	while (try_request())
+		;
+	detach();
+	got_body(one, 200, SPAN_LIT("1"));
+	got_body(two, 200, SPAN_LIT("2"));
+	got_nothing(three);
+	run_s(3);
+	got(three, 503);
+	down();
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_variants),      cmocka_unit_test(test_foreign_keys),
 	        cmocka_unit_test(test_bad_puts),      cmocka_unit_test(test_pass),
-	        cmocka_unit_test(test_stale_variant),
+	        cmocka_unit_test(test_stale_variant), cmocka_unit_test(test_stale_variant_on_error),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
