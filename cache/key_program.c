@@ -353,8 +353,7 @@ static enum key_status put(struct run *r, struct span text)
 {
 	if (text.len > (size_t)(r->end - r->at))
 		return KEY_TOO_LONG;
-	if (text.len > 0)
-		memcpy(r->at, text.ptr, text.len);
+	run_copy(r->at, text.ptr, text.len);
 	r->at += text.len;
 	return KEY_OK;
 }

@@ -6,43 +6,62 @@
 
 struct pair {
 	struct span name; /* as sent */
-	struct span whole;
+	struct span value;
+	bool has_value; /* "name=", also with nothing behind it */
+	bool coded;     /* the name is not written plainly */
 };
 
-/* Takes "name[=value]" off the front; false at the end. Empty ones are skipped, as servers do. */
-static bool pair_next(struct span *rest, struct pair *p)
-{
-	while (rest->len > 0) {
-		const char *end = memchr(rest->ptr, '&', rest->len);
-		size_t n = end ? (size_t)(end - rest->ptr) : rest->len;
-		const char *eq = n > 0 ? memchr(rest->ptr, '=', n) : NULL;
+enum byte_kind { BYTE_AND = 1, BYTE_EQUALS = 2, BYTE_CODE = 4, BYTE_SEMICOLON = 8 };
 
-		p->whole = span_of(rest->ptr, n);
-		p->name = eq ? span_of(rest->ptr, (size_t)(eq - rest->ptr)) : p->whole;
-		n += end != NULL;
-		rest->ptr += n;
-		rest->len -= n;
-		if (p->whole.len > 0)
-			return true;
-	}
-	return false;
+static const uint8_t kinds[256] = {
+        ['&'] = BYTE_AND,  ['='] = BYTE_EQUALS,    ['%'] = BYTE_CODE,
+        ['+'] = BYTE_CODE, [';'] = BYTE_SEMICOLON,
+};
+
+/* Behind the bytes that are none of stop; adds their kinds to *seen. */
+static const char *run_over(const char *at, const char *end, uint8_t stop, uint8_t *seen)
+{
+	uint8_t kind, all = *seen;
+
+	for (; at < end && !((kind = kinds[(unsigned char)*at]) & stop); at++)
+		all |= kind;
+	*seen = all;
+	return at;
 }
 
-static struct span pair_value(const struct pair *p)
+/* Takes "name[=value]" off the front; false at the end. Empty ones are skipped, as servers do.
+ * *seen: kinds of bytes in names and values. */
+static bool pair_next(struct span *rest, struct pair *p, uint8_t *seen)
 {
-	size_t n = p->name.len + (p->whole.len > p->name.len);
+	const char *at = rest->ptr, *end = at + rest->len;
+	uint8_t in_name = 0;
 
-	return span_of(p->whole.ptr + n, p->whole.len - n);
+	while (at < end && *at == '&')
+		at++;
+	if (at == end)
+		return false;
+	p->name.ptr = at;
+	at = run_over(at, end, BYTE_AND | BYTE_EQUALS, &in_name);
+	p->name.len = (size_t)(at - p->name.ptr);
+	p->coded = (in_name & BYTE_CODE) != 0;
+	p->has_value = at < end && *at == '=';
+	at += p->has_value;
+	p->value.ptr = at;
+	*seen |= in_name;
+	at = run_over(at, end, BYTE_AND, seen);
+	p->value.len = (size_t)(at - p->value.ptr);
+	*rest = span_of(at, (size_t)(end - at));
+	return true;
 }
 
-/* A name that is not written plainly, decoded into buf; one that is too long stays. */
-static struct span name_plain(struct span name, char buf[NORM_MAX])
+/* The name as servers read it, decoded into buf; one that is too long, or malformed, stays. */
+static struct span name_plain(const struct pair *p, char buf[NORM_MAX])
 {
-	struct norm v = {.text = name, .buf = buf};
+	struct norm v = {.text = p->name, .buf = buf};
 
-	if (!memchr(name.ptr, '%', name.len) && !memchr(name.ptr, '+', name.len))
-		return name;
-	return norm_decode(&v, true) ? v.text : name;
+	if (likely(!p->coded))
+		return p->name;
+	return norm_decode(&v, true) ? v.text : p->name;
 }
 
 enum found { FOUND_NOT, FOUND_NAMED, FOUND_ALIKE };
@@ -60,7 +79,7 @@ static enum found named_find(const struct run *r, struct span name, uint32_t *in
 		if (want.len != name.len)
 			continue;
 		*index = i;
-		if (memcmp(want.ptr, name.ptr, name.len) == 0)
+		if (run_eq(want.ptr, name.ptr, name.len))
 			return FOUND_NAMED;
 		if (span_eq_nocase(want, name))
 			found = FOUND_ALIKE;
@@ -90,7 +109,7 @@ static bool ignored(const struct run *r, struct span name)
 static bool pair_take(struct run *r, const struct pair *p)
 {
 	char buf[NORM_MAX];
-	struct span name = p->name.len > 0 ? name_plain(p->name, buf) : p->name;
+	struct span name = name_plain(p, buf);
 	uint32_t i = 0;
 
 	switch (named_find(r, name, &i)) {
@@ -100,7 +119,7 @@ static bool pair_take(struct run *r, const struct pair *p)
 			return false;
 		}
 		r->named_seen |= 1u << i;
-		r->named[i] = pair_value(p);
+		r->named[i] = p->value;
 		/* One that only tags and purges name is not in the key. */
 		if (i < r->rule->key_query_count)
 			return true;
@@ -116,19 +135,18 @@ static bool pair_take(struct run *r, const struct pair *p)
 bool run_query_read(struct run *r)
 {
 	struct span rest = r->in->query;
+	uint8_t seen = 0;
 	struct pair p;
 	bool ok = true;
 
 	r->named_seen = r->named_twice = 0;
 	if (rest.len == 0)
 		return true;
-	/* Some servers end a parameter at ';' as well. */
-	if (memchr(rest.ptr, ';', rest.len))
-		ok = false;
-	while (pair_next(&rest, &p))
+	while (pair_next(&rest, &p, &seen))
 		if (!pair_take(r, &p))
 			ok = false;
-	return ok;
+	/* Some servers end a parameter at ';' as well. */
+	return ok && (seen & BYTE_SEMICOLON) == 0;
 }
 
 struct entry {
@@ -161,11 +179,11 @@ static bool entry_write(const struct pair *p, char **at, const char *end, struct
 	if (!run_put_uri(at, end, p->name))
 		return false;
 	e->name = span_of(from, (size_t)(*at - from));
-	if (p->whole.len > p->name.len) {
+	if (p->has_value) {
 		if (*at == end)
 			return false;
 		*(*at)++ = '=';
-		if (!run_put_uri(at, end, pair_value(p)))
+		if (!run_put_uri(at, end, p->value))
 			return false;
 	}
 	e->whole = span_of(from, (size_t)(*at - from));
@@ -175,7 +193,7 @@ static bool entry_write(const struct pair *p, char **at, const char *end, struct
 static bool wanted(const struct run *r, const struct pair *p, bool listed)
 {
 	char buf[NORM_MAX];
-	struct span name = p->name.len > 0 ? name_plain(p->name, buf) : p->name;
+	struct span name = name_plain(p, buf);
 	uint32_t i;
 
 	if (listed)
@@ -189,10 +207,11 @@ bool run_query_text(const struct run *r, bool listed, char buf[NORM_MAX], size_t
 	char text[NORM_MAX], *at = text;
 	struct span rest = r->in->query;
 	uint32_t count = 0;
+	uint8_t seen = 0;
 	struct pair p;
 
 	*len = 0;
-	while (pair_next(&rest, &p)) {
+	while (pair_next(&rest, &p, &seen)) {
 		struct entry e;
 
 		if (!wanted(r, &p, listed))

@@ -30,6 +30,57 @@ static inline const struct rule_text *run_texts(const struct run *r, uint32_t of
 	return (const struct rule_text *)(const void *)((const char *)r->s + off);
 }
 
+/* For short texts, without a call or a loop: words that overlap. */
+static inline bool run_eq(const char *a, const char *b, size_t len)
+{
+	uint64_t v[4];
+	uint32_t w[4];
+
+	if (len > 16)
+		return memcmp(a, b, len) == 0;
+	if (len >= 8) {
+		memcpy(&v[0], a, 8);
+		memcpy(&v[1], b, 8);
+		memcpy(&v[2], a + len - 8, 8);
+		memcpy(&v[3], b + len - 8, 8);
+		return ((v[0] ^ v[1]) | (v[2] ^ v[3])) == 0;
+	}
+	if (len >= 4) {
+		memcpy(&w[0], a, 4);
+		memcpy(&w[1], b, 4);
+		memcpy(&w[2], a + len - 4, 4);
+		memcpy(&w[3], b + len - 4, 4);
+		return ((w[0] ^ w[1]) | (w[2] ^ w[3])) == 0;
+	}
+	return len == 0 || (a[0] == b[0] && a[len / 2] == b[len / 2] && a[len - 1] == b[len - 1]);
+}
+
+static inline void run_copy(char *to, const char *from, size_t len)
+{
+	uint64_t v[2];
+	uint32_t w[2];
+
+	if (len > 16) {
+		memcpy(to, from, len);
+	} else if (len >= 8) {
+		memcpy(&v[0], from, 8);
+		memcpy(&v[1], from + len - 8, 8);
+		memcpy(to, &v[0], 8);
+		memcpy(to + len - 8, &v[1], 8);
+	} else if (len >= 4) {
+		memcpy(&w[0], from, 4);
+		memcpy(&w[1], from + len - 4, 4);
+		memcpy(to, &w[0], 4);
+		memcpy(to + len - 4, &w[1], 4);
+	} else if (len > 0) {
+		char mid = from[len / 2], last = from[len - 1];
+
+		to[0] = from[0];
+		to[len / 2] = mid;
+		to[len - 1] = last;
+	}
+}
+
 /* Finds the parameters that the rule names. False: one is there twice, or the request has one that
  * its key may not leave out. */
 bool run_query_read(struct run *r);

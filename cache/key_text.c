@@ -6,10 +6,11 @@
 
 #define ID_TEXT "{id}"
 
-/* RFC 3986 2.3 unreserved. */
-static const bool plain[256] = {
-        ['0' ... '9'] = true, ['A' ... 'Z'] = true, ['a' ... 'z'] = true, ['-'] = true,
-        ['.'] = true,         ['_'] = true,         ['~'] = true,
+/* RFC 3986 2.3 unreserved, and '/', which stands for itself in URIs. */
+enum { PLAIN = 1, SLASH = 2 };
+static const uint8_t kinds[256] = {
+        ['0' ... '9'] = PLAIN, ['A' ... 'Z'] = PLAIN, ['a' ... 'z'] = PLAIN, ['-'] = PLAIN,
+        ['.'] = PLAIN,         ['_'] = PLAIN,         ['~'] = PLAIN,         ['/'] = SLASH,
 };
 
 static void put_hex(char **at, char mark, unsigned char c)
@@ -22,14 +23,33 @@ static void put_hex(char **at, char mark, unsigned char c)
 	*at += 3;
 }
 
+/* Most values are made of such bytes alone: then they are copied. False: nothing was done. */
+static bool put_plain(char **at, const char *end, struct span text, uint8_t kind)
+{
+	char *to = *at;
+	bool all = true;
+
+	if (text.len > (size_t)(end - to))
+		return false;
+	for (size_t i = 0; i < text.len; i++) {
+		to[i] = text.ptr[i];
+		all &= (kinds[(unsigned char)text.ptr[i]] & kind) != 0;
+	}
+	if (likely(all))
+		*at = to + text.len;
+	return all;
+}
+
 bool run_put_bytes(char **at, const char *end, struct span text)
 {
+	if (likely(put_plain(at, end, text, PLAIN)))
+		return true;
 	for (size_t i = 0; i < text.len; i++) {
 		unsigned char c = (unsigned char)text.ptr[i];
 
 		if (end - *at < 4)
 			return false;
-		if (likely(plain[c])) {
+		if (likely(kinds[c] & PLAIN)) {
 			*(*at)++ = (char)c;
 		} else if (c == (unsigned char)NORM_ID) {
 			memcpy(*at, ID_TEXT, 4);
@@ -51,12 +71,14 @@ static int hex_value(char c)
 
 bool run_put_uri(char **at, const char *end, struct span text)
 {
+	if (likely(put_plain(at, end, text, PLAIN | SLASH)))
+		return true;
 	for (size_t i = 0; i < text.len; i++) {
 		unsigned char c = (unsigned char)text.ptr[i];
 
 		if (end - *at < 4)
 			return false;
-		if (likely(plain[c] || c == '/')) {
+		if (likely(kinds[c])) {
 			*(*at)++ = (char)c;
 			continue;
 		}
@@ -68,7 +90,7 @@ bool run_put_uri(char **at, const char *end, struct span text)
 			continue;
 		}
 		c = (unsigned char)(hi * 16 + lo);
-		if (plain[c])
+		if (kinds[c] & PLAIN)
 			*(*at)++ = (char)c;
 		else
 			put_hex(at, '%', c);

@@ -74,10 +74,24 @@ bool norm_decode(struct norm *v, bool form)
 
 bool norm_lower(struct norm *v)
 {
-	if (!norm_own(v))
+	struct span in = v->text;
+	size_t i = 0;
+
+	if (in.len > NORM_MAX)
 		return false;
-	for (size_t i = 0; i < v->text.len; i++)
-		v->buf[i] = ascii_lower(v->buf[i]);
+	/* In place or apart; never half over itself. */
+	if (in.ptr > v->buf && in.ptr < v->buf + NORM_MAX && norm_own(v))
+		in = v->text;
+	for (; i + 8 <= in.len; i += 8) {
+		uint64_t eight;
+
+		memcpy(&eight, in.ptr + i, 8);
+		eight = ascii_lower8(eight);
+		memcpy(v->buf + i, &eight, 8);
+	}
+	for (; i < in.len; i++)
+		v->buf[i] = ascii_lower(in.ptr[i]);
+	v->text = span_of(v->buf, in.len);
 	return true;
 }
 

@@ -69,7 +69,10 @@ struct cache_rule {
 	uint8_t ttl_jitter_pct; /* lifetimes are shortened at random by up to this; at most 90 */
 	uint8_t heuristic_pct;  /* of the time since Last-Modified (RFC 9111 4.2.2); 0: off */
 	uint8_t make_etag;      /* enum cache_etag_kind */
-	bool keyed_body; /* the key is made of the request's body: POST is as GET (RFC 9110 9.3.3) */
+	uint32_t ttl_min_ms;    /* CACHE_TTL: a lifetime is twice the former one after a 304, and */
+	uint32_t ttl_max_ms;    /* half of it after a change, within these; 0: always ttl_ms */
+	bool keyed_body; /* the key is made of the request's body: POST is as GET (RFC 9110 9.3.3)
+	                  */
 };
 
 /* What the request lets a shared cache do. */
@@ -126,7 +129,9 @@ struct cache_response_in {
 	const struct http_fields *fields;
 	const struct http_fields *aged; /* whose Age counts; NULL: fields */
 	struct cache_rule rule;
-	uint32_t random; /* for the jitter */
+	uint64_t former_ms; /* lifetime of the stored answer that was validated; 0: none was */
+	bool unchanged;     /* it is the same still */
+	uint32_t random;    /* for the jitter */
 	uint64_t request_wall_ms;
 	uint64_t response_wall_ms;
 };

@@ -140,12 +140,25 @@ static uint64_t jittered(const struct cache_response_in *in, uint64_t ms)
 	return ms - (most * (in->random >> 16) >> 16);
 }
 
+/* The rule's TTL, or what became of it. */
+static uint64_t rule_ttl_ms(const struct cache_response_in *in)
+{
+	const struct cache_rule *rule = &in->rule;
+	uint64_t ms = in->unchanged ? in->former_ms * 2 : in->former_ms / 2;
+
+	if (rule->mode != CACHE_TTL)
+		return 0;
+	if (rule->ttl_max_ms == 0 || in->former_ms == 0 || rule->ttl_ms == 0)
+		return rule->ttl_ms;
+	return min_u64(max_u64(ms, rule->ttl_min_ms), rule->ttl_max_ms);
+}
+
 /* Sets j->explicit and j->heuristic. The age counts against what the origin states; a TTL of the
  * rule begins on arrival, however old the response was by then. */
 static uint64_t lifetime_ms(struct judged *j, uint32_t age_s)
 {
 	const struct cache_rule *rule = &j->in->rule;
-	uint64_t own_ms = rule->mode == CACHE_TTL ? rule->ttl_ms : 0;
+	uint64_t own_ms = rule_ttl_ms(j->in);
 	uint64_t s = 0;
 
 	j->explicit = explicit_lifetime_s(j, &s);

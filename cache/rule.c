@@ -22,6 +22,8 @@ void cache_rule_of(const struct snap_route *route, struct cache_rule *out)
 	        .ttl_jitter_pct = route->ttl_jitter_pct,
 	        .heuristic_pct = route->heuristic_pct,
 	        .make_etag = route->etag,
+	        .ttl_min_ms = route->ttl_min_ms,
+	        .ttl_max_ms = route->ttl_max_ms,
 	        .keyed_body = route->keyed_body != 0,
 	};
 }

@@ -240,11 +240,14 @@ static void head_refuse(struct fetch *f, uint16_t code)
 void fetch_head(struct fetch *f, const struct exchange_head *h)
 {
 	struct down_slab *down = fetch_down(f);
+	uint64_t former_ms = 0;
 	struct work *k;
 	uint32_t block;
 
 	if (fetch_head_validates(f, h))
 		return;
+	if (f->entry != NULL && f->validating)
+		former_ms = f->entry->head->expires_ms - f->entry->head->response_ms;
 	if (f->entry != NULL)
 		store_drop(f->entry);
 	f->entry = NULL;
@@ -260,6 +263,7 @@ void fetch_head(struct fetch *f, const struct exchange_head *h)
 		return;
 	}
 	fetch_response_in(f, h, &k->in);
+	k->in.former_ms = former_ms;
 	k->cap = min_u32(down->slab.block_bytes, FETCH_HEAD_MAX);
 	if (write_head(f, k, down_at(down, block)) == ST_OK) {
 		head_take(f, h, k, block);

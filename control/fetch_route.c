@@ -133,7 +133,8 @@ static bool serialise(struct fetch *f)
 
 	f->validating = false;
 	if (f->entry != NULL && may_validate(f->req)) {
-		style.etag = object_etag(f->entry->head);
+		if (!(f->entry->head->flags & OBJECT_ETAG_MADE))
+			style.etag = object_etag(f->entry->head);
 		style.last_modified = object_last_modified(f->entry->head);
 		f->validating = style.etag.len + style.last_modified.len > 0;
 	}

@@ -21,6 +21,7 @@ struct response_in {
 	/* The key that the object gets instead of the request's: that of a variant (vary_key). The
 	 * request's own: NULL, and then an answer with Vary is not storable. */
 	const struct cache_key *key;
+	uint64_t former_ms;   /* as in struct cache_response_in */
 	uint64_t born_seq;    /* cache/inval.h */
 	bool stored;          /* the head for a store: without what a store must not hold */
 	const uint32_t *tags; /* more tags, of the rule or the request (inval_tag_hash) */
@@ -66,8 +67,9 @@ enum status response_freshen_head(const struct object *stored, const struct resp
 struct span response_etag_weak(const struct response_in *in, char buf[RESPONSE_ETAG_MAX]);
 struct span response_etag_strong(const struct object *o, struct span body,
                                  char buf[RESPONSE_ETAG_MAX]);
-/* The head o with that ETag as one more field line, in buf (aligned to 8): its length; 0 when cap
- * is too small or o has an ETag. */
+/* The head o with that ETag as one more field line, and OBJECT_ETAG_MADE, in buf (aligned to 8): its
+ * length; 0 when cap is too small or o has an ETag. The origin must not be asked with it: it would
+ * not know it, and look no further at the date (RFC 9110 13.2.2). */
 uint32_t response_add_etag(const struct object *o, struct span etag, void *buf, uint32_t cap);
 
 #endif

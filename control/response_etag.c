@@ -70,6 +70,7 @@ uint32_t response_add_etag(const struct object *o, struct span etag, void *buf, 
 	to->fields_len = (uint32_t)(fields.len + (size_t)(w.at - w.begin));
 	to->etag_off = off;
 	to->etag_len = (uint16_t)etag.len;
+	to->flags |= OBJECT_ETAG_MADE;
 	put(&w, span_of(object_tags(o), tags));
 	return w.full ? 0 : (uint32_t)object_head_bytes(to);
 }

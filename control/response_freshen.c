@@ -109,6 +109,8 @@ static void judge(const struct object *stored, const struct response_in *in,
 	        .fields = merged,
 	        .aged = &in->head->fields,
 	        .rule = in->rule,
+	        .former_ms = stored->expires_ms - stored->response_ms,
+	        .unchanged = true,
 	        .random = response_random(object_key(stored), in->response_wall_ms),
 	        .request_wall_ms = in->request_wall_ms,
 	        .response_wall_ms = in->response_wall_ms,
@@ -128,7 +130,8 @@ static void judge(const struct object *stored, const struct response_in *in,
 static enum status freshen(const struct object *stored, const struct response_in *in, void *buf,
                            uint32_t cap, struct response_out *out)
 {
-	const uint16_t kept = OBJECT_NO_BODY | OBJECT_CHUNKED | OBJECT_AUTHORIZED;
+	const uint16_t kept =
+	        OBJECT_NO_BODY | OBJECT_CHUNKED | OBJECT_AUTHORIZED | OBJECT_ETAG_MADE;
 	size_t fixed = sizeof(*stored) + stored->key_len;
 	struct object o = *stored;
 	struct response_tags tags;

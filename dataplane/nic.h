@@ -28,6 +28,7 @@ enum pkt_flag {
 	PKT_TX_TSO = 1 << 5, /* the port shall cut the payload into segments of tso_mss bytes, with
 	                        both checksums, and FIN and PSH on the last one only */
 	PKT_RX_FRAGMENTS = 1 << 6, /* set by net_input: it came in fragments */
+	PKT_TX_REFUSED = 1 << 7,   /* set by nic_tx_burst: the port will never take this one */
 };
 
 struct pkt {
@@ -66,7 +67,7 @@ const struct nic_caps *nic_caps(const struct nic *nic);
  * data may then lie further into the buffer than it did. */
 unsigned nic_rx_burst(struct nic *nic, struct pkt *pkts, unsigned n);
 /* Sends the first packets of the array and takes them over; returns how many. The rest stay the
- * caller's. */
+ * caller's, and the first of them is marked when it is the reason (PKT_TX_REFUSED). */
 unsigned nic_tx_burst(struct nic *nic, struct pkt *pkts, unsigned n);
 /* A buffer to write a frame into; false when the port has none. At least mtu + 14 bytes fit. What
  * is not the buffer in *out is 0. */

@@ -225,8 +225,10 @@ struct config_rule {
 	enum config_bool any_host; /* the host is not in the key */
 	char **ignore_query;
 	unsigned ignore_query_count;
-	uint32_t ttl_s; /* 0: as the route and the origin say */
-	char **tags;    /* templates */
+	uint32_t ttl_s;     /* 0: as the route and the origin say */
+	uint32_t ttl_min_s; /* lifetimes adapt within these; ttl_max_s 0: they do not */
+	uint32_t ttl_max_s;
+	char **tags; /* templates */
 	unsigned tags_count;
 	char **purges; /* templates */
 	unsigned purges_count;

@@ -198,6 +198,22 @@ static enum status check_rule_name(struct cache_rules *r, const struct doc_node 
 	return ST_OK;
 }
 
+static enum status check_adapts(struct cache_rules *r, const struct doc_node *item,
+                                const struct config_rule *rule)
+{
+	const struct doc_node *node = node_at(item, rule->ttl_max_s ? "ttl_max_s" : "ttl_min_s");
+
+	if (rule->ttl_min_s == 0 && rule->ttl_max_s == 0)
+		return ST_OK;
+	if (rule->ttl_s >= rule->ttl_min_s && rule->ttl_s > 0 && rule->ttl_s <= rule->ttl_max_s)
+		return ST_OK;
+	return doc_error(
+	        r->doc, node, r->err,
+	        "%s: lifetimes that adapt begin with ttl_s, which must be from ttl_min_s to "
+	        "ttl_max_s, and at least 1",
+	        doc_path(node, r->path));
+}
+
 static enum status check_rule(struct cache_rules *r, unsigned i)
 {
 	const struct doc_node *item = doc_item(doc_key(r->doc->root, "rules"), i);
@@ -219,6 +235,8 @@ static enum status check_rule(struct cache_rules *r, unsigned i)
 		                   "rules[%u].credentials is for rules that are not public; remove "
 		                   "it, or public",
 		                   i);
+	if (st == ST_OK)
+		st = check_adapts(r, item, rule);
 	if (st == ST_OK)
 		st = check_ignore(r, item, rule, all);
 	if (st == ST_OK)

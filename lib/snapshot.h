@@ -33,7 +33,7 @@ struct snap_route {
 	uint8_t heuristic_pct;  /* at most 50 */
 	uint8_t etag;           /* enum config_etag */
 	uint8_t keyed_body;     /* 1: its rule's key is made of the request's body (POST) */
-	uint32_t path_off; /* the pattern's text, for reports */
+	uint32_t path_off;      /* the pattern's text, for reports */
 	uint32_t path_len;
 	uint32_t host_off;
 	uint32_t host_len;
@@ -41,6 +41,8 @@ struct snap_route {
 	uint32_t program_len;
 	uint32_t rule;         /* index + 1 in rules; 0: none */
 	uint32_t rule_map_off; /* uint8_t[path_count of the rule]: which parameters its names are */
+	uint32_t ttl_min_ms;   /* lifetimes adapt within these (cache/policy.h) */
+	uint32_t ttl_max_ms;   /* 0: they do not */
 	uint32_t pad;          /* 0 */
 };
 

@@ -341,6 +341,11 @@ static uint8_t param_index(const char *pattern, struct span name)
 	return index;
 }
 
+static uint32_t ms_of(uint32_t s)
+{
+	return (uint32_t)min_u64(s * 1000ull, UINT32_MAX);
+}
+
 static const struct snap_rule *rules_at(const struct rules_builder *b)
 {
 	return (const struct snap_rule *)(const void *)(b->w->block + head(b)->rules.rules_off);
@@ -367,7 +372,9 @@ static void route_put(struct rules_builder *b, uint32_t i)
 	route->rule_map_off = snap_put(b->w, map, paths->count, 1);
 	if (b->cfg->rules[rule].ttl_s > 0) {
 		route->cache_mode = CONFIG_CACHE_TTL;
-		route->ttl_ms = (uint32_t)min_u64(b->cfg->rules[rule].ttl_s * 1000ull, UINT32_MAX);
+		route->ttl_ms = ms_of(b->cfg->rules[rule].ttl_s);
+		route->ttl_min_ms = ms_of(max_u32(b->cfg->rules[rule].ttl_min_s, 1));
+		route->ttl_max_ms = ms_of(b->cfg->rules[rule].ttl_max_s);
 	}
 }
 

@@ -80,7 +80,9 @@ static bool param_applies(const struct param *p, const char *base)
 		return port->type == PORT_MEMIF;
 	if (p->section == PARAM_cache && p->offset == offsetof(struct config_cache, ttl_s))
 		return cache->mode == CONFIG_CACHE_TTL;
-	return true;
+	/* A secret is not for whoever may look at the configuration. */
+	return p->section != PARAM_identity ||
+	       p->offset != offsetof(struct config_identity, key_secret);
 }
 
 /* A text that is not set is left out: the file knows no null. */

@@ -91,12 +91,14 @@ unsigned nic_tx_burst(struct nic *nic, struct pkt *pkts, unsigned n)
 		for (unsigned i = 0; i < chunk; i++)
 			bufs[i] = tx_prepare(&pkts[sent + i]);
 		/* What a driver wants to find in the headers of a packet that it cuts differs. One
-		 * that it refuses is dropped by the caller, as are those behind it, and TCP sends
-		 * their segments again, one by one. */
+		 * that it refuses is dropped by the caller, and TCP sends its segments again, one
+		 * by one. */
 		if (unlikely(nic->large != NULL)) {
 			chunk = rte_eth_tx_prepare(nic->port, nic->queue, bufs, (uint16_t)chunk);
-			if (chunk == 0)
+			if (chunk == 0) {
+				pkts[sent].flags |= PKT_TX_REFUSED;
 				break;
+			}
 		}
 		taken = rte_eth_tx_burst(nic->port, nic->queue, bufs, (uint16_t)chunk);
 		sent += taken;

@@ -386,24 +386,46 @@ void net_send_large(struct net *net, const struct net_path *path, struct pkt *pk
 	csum_put(tcp->csum, csum_fold_partial(pseudo_sum(addrs, v4 ? 8 : 32, PROTO_TCP, 0)));
 }
 
-unsigned net_flush_some(struct net *net)
+static unsigned tx_some(struct net *net)
 {
 	struct pkt *tx = net->tx + net->tx_first;
-	unsigned count = net_queued(net);
 	uint64_t bytes = 0;
-	unsigned sent;
+	unsigned sent = nic_tx_burst(net->nic, tx, net_queued(net));
 
-	if (count == 0)
-		return 0;
-	assert(!net->staged);
-	sent = nic_tx_burst(net->nic, tx, count);
 	for (unsigned i = 0; i < sent; i++)
 		bytes += tx[i].len;
 	net->tx_first += sent;
-	if (likely(sent == count))
-		tx_emptied(net);
 	counter_add(net->ctr, CTR_tx_packets, sent);
 	counter_add(net->ctr, CTR_tx_bytes, bytes);
+	return sent;
+}
+
+/* What the port will never take must not stand in the way of the rest. */
+static NOINLINE unsigned tx_skip(struct net *net)
+{
+	unsigned sent = 0;
+
+	while (net_queued(net) > 0 && net->tx[net->tx_first].flags & PKT_TX_REFUSED) {
+		counter_inc(net->ctr, CTR_shed_tx);
+		nic_pkt_free(net->nic, &net->tx[net->tx_first], 1);
+		net->tx_first++;
+		sent += net_queued(net) > 0 ? tx_some(net) : 0;
+	}
+	return sent;
+}
+
+unsigned net_flush_some(struct net *net)
+{
+	unsigned sent;
+
+	if (net_queued(net) == 0)
+		return 0;
+	assert(!net->staged);
+	sent = tx_some(net);
+	if (unlikely(net_queued(net) > 0))
+		sent += tx_skip(net);
+	if (likely(net_queued(net) == 0))
+		tx_emptied(net);
 	return sent;
 }
 

@@ -505,6 +505,9 @@ case("interim-103", "RFC 9110 15.2", first(FRESH, before=b"HTTP/1.1 103 Early Hi
 case("interim-102", "RFC 9110 15.2", first(FRESH, before=b"HTTP/1.1 102 Processing\r\n\r\n", code=200), Step(code=200))
 case("etag-made-weak", "rule", first(FRESH, OLD), Step(want={"etag": lambda v: v.startswith('W/"')}), prefix="/weak")
 case("etag-made-strong", "rule", first(FRESH), Step(want={"etag": lambda v: v.startswith('"')}), prefix="/strong")
+case("etag-made-is-not-asked", "4.3.1", first(SHORT, OLD),
+     Step(FRESH, OLD, status=304, expect=VALID, wait=GONE, asks={"if-none-match": None, "if-modified-since": OLD[15:]},
+          want={"etag": lambda v: v.startswith('W/"')}), Step(), prefix="/weak")
 case("etag-made-not", "rule", first(FRESH, ETAG), Step(want={"etag": '"a"'}), prefix="/strong")
 
 # --- what a case is about, for perf/cache_semantics ---------------------------------------------------

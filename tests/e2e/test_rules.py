@@ -23,6 +23,13 @@ def example():
         text = f.read()
     text = text[text.index("upstreams:"):].replace("127.0.0.1:8080", "127.0.0.1:18081")
     head = CONFIG[:CONFIG.index("upstreams:")]
+    # One that no part of the API has.
+    text = text.replace("\nroutes:\n", """
+  - {name: adaptive, key: adaptive, ttl_s: 100, ttl_min_s: 50, ttl_max_s: 400}
+
+routes:
+  - {path: /adaptive, methods: [GET], upstream: api, cache: {rule: adaptive}}
+""")
     return head + text.replace("{", "{{").replace("}", "}}")
 
 
@@ -231,6 +238,30 @@ class Rules(unittest.TestCase):
         self.ask("/api/v1/risks", method="POST", body=b"{}")
         for who in (ACME, OTHER):
             self.assertFalse(self.hits(reads["list"], *who))
+
+    def test_adaptive(self):
+        """Twice as long after each 304, half as long after a change, within the bounds."""
+        state = {"etag": '"a"', "asked": 0}
+
+        def script(r, peer):
+            state["asked"] += 1
+            tag = f"ETag: {state['etag']}"
+            if r["if-none-match"] == state["etag"]:
+                peer.send(f"HTTP/1.1 304 Same\r\n{tag}\r\n\r\n".encode())
+            else:
+                peer.send(answer("x", 200, tag))
+
+        def ttl():
+            r = self.ask("/adaptive", "Cache-Control: no-cache")
+            self.assertEqual(r.status, 200)
+            return int(re.search(r"ttl=(-?\d+)", self.ask("/adaptive")["cache-status"]).group(1))
+
+        self.origin.on("/adaptive", script)
+        for etag, want in (('"a"', 100), ('"a"', 200), ('"a"', 400), ('"a"', 400), ('"b"', 200),
+                           ('"c"', 100), ('"d"', 50), ('"e"', 50), ('"e"', 100)):
+            state["etag"] = etag
+            self.assertLessEqual(abs(ttl() - want), 5, (etag, want))
+        self.assertEqual(state["asked"], 9)
 
     def test_by_hand(self):
         for path in ("/api/v1/risks/7", "/api/v1/risks", "/api/v1/dashboard/matrix"):

@@ -2,12 +2,40 @@
  *
  * Any bytes as a snapshot: refused, or lookups stay inside. The first 16 bytes choose host and
  * path; length and id are made right, since whoever makes a block up can do that too. */
+#include "cache/key_program.h"
 #include "lib/snapshot.h"
 #include "lib/snapshot_format.h"
 
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Whatever the program holds, and whatever it reads. */
+static void run_rule(const struct snapshot *s, const struct route_match *m, struct span path)
+{
+	static const char lines[] = "X-Tenant-Id: t\r\nCookie: c=1\r\nAuthorization: a\r\n\r\n";
+	const struct snap_rule *rule = key_rule(s, m->route);
+	struct http_fields fields;
+	struct key_input in = {
+	        .route = m->route,
+	        .fields = &fields,
+	        .host = SPAN_LIT("Host"),
+	        .path = path,
+	        .query = SPAN_LIT("a=1&b=%41&c"),
+	        .body = SPAN_LIT("{\"a\":{\"b\":1}}"),
+	        .method = HTTP_GET,
+	        .param_count = m->param_count,
+	        .params = m->params,
+	};
+	char buf[CACHE_KEY_MAX];
+	struct cache_key key;
+	size_t pos = 0;
+
+	(void)http1_scan_fields(lines, sizeof(lines) - 1, &pos, &fields);
+	if (rule != NULL && key_program_run(s, &rule->key, &in, buf, &key) == KEY_OK &&
+	    key.text.len > CACHE_KEY_MAX)
+		abort();
+}
 
 static void look_up(const struct snapshot *s, const uint8_t *data)
 {
@@ -22,6 +50,7 @@ static void look_up(const struct snapshot *s, const uint8_t *data)
 		if (m.params[i].ptr < path.ptr ||
 		    m.params[i].ptr + m.params[i].len > path.ptr + path.len)
 			abort();
+	run_rule(s, &m, path);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

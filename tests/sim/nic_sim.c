@@ -329,6 +329,10 @@ unsigned nic_tx_burst(struct nic *nic, struct pkt *pkts, unsigned n)
 		return 0;
 	}
 	for (unsigned i = 0; i < n; i++) {
+		if (unlikely(pkts[i].flags & PKT_TX_TSO && nic->faults & NIC_SIM_NO_CUT)) {
+			pkts[i].flags |= PKT_TX_REFUSED;
+			return i;
+		}
 		if (unlikely(pkts[i].flags & PKT_TX_TSO)) {
 			if (!super_out(nic, &pkts[i]))
 				return i;

@@ -21,7 +21,7 @@ struct nic_sim_config {
 	bool tx_ip_csum;   /* the port fills in these checksums, as they leave */
 	bool tx_l4_csum;
 	uint32_t large_buffers; /* above 0: the port cuts segments, and does both sums */
-	bool rx_csum; /* the port verifies checksums, as they come in */
+	bool rx_csum;           /* the port verifies checksums, as they come in */
 	bool rx_partial_csum;
 	nic_sim_tx_fn on_tx; /* NULL: frames wait for nic_sim_take */
 	/* NULL, or called for each frame that NIC_SIM_REFUSES keeps back; for the first of the two
@@ -46,6 +46,7 @@ enum nic_sim_fault {
 	NIC_SIM_STARVED = 1 << 0,
 	NIC_SIM_REFUSES = 1 << 1,
 	NIC_SIM_DEAF = 1 << 2,
+	NIC_SIM_NO_CUT = 1 << 3, /* it will not take segments to be cut */
 };
 void nic_sim_set_faults(struct nic *nic, uint32_t faults);
 /* Large buffers that are not free. */

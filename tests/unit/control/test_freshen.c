@@ -177,6 +177,24 @@ static void test_validators(void **state)
 	assert_true(span_eq(object_last_modified(&b.o), SPAN_LIT(NOW)));
 }
 
+/* An ETag of ours stays ours, until the origin has one: then it is another answer. */
+static void test_made_etag(void **state)
+{
+	static struct answer a, b;
+	static uint64_t mem[2048];
+
+	(void)state;
+	answer_make(&a, 200, LEN AGE1 "Last-Modified: " NOW N);
+	assert_true(response_add_etag(&a.o, SPAN_LIT("\"made\""), mem, sizeof(mem)) > 0);
+	memcpy(a.mem, mem, sizeof(mem));
+	freshen(&a, AGE9 "Last-Modified: " NOW N, &b);
+	assert_int_equal(b.status, ST_OK);
+	assert_true(b.o.flags & OBJECT_ETAG_MADE);
+	assert_true(span_eq(object_etag(&b.o), SPAN_LIT("\"made\"")));
+	freshen(&a, AGE9 E, &b);
+	assert_int_equal(b.status, ST_NOTFOUND);
+}
+
 static void test_refused(void **state)
 {
 	struct request *r = request_make(HTTP_GET, CHAN_REQ_STORE, "");
@@ -238,8 +256,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_merge),          cmocka_unit_test(test_again),
 	        cmocka_unit_test(test_targeted_twice), cmocka_unit_test(test_validators),
-	        cmocka_unit_test(test_refused),        cmocka_unit_test(test_head),
-	        cmocka_unit_test(test_tags),
+	        cmocka_unit_test(test_refused),        cmocka_unit_test(test_made_etag),
+	        cmocka_unit_test(test_head),           cmocka_unit_test(test_tags),
 	};
 
 	http1_init(NULL);

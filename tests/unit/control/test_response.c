@@ -318,6 +318,7 @@ static void test_etag_strong(void **state)
 	assert_true(span_eq(object_etag(o), tag));
 	assert_true(span_eq(lines_find(object_fields(o), SPAN_LIT("ETag")), tag));
 	assert_true(has_tag(o, "tag:t"));
+	assert_int_equal(o->flags, a.o.flags | OBJECT_ETAG_MADE);
 	assert_int_equal(response_add_etag(o, tag, a.mem, sizeof(a.mem)), 0);
 	assert_int_equal(response_etag_strong(o, SPAN_LIT("x"), two).len, 0);
 	for (uint32_t cap = 0; cap < len; cap++)

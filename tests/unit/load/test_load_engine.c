@@ -29,6 +29,7 @@ struct habits {
 	uint32_t hold;    /* an answer waits for another round */
 	uint32_t garbage;
 	uint32_t extra; /* an answer to nothing */
+	uint32_t full;  /* it takes nothing until the next poll, else two requests */
 	bool close;     /* the server ends each connection that says Connection: close */
 };
 
@@ -49,6 +50,7 @@ struct liar {
 	struct link links[LINKS];
 	struct load_rng rng;
 	bool polling;
+	uint32_t takes; /* requests until the next poll */
 	uint64_t now_ns;
 };
 
@@ -84,6 +86,7 @@ static enum status liar_open(struct transport **out, const struct transport_conf
 	t->base.ops = &liar_ops;
 	t->cfg = *cfg;
 	load_rng_seed(&t->rng, 1, 2);
+	t->takes = 1;
 	*out = &t->base;
 	return ST_OK;
 }
@@ -122,6 +125,8 @@ static bool liar_send(struct transport *base, struct link *l, const void *data, 
 	assert_false(l->no_room);
 	assert_false(l->last);
 	assert_memory_equal((const char *)data + len - 4, "\r\n\r\n", 4);
+	assert_true(t->takes > 0);
+	t->takes--;
 	if (chance(t, habits.no_room)) {
 		l->no_room = true;
 		return false;
@@ -223,6 +228,7 @@ static uint32_t liar_poll(struct transport *base, uint64_t wait_until_ns)
 
 	assert_false(t->polling);
 	t->polling = true;
+	t->takes = habits.full == 0 ? UINT32_MAX : chance(t, habits.full) ? 0 : 2;
 	t->now_ns = clock_mono_ns();
 	for (uint32_t i = 0; i < LINKS; i++)
 		if (t->links[i].place != PLACE_FREE)
@@ -232,6 +238,11 @@ static uint32_t liar_poll(struct transport *base, uint64_t wait_until_ns)
 		;
 	t->polling = false;
 	return did;
+}
+
+static bool liar_takes(struct transport *base)
+{
+	return liar_of(base)->takes > 0;
 }
 
 static void liar_stats(const struct transport *t, struct transport_stats *out)
@@ -246,6 +257,7 @@ static const struct transport_ops liar_ops = {
         .close = liar_close,
         .connect = liar_connect,
         .send = liar_send,
+        .takes = liar_takes,
         .shut = liar_shut,
         .abort = liar_abort,
         .poll = liar_poll,
@@ -312,6 +324,37 @@ static void finish(struct result *r, struct scenario *s)
 {
 	result_destroy(r);
 	scenario_free(s);
+}
+
+/* Users wait in turn for a transport that takes a request now and then. Whoever waits when a stage
+ * ends goes on in the next: else none would be left at the last. */
+static void full_now_and_then(void **state)
+{
+	static const struct habits full = {.full = 900};
+	enum { STAGES = 12, OPEN_STAGE = 9 };
+
+	(void)state;
+	for (uint32_t depth = 1; depth <= 8; depth += 7) {
+		struct scenario s = scenario_of(LOAD_CLOSED, 16);
+
+		s.pipeline = depth;
+		s.connections = 16;
+		s.stage_count = STAGES;
+		for (uint32_t i = 0; i < STAGES; i++) {
+			s.stages[i] = s.stages[0];
+			s.stages[i].duration_ns = 20 * NS_PER_MS;
+		}
+		/* A slow machine may miss a short one. */
+		s.stages[STAGES - 1].duration_ns = 400 * NS_PER_MS;
+		s.stages[OPEN_STAGE].mode = LOAD_OPEN;
+		s.stages[OPEN_STAGE].from = s.stages[OPEN_STAGE].to = 5000;
+		struct result *r = run(&s, &full, false);
+
+		assert_int_equal(
+		        load_errors(&r->total.counts) - r->total.counts.errors[LOAD_ERR_UNSENT], 0);
+		assert_true(r->stages[STAGES - 1].counts.answered > 0);
+		finish(r, &s);
+	}
 }
 
 static void nothing_goes_wrong(void **state)
@@ -476,6 +519,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(nothing_goes_wrong),
+	        cmocka_unit_test(full_now_and_then),
 	        cmocka_unit_test(everything_goes_wrong),
 	        cmocka_unit_test(no_place_is_lost),
 	        cmocka_unit_test(ends_have_their_kinds),

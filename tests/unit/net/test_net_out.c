@@ -357,6 +357,40 @@ static void segments_are_cut(void **state)
 }
 
 /* None is left: counted, and an ordinary packet still goes. */
+static void send_small(struct net_rig *r, const struct net_path *path)
+{
+	struct net_seg seg = {.tcp_hdr_len = TCP_HDR_LEN, .tcp_len = TCP_HDR_LEN};
+	struct pkt *pkt = net_alloc(r->net, path);
+
+	assert_non_null(pkt);
+	memset(pkt->data + net_headroom(path), 0, TCP_HDR_LEN);
+	net_send(r->net, path, pkt, &seg);
+}
+
+/* What the port will never take is dropped alone, whether the rest may wait or not. */
+static void refused_alone(void **state)
+{
+	(void)state;
+	for (unsigned waits = 0; waits < 2; waits++) {
+		struct net_path path;
+		struct net_rig r;
+
+		net_rig_up(&r, &(struct nic_sim_config){.large_buffers = 2}, NULL);
+		path_to_peer(&path, true, 0);
+		nic_sim_set_faults(r.nic, NIC_SIM_NO_CUT);
+		send_small(&r, &path);
+		super_is_made(&r, &path, true);
+		super_is_made(&r, &path, true);
+		send_small(&r, &path);
+		assert_int_equal(waits ? net_flush_some(r.net) : net_flush(r.net), 2);
+		assert_int_equal(net_queued(r.net), 0);
+		assert_int_equal(r.ctr.v[CTR_shed_tx], 2);
+		assert_int_equal(r.ctr.v[CTR_tx_packets], 2);
+		assert_int_equal(nic_sim_large_used(r.nic), 0);
+		rig_down(&r);
+	}
+}
+
 static void no_large_buffer_left(void **state)
 {
 	struct pkt held[2];
@@ -497,19 +531,13 @@ static void addresses_are_checked(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(arp_reply),
-	        cmocka_unit_test(echo_reply_v4),
-	        cmocka_unit_test(echo_reply_v6),
-	        cmocka_unit_test(neighbor_advertisement),
-	        cmocka_unit_test(announcements),
-	        cmocka_unit_test(echo_is_rate_limited),
-	        cmocka_unit_test(segments_are_framed),
-	        cmocka_unit_test(segments_are_cut),
-	        cmocka_unit_test(no_large_buffer_left),
-	        cmocka_unit_test(queue_limits),
-	        cmocka_unit_test(queue_holds),
-	        cmocka_unit_test(no_buffer_left),
-	        cmocka_unit_test(addresses_are_checked),
+	        cmocka_unit_test(arp_reply),           cmocka_unit_test(echo_reply_v4),
+	        cmocka_unit_test(echo_reply_v6),       cmocka_unit_test(neighbor_advertisement),
+	        cmocka_unit_test(announcements),       cmocka_unit_test(echo_is_rate_limited),
+	        cmocka_unit_test(segments_are_framed), cmocka_unit_test(segments_are_cut),
+	        cmocka_unit_test(refused_alone),       cmocka_unit_test(no_large_buffer_left),
+	        cmocka_unit_test(queue_limits),        cmocka_unit_test(queue_holds),
+	        cmocka_unit_test(no_buffer_left),      cmocka_unit_test(addresses_are_checked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
