@@ -192,6 +192,8 @@ static const struct object *copy_near(struct hot_view *v, const struct object *o
 		return NULL;
 	(void)hot_fill_append(v->l0, &f, object_body(o));
 	v->counts.copies++;
+	/* By who found it; L0 knows the same purges. */
+	f.judged = true;
 	return hot_fill_commit(v->l0, &f);
 }
 
@@ -233,6 +235,9 @@ static NOINLINE const struct object *get_shared(struct hot_view *v, const struct
 	}
 	const struct object *far = get_remote(v, key, found);
 
+	/* What was copied just now may lie where the near one lay. */
+	if (near != NULL)
+		near = found->where == HOT_L0 ? NULL : hot_get(v->l0, key);
 	if (near != NULL && (far == NULL || object_expires_ms(far) <= object_expires_ms(near))) {
 		hot_view_done(v, found);
 		found->where = HOT_L0;
@@ -364,8 +369,11 @@ static bool is_news(struct hot_view *v, const struct object *o)
 	struct cache_key key = {.hash = o->hash, .text = object_key(o)};
 	const struct object *have = hot_peek(v->own, &key);
 
-	return have == NULL || have->response_ms < o->response_ms ||
-	       object_expires_ms(have) < object_expires_ms(o);
+	if (have == NULL || have->response_ms < o->response_ms ||
+	    object_expires_ms(have) < object_expires_ms(o))
+		return true;
+	/* Lists of variants have no time. */
+	return (o->flags & OBJECT_VARY) != 0 && !span_eq(object_fields(have), object_fields(o));
 }
 
 static bool pull_begin(struct hot_view *v)

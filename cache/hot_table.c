@@ -237,6 +237,7 @@ enum status hot_fill_begin(struct hot_table *t, struct hot_fill *f, const struct
 	f->table = t;
 	f->pin = hot_pin(t, o);
 	f->written = 0;
+	f->judged = false;
 	f->capacity = capacity;
 	if (!t->wall_given)
 		t->wall_ms = max_u64(t->wall_ms, h.response_ms);
@@ -272,7 +273,7 @@ const struct object *hot_fill_commit(struct hot_table *t, struct hot_fill *f)
 
 	if (o == NULL)
 		return NULL;
-	if (inval_check_fill(t->inval, o) != INVAL_LIVE) {
+	if (!f->judged && inval_check_fill(t->inval, o) != INVAL_LIVE) {
 		hot_fill_abort(t, f);
 		return NULL;
 	}

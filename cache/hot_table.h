@@ -56,6 +56,7 @@ struct hot_fill {
 	uint64_t pin;
 	uint64_t written; /* body bytes so far */
 	uint64_t capacity;
+	bool judged; /* it has outlived every purge that this table knows: it is not asked again */
 };
 enum status hot_fill_begin(struct hot_table *t, struct hot_fill *f, const struct object *head,
                            uint64_t capacity);

@@ -140,6 +140,13 @@ static bool fields_sound(struct span lines)
 	return true;
 }
 
+/* A validator goes into a request to the origin. */
+static bool one_line(struct span s)
+{
+	return s.len == 0 ||
+	       (memchr(s.ptr, '\r', s.len) == NULL && memchr(s.ptr, '\n', s.len) == NULL);
+}
+
 static bool object_sound(const char *mem, const struct l3_value_header *h)
 {
 	const struct object *o = (const struct object *)(const void *)mem;
@@ -147,6 +154,8 @@ static bool object_sound(const char *mem, const struct l3_value_header *h)
 	if (!object_head_valid(mem, h->head_len) || object_head_bytes(o) != h->head_len)
 		return false;
 	if (body_bytes(o) != h->body_len)
+		return false;
+	if (!one_line(object_etag(o)) || !one_line(object_last_modified(o)))
 		return false;
 	/* The list of names (cache/vary.h) is checked by who reads it. */
 	return (o->flags & OBJECT_VARY) != 0 || fields_sound(object_fields(o));

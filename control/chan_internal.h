@@ -143,6 +143,9 @@ bool purges_flush(struct chan_server *s, uint32_t core);
 /* The block with texts takes no more. */
 void purges_round_end(struct chan_server *s);
 bool purges_wait(const struct chan_server *s, uint32_t core);
+/* Before blocks that came back are given to answers: these wait behind the purges and would hold
+ * the blocks that the purges wait for. */
+void purges_first(struct chan_server *s);
 /* The core has seen purges up to this number. */
 void purges_sync(struct chan_server *s, uint32_t core, uint64_t seen);
 /* chan_query.c */

@@ -142,6 +142,13 @@ bool purges_wait(const struct chan_server *s, uint32_t core)
 	return l->purge_all || l->purge_pos < s->purges.count;
 }
 
+void purges_first(struct chan_server *s)
+{
+	for (uint32_t c = 0; c < s->cores; c++)
+		if (unlikely(purges_wait(s, c)))
+			(void)purges_flush(s, c);
+}
+
 void purges_sync(struct chan_server *s, uint32_t core, uint64_t seen)
 {
 	struct core_link *l = &s->links[core];

@@ -103,6 +103,7 @@ static void rx_release(struct chan_server *s, uint32_t core, const struct chan_m
 	}
 	for (uint32_t i = 0; i < m->code; i++)
 		down_return(&s->down, core, m->blocks[i]);
+	purges_first(s);
 }
 
 static void rx_message(struct chan_server *s, uint32_t core, const struct chan_msg *m)

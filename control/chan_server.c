@@ -25,6 +25,8 @@ static uint32_t hook_poll(void *arg)
 
 	if (s->state != LINK_SYNC && s->state != LINK_SERVING)
 		return 0;
+	if (s->state == LINK_SERVING)
+		purges_first(s);
 	did = link_rx(s);
 	if (s->state != LINK_SERVING)
 		return did;

@@ -256,8 +256,8 @@ void fetch_l3_put(struct fetch *f, const struct store_entry *e);
 
 /* fetch_purge.c */
 void fetch_purge_key(struct fetcher *f, struct span key);
-/* RFC 9111 4.4, RFC 9875 3: an unsafe request makes void what is stored of its target, of those that
- * the answer names, and of groups that it names. */
+/* RFC 9111 4.4, RFC 9875 3: an unsafe request makes void what is stored of its target, of those
+ * that the answer names, and of groups that it names. */
 void fetch_invalidate(struct fetch *f, const struct exchange_head *h);
 
 /* fetch_purge_method.c: w's request is PURGE. */
@@ -283,6 +283,12 @@ static inline struct chan_server *fetch_chan(const struct fetch *f)
 static inline struct down_slab *fetch_down(const struct fetch *f)
 {
 	return link_down(fetch_chan(f));
+}
+
+/* The longest head that a core takes. */
+static inline uint32_t fetch_head_cap(const struct fetch *f)
+{
+	return min_u32(fetch_down(f)->slab.block_bytes, FETCH_HEAD_MAX);
 }
 
 #endif

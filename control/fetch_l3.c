@@ -48,7 +48,7 @@ static struct store_entry *keep(struct fetch *f, const struct object *head, stru
 	struct store_entry *e;
 	struct object *o;
 
-	if (head->flags & OBJECT_PASS)
+	if (head->flags & OBJECT_PASS || len > fetch_head_cap(f))
 		return NULL;
 	if (f->entry != NULL && head->response_ms <= f->entry->head->response_ms)
 		return NULL;
@@ -79,6 +79,11 @@ static void on_list(struct fetch *f, struct store_entry *list)
 		fetch_origin(f);
 }
 
+static bool may_use(struct fetch *f, const struct waiter *w)
+{
+	return cache_use(f->entry->head, &w->asks, clock_wall_ns() / NS_PER_MS) != CACHE_USE_NOT;
+}
+
 static void on_entry(struct fetch *f, struct store_entry *e)
 {
 	if (cache_use(e->head, &f->asks, clock_wall_ns() / NS_PER_MS) == CACHE_USE_NOT) {
@@ -91,6 +96,12 @@ static void on_entry(struct fetch *f, struct store_entry *e)
 	f->f->counts.l3_hits++;
 	fetch_refreshed(f, e);
 	fetch_unjoin(f);
+	/* Who joined may ask for a newer one than the first did. */
+	if (f->entry != NULL)
+		store_drop(f->entry);
+	f->entry = e;
+	fetch_split(f, may_use);
+	f->entry = NULL;
 	if (f->waiter_count > 0)
 		fetch_answer_all(f, e, CHAN_F_L3, 0);
 	else

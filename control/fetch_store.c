@@ -139,8 +139,14 @@ static bool source_run(struct fetch *f)
 	if (f->waiter_count == 0 || f->ended)
 		return false;
 	if (f->head_block == CHAN_NO_BLOCK) {
-		uint32_t block = down_get(fetch_down(f));
+		uint32_t block;
 
+		/* Of another node, or made longer by a 304. */
+		if (f->entry->head_len > fetch_head_cap(f)) {
+			fetch_refuse(f, 502);
+			return true;
+		}
+		block = down_get(fetch_down(f));
 		if (block == CHAN_NO_BLOCK) {
 			f->f->counts.store_waited++;
 			fetch_dry_add(f);

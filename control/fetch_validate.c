@@ -58,7 +58,7 @@ static void head_304(struct fetch *f, const struct exchange_head *h)
 
 	fetch_response_in(f, h, &in);
 	if (buf != NULL &&
-	    response_freshen(f->entry->head, &in, buf, FETCH_HEAD_MAX, &out) == ST_OK) {
+	    response_freshen(f->entry->head, &in, buf, fetch_head_cap(f), &out) == ST_OK) {
 		if (out.storable)
 			fresh = store_refresh(f->f->store, f->entry, buf);
 		else /* by what the 304 says it may not be kept: no-store, a cookie */
@@ -74,10 +74,17 @@ static void head_304(struct fetch *f, const struct exchange_head *h)
 bool fetch_stale_answers(struct fetch *f, uint16_t code)
 {
 	uint64_t now_ms = clock_wall_ns() / NS_PER_MS;
+	struct store_entry *present;
 	struct waiter *next;
+	bool soft;
 
 	if (f->entry == NULL || f->sending)
 		return false;
+	/* What was purged since is served to nobody. */
+	present = store_peek(f->f->store, object_key(f->entry->head), &soft);
+	if (present == NULL)
+		return false;
+	store_drop(present);
 	for (struct waiter *w = f->waiters; w != NULL; w = next) {
 		next = w->next;
 		if (!cache_use_on_error(f->entry->head, &w->asks, now_ms))
@@ -139,7 +146,8 @@ static void head_freshens(struct fetch *f, const struct exchange_head *h,
 
 	fetch_response_in(f, h, &in);
 	if (buf != NULL &&
-	    response_freshen_head(e->head, &in, buf, FETCH_HEAD_MAX, &out) == ST_OK && out.storable)
+	    response_freshen_head(e->head, &in, buf, fetch_head_cap(f), &out) == ST_OK &&
+	    out.storable)
 		fresh = store_refresh(f->f->store, e, buf);
 	free(buf);
 	if (fresh == NULL)

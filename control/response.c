@@ -8,8 +8,12 @@
  * cache alone: whoever is behind it would take the lifetime or the tags for its own. */
 bool response_field_drops(const struct http_fields *fs, const struct http_field *f)
 {
+	/* RFC 9111 3.1: of the proxy that the origin spoke to. */
+	const struct span proxy_info = SPAN_LIT("Proxy-Authentication-Info");
+
 	return http_field_is_hop(fs, f) || f->id == HDR_AGE || f->id == HDR_SLUICE_CACHE_CONTROL ||
-	       f->id == HDR_SURROGATE_KEY;
+	       f->id == HDR_SURROGATE_KEY ||
+	       (f->id == HDR_OTHER && span_eq_nocase(f->name, proxy_info));
 }
 
 void response_put_field(struct writer *w, const struct http_field *f, struct object *o)

@@ -53,20 +53,43 @@ static void put_merged(struct writer *w, const struct object *stored, const stru
 		response_put_date(w, in->response_wall_ms);
 }
 
-/* The merged lines as fields, with what of the 304 is not kept but counts. */
-static void merged_fields(const struct writer *w, const struct http_fields *update,
+/* The merged lines as fields, with what of the 304 is not kept but counts. False: there are more
+ * than can be judged. */
+static bool merged_fields(const struct writer *w, const struct http_fields *update,
                           struct http_fields *out)
 {
+	size_t len = (size_t)(w->at - w->begin);
 	size_t pos = 0;
 
 	/* There is no empty line at the end: all whole lines are read. */
-	(void)http1_scan_fields(w->begin, (size_t)(w->at - w->begin), &pos, out);
+	(void)http1_scan_fields(w->begin, len, &pos, out);
+	if (pos != len)
+		return false;
 	for (uint32_t i = 0; i < update->count && out->count < HTTP_MAX_FIELDS; i++) {
 		if (update->f[i].id != HDR_SLUICE_CACHE_CONTROL)
 			continue;
 		out->f[out->count++] = update->f[i];
 		out->seen |= http_hdr_bit(HDR_SLUICE_CACHE_CONTROL);
 	}
+	return true;
+}
+
+/* The stored answer's key was made for the names that its Vary had (RFC 9111 4.1). */
+static bool vary_stays(const struct object *stored, const struct http_fields *merged)
+{
+	struct span lines = object_fields(stored);
+	struct http_fields former = {0};
+	char former_text[VARY_NAMES_MAX];
+	char merged_text[VARY_NAMES_MAX];
+	struct span former_names = {0};
+	struct span merged_names = {0};
+	size_t pos = 0;
+
+	if (lines.len > 0)
+		(void)http1_scan_fields(lines.ptr, lines.len, &pos, &former);
+	return vary_of(&former, former_text, &former_names) ==
+	               vary_of(merged, merged_text, &merged_names) &&
+	       span_eq(former_names, merged_names);
 }
 
 /* What a field that was not kept does not speak for. */
@@ -147,13 +170,14 @@ static enum status freshen(const struct object *stored, const struct response_in
 	writer_init(&w, (char *)buf + fixed, cap - fixed);
 	put_merged(&w, stored, in, &o);
 	o.fields_len = (uint32_t)(w.at - w.begin);
-	merged_fields(&w, &in->head->fields, &merged);
+	if (w.full || !merged_fields(&w, &in->head->fields, &merged))
+		return ST_TOOBIG;
 	response_tags_read(in, stored, &tags);
 	response_tags_put(&w, &tags, &o);
 	if (w.full)
 		return ST_TOOBIG;
 	judge(stored, in, &merged, &o);
-	if (tags.lost)
+	if (tags.lost || !vary_stays(stored, &merged))
 		o.flags &= (uint16_t)~OBJECT_STORABLE;
 	memcpy(buf, &o, sizeof(o));
 	memcpy((char *)buf + sizeof(o), object_key(stored).ptr, o.key_len);

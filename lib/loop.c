@@ -178,8 +178,15 @@ static uint32_t work(struct loop *l)
 static void sleep_until_event(struct loop *l, uint64_t wait_ns)
 {
 	struct io_uring_cqe *cqe;
-	uint64_t next_ns = timerwheel_next_ns(&l->wheel);
+	uint64_t next_ns;
 
+	/* It may set a timer, so it comes before the time to sleep is known. */
+	if (l->hook.prepare_sleep != NULL && !l->hook.prepare_sleep(l->hook.arg)) {
+		if (l->hook.awake != NULL)
+			l->hook.awake(l->hook.arg);
+		return;
+	}
+	next_ns = timerwheel_next_ns(&l->wheel);
 	if (next_ns != UINT64_MAX) {
 		uint64_t left = next_ns > l->now_ns ? next_ns - l->now_ns : 0;
 
@@ -190,11 +197,6 @@ static void sleep_until_event(struct loop *l, uint64_t wait_ns)
 	        .tv_sec = (int64_t)(wait_ns / NS_PER_S),
 	        .tv_nsec = (long long)(wait_ns % NS_PER_S),
 	};
-	if (l->hook.prepare_sleep != NULL && !l->hook.prepare_sleep(l->hook.arg)) {
-		if (l->hook.awake != NULL)
-			l->hook.awake(l->hook.arg);
-		return;
-	}
 	io_uring_submit_and_wait_timeout(&l->ring, &cqe, 1, &ts, NULL);
 	if (l->hook.awake != NULL)
 		l->hook.awake(l->hook.arg);

@@ -248,8 +248,9 @@ static bool head_parsed(struct conn *c, const char *buf, size_t len)
 
 	if (http1_parse_response(buf, len, &h, &head_len) != HTTP_SCAN_DONE || head_len != len)
 		return false;
-	/* RFC 9110 15.2: interim responses may be dropped by a proxy that did not ask for them; an
-	 * upgrade (101) was never asked for. */
+	/* Interim responses end here, although RFC 9110 15.2 would have a proxy forward them: an
+	 * answer may be for several clients, and some join when it has begun. An upgrade (101) was
+	 * never asked for. */
 	if (h.status < 200)
 		return h.status != 101 && ++cl->interim <= INTERIM_MAX;
 	struct exchange_head eh = {

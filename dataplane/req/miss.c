@@ -167,10 +167,12 @@ static uint32_t head_write(struct core *core, struct req *req, unsigned char *bl
 	char *mark;
 	struct span method = unlikely(refresh || req->purge) ? SPAN_LIT("GET") : h->method_text;
 
-	if (req->cache.lookup || req->cache.store)
+	if (req->cache.lookup || req->cache.store) {
 		key = core->turn->key.text; /* of this turn: req_prepare made it */
-	else if (may_invalidate(req) && req_key(core, req, &ck) == KEY_OK)
+	} else if (may_invalidate(req) && req_key(core, req, &ck) == KEY_OK) {
 		key = ck.text;
+		req->key_hash = ck.hash;
+	}
 	tcp_conn_info(req->conn, &info);
 	*cr = (struct chan_request){
 	        .snapshot_id = core->snap->id,

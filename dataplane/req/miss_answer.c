@@ -198,10 +198,16 @@ static void body_pass(struct core *core, struct req *req, struct span bytes, uin
 	core->chan.down_refs[block]++;
 	if (unlikely(req->partial) && !req->discard)
 		bytes = part_cut(req, bytes);
-	if (req->discard || bytes.len == 0)
-		miss_release_down(core, block);
-	else
+	if (!req->discard && bytes.len > 0) {
 		reply_body(core, req, bytes, block);
+		return;
+	}
+	miss_release_down(core, block);
+	/* The client has all that it can have by now: the time that runs is control's. */
+	if (tcp_tx_queued(req->conn) == 0) {
+		req->queued_mark = 0;
+		req_deadline(core, req, core->snap->timeouts.miss_ms);
+	}
 }
 
 static void body_input(struct core *core, const struct chan_msg *m, struct req *req)

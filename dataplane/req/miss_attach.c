@@ -20,6 +20,12 @@ static void miss_fail(struct core *core, struct req *req)
 
 	miss_end(core, req);
 	counter_inc(core->ctr, CTR_miss_failed);
+	/* The client has its whole answer: a 304, or its part. */
+	if (req->head_sent && (req->discard || (req->partial && req->part.len == 0))) {
+		req->answered = true;
+		tcp_wake(core->tcp, conn, 0);
+		return;
+	}
 	if (req->head_sent) {
 		req_put(core, req);
 		tcp_abort(core->tcp, conn);

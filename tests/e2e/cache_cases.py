@@ -189,7 +189,8 @@ case("listed-private", "5.2.2.7",
 case("listed-connection", "3.1",
      first("Connection: a, b", "A: 1", "B: 2", "C: 3", FRESH, want={"a": None, "b": None, "c": "3"}),
      Step(want={"a": None, "b": None, "c": "3", "connection": None}))
-for name in ("Keep-Alive", "Proxy-Authenticate", "Proxy-Connection", "Upgrade"):
+for name in ("Keep-Alive", "Proxy-Authenticate", "Proxy-Authentication-Info", "Proxy-Connection",
+             "Upgrade"):
     case(f"hop-{name}", "3.1", first(FRESH, f"{name}: x", want={name: None}), Step(want={name: None}))
 for name, value in (("Test-Header", "x"), ("Content-Type", "text/plain"), ("X-Frame-Options", "deny"),
                     ("Strict-Transport-Security", "max-age=5"), ("Clear-Site-Data", "cookies"),

@@ -150,14 +150,14 @@ static void target_open(struct target *t, bool cuts)
 	must(tcp_listen(t->tcp, &any, LOCAL_PORT) == ST_OK);
 	tcp_set_user_timer_fn(t->tcp, user_timer, t);
 	t->fresh = *t->tcp;
-	t->fresh_net = *t->net;
+	memcpy(t->fresh_net, t->net, sizeof(t->fresh_net));
 }
 
 /* Nothing is held, so all that is left of the run before is in these. */
 static void target_reset(struct target *t)
 {
 	*t->tcp = t->fresh;
-	*t->net = t->fresh_net;
+	memcpy(t->net, t->fresh_net, sizeof(t->fresh_net));
 	memset(t->shadows, 0, sizeof(t->shadows));
 	for (uint32_t i = 0; i < LANES; i++) {
 		t->lanes[i].syn_seq = 0;

@@ -86,7 +86,7 @@ struct target {
 	struct net *net;
 	struct tcp *tcp;
 	struct tcp fresh; /* as they were created */
-	struct net fresh_net;
+	unsigned char fresh_net[sizeof(struct net)]; /* without its queue, which is empty */
 	struct lane lanes[LANES];
 	struct shadow shadows[MAX_CONNS];
 	struct counters ctr;

@@ -221,6 +221,39 @@ static void without_blocks(void **state)
 	RIG_UNTIL(r, both(r, "h/a", born, INVAL_DEAD));
 }
 
+/* Answers wait behind a purge, and the purge for a block: what comes back must be the purge's. */
+static void before_waiting_answers(void **state)
+{
+	const struct rig_req q = {.path = "/store/10", .key = "/store/10", .core = 1};
+	struct rig_req held = {.path = "/store/10", .key = "/store/10", .hold = true};
+	struct ask *waiting[700];
+	struct rig *r;
+
+	(void)state;
+	r = rig_new_with(
+	        &(struct rig_options){.upstream = "", .route = "", .store_bytes = 64u << 20});
+	rig_attach(r);
+	struct ask *a = rig_ask(r, &q);
+	RIG_UNTIL(r, a->done);
+	rig_release_all(r, 1);
+	for (int n = 0; n < 600 && r->ctl.chan->down.slab.free_count > 0; n++) {
+		rig_ask(r, &held);
+		for (int i = 0; i < 4; i++)
+			rig_step(r);
+	}
+	assert_int_equal(r->ctl.chan->down.slab.free_count, 0);
+	for (uint32_t i = 0; i < ARRAY_LEN(waiting); i++) {
+		waiting[i] = rig_ask(r, &q);
+		rig_step(r);
+	}
+	order(r, INVAL_KEY, "h/a", NULL);
+	rig_release_all(r, 0);
+	for (uint32_t i = 0; i < ARRAY_LEN(waiting); i++)
+		RIG_UNTIL(r, waiting[i]->done);
+	RIG_UNTIL(r, r->core[0].purges > 0 && r->core[1].purges > 0);
+	rig_free(r);
+}
+
 static void words(void **state)
 {
 	static const struct {
@@ -276,6 +309,7 @@ int main(void)
 	        T(again_after_a_break),
 	        T(clock_went_back),
 	        T(without_blocks),
+	        cmocka_unit_test(before_waiting_answers),
 	        cmocka_unit_test(words),
 	};
 
