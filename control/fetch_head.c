@@ -163,7 +163,7 @@ static void store_head(struct fetch *f, struct work *k, const void *buf)
 }
 
 /* The remark that answers to this key are not for sharing: requests shall not wait for each other.
- */
+ * A core that has it already asked for an answer of its own. */
 static void pass_set(struct fetch *f, struct work *k)
 {
 	const struct request *r = f->req;
@@ -171,7 +171,7 @@ static void pass_set(struct fetch *f, struct work *k)
 	struct store_entry *e;
 	size_t len;
 
-	if (!k->out.pass || f->plan.rule.pass_ms == 0)
+	if (!k->out.pass || f->plan.rule.pass_ms == 0 || !(r->wire.flags & CHAN_REQ_COLLAPSE))
 		return;
 	len = cache_pass_write(k->list, sizeof(k->list), &key,
 	                       k->in.response_wall_ms + f->plan.rule.pass_ms);
