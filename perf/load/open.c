@@ -209,6 +209,7 @@ void open_end(struct worker *w)
 	w->late_stage = w->stage_index;
 	w->late_end_ns = w->stage_end_ns + grace_ns;
 	schedule_cut(&w->late, w->stage_end_ns);
+	w->ends[w->stage_index].owed = schedule_behind(&w->late, w->stage_end_ns);
 	schedule_finish(&w->schedule, 0);
 	open_run(w);
 }

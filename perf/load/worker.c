@@ -16,6 +16,7 @@
 #define STOP_DRAIN_NS  NS_PER_S       /* after Ctrl-C */
 #define PREPARE_NS     (3 * NS_PER_S) /* at most, for connections ahead */
 #define DRAIN_SLACK_NS NS_PER_S
+#define OWED_PART      100u /* of the starts of a stage: what a nap of the machine leaves */
 
 /* --- stages --- */
 
@@ -43,14 +44,16 @@ static void stage_leave(struct worker *w)
 
 /* Answers that came after a stage's end are counted, so its time has to be longer by as much as
  * they took, or the rate would be too high: at the stage's own rate, and no longer than it was. Not
- * where an open stage's rate was kept: there answers over time is what was offered. */
+ * where an open stage's rate was kept: there answers over time is what was offered. It was not kept
+ * when more than a moment's starts were still to be sent at the end, whatever became of them. */
 static void durations_settle(struct worker *w)
 {
 	for (uint32_t i = 0; i < w->scenario->stage_count; i++) {
 		struct load_part *p = w->parts[i];
 		uint64_t in_time = w->ends[i].answered;
 		bool kept = w->scenario->stages[i].mode == LOAD_OPEN &&
-		            p->counts.errors[LOAD_ERR_UNSENT] == 0;
+		            p->counts.errors[LOAD_ERR_UNSENT] == 0 &&
+		            w->ends[i].owed <= p->counts.sent / OWED_PART;
 
 		if (kept || w->ends[i].end_ns == 0 || p->counts.answered == in_time)
 			continue;

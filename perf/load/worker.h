@@ -65,6 +65,7 @@ struct conn {
 struct stage_end {
 	uint64_t end_ns; /* 0: it was not */
 	uint64_t answered;
+	uint64_t owed; /* open: starts that were due and not sent */
 };
 
 struct worker {

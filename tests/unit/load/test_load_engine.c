@@ -28,9 +28,10 @@ struct habits {
 	uint32_t split;   /* an answer comes in two pieces */
 	uint32_t hold;    /* an answer waits for another round */
 	uint32_t garbage;
-	uint32_t extra; /* an answer to nothing */
-	uint32_t full;  /* it takes nothing until the next poll, else two requests */
-	bool close;     /* the server ends each connection that says Connection: close */
+	uint32_t extra;  /* an answer to nothing */
+	uint32_t full;   /* it takes nothing until the next poll, else two requests */
+	uint32_t per_ms; /* most answers a millisecond; 0: any */
+	bool close;      /* the server ends each connection that says Connection: close */
 };
 
 enum place { PLACE_FREE, PLACE_CONNECTING, PLACE_OPEN };
@@ -52,6 +53,8 @@ struct liar {
 	bool polling;
 	uint32_t takes; /* requests until the next poll */
 	uint64_t now_ns;
+	uint64_t began_ns; /* of the first request */
+	uint64_t given;    /* whole answers */
 };
 
 /* What the transport does in this test, and what it saw. */
@@ -182,7 +185,17 @@ static void answer(struct liar *t, struct link *l)
 	}
 	l->answered = n == left ? 0 : l->answered + n;
 	l->owed -= n == left;
+	t->given += n == left;
 	give(t, l, at, n);
+}
+
+static bool has_time(struct liar *t)
+{
+	if (habits.per_ms == 0)
+		return true;
+	if (t->began_ns == 0)
+		t->began_ns = t->now_ns;
+	return t->given < (t->now_ns - t->began_ns) * habits.per_ms / NS_PER_MS;
 }
 
 /* One thing that happens on a link. */
@@ -206,7 +219,7 @@ static uint32_t happen(struct liar *t, struct link *l)
 		t->cfg.sink.room(l->owner, t->now_ns);
 		return 1;
 	}
-	if (l->owed > 0 && !chance(t, habits.hold)) {
+	if (l->owed > 0 && has_time(t) && !chance(t, habits.hold)) {
 		answer(t, l);
 		return 1;
 	}
@@ -428,6 +441,22 @@ static void no_place_is_lost(void **state)
 	finish(r, &s);
 }
 
+/* A server that makes half of what is offered has half of the rate, also when all is answered a
+ * while after the stage. */
+static void rate_of_an_overload(void **state)
+{
+	static const struct habits slow = {.per_ms = 4};
+	struct scenario s = scenario_of(LOAD_OPEN, 8000);
+
+	(void)state;
+	s.max_connections = 8;
+	struct result *r = run(&s, &slow, false);
+	assert_int_equal(r->total.counts.errors[LOAD_ERR_UNSENT], 0);
+	assert_in_range(r->total.counts.answered, 1500, 1700);
+	assert_in_range((uint64_t)result_figure(&r->total, FIGURE_RATE), 2000, 4800);
+	finish(r, &s);
+}
+
 static void ends_have_their_kinds(void **state)
 {
 	static const struct {
@@ -522,6 +551,7 @@ int main(void)
 	        cmocka_unit_test(full_now_and_then),
 	        cmocka_unit_test(everything_goes_wrong),
 	        cmocka_unit_test(no_place_is_lost),
+	        cmocka_unit_test(rate_of_an_overload),
 	        cmocka_unit_test(ends_have_their_kinds),
 	        cmocka_unit_test(connections_end_as_asked_for),
 	        cmocka_unit_test(stages_follow_each_other),
