@@ -296,8 +296,9 @@ class Lab:
     def stop(self):
         for name in ("control", "dataplane"):
             self.kill(name)
+        # Servers with workers of their own take these along only when they are asked to end.
         for name in list(self.procs):
-            self.kill(name)
+            self.kill(name, signal.SIGTERM, wait=3)
         self.stop_nginx()
         for ns in (self.srv, self.cli):
             self.sh("ip", "netns", "del", ns, check=False)
