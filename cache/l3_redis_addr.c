@@ -2,33 +2,10 @@
 #include "cache/l3_redis.h"
 
 #include "lib/log.h"
+#include "lib/resolve.h"
 
 #include <arpa/inet.h>
-#include <netdb.h>
 #include <stdio.h>
-
-#define HOST_MAX 256u
-
-static bool host_split(const char *text, char host[static HOST_MAX], const char **port)
-{
-	const char *colon = strrchr(text, ':');
-	const char *begin = text;
-	size_t len;
-
-	if (colon == NULL || colon[1] == '\0')
-		return false;
-	len = (size_t)(colon - text);
-	if (len >= 2 && text[0] == '[' && text[len - 1] == ']') {
-		begin++;
-		len -= 2;
-	}
-	if (len == 0 || len >= HOST_MAX)
-		return false;
-	memcpy(host, begin, len);
-	host[len] = '\0';
-	*port = colon + 1;
-	return true;
-}
 
 static enum status path_parse(struct raddr *out, const char *path)
 {
@@ -45,28 +22,22 @@ static enum status path_parse(struct raddr *out, const char *path)
 
 enum status raddr_parse(struct raddr *out, const char *text)
 {
-	struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-	struct addrinfo *list = NULL;
-	char host[HOST_MAX];
-	const char *port;
-	int rc;
+	struct sockaddr_storage sa;
+	char error[128];
+	socklen_t len;
+	enum status st;
 
 	*out = (struct raddr){0};
 	snprintf(out->text, sizeof(out->text), "%s", text);
 	if (strchr(text, '/') != NULL)
 		return path_parse(out, text);
-	if (!host_split(text, host, &port)) {
-		log_error("l3", "'%.64s' is neither HOST:PORT nor a socket's path", text);
-		return ST_INVALID;
+	st = resolve_address(text, &sa, &len, error);
+	if (st != ST_OK) {
+		log_error("l3", "%s%s", error, st == ST_INVALID ? " and no socket's path" : "");
+		return st;
 	}
-	rc = getaddrinfo(host, port, &hints, &list);
-	if (rc != 0) {
-		log_error("l3", "cannot resolve '%.64s': %s", text, gai_strerror(rc));
-		return ST_NOTFOUND;
-	}
-	memcpy(&out->sa, list->ai_addr, list->ai_addrlen);
-	out->len = list->ai_addrlen;
-	freeaddrinfo(list);
+	memcpy(&out->sa, &sa, len);
+	out->len = len;
 	return ST_OK;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "control/upstream/resolve.h"
+#include "lib/resolve.h"
 
 #include <netdb.h>
 #include <stdio.h>

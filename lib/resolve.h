@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Addresses of origins. Names are looked up when the configuration is taken into use (start,
- * reload) and not again: getaddrinfo blocks, so an origin whose address changes needs a reload. */
-#ifndef CONTROL_UPSTREAM_RESOLVE_H
-#define CONTROL_UPSTREAM_RESOLVE_H
+ * Addresses of origins and of the shared store's servers. Names are looked up when the
+ * configuration is taken into use (start, reload) and not again: getaddrinfo blocks, so a host
+ * whose address changes needs a reload. */
+#ifndef LIB_RESOLVE_H
+#define LIB_RESOLVE_H
 
 #include "lib/base.h"
 #include "lib/status.h"

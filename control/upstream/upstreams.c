@@ -3,9 +3,9 @@
  * The list of upstreams, as the configuration has them. An upstream that a reload takes out lives
  * on, unlisted, until its last request has ended. */
 #include "control/upstream/conn.h"
-#include "control/upstream/resolve.h"
 
 #include "lib/log.h"
+#include "lib/resolve.h"
 
 #include <stdlib.h>
 
