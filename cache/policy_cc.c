@@ -20,6 +20,12 @@ static bool is_ows(char c)
 	return c == ' ' || c == '\t';
 }
 
+static bool is_name(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+	       c == '-' || c == '_';
+}
+
 static size_t skip_ows(struct span s, size_t i)
 {
 	while (i < s.len && is_ows(s.ptr[i]))
@@ -44,6 +50,17 @@ static size_t token_end(struct span s, size_t i)
 	while (i < s.len && s.ptr[i] != ',' && s.ptr[i] != '=' && !is_ows(s.ptr[i]))
 		i++;
 	return i;
+}
+
+/* The name, without what no token has: "no-store;" is meant as no-store, by origins that divide by
+ * semicolons, and is taken so on the safe side. */
+static struct span name_of(struct span word)
+{
+	size_t n = 0;
+
+	while (n < word.len && is_name(word.ptr[n]))
+		n++;
+	return n > 0 ? span_of(word.ptr, n) : word;
 }
 
 /* Reads the value that begins at i; returns where the list goes on. */
@@ -75,7 +92,7 @@ static bool directive_next(struct span s, size_t *pos, struct directive *d)
 		return false;
 	*d = (struct directive){0};
 	size_t end = token_end(s, i);
-	d->name = span_of(s.ptr + i, end - i);
+	d->name = name_of(span_of(s.ptr + i, end - i));
 	i = end;
 	if (i < s.len && s.ptr[i] == '=')
 		i = value_read(s, i + 1, d);
@@ -144,7 +161,7 @@ static bool number_apply(struct cache_control *cc, const struct directive *d)
 	return false;
 }
 
-static void flag_apply(struct cache_control *cc, const struct directive *d)
+bool *cache_control_flag(struct cache_control *cc, struct span name)
 {
 	const struct {
 		struct span name;
@@ -160,8 +177,9 @@ static void flag_apply(struct cache_control *cc, const struct directive *d)
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		if (span_eq_nocase(d->name, rows[i].name))
-			*rows[i].flag = true;
+		if (span_eq_nocase(name, rows[i].name))
+			return rows[i].flag;
+	return NULL;
 }
 
 /* Is there a field name in the value of private or no-cache? */
@@ -185,7 +203,10 @@ static void directive_apply(struct cache_control *cc, const struct directive *d)
 	} else if (span_eq_nocase(d->name, SPAN_LIT("max-stale"))) {
 		max_stale_set(cc, d);
 	} else if (!number_apply(cc, d)) {
-		flag_apply(cc, d);
+		bool *flag = cache_control_flag(cc, d->name);
+
+		if (flag != NULL)
+			*flag = true;
 	}
 }
 

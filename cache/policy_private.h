@@ -11,6 +11,9 @@
 bool cache_targeted_parse(const struct http_fields *fs, enum http_hdr id,
                           struct cache_control *out);
 
+/* What a directive without a value switches on; NULL: there is none of that name (in any case). Not
+ * no-cache and private, which may have values. */
+bool *cache_control_flag(struct cache_control *cc, struct span name);
 /* All absent. */
 void cache_control_clear(struct cache_control *out);
 

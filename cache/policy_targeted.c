@@ -36,23 +36,12 @@ static bool number_apply(struct cache_control *cc, struct span key, const struct
 /* no-store=?0 is no no-store. Any other value leaves the directive's meaning. */
 static void flag_apply(struct cache_control *cc, struct span key, const struct sf_value *v)
 {
-	const struct {
-		struct span name;
-		bool *flag;
-	} rows[] = {
-	        {SPAN_LIT("no-store"), &cc->no_store},
-	        {SPAN_LIT("public"), &cc->public_},
-	        {SPAN_LIT("must-revalidate"), &cc->must_revalidate},
-	        {SPAN_LIT("proxy-revalidate"), &cc->proxy_revalidate},
-	        {SPAN_LIT("must-understand"), &cc->must_understand},
-	        {SPAN_LIT("no-transform"), &cc->no_transform},
-	};
+	bool *flag = cache_control_flag(cc, key);
 	bool on = v->type != SF_BOOL || v->number != 0;
 	bool named = v->type == SF_STRING && v->string.len > 0;
 
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		if (span_eq(key, rows[i].name))
-			*rows[i].flag = on;
+	if (flag != NULL)
+		*flag = on;
 	if (span_eq(key, SPAN_LIT("no-cache"))) {
 		cc->no_cache = on && !named;
 		cc->no_cache_fields = on && named;
