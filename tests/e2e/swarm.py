@@ -5,6 +5,7 @@ crowd() opens connections and asks one question on each; Swarm keeps asking on a
 question left and what came back.
 """
 
+import errno
 import os
 import selectors
 import socket
@@ -54,7 +55,12 @@ def connect_all(socks, door=DOOR, seconds=20, batch=256):
         while todo and waiting < batch:
             s = todo.pop()
             s.setblocking(False)
-            s.connect_ex((door, 80))
+            err = s.connect_ex((door, 80))
+            if err == errno.EADDRNOTAVAIL:  # the last connection from this port is not over yet
+                todo.insert(0, s)
+                break
+            if err not in (0, errno.EINPROGRESS):
+                raise OSError(err, os.strerror(err))
             sel.register(s, selectors.EVENT_WRITE)
             waiting += 1
         for key, _ in sel.select(0.1):
