@@ -8,6 +8,7 @@
 #include "control/l3_start.h"
 #include "control/metrics/prometheus.h"
 #include "control/upstream/upstream.h"
+#include "control/warm.h"
 
 #include "lib/clock.h"
 #include "lib/http1.h"
@@ -194,6 +195,9 @@ static enum status modules_start(struct process *p)
 	st = chan_server_start(ctl, &ctl->chan);
 	if (st != ST_OK)
 		return start_failed("the channel", st);
+	st = warm_start(ctl, &ctl->warm);
+	if (st != ST_OK)
+		return start_failed("the warmer (cache.warm)", st);
 	st = admin_start(ctl, &ctl->admin);
 	if (st != ST_OK)
 		return start_failed("the admin socket", st);
@@ -210,6 +214,8 @@ static void modules_stop(struct process *p)
 		admin_stop(ctl->admin);
 	if (ctl->chan != NULL)
 		chan_server_stop(ctl->chan);
+	warm_stop(ctl->warm);
+	ctl->warm = NULL;
 	if (ctl->fetcher != NULL)
 		fetcher_destroy(ctl->fetcher);
 	l3_destroy(ctl->l3);

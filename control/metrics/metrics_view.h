@@ -10,12 +10,14 @@
 #include "control/control.h"
 #include "control/fetch.h"
 #include "control/upstream/upstream.h"
+#include "control/warm.h"
 
 /* What control counts of its tiers; all zero where there is none. */
 struct metrics_tiers {
 	struct fetcher_counts fetch;
 	struct store_counts store;
 	struct l3_counts l3;
+	struct warm_counts warm;
 };
 /* Loop's thread only. */
 void metrics_tiers_read(const struct control *ctl, struct metrics_tiers *out);
