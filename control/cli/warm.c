@@ -136,16 +136,17 @@ static enum status line_take(struct reader *r, const char *text, size_t len)
 	size_t blank = strspn(text, " \t\r");
 	enum status st = ST_OK;
 
+	/* Bad lines are named in their order. */
+	if (r->len > 0 && (wrong != NULL || r->len + len + 1 > PART_BYTES || r->count == PART_LINES))
+		st = part_send(r);
+	if (st != ST_OK)
+		return st;
 	if (wrong != NULL) {
 		bad_say(r, r->line, wrong);
 		return ST_OK;
 	}
 	if (blank == len || text[blank] == '#')
 		return ST_OK;
-	if (r->len + len + 1 > PART_BYTES || r->count == PART_LINES)
-		st = part_send(r);
-	if (st != ST_OK)
-		return st;
 	memcpy(r->part + r->len, text, len);
 	r->len += len;
 	r->part[r->len++] = '\n';
