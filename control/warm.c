@@ -184,30 +184,6 @@ void warm_stop(struct warm *w)
 
 /* --- reports --- */
 
-const char *warm_source_name(enum warm_source source)
-{
-	static const char *const names[WARM_SOURCES] = {
-	        "", [WARM_LIST] = "list", [WARM_SAVED] = "saved", [WARM_PEER] = "peer"};
-
-	return names[source];
-}
-
-static const char *const results[WARM_RESULTS][2] = {
-#define WARM_RESULT(id, group, help) {#id, help},
-#include "control/warm.def"
-#undef WARM_RESULT
-};
-
-const char *warm_result_name(enum warm_result result)
-{
-	return results[result][0];
-}
-
-const char *warm_result_help(enum warm_result result)
-{
-	return results[result][1];
-}
-
 static void report(const struct warm_job *j, struct warm_job_report *out)
 {
 	uint64_t end_ns = j->ended_ns != 0 ? j->ended_ns : loop_now_ns(j->w->ctl->loop);

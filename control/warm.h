@@ -42,8 +42,8 @@ struct warm_job_new {
 	const char *peer;          /* "http://host:port" for WARM_PEER, or NULL */
 	struct warm_limits limits; /* 0: as cache.warm says */
 };
-/* *id: from 1, of a job that has nothing to do yet (unless its list comes from a peer). ST_FULL: too
- * many run. ST_UNSUPPORTED: the node has no store. */
+/* *id: from 1, of a job that has nothing to do yet (unless its list comes from a peer). ST_FULL:
+ * too many run. ST_UNSUPPORTED: the node has no store. */
 enum status warm_job_start(struct warm *w, const struct warm_job_new *how, uint32_t *id);
 
 /* One line is no good: number counts from 1 in what was given; why: what would be right, too. */

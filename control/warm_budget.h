@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * What a warming may take: requests a second, requests at a time, bytes and time in all. Requests
- * are spread evenly; what a late look missed is made up for, up to WARM_LATE_NS. So any second holds
- * at most its rate, a hundredth of it, and one. Pure: the caller tells the time. */
+ * are spread evenly; what a late look missed is made up for, up to WARM_LATE_NS. So any second
+ * holds at most its rate, a hundredth of it, and one. Pure: the caller tells the time. */
 #ifndef CONTROL_WARM_BUDGET_H
 #define CONTROL_WARM_BUDGET_H
 

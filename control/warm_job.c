@@ -10,9 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define LINES_ROUND 64u                /* lines of a job that one look works off */
-#define EASE_NS     (5 * NS_PER_MS)    /* until an origin that is busy is looked at again */
-#define AWAY_NS     (50 * NS_PER_MS)   /* until a dataplane that is away is, or a peer's list */
+#define LINES_ROUND 64u              /* lines of a job that one look works off */
+#define EASE_NS     (5 * NS_PER_MS)  /* until an origin that is busy is looked at again */
+#define AWAY_NS     (50 * NS_PER_MS) /* until a dataplane that is away is, or a peer's list */
 #define SOON_NS     (NS_PER_MS)
 
 struct warm_job *warm_job_get(const struct warm *w, uint32_t id)
@@ -261,13 +261,14 @@ static void job_cut(struct warm_job *j)
 
 static void job_end(struct warm_job *j)
 {
-	uint64_t kept = j->results[WARM_origin] + j->results[WARM_shared] +
-	                j->results[WARM_confirmed];
+	uint64_t kept =
+	        j->results[WARM_origin] + j->results[WARM_shared] + j->results[WARM_confirmed];
 
 	j->ended_ns = max_u64(1, now_of(j->w));
 	if (j->source == WARM_LIST)
 		return; /* whoever gave it is told */
-	log_info("warm", "%s: of %llu requests %llu answers were stored, %llu were there; %llu failed, "
+	log_info("warm",
+	         "%s: of %llu requests %llu answers were stored, %llu were there; %llu failed, "
 	         "%llu were left out by the budget",
 	         j->name, (unsigned long long)j->asked, (unsigned long long)kept,
 	         (unsigned long long)j->results[WARM_fresh],
@@ -321,7 +322,8 @@ static uint64_t job_run(struct warm_job *j)
 	for (uint32_t i = 0; i < LINES_ROUND && next_ns <= now_ns; i++)
 		next_ns = job_step(j);
 	/* Its time may run out while nothing else happens. */
-	return min_u64(max_u64(next_ns, now_ns + SOON_NS), max_u64(j->budget.end_ns, now_ns + AWAY_NS));
+	return min_u64(max_u64(next_ns, now_ns + SOON_NS),
+	               max_u64(j->budget.end_ns, now_ns + AWAY_NS));
 }
 
 void warm_jobs_run(struct loop_timer *t)

@@ -98,7 +98,8 @@ static const char *key_make(const struct snapshot *s, uint64_t seed, const struc
 		return NULL;
 	return st == KEY_TOO_LONG
 	               ? "its cache key would be longer than 2048 bytes; take the line out"
-	               : "the route's rule makes no key of it; `sluicectl cache explain` tells more";
+	               : "the route's rule makes no key of it; `sluicectl cache explain` tells "
+	                 "more";
 }
 
 /* What the route and the request's own Cache-Control allow. */

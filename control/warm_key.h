@@ -2,7 +2,8 @@
  *
  * From a line to a request as a core would have sent it, and back: what of a client's request must
  * be kept to ask for its answer again. Never kept are fields that prove who asks; a key that
- * depends on them cannot be asked for again, and gets no line. Pure; used by the warmer (warm.h). */
+ * depends on them cannot be asked for again, and gets no line. Pure; used by the warmer (warm.h).
+ */
 #ifndef CONTROL_WARM_KEY_H
 #define CONTROL_WARM_KEY_H
 

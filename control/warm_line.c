@@ -40,18 +40,25 @@ static struct span part_next(struct span *rest)
 	return span_trim(part);
 }
 
-static const char *method_read(struct span *url)
+/* A first word that looks like no URL is a method; with nothing behind it, it is a host. */
+static const char *method_read(struct span *line)
 {
-	const char *blank = memchr(url->ptr, ' ', url->len);
+	size_t n = 0;
+	bool url = false;
 	struct span word;
 
-	if (blank == NULL)
+	for (; n < line->len && line->ptr[n] != ' ' && line->ptr[n] != '\t'; n++)
+		url |= strchr("./:?@#", line->ptr[n]) != NULL;
+	word = span_of(line->ptr, n);
+	if (url)
 		return NULL;
-	word = span_of(url->ptr, (size_t)(blank - url->ptr));
-	*url = span_trim(span_of(blank, url->len - word.len));
+	if (n == line->len)
+		return http_method_parse(word) == HTTP_OTHER ? NULL
+		                                             : "there is no URL behind the method";
+	*line = span_trim(span_of(line->ptr + n, line->len - n));
 	switch (http_method_parse(word)) {
 	case HTTP_GET:
-		break;
+		return NULL;
 	case HTTP_HEAD:
 		return "HEAD is answered by what GET stored; write GET";
 	case HTTP_OTHER:
@@ -59,9 +66,6 @@ static const char *method_read(struct span *url)
 	default:
 		return "only answers to GET are warmed; take the line out";
 	}
-	if (memchr(url->ptr, ' ', url->len) != NULL)
-		return "the URL has a blank in it; write it as %20, and a tab before fields";
-	return NULL;
 }
 
 /* Segments "." and "..": a core refuses such a request. */
@@ -90,9 +94,12 @@ static const char *url_read(struct span url, struct warm_line *out)
 		url = span_of(url.ptr + 7, url.len - 7);
 	else if (url.len >= 8 && span_eq_nocase(span_of(url.ptr, 8), SPAN_LIT("https://")))
 		return "this door speaks http; write http://host/path";
+	if (memchr(url.ptr, ' ', url.len) != NULL)
+		return "the URL has a blank in it; write it as %20, and a tab before fields";
 	for (size_t i = 0; i < url.len; i++)
 		if (url.ptr[i] <= 0x20 || url.ptr[i] > 0x7e || url.ptr[i] == '#')
-			return "the URL has bytes that no URL has; write them as %XX, and leave out "
+			return "the URL has bytes that no URL has; write them as %XX, and leave "
+			       "out "
 			       "what begins with '#'";
 	slash = memchr(url.ptr, '/', url.len);
 	host_len = slash != NULL ? (size_t)(slash - url.ptr) : url.len;
@@ -101,8 +108,8 @@ static const char *url_read(struct span url, struct warm_line *out)
 		return "there is no host; write for example: http://host/path?query";
 	memcpy(out->url, url.ptr, url.len);
 	out->host = span_of(out->url, host_len);
-	out->target = slash != NULL ? span_of(out->url + host_len, url.len - host_len)
-	                            : SPAN_LIT("/");
+	out->target =
+	        slash != NULL ? span_of(out->url + host_len, url.len - host_len) : SPAN_LIT("/");
 	/* The scheme's port is none in a key (RFC 9110 4.2.3). */
 	if (host_len > 3 && memcmp(url.ptr + host_len - 3, ":80", 3) == 0)
 		out->host.len -= 3;
@@ -151,9 +158,9 @@ enum warm_line_kind warm_line_read(struct span line, struct warm_line *out, cons
 		return WARM_LINE_BAD;
 	}
 	out->query = span_of(NULL, 0);
+	*wrong = method_read(&line);
 	rest = line;
 	url = part_next(&rest);
-	*wrong = method_read(&url);
 	if (*wrong == NULL)
 		*wrong = url_read(url, out);
 	if (*wrong == NULL)

@@ -7,9 +7,9 @@
 
 #define HEAT_USE   16u /* so that one use is forgotten after five coolings */
 #define HEAT_MAX   65535u
-#define LOOKS      16u   /* notes that eviction passes over because they are in use */
-#define BYTES_EACH 256u  /* of the bound to one bucket */
-#define OVERHEAD   16u   /* of an allocation */
+#define LOOKS      16u  /* notes that eviction passes over because they are in use */
+#define BYTES_EACH 256u /* of the bound to one bucket */
+#define OVERHEAD   16u  /* of an allocation */
 
 struct note {
 	struct note *hash_next;
@@ -177,8 +177,7 @@ void warm_notes_pick(const struct warm_notes *n, uint32_t max, struct warm_pick 
 	for (const struct note *it = n->newest; it != NULL; it = it->older) {
 		if (picked(it, least, &same)) {
 			memcpy(at, it->text + it->key_len, it->line_len);
-			out->rows[out->count++] =
-			        (struct warm_picked){it->heat, it->line_len, at};
+			out->rows[out->count++] = (struct warm_picked){it->heat, it->line_len, at};
 			at += it->line_len;
 		}
 	}

@@ -32,7 +32,7 @@ struct warm_pick {
 		uint32_t heat;
 		uint32_t len;
 		const char *line; /* in text */
-	} *rows;
+	} * rows;
 	char *text;
 };
 void warm_notes_pick(const struct warm_notes *n, uint32_t max, struct warm_pick *out);

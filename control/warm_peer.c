@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * The hot list of a peer, by HTTP/1.0 from its admin.metrics_address, in a thread: names are looked
- * up and a peer may be slow. Nothing that it sends is believed: a status other than 200, a list that
- * is too long, torn or none, and one that comes too late are all no list. */
+ * up and a peer may be slow. Nothing that it sends is believed: a status other than 200, a list
+ * that is too long, torn or none, and one that comes too late are all no list. */
 #include "control/warm_private.h"
 
 #include "lib/clock.h"

@@ -15,12 +15,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define PAGE_ROWS  64u
-#define PAGES_MAX  4096u            /* of one walk; the next goes on there */
-#define REST_NS    (10 * NS_PER_MS) /* between two pages */
-#define THREAD_NS  (20 * NS_PER_MS) /* between two looks at the thread */
-#define COOL_NS    (60 * NS_PER_S)
-#define FILE_MODE  0640
+#define PAGE_ROWS 64u
+#define PAGES_MAX 4096u            /* of one walk; the next goes on there */
+#define REST_NS   (10 * NS_PER_MS) /* between two pages */
+#define THREAD_NS (20 * NS_PER_MS) /* between two looks at the thread */
+#define COOL_NS   (60 * NS_PER_S)
+#define FILE_MODE 0640
 
 const char *warm_save_path(const struct config *cfg, char buf[static 1024])
 {

@@ -52,11 +52,11 @@ static void requests_say(json_t *out, const struct counters *c)
 	json_object_set_new(out, "hit_ratio", ratio(hot + below, looked));
 	json_object_set_new(out, "hot_hit_ratio", ratio(hot, looked));
 	json_object_set_new(out, "tiers", tiers);
-	json_object_set_new(
-	        out, "stale",
-	        json_pack("{s:o, s:o, s:o}", "while_revalidate", count(v[CTR_cache_stale_while]),
-	                  "error", count(v[CTR_cache_stale_error]), "client",
-	                  count(v[CTR_cache_stale_client])));
+	json_object_set_new(out, "stale",
+	                    json_pack("{s:o, s:o, s:o}", "while_revalidate",
+	                              count(v[CTR_cache_stale_while]), "error",
+	                              count(v[CTR_cache_stale_error]), "client",
+	                              count(v[CTR_cache_stale_client])));
 	json_object_set_new(out, "pass", count(v[CTR_cache_pass]));
 	json_object_set_new(out, "not_modified", count(v[CTR_cache_not_modified]));
 }
@@ -92,8 +92,8 @@ static json_t *shared_json(const struct control *ctl, const struct l3_counts *c)
 	                 "s:o}}",
 	                 "backend", l3_backend_name(ctl->l3), "open", c->open, "servers",
 	                 count(c->servers), "servers_open", count(c->servers_open), "gets",
-	                 count(c->gets), "hits", count(c->hits), "misses", count(c->misses),
-	                 "puts", count(c->puts), "refused", "circuit_or_full", count(c->refused),
+	                 count(c->gets), "hits", count(c->hits), "misses", count(c->misses), "puts",
+	                 count(c->puts), "refused", "circuit_or_full", count(c->refused),
 	                 "timeouts", count(c->timeouts), "errors", count(c->errors), "corrupt",
 	                 count(c->corrupt), "purged", count(c->stale), "too_big",
 	                 count(c->too_big));
@@ -124,16 +124,15 @@ static json_t *rules_json(const struct metrics_view *view, const struct summary 
 			if (rs->snapshot_id == view->snapshot_id)
 				v[c % RULE_RESULTS] += rs->v[i][c % RULE_RESULTS];
 		}
-		json_array_append_new(
-		        rows,
-		        json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "rule",
-		                  view->rules[i].name, "match",
-		                  view->rules[i].semantic ? "semantic" : "exact", "hit",
-		                  count(v[RULE_HIT]), "stale", count(v[RULE_STALE]), "miss",
-		                  count(v[RULE_MISS]), "bypass", count(v[RULE_BYPASS]),
-		                  "hit_ratio",
-		                  ratio(v[RULE_HIT] + v[RULE_STALE],
-		                        v[RULE_HIT] + v[RULE_STALE] + v[RULE_MISS])));
+		json_array_append_new(rows,
+		                      json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "rule",
+		                                view->rules[i].name, "match",
+		                                view->rules[i].semantic ? "semantic" : "exact",
+		                                "hit", count(v[RULE_HIT]), "stale",
+		                                count(v[RULE_STALE]), "miss", count(v[RULE_MISS]),
+		                                "bypass", count(v[RULE_BYPASS]), "hit_ratio",
+		                                ratio(v[RULE_HIT] + v[RULE_STALE],
+		                                      v[RULE_HIT] + v[RULE_STALE] + v[RULE_MISS])));
 	}
 	return rows;
 }

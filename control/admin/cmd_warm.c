@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * cache warm: begins a warming, gives it lines, and says how far it is. A long list comes in several
- * requests, each with the job of the first one. */
+ * cache warm: begins a warming, gives it lines, and says how far it is. A long list comes in
+ * several requests, each with the job of the first one. */
 #include "control/admin/admin_cmd.h"
 #include "control/admin/warm_json.h"
 
@@ -11,7 +11,6 @@
 #define CONCURRENCY_MAX 1024u
 #define SECONDS_MAX     86400u
 #define BYTES_MAX       (1ull << 40)
-
 
 static void bad_take(void *arg, uint32_t number, const char *why)
 {
@@ -62,7 +61,9 @@ static uint32_t job_new(struct admin_req *req, json_t *args)
 	const char *name = admin_arg_string(args, "name");
 	struct warm_job_new how = {
 	        .source = peer != NULL ? WARM_PEER : WARM_LIST,
-	        .name = name != NULL ? name : peer != NULL ? peer : "list",
+	        .name = name != NULL   ? name
+	                : peer != NULL ? peer
+	                               : "list",
 	        .peer = peer,
 	};
 	uint32_t id = 0;
@@ -97,8 +98,10 @@ static bool args_fit(struct admin_req *req, json_t *args)
 		admin_fail(req, "See `sluicectl cache warm --help`",
 		           "These arguments do not go together");
 	else if (!list && !peer && !job)
-		admin_fail(req, "For example: sluicectl cache warm FILE; see `sluicectl cache warm --help`",
-		           "There is no list: name a file, a peer, or a job");
+		admin_fail(
+		        req,
+		        "For example: sluicectl cache warm FILE; see `sluicectl cache warm --help`",
+		        "There is no list: name a file, a peer, or a job");
 	else
 		return true;
 	return false;

@@ -34,28 +34,26 @@ static uint64_t group_sum(const uint64_t results[WARM_RESULTS], enum group group
 
 json_t *warm_job_json(const struct warm_job_report *r)
 {
-	json_t *limits = json_pack("{s:i, s:i, s:I, s:I}", "rate_per_s", (int)r->limits.rate_per_s,
-	                           "concurrency", (int)r->limits.concurrency, "bytes",
-	                           (json_int_t)r->limits.bytes, "time_ms",
-	                           (json_int_t)r->limits.time_ms);
-	json_t *fetched = json_integer((json_int_t)(r->results[WARM_origin] +
-	                                            r->results[WARM_confirmed] +
-	                                            group_sum(r->results, NOT)));
+	json_t *limits =
+	        json_pack("{s:i, s:i, s:I, s:I}", "rate_per_s", (int)r->limits.rate_per_s,
+	                  "concurrency", (int)r->limits.concurrency, "bytes",
+	                  (json_int_t)r->limits.bytes, "time_ms", (json_int_t)r->limits.time_ms);
+	json_t *fetched =
+	        json_integer((json_int_t)(r->results[WARM_origin] + r->results[WARM_confirmed] +
+	                                  group_sum(r->results, NOT)));
 
-	return json_pack("{s:i, s:s, s:o, s:b, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:I, "
-	                 "s:o, s:o, s:o}",
-	                 "job", (int)r->id, "source", warm_source_name(r->source), "name",
-	                 admin_json_bytes(span_cstr(r->name)), "ended", r->ended, "asked",
-	                 (json_int_t)r->asked, "waiting", (json_int_t)r->waiting, "active",
-	                 (json_int_t)r->active, "fresh",
-	                 (json_int_t)group_sum(r->results, KNOWN), "fetched", fetched, "stored",
-	                 (json_int_t)group_sum(r->results, KEPT), "not_storable",
-	                 (json_int_t)group_sum(r->results, NOT), "failed",
-	                 (json_int_t)group_sum(r->results, LOST), "bytes", (json_int_t)r->bytes,
-	                 "ms", (json_int_t)r->ms, "results", results_json(r->results), "limits",
-	                 limits, "trouble",
-	                 r->trouble[0] != '\0' ? admin_json_bytes(span_cstr(r->trouble))
-	                                       : json_null());
+	return json_pack(
+	        "{s:i, s:s, s:o, s:b, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:I, "
+	        "s:o, s:o, s:o}",
+	        "job", (int)r->id, "source", warm_source_name(r->source), "name",
+	        admin_json_bytes(span_cstr(r->name)), "ended", r->ended, "asked",
+	        (json_int_t)r->asked, "waiting", (json_int_t)r->waiting, "active",
+	        (json_int_t)r->active, "fresh", (json_int_t)group_sum(r->results, KNOWN), "fetched",
+	        fetched, "stored", (json_int_t)group_sum(r->results, KEPT), "not_storable",
+	        (json_int_t)group_sum(r->results, NOT), "failed",
+	        (json_int_t)group_sum(r->results, LOST), "bytes", (json_int_t)r->bytes, "ms",
+	        (json_int_t)r->ms, "results", results_json(r->results), "limits", limits, "trouble",
+	        r->trouble[0] != '\0' ? admin_json_bytes(span_cstr(r->trouble)) : json_null());
 }
 
 static json_t *sources_json(const struct metrics_tiers *t)
@@ -87,9 +85,8 @@ json_t *warm_json(const struct warm *w, const struct metrics_tiers *t)
 
 	for (uint32_t i = 0; w != NULL && warm_job_at(w, i, &report); i++)
 		json_array_append_new(jobs, warm_job_json(&report));
-	return json_pack("{s:o, s:o, s:{s:I, s:I, s:I, s:I, s:I, s:I}}", "sources",
-	                 sources_json(t), "jobs", jobs, "list", "notes",
-	                 (json_int_t)t->warm.notes, "notes_bytes",
+	return json_pack("{s:o, s:o, s:{s:I, s:I, s:I, s:I, s:I, s:I}}", "sources", sources_json(t),
+	                 "jobs", jobs, "list", "notes", (json_int_t)t->warm.notes, "notes_bytes",
 	                 (json_int_t)t->warm.notes_bytes, "entries",
 	                 (json_int_t)t->warm.list_entries, "saves", (json_int_t)t->warm.saves,
 	                 "save_errors", (json_int_t)t->warm.save_errors, "served",

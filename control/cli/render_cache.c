@@ -36,12 +36,9 @@ static void requests_print(json_t *result, FILE *out)
 	static const struct table_column columns[] = {
 	        {"ANSWERED BY", false}, {"REQUESTS", true}, {"SHARE", true}};
 	static const char *const names[][2] = {
-	        {"own", "L1, the core's own table"},
-	        {"l0", "L1, its copies (L0)"},
-	        {"remote", "L1, another core's table"},
-	        {"l2", "L2, the node's store"},
-	        {"l3", "L3, the shared store"},
-	        {"origin", "origin, or another's fetch"},
+	        {"own", "L1, the core's own table"},    {"l0", "L1, its copies (L0)"},
+	        {"remote", "L1, another core's table"}, {"l2", "L2, the node's store"},
+	        {"l3", "L3, the shared store"},         {"origin", "origin, or another's fetch"},
 	        {"bypass", "origin, past the cache"},
 	};
 	struct table *t = table_create(columns, ARRAY_LEN(columns));
@@ -119,8 +116,9 @@ static void tiers_print(json_t *result, FILE *out)
 		fputs("L3: none\n", out);
 		return;
 	}
-	fprintf(out, "L3: %s, circuit %s (%s of %s servers); %s of %s asked for found, %s stored; "
-	             "refused: %s\n",
+	fprintf(out,
+	        "L3: %s, circuit %s (%s of %s servers); %s of %s asked for found, %s stored; "
+	        "refused: %s\n",
 	        member_text(shared, "backend"),
 	        json_is_true(json_object_get(shared, "open")) ? "open" : "closed",
 	        member_count(buf[0], shared, "servers_open"),
@@ -183,9 +181,9 @@ static void sources_print(json_t *sources, FILE *out)
 static void jobs_print(json_t *jobs, FILE *out)
 {
 	static const struct table_column columns[] = {
-	        {"JOB", true},    {"SOURCE", false}, {"LIST", false},  {"STATE", false},
-	        {"ASKED", true},  {"WAITING", true}, {"STORED", true}, {"FRESH", true},
-	        {"NOT", true},    {"FAILED", true},  {"TOOK", true},
+	        {"JOB", true},   {"SOURCE", false}, {"LIST", false},  {"STATE", false},
+	        {"ASKED", true}, {"WAITING", true}, {"STORED", true}, {"FRESH", true},
+	        {"NOT", true},   {"FAILED", true},  {"TOOK", true},
 	};
 	struct table *t;
 	char buf[UNIT_TEXT];

@@ -137,7 +137,8 @@ static enum status line_take(struct reader *r, const char *text, size_t len)
 	enum status st = ST_OK;
 
 	/* Bad lines are named in their order. */
-	if (r->len > 0 && (wrong != NULL || r->len + len + 1 > PART_BYTES || r->count == PART_LINES))
+	if (r->len > 0 &&
+	    (wrong != NULL || r->len + len + 1 > PART_BYTES || r->count == PART_LINES))
 		st = part_send(r);
 	if (st != ST_OK)
 		return st;

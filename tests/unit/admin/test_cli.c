@@ -135,6 +135,10 @@ static void test_golden(void **state)
 	        {CMD_cache_get, "cache_get"},
 	        {CMD_cache_list, "cache_list"},
 	        {CMD_cache_purge, "cache_purge"},
+	        {CMD_cache_warm, "cache_warm"},
+	        {CMD_cache_warm, "cache_warm_none"},
+	        {CMD_cache_stats, "cache_stats"},
+	        {CMD_cache_stats, "cache_stats_empty"},
 	        {CMD_upstream_list, "upstream_list"},
 	        {CMD_config_check, "config_check"},
 	        {CMD_config_reload, "config_reload"},
@@ -249,6 +253,17 @@ static void test_commands(void **state)
 	        {"cache list", 0, "api.example/v1/1/1", ""},
 	        {"cache get api.example/v1/1", 0, "ETag: \"1\"", ""},
 	        {"cache purge a/*", 0, "Entries removed: 1\n", ""},
+	        {"cache stats", 0, "L2, the node's store", ""},
+	        {"cache warm --job 7", 0, "1,050", ""},
+	        {"cache warm --job 8", 1, "", "no warming 8"},
+	        {"cache warm --job 7 --stop", 0, "Stored", ""},
+	        {"cache warm --peer http://10.0.0.2:9900 --rate 7", 0, "Stored", ""},
+	        {"cache warm --peer 10.0.0.2", 1, "", "http://10.0.0.2:9900"},
+	        {"cache warm --peer http://a:1 --rate 0", 1, "", "rate must be from 1"},
+	        {"cache warm", 1, "", "no list"},
+	        {"cache warm --stop", 1, "", "do not go together"},
+	        {"cache warm /nonexistent", 1, "", "cannot read /nonexistent"},
+	        {"cache warm /dev/null", 0, "Stored", ""},
 	        {"upstream list", 0, "99.70 %", ""},
 	        {"config show", 0, "drain_ms: 30000", ""},
 	        {"config reload", 0, "applied", ""},
@@ -288,6 +303,46 @@ static void test_commands(void **state)
 	}
 	assert_string_equal(f->ctl->chan->purge_text, "a/*");
 	assert_int_equal(fake_reload.calls, 1);
+}
+
+/* A list goes in parts that fit; its bad lines are named by their numbers in the file, and what
+ * there is no room for is sent again. */
+static void test_warm_list(void **state)
+{
+	struct fixture *f = *state;
+	char path[128], words[192], want[192];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/list", f->dir);
+	file = fopen(path, "w");
+	for (uint32_t i = 1; i <= 5000; i++) {
+		if (i % 1000 == 0)
+			fprintf(file, "bad%u\n", i);
+		else if (i % 1000 == 1)
+			fprintf(file, "# \"comment\"\n");
+		else if (i == 2500)
+			fprintf(file, "\xff\n");
+		else
+			fprintf(file, "http://a.test/\"%u\"\tA: b\r\n", i);
+	}
+	fclose(file);
+	fake_warm.full = 2;
+	snprintf(words, sizeof(words), "cache warm %s --rate 9", path);
+	assert_int_equal(ctl(f, words), 1);
+	assert_int_equal(fake_warm.started, 1);
+	assert_int_equal(fake_warm.how.limits.rate_per_s, 9);
+	assert_int_equal(fake_warm.lines, 5000 - 5 - 1);
+	char *at = f->err;
+
+	for (uint32_t i = 1000; i <= 5000; i += i == 2000 || i == 2500 ? 500 : 1000) {
+		snprintf(want, sizeof(want), "%s:%u: %s\n", path, i,
+		         i == 2500 ? "the line is not UTF-8; write other bytes as %XX"
+		                   : "it is bad; write better ones");
+		if (strncmp(at, want, strlen(want)) != 0)
+			fail_msg("%s", f->err);
+		at += strlen(want);
+	}
+	assert_string_equal(at, "");
 }
 
 /* Every command of the table has help of its own. */
@@ -405,6 +460,7 @@ int main(int argc, char **argv)
 	        TEST(test_commands),
 	        TEST(test_help_of_each),
 	        TEST(test_listing),
+	        TEST(test_warm_list),
 	        TEST(test_no_server),
 	        TEST(test_config_check),
 	        TEST(test_show_is_a_file),
