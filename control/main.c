@@ -4,6 +4,7 @@
  * signals, stops them in the reverse order. */
 #include "control/admin/admin_server.h"
 #include "control/chan_server.h"
+#include "control/clock_watch.h"
 #include "control/fetch.h"
 #include "control/l3_start.h"
 #include "control/metrics/prometheus.h"
@@ -198,6 +199,9 @@ static enum status modules_start(struct process *p)
 	st = warm_start(ctl, &ctl->warm);
 	if (st != ST_OK)
 		return start_failed("the warmer (cache.warm)", st);
+	st = clock_watch_start(ctl, &ctl->clock);
+	if (st != ST_OK)
+		return start_failed("the watch of the clock", st);
 	st = admin_start(ctl, &ctl->admin);
 	if (st != ST_OK)
 		return start_failed("the admin socket", st);
@@ -212,6 +216,7 @@ static void modules_stop(struct process *p)
 	metrics_stop(ctl->metrics);
 	if (ctl->admin != NULL)
 		admin_stop(ctl->admin);
+	clock_watch_stop(ctl->clock);
 	if (ctl->chan != NULL)
 		chan_server_stop(ctl->chan);
 	warm_stop(ctl->warm);
