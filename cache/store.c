@@ -191,6 +191,15 @@ uint64_t store_seq(const struct store *s)
 	return inval_seq(s->inval);
 }
 
+uint64_t store_live_seq(const struct store *s, const struct store_entry *e)
+{
+	const struct item *it = (const struct item *)(const void *)e;
+
+	if (!it->linked || it->stale || inval_check(s->inval, e->head) != INVAL_LIVE)
+		return 0;
+	return inval_seq(s->inval);
+}
+
 bool store_is_live(const struct store *s, const struct object *head)
 {
 	return inval_check_fill(s->inval, head) == INVAL_LIVE;

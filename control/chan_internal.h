@@ -44,6 +44,7 @@ struct core_link {
 	uint32_t queue_first;
 	uint32_t queue_count;
 	uint64_t purge_pos;   /* in the log of purges: the next one to send */
+	uint64_t replace_pos; /* likewise in that of copies that were replaced */
 	uint64_t purge_floor; /* no purge has a lower number for this core */
 	bool purge_all;       /* it missed some that are not in the log any more */
 	struct link_pending *pending;
@@ -111,6 +112,8 @@ struct chan_server {
 	struct query queries[QUERIES_MAX];
 	uint64_t query_seq;
 	struct purge_log purges;
+	struct purge_log
+	        replaces; /* no purges: keys that have a new copy. Its numbers are theirs */
 	uint64_t snap_id; /* waits for the dataplane's answer; 0: none */
 	control_done_fn snap_done;
 	void *snap_arg;

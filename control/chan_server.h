@@ -77,6 +77,7 @@ struct chan_server_counts {
 	uint64_t bogus_releases; /* of a block that was not lent */
 	uint64_t purges;
 	uint64_t purges_overrun; /* a core missed more than are kept: it voided all that it held */
+	uint64_t replaces_lost;  /* copies that were replaced, and a core was not told */
 	uint32_t recv_buffers;   /* blocks that wait in the kernel for bytes, now */
 };
 void chan_server_counts(const struct chan_server *s, struct chan_server_counts *out);

@@ -173,6 +173,14 @@ void fetch_origin(struct fetch *f)
 	exchange_start(&f->x, f->plan.upstream);
 }
 
+void fetch_onwards(struct fetch *f)
+{
+	if (f->asks.only_if_cached)
+		fetch_refuse(f, 504);
+	else
+		fetch_origin(f);
+}
+
 /* --- routing --- */
 
 /* The fetch's key: its own copy of a variant's. */
@@ -217,7 +225,7 @@ static struct fetch *fetch_begin(struct fetcher *fr, struct request *r,
 static void fetch_go(struct fetch *f, const struct found *fd)
 {
 	if (fd->pass || fd->unkeyed || !fetch_l3_ask(f))
-		fetch_origin(f);
+		fetch_onwards(f);
 }
 
 static void refresh_behind(struct fetcher *fr, struct request *r, const struct plan_choice *plan,
@@ -278,13 +286,13 @@ void fetch_route(struct waiter *w, const struct plan_choice *plan, bool share)
 	look_up(fr, w->req, &fd);
 	if (fd.entry != NULL)
 		use = found_use(&fd, &w->asks);
-	share = share && !fd.pass && !fd.unkeyed && request_may_share(w->req);
+	/* Who wants a stored answer only does not wait for an origin (RFC 9111 5.2.1.7). */
+	share = share && !fd.pass && !fd.unkeyed && !w->asks.only_if_cached &&
+	        request_may_share(w->req);
 	if (use == CACHE_USE_NOT && share)
 		other = fetch_find(fr, fd.key.text, plan);
 	if (use != CACHE_USE_NOT) {
 		answer_found(w, plan, &fd, use);
-	} else if (w->asks.only_if_cached) { /* RFC 9111 5.2.1.7 */
-		waiter_refuse(w, 504);
 	} else if (other != NULL) {
 		fetch_join(other, w);
 	} else {

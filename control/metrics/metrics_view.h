@@ -7,6 +7,7 @@
 #define CONTROL_METRICS_METRICS_VIEW_H
 
 #include "cache/l3.h"
+#include "control/chan_server.h"
 #include "control/clock_watch.h"
 #include "control/control.h"
 #include "control/fetch.h"
@@ -18,6 +19,7 @@ struct metrics_tiers {
 	struct store_counts store;
 	struct l3_counts l3;
 	struct clock_counts clock;
+	struct chan_server_counts chan;
 };
 /* Loop's thread only. */
 void metrics_tiers_read(const struct control *ctl, struct metrics_tiers *out);
