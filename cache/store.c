@@ -179,7 +179,7 @@ uint32_t store_purge(struct store *s, const struct inval_purge *p)
 	if (p->kind != INVAL_KEY)
 		return 0;
 	it = store_find(s, p->text, store_hash(s, p->text));
-	if (it == NULL)
+	if (it == NULL || it->e.head->born_seq >= p->seq) /* a purge of long ago */
 		return 0;
 	store_unlink(it);
 	s->counts.purged += before - s->counts.entries;

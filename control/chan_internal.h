@@ -149,8 +149,8 @@ bool purges_wait(const struct chan_server *s, uint32_t core);
 /* Before blocks that came back are given to answers: these wait behind the purges and would hold
  * the blocks that the purges wait for. */
 void purges_first(struct chan_server *s);
-/* The core has seen purges up to this number. */
-void purges_sync(struct chan_server *s, uint32_t core, uint64_t seen);
+/* The core has seen purges up to this number, and stored answers born up to that one. */
+void purges_sync(struct chan_server *s, uint32_t core, uint64_t seen, uint64_t born);
 /* chan_query.c */
 /* NULL: too many are under way. */
 struct query *query_new(struct chan_server *s, chan_result_fn cb, void *arg, uint64_t wait_ns);

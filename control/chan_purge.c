@@ -17,8 +17,11 @@
 
 #include <stdlib.h>
 
+#define US_PER_MS 1000ull
+
 struct purge_entry {
 	struct inval_purge p; /* text: of this entry */
+	uint64_t order;       /* p.seq, or where in the order one stands that has a lower number */
 	uint8_t flags;
 	uint16_t slot; /* of the query, with its seq; seq 0: nobody waits */
 	uint64_t query_seq;
@@ -31,7 +34,9 @@ static struct purge_entry *entry_at(const struct purge_log *log, uint64_t pos)
 }
 
 /* Control's numbers go on above those of the process before it, unless the clock went back: then
- * SYNC raises them. */
+ * SYNC raises them. Whenever a request leaves they catch up with the clock (microseconds), so that
+ * a number says when an answer was asked for: also to the next process, which reads in the shared
+ * store what was purged while nobody did (struct purge_order, before_us). */
 enum status purges_create(struct chan_server *s)
 {
 	s->purges.entries = calloc(PURGE_LOG, sizeof(*s->purges.entries));
@@ -59,9 +64,16 @@ uint64_t link_purge_seq(const struct chan_server *s)
 	return s->purges.seq;
 }
 
+uint64_t link_purge_now(struct chan_server *s)
+{
+	s->purges.seq = max_u64(s->purges.seq, clock_wall_ns() / NS_PER_US);
+	return s->purges.seq;
+}
+
 uint64_t link_purge_next(struct chan_server *s)
 {
-	return ++s->purges.seq;
+	s->purges.seq++;
+	return link_purge_now(s);
 }
 
 /* Texts of a round share a block: purges come by the hundred. */
@@ -169,7 +181,7 @@ void purges_first(struct chan_server *s)
 			(void)purges_flush(s, c);
 }
 
-void purges_sync(struct chan_server *s, uint32_t core, uint64_t seen)
+void purges_sync(struct chan_server *s, uint32_t core, uint64_t seen, uint64_t born)
 {
 	struct core_link *l = &s->links[core];
 	struct purge_log *log = &s->purges;
@@ -179,15 +191,15 @@ void purges_sync(struct chan_server *s, uint32_t core, uint64_t seen)
 	l->replace_pos = s->replaces.count;
 	l->purge_all = log->lost_seq > seen;
 	l->purge_pos = first;
-	if (seen > log->seq) {
+	if (max_u64(seen, born) > log->seq) {
 		/* Of a process before this one, whose clock was ahead: what was ordered here is
 		 * new to the core, and younger than all that it holds. */
-		log->seq = seen + 1;
+		log->seq = max_u64(seen, born) + 1;
 		l->purge_floor = log->seq;
 		l->purge_all = log->count > PURGE_LOG;
 		return;
 	}
-	while (l->purge_pos < log->count && entry_at(log, l->purge_pos)->p.seq <= seen)
+	while (l->purge_pos < log->count && entry_at(log, l->purge_pos)->order <= seen)
 		l->purge_pos++;
 }
 
@@ -204,8 +216,9 @@ static struct purge_entry *append(struct purge_log *log, const struct inval_purg
 	struct purge_entry *e = entry_at(log, log->count);
 
 	if (log->count >= PURGE_LOG)
-		log->lost_seq = max_u64(log->lost_seq, e->p.seq);
+		log->lost_seq = max_u64(log->lost_seq, e->order);
 	e->p = *p;
+	e->order = p->seq;
 	e->p.text = span_of(e->text, min_size(p->text.len, sizeof(e->text)));
 	if (e->p.text.len > 0)
 		memcpy(e->text, p->text.ptr, e->p.text.len);
@@ -241,6 +254,7 @@ static void on_foreign(void *arg, const struct l3_purge *p, bool lost)
 		o.kind = (enum inval_kind)p->kind;
 		o.soft = p->soft;
 		o.text = p->text;
+		o.before_us = min_u64(p->before_ms, INVAL_SEQ_MAX / US_PER_MS) * US_PER_MS;
 	}
 	chan_server_purge(arg, &o, NULL, NULL);
 }
@@ -255,14 +269,16 @@ uint64_t chan_server_purge(struct chan_server *s, const struct purge_order *o, c
                            void *arg)
 {
 	struct inval_purge p = {.kind = o->kind, .soft = o->soft, .text = o->text};
+	uint64_t number = ++s->purges.seq;
 	struct purge_entry *e;
 
 	assert(o->text.len <= INVAL_TEXT_MAX);
-	p.seq = ++s->purges.seq;
+	p.seq = o->before_us > 0 ? min_u64(number, o->before_us) : number;
 	fetcher_purge(s->ctl->fetcher, &p);
 	if (!o->foreign)
 		publish(s, &p);
 	e = append(&s->purges, &p);
+	e->order = number;
 	s->counts.purges++;
 	if (cb != NULL && s->state == LINK_SERVING) {
 		struct query *q = query_new(s, cb, arg, o->count ? COUNT_WAIT_NS : QUERY_WAIT_NS);
@@ -270,7 +286,7 @@ uint64_t chan_server_purge(struct chan_server *s, const struct purge_order *o, c
 		if (q == NULL) {
 			send_out(s);
 			cb(arg, ST_FULL, NULL, 0, 0);
-			return p.seq;
+			return number;
 		}
 		q->purge = true;
 		q->waiting = s->cores == 64 ? UINT64_MAX : (1ull << s->cores) - 1;
@@ -283,7 +299,7 @@ uint64_t chan_server_purge(struct chan_server *s, const struct purge_order *o, c
 		if (cb != NULL)
 			cb(arg, ST_CLOSED, NULL, 0, 0);
 	}
-	return p.seq;
+	return number;
 }
 
 void chan_server_replace(struct chan_server *s, struct span key, uint64_t born_seq)

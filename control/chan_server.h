@@ -43,6 +43,9 @@ struct purge_order {
 	                     many; else at once, and counts only what a key hit */
 	bool foreign;     /* not told to other nodes: it came from one, or is of this one alone */
 	struct span text; /* at most INVAL_TEXT_MAX */
+	/* It was ordered long ago, and answers that left for the origin (or the shared store) from
+	 * this wall time on are younger: they stay. 0: it is ordered now */
+	uint64_t before_us;
 };
 /* From here on nothing is served that was born before and matches: neither from control (fetches,
  * store) nor, when cb is called with ST_OK, from any core. Other outcomes: ST_CLOSED, no dataplane

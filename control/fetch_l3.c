@@ -27,7 +27,7 @@ bool fetch_l3_ask(struct fetch *f)
 
 	if (!may_ask(f))
 		return false;
-	f->l3_seq = f->purge_seq != 0 ? f->purge_seq : link_purge_seq(fetch_chan(f));
+	f->l3_seq = f->purge_seq != 0 ? f->purge_seq : link_purge_now(fetch_chan(f));
 	if (l3_get(f->f->ctl->l3, &ask, 1) == 0)
 		return false;
 	f->l3 = ask.wait;

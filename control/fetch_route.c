@@ -155,7 +155,7 @@ static bool serialise(struct fetch *f)
 void fetch_origin(struct fetch *f)
 {
 	if (f->purge_seq == 0)
-		f->born_seq = link_purge_seq(fetch_chan(f));
+		f->born_seq = link_purge_now(fetch_chan(f));
 	f->started_wall_ms = clock_wall_ns() / NS_PER_MS;
 	f->x = (struct exchange){
 	        .ops = &fetch_exchange_ops,
