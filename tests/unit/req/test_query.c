@@ -312,8 +312,10 @@ static void link_orders(void *arg, struct rig *rig, bool to_server, const void *
 	uint32_t *orders = arg;
 
 	for (; to_server && memmem(frame, len, "GET ", 4) != NULL && *orders > 0; --*orders) {
-		*chan_slot(&rig->control) = *orders == 1 ? purge_msg(INVAL_KEY, "h/a", 0)
-		                                         : purge_msg(INVAL_TAG, "t", 0);
+		struct chan_msg m = purge_msg(INVAL_ALL, "", 0);
+
+		m.ticket.epoch++; /* of another life of control: void, and without a block */
+		*chan_slot(&rig->control) = *orders > 1 ? m : purge_msg(INVAL_KEY, "h/a", 0);
 		chan_push(&rig->control);
 		chan_flush(&rig->control);
 	}
