@@ -314,6 +314,33 @@ class Cores(unittest.TestCase):
             self.assertGreater(hits, 100, "the cores served out of their tables meanwhile")
         self.assertEqual({a.response.status for a in log}, {200})
 
+    def test_changes_are_seen(self):
+        """Who was told of a change on one core, and asks on the other, gets what is new: each time, while
+        both are busy."""
+        v = Version()
+
+        def script(r, peer):
+            if r.method == "POST":
+                v.now += 1
+                peer.send(answer("", 200))
+            else:
+                v(r, peer)
+        p = self.on("a", script)
+        busy = self.on("busy", Version())
+        old = []
+        with Swarm(self.lab, 16, busy) as swarm:
+            clients = self.pair(self)
+            for n in range(300):
+                one, other = clients[n % 2], clients[1 - n % 2]
+                for c in clients:
+                    c.ask(p)
+                self.assertEqual(one.ask(p, method="POST", body=b"x").status, 200)
+                r = other.ask(p)
+                if r.body != b"v%d" % v.now:
+                    old.append((n, r.body, v.now, r["cache-status"]))
+            self.answered(swarm, 0)
+        self.assertEqual(old, [])
+
     def test_soft_purge(self):
         """Stale from now on both cores, and fetched anew once."""
         v = Version("Cache-Control: max-age=600, stale-while-revalidate=600")
