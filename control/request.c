@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "control/request.h"
 
+#include "lib/http1_scan.h"
+
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +18,14 @@ static bool all_visible(struct span s)
 		if (s.ptr[i] <= 0x20 || s.ptr[i] > 0x7e)
 			return false;
 	return true;
+}
+
+static bool is_token(struct span s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (!http1_is_token(s.ptr[i]))
+			return false;
+	return s.len > 0;
 }
 
 /* Of this hop, or told anew by us. */
@@ -82,7 +92,7 @@ static bool request_check(struct request *r, uint32_t len, bool has_body)
 	r->target = take(&at, w->target_len);
 	r->fields = take(&at, w->fields_len);
 	r->method = http_method_parse(r->method_text);
-	if (r->method == HTTP_OTHER || r->method == HTTP_CONNECT)
+	if (r->method == HTTP_CONNECT || !is_token(r->method_text))
 		return false;
 	if (!all_visible(r->host) || !all_visible(r->target) || r->target.len == 0)
 		return false;
@@ -212,7 +222,8 @@ static void put_head(struct writer *w, const struct request *r, const struct req
 	put_line(w, SPAN_LIT("Host"), host);
 	for (uint32_t i = 0; i < fs.count; i++) {
 		has_id |= fs.f[i].id == HDR_X_REQUEST_ID;
-		if (field_drops(fs.f[i].id) || (ours && field_conditional(fs.f[i].id)))
+		if (field_drops(fs.f[i].id) || (ours && field_conditional(fs.f[i].id)) ||
+		    (r->anonymous && fs.f[i].id == HDR_AUTHORIZATION))
 			continue;
 		if (!put_hops(w, r, &fs.f[i]))
 			put_line(w, fs.f[i].name, fs.f[i].value);

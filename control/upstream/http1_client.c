@@ -239,6 +239,18 @@ static bool body_begin(struct conn *c, const struct http_framing *f)
 	}
 }
 
+/* False: no good. An upgrade (101) was never asked for. */
+static bool interim_parsed(struct conn *c, const struct http_response_head *h)
+{
+	struct exchange *x = c->x;
+
+	if (h->status < 100 || h->status == 101 || ++c->client.interim > INTERIM_MAX)
+		return false;
+	if (x->ops->interim != NULL)
+		x->ops->interim(x, h);
+	return true;
+}
+
 /* A complete head at buf[0, len); false: no good. Interim responses leave the phase as it is. */
 static bool head_parsed(struct conn *c, const char *buf, size_t len)
 {
@@ -249,11 +261,8 @@ static bool head_parsed(struct conn *c, const char *buf, size_t len)
 
 	if (http1_parse_response(buf, len, &h, &head_len) != HTTP_SCAN_DONE || head_len != len)
 		return false;
-	/* Interim responses end here, although RFC 9110 15.2 would have a proxy forward them: an
-	 * answer may be for several clients, and some join when it has begun. An upgrade (101) was
-	 * never asked for. */
 	if (h.status < 200)
-		return h.status != 101 && ++cl->interim <= INTERIM_MAX;
+		return interim_parsed(c, &h);
 	struct exchange_head eh = {
 	        .head = &h,
 	        .framing = http1_response_framing(&h.fields, h.minor, x->method, h.status),

@@ -111,6 +111,19 @@ static enum req_next options_server(struct core *core, struct req *req)
 	return reply_options(core, req, 0);
 }
 
+/* The path has routes, and none of them takes the method. */
+static enum req_next refuse_method(struct core *core, struct req *req, uint32_t allowed)
+{
+	counter_inc(core->ctr, CTR_http_no_route);
+	/* RFC 9110 15.6.2: it is not known here, rather than not for this path. */
+	if (req->method == HTTP_OTHER)
+		return answer_here(core, req, 501);
+	if (core->http->framing.kind != HTTP_BODY_NONE)
+		req->keep_alive = false;
+	tcp_rx_consume(core->tcp, req->conn, core->http->head_len);
+	return reply_options(core, req, allowed);
+}
+
 /* Is the question for this server, not for one behind it? "*" (RFC 9110 9.3.7), or no forwarding
  * left (7.6.2). */
 static bool options_for_us(const struct http_request *h)
@@ -129,9 +142,7 @@ enum req_next req_route(struct core *core, struct req *req)
 	const struct http_request *h = core->http;
 	struct route_match *match = &core->turn->match;
 
-	if (unlikely(h->method == HTTP_OTHER)) {
-		if (!span_eq(h->method_text, SPAN_LIT("PURGE")))
-			return answer_here(core, req, 501);
+	if (unlikely(h->method == HTTP_OTHER) && span_eq(h->method_text, SPAN_LIT("PURGE"))) {
 		if (h->framing.kind != HTTP_BODY_NONE)
 			return answer_here(core, req, 400);
 		/* The route and the key are those of GET. Control knows who may do this. */
@@ -150,11 +161,7 @@ enum req_next req_route(struct core *core, struct req *req)
 	case ROUTE_FOUND:
 		break;
 	case ROUTE_NO_METHOD:
-		counter_inc(core->ctr, CTR_http_no_route);
-		if (h->framing.kind != HTTP_BODY_NONE)
-			req->keep_alive = false;
-		tcp_rx_consume(core->tcp, req->conn, h->head_len);
-		return reply_options(core, req, match->allowed);
+		return refuse_method(core, req, match->allowed);
 	case ROUTE_NO_HOST:
 	case ROUTE_NO_PATH:
 		counter_inc(core->ctr, CTR_http_no_route);
