@@ -1,11 +1,12 @@
-"""Control is told to stop and started again, while requests come: nobody is turned away."""
+"""Control is told to stop and started again, while requests come: nobody is turned away. An interface
+is taken away under the dataplane."""
 
 import signal
 import threading
 import time
 import unittest
 
-from lab import Lab
+from lab import Lab, wait_until
 
 
 class Restart(unittest.TestCase):
@@ -46,6 +47,19 @@ class Restart(unittest.TestCase):
             self.lab.curl("/big/slow", "--limit-rate", "1M", timeout=12)
         except AssertionError:
             pass  # cut by the restart, as it may be
+
+
+class Interface(unittest.TestCase):
+    def test_taken_away(self):
+        """The driver does not notice; the log does, and the processes stay for whoever asks them."""
+        lab = Lab().start(nginx=False)
+        try:
+            lab.sh("ip", "-n", lab.srv, "link", "del", "front0")
+            wait_until(lambda: "interface front0 was taken away" in lab.log("dataplane"), 5, "said")
+            self.assertEqual(lab.log("dataplane").count("taken away"), 1)
+            lab.alive()
+        finally:
+            lab.stop()
 
 
 if __name__ == "__main__":
