@@ -236,6 +236,57 @@ static void a_soft_purge_makes_stale(void **state)
 	}
 }
 
+/* How young a held entry may go elsewhere, after each kind of purge that hits it, or does not. */
+static void as_young_as_judged(void **state)
+{
+	static const struct {
+		enum inval_kind kind;
+		const char *text;
+		bool soft;
+		bool live;
+	} rows[] = {
+	        {INVAL_KEY, "b", false, true},     {INVAL_KEY, "b", true, true},
+	        {INVAL_PATTERN, "b*", true, true}, {INVAL_KEY, "a", false, false},
+	        {INVAL_KEY, "a", true, false},     {INVAL_PATTERN, "a*", false, false},
+	        {INVAL_PATTERN, "*", true, false}, {INVAL_ALL, "", false, false},
+	        {INVAL_ALL, "", true, false},
+	};
+	bool stale;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		put("a", SPAN_LIT("x"));
+		struct store_entry *e = store_get(st, SPAN_LIT("a"), &stale);
+
+		assert_int_equal(store_live_seq(st, e), store_seq(st));
+		purge(rows[i].kind, rows[i].text, rows[i].soft);
+		assert_int_equal(store_live_seq(st, e), rows[i].live ? store_seq(st) : 0);
+		/* Nor when another took its place. */
+		put("a", SPAN_LIT("y"));
+		assert_int_equal(store_live_seq(st, e), 0);
+		store_drop(e);
+	}
+}
+
+/* A purge that comes late, with the number of its own time, spares what is younger. */
+static void a_late_purge(void **state)
+{
+	struct about young = {.key = "a", .born_seq = 90}, old = {.key = "b", .born_seq = 20};
+	struct inval_purge p = {.seq = 50, .kind = INVAL_KEY};
+
+	(void)state;
+	store_drop(put_about(&young, SPAN_LIT("x")));
+	store_drop(put_about(&old, SPAN_LIT("x")));
+	p.text = SPAN_LIT("a");
+	assert_int_equal(store_purge(st, &p), 0);
+	p.text = SPAN_LIT("b");
+	assert_int_equal(store_purge(st, &p), 1);
+	assert_true(has("a") && !has("b"));
+	p = (struct inval_purge){.seq = 60, .kind = INVAL_ALL};
+	store_purge(st, &p);
+	assert_true(has("a"));
+}
+
 static void refreshes_the_head(void **state)
 {
 	struct about a = {.key = "a", .born_seq = store_seq(st)};
@@ -483,6 +534,8 @@ int main(void)
 	        T(fills),
 	        T(a_purge_voids_older_fills),
 	        T(a_soft_purge_makes_stale),
+	        T(as_young_as_judged),
+	        T(a_late_purge),
 	        T(refreshes_the_head),
 	        T(variants_hang_on_their_list),
 	        T(variants_are_bounded),
