@@ -83,10 +83,11 @@ struct fetcher_counts {
 	uint64_t refreshes;       /* background requests to an origin */
 	uint64_t refresh_joined;  /* that another request for the key made needless */
 	uint64_t refresh_failed;
-	uint64_t passes;        /* remarks that a key's answers are not for sharing */
-	uint64_t lists;         /* lists of variants made anew */
-	uint64_t invalidations; /* keys made void by unsafe requests (RFC 9111 4.4) */
-	uint64_t interims;      /* 1xx answers passed on */
+	uint64_t finished_alone; /* fetched to their end for the store although the clients left */
+	uint64_t passes;         /* remarks that a key's answers are not for sharing */
+	uint64_t lists;          /* lists of variants made anew */
+	uint64_t invalidations;  /* keys made void by unsafe requests (RFC 9111 4.4) */
+	uint64_t interims;       /* 1xx answers passed on */
 	uint64_t interims_dropped;
 };
 void fetcher_counts(const struct fetcher *f, struct fetcher_counts *out);

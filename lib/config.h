@@ -197,7 +197,8 @@ struct config_cache {
 	uint32_t stale_if_error_s;
 	enum config_etag etag; /* "off" (default), "weak", "strong" */
 	uint32_t pass_s;
-	char *rule; /* name, or NULL */
+	uint32_t range_fill_bytes; /* 0: a Range goes to the origin as it is */
+	char *rule;                /* name, or NULL */
 };
 
 /* Values of requests and what they mean: for the filters alias and unit of templates. */

@@ -43,7 +43,7 @@ struct snap_route {
 	uint32_t rule_map_off; /* uint8_t[path_count of the rule]: which parameters its names are */
 	uint32_t ttl_min_ms;   /* lifetimes adapt within these (cache/policy.h) */
 	uint32_t ttl_max_ms;   /* 0: they do not */
-	uint32_t pad;          /* 0 */
+	uint32_t range_fill_bytes; /* cache/policy.h */
 };
 
 struct snapshot {
