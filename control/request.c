@@ -172,6 +172,20 @@ static void put_forwarded(struct writer *w, const struct request *r, const struc
 	put_line(w, SPAN_LIT("X-Forwarded-Proto"), tls ? SPAN_LIT("https") : SPAN_LIT("http"));
 }
 
+/* RFC 9110 7.6.2: one proxy fewer may forward it. 0 was answered by the core. */
+static bool put_hops(struct writer *w, const struct request *r, const struct http_field *f)
+{
+	char text[24];
+	int64_t hops;
+
+	if (r->method != HTTP_OPTIONS || f->id != HDR_MAX_FORWARDS ||
+	    !http_parse_length(f->value, &hops) || hops == 0)
+		return false;
+	snprintf(text, sizeof(text), "%lld", (long long)hops - 1);
+	put_line(w, f->name, span_cstr(text));
+	return true;
+}
+
 static void put_framing(struct writer *w, const struct request *r)
 {
 	char text[24];
@@ -211,7 +225,8 @@ static void put_head(struct writer *w, const struct request *r, const struct req
 		if (field_drops(fs.f[i].id) || (ours && field_conditional(fs.f[i].id)) ||
 		    (r->anonymous && fs.f[i].id == HDR_AUTHORIZATION))
 			continue;
-		put_line(w, fs.f[i].name, fs.f[i].value);
+		if (!put_hops(w, r, &fs.f[i]))
+			put_line(w, fs.f[i].name, fs.f[i].value);
 	}
 	/* Both, where both are known (RFC 9111 4.3.1). */
 	if (style->etag.len > 0)

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #define INTERIM_MAX 16u /* 1xx responses before the final one */
+#define HEAD_START  64u /* of a head in pieces: looked at before it is whole */
 
 static struct control *ctl_of(const struct conn *c)
 {
@@ -275,6 +276,16 @@ static bool head_parsed(struct conn *c, const char *buf, size_t len)
 	return true;
 }
 
+/* What cannot become a response any more is not waited for: an origin that speaks another protocol
+ * first waits for us. A start of some length is sound or not; what is long is read when whole. */
+static bool head_may_be(const struct client *cl)
+{
+	struct http_response_head h;
+	size_t head_len;
+
+	return http1_parse_response(cl->head, cl->head_len, &h, &head_len) != HTTP_SCAN_BAD;
+}
+
 /* Adds to a head that comes in pieces; returns how many bytes belong to it, 0 when it is too long.
  */
 static size_t head_append(struct conn *c, struct span in, bool *complete)
@@ -300,6 +311,8 @@ static size_t head_append(struct conn *c, struct span in, bool *complete)
 		return end - before;
 	}
 	cl->head_len = (uint32_t)(before + take);
+	if (before < HEAD_START && !head_may_be(cl))
+		return 0;
 	return cl->head_len < cl->head_limit ? take : 0;
 }
 

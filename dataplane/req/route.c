@@ -124,6 +124,19 @@ static enum req_next refuse_method(struct core *core, struct req *req, uint32_t 
 	return reply_options(core, req, allowed);
 }
 
+/* Is the question for this server, not for one behind it? "*" (RFC 9110 9.3.7), or no forwarding
+ * left (7.6.2). */
+static bool options_for_us(const struct http_request *h)
+{
+	uint32_t count = 0;
+	int64_t hops = 1;
+
+	if (h->path.len == 1 && h->path.ptr[0] == '*')
+		return true;
+	struct span v = http_field_get(&h->fields, HDR_MAX_FORWARDS, &count);
+	return count == 1 && http_parse_length(v, &hops) && hops == 0;
+}
+
 enum req_next req_route(struct core *core, struct req *req)
 {
 	const struct http_request *h = core->http;
@@ -137,7 +150,7 @@ enum req_next req_route(struct core *core, struct req *req)
 		req->method = HTTP_GET;
 		req->purge = true;
 	}
-	if (unlikely(h->method == HTTP_OPTIONS && h->path.len == 1 && h->path.ptr[0] == '*'))
+	if (unlikely(h->method == HTTP_OPTIONS && options_for_us(h)))
 		return options_server(core, req);
 	uint64_t most = core->snap->limits.body_bytes;
 	if (unlikely(!http_body_init(&req->body, &h->framing, most > 0 ? most : UINT64_MAX))) {

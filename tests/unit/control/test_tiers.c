@@ -594,6 +594,5 @@ int main(void)
 	        cmocka_unit_test(without_a_store),
 	        T(a_detached_store_stays),
 	};
-
 	return cmocka_run_group_tests_name("tiers", tests, NULL, NULL);
 }
