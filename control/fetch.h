@@ -112,9 +112,10 @@ struct fetcher_counts {
 	uint64_t refreshes;       /* background requests to an origin */
 	uint64_t refresh_joined;  /* that another request for the key made needless */
 	uint64_t refresh_failed;
-	uint64_t passes;        /* remarks that a key's answers are not for sharing */
-	uint64_t lists;         /* lists of variants made anew */
-	uint64_t invalidations; /* keys made void by unsafe requests (RFC 9111 4.4) */
+	uint64_t finished_alone; /* fetched to their end for the store although the clients left */
+	uint64_t passes;         /* remarks that a key's answers are not for sharing */
+	uint64_t lists;          /* lists of variants made anew */
+	uint64_t invalidations;  /* keys made void by unsafe requests (RFC 9111 4.4) */
 	uint64_t warm_used[WARM_SOURCES]; /* warmed, and asked for by a client while fresh */
 	/* Write-through (fetch_write.c): answers to unsafe requests as those that GET would get */
 	uint64_t writes;            /* stored in the node's store */
@@ -122,7 +123,7 @@ struct fetcher_counts {
 	uint64_t writes_overlapped; /* something else changed its key meanwhile */
 	uint64_t writes_shared;     /* given to the shared store later */
 	uint64_t writes_unshared;   /* not given: gone by then, or too many waited */
-	uint64_t interims;      /* 1xx answers passed on */
+	uint64_t interims;          /* 1xx answers passed on */
 	uint64_t interims_dropped;
 };
 void fetcher_counts(const struct fetcher *f, struct fetcher_counts *out);

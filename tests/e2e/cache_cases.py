@@ -526,14 +526,35 @@ part("if-range", "bytes=0-1", 206, b"01", 'If-Range: "a"')
 part("if-range-other", "bytes=0-1", 200, TEN, 'If-Range: "b"')
 part("if-range-date", "bytes=0-1", 206, b"01", "If-Range: " + OLD[15:])
 part("if-none-match", "bytes=0-1", 304, b"", 'If-None-Match: "a"')
-case("range-miss-is-passed-on", "RFC 9110 14", first(FRESH, "Content-Range: bytes 0-1/10", status=206, body=b"01", req=["Range: bytes=0-1"],
-                                                     asks={"range": "bytes=0-1"}, code=206), Step(expect=ORIGIN))
+PART = [FRESH, "Content-Range: bytes 0-1/10"]
+case("range-miss-is-passed-on", "RFC 9110 14", first(*PART, status=206, body=b"01", req=["Range: bytes=0-1"], asks={"range": "bytes=0-1"}, code=206),
+     Step(expect=ORIGIN), prefix="/parts")
+case("range-miss-fills", "RFC 9110 14.2", Step(FRESH, ETAG, body=TEN, req=["Range: bytes=2-3"], expect=ANY, asks={"range": None}, code=206, text=b"23",
+                                               want={"content-range": "bytes 2-3/10", "etag": '"a"'}),
+     Step(text=TEN), Step(req=["Range: bytes=-1"], code=206, text=b"9"))
+case("range-miss-beyond", "RFC 9110 14.2", Step(FRESH, body=TEN, req=["Range: bytes=10-"], expect=ANY, code=416), Step(text=TEN))
+case("range-miss-if-range", "RFC 9110 13.1.5", Step(FRESH, ETAG, body=TEN, req=["Range: bytes=2-3", 'If-Range: "b"'], expect=ANY, code=200, text=TEN),
+     Step(text=TEN))
+case("range-miss-chunked", "RFC 9110 14.2", Step(FRESH, "Transfer-Encoding: chunked", length=False, body=b"3\r\n012\r\n0\r\n\r\n", expect=ANY,
+                                                 req=["Range: bytes=1-1"], code=200, text=b"012"), Step(req=["Range: bytes=1-1"], code=206, text=b"1"))
+case("range-miss-no-store", "5.2.2.5", Step(cc("no-store"), body=TEN, req=["Range: bytes=2-3"], expect=ANY, asks={"range": None}, code=206, text=b"23"),
+     # It is known by now that the whole is of no use.
+     Step(*PART, status=206, body=b"01", req=["Range: bytes=0-1"], expect=ORIGIN, asks={"range": "bytes=0-1"}, code=206, text=b"01"))
+for name, fields in (("end", ["Range: bytes=-2"]), ("parts", ["Range: bytes=0-0,2-2"]), ("far", ["Range: bytes=1048576-"]),
+                     ("authorization", ["Range: bytes=0-1", "Authorization: Basic eDp5"])):
+    case(f"range-miss-{name}", "RFC 9110 14.2", first(*PART, status=206, body=b"01", req=fields, asks={"range": fields[0][7:]}, code=206),
+         Step(expect=ORIGIN))
+case("range-stale", "4.3.1", first(SHORT, ETAG, body=TEN),
+     Step(FRESH, ETAG, status=304, req=["Range: bytes=2-3"], expect=VALID, code=206, text=b"23", wait=GONE, asks={"if-none-match": '"a"'}),
+     Step(text=TEN))
+case("range-unasked-206", "RFC 9110 15.3.7", Step(*PART, status=206, body=b"01", req=["Range: bytes=0-1"], expect=ANY, code=206, text=b"01"),
+     Step(expect=ORIGIN))
 case("range-field-of-200", "RFC 9110 14.4", first(FRESH, "Content-Range: bytes 0-3/9", body=TEN),
      Step(want={"content-range": "bytes 0-3/9"}, text=TEN),
      Step(req=["Range: bytes=2-3"], code=206, text=b"23", want={"content-range": "bytes 2-3/10"}),
      Step(req=["Range: bytes=2-3,5-6"], code=206, want={"content-range": None}))
 case("range-206-is-not-stored", "3.3", first(FRESH, "Content-Range: bytes 0-1/10", status=206, body=b"01", req=["Range: bytes=0-1"], code=206),
-     Step(expect=ORIGIN, req=["Range: bytes=0-1"]))
+     Step(expect=ORIGIN, req=["Range: bytes=0-1"]), prefix="/parts")
 
 # --- interim answers, ETags that are made, keys -----------------------------------------------------
 
