@@ -287,7 +287,7 @@ static void job_end(struct warm_job *j)
 	j->text = NULL;
 	j->len = 0;
 	j->off = 0;
-	if (j->source == WARM_LIST)
+	if (j->source == WARM_LIST || j->trouble[0] != '\0')
 		return; /* whoever gave it is told */
 	log_info("warm",
 	         "%s: of %llu requests %llu answers were stored, %llu were there; %llu failed, "

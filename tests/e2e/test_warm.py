@@ -307,8 +307,12 @@ class Warm(Case):
 
     # --- the node's own list -------------------------------------------------------------------
     def list_file(self):
-        with open(f"{self.lab.run_dir}/hot-list", encoding="latin1") as f:
-            return f.read()
+        """Empty before it was written first."""
+        try:
+            with open(f"{self.lab.run_dir}/hot-list", encoding="latin1") as f:
+                return f.read()
+        except FileNotFoundError:
+            return ""
 
     def restart(self, sig):
         self.lab.kill("control", sig)
