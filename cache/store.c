@@ -212,7 +212,7 @@ uint32_t store_purge(struct store *s, const struct inval_purge *p)
 	if (p->kind != INVAL_KEY)
 		return 0;
 	it = store_find(s, p->text, store_hash(s, p->text));
-	if (it == NULL)
+	if (it == NULL || it->e.head->born_seq >= p->seq) /* a purge of long ago */
 		return 0;
 	store_unlink(it);
 	s->counts.purged += before - s->counts.entries;
@@ -221,6 +221,15 @@ uint32_t store_purge(struct store *s, const struct inval_purge *p)
 
 uint64_t store_seq(const struct store *s)
 {
+	return inval_seq(s->inval);
+}
+
+uint64_t store_live_seq(const struct store *s, const struct store_entry *e)
+{
+	const struct item *it = (const struct item *)(const void *)e;
+
+	if (!it->linked || it->stale || inval_check(s->inval, e->head) != INVAL_LIVE)
+		return 0;
 	return inval_seq(s->inval);
 }
 

@@ -83,6 +83,12 @@ uint8_t store_mark_take(struct store_entry *e);
  * those of a key. The rest goes when it is looked up or swept. */
 uint32_t store_purge(struct store *s, const struct inval_purge *p);
 uint64_t store_seq(const struct store *s);
+/* The number up to which no purge has hit an entry that is stored, hard or soft; 0: one has, or it
+ * is not stored any more. The entry may go to another tier as one that was born then: purges up to
+ * this number do not match it, or it would be gone or stale, and later ones will void it there. Its
+ * own born_seq says less: in a tier that has forgotten which old purges there were (the floors of
+ * cache/inval.h) it is too low for every key that shares a bucket. */
+uint64_t store_live_seq(const struct store *s, const struct store_entry *e);
 /* Has no purge after its born_seq hit an object with this head, that is not stored? */
 bool store_is_live(const struct store *s, const struct object *head);
 /* Background work: looks at up to n entries and removes what is void, or has expired and is of no

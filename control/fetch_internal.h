@@ -207,6 +207,8 @@ bool request_may_share(const struct request *r);
 bool request_no_store(const struct request *r);
 /* Begins the origin's request, with the validators of the entry if there is one. */
 void fetch_origin(struct fetch *f);
+/* No tier has it: to the origin, unless the request wants a stored answer only (504). */
+void fetch_onwards(struct fetch *f);
 /* A refresh that a core asked for: takes r over. */
 void fetch_refresh(struct fetcher *fr, struct request *r, const struct plan_choice *plan);
 /* The same for one that is fetched ahead of clients. */
@@ -258,8 +260,9 @@ void fetch_answer_all(struct fetch *f, struct store_entry *e, uint8_t tier, uint
 /* f waits for blocks, or does not any more. */
 void fetch_dry_add(struct fetch *f);
 void fetch_dry_remove(struct fetch *f);
-/* An object without body for store and hot tables goes behind f's head. len 0: nothing. */
-void fetch_put_set(struct fetch *f, const void *object, size_t len);
+/* An object without body for store and hot tables goes behind f's head, where it lies then. NULL:
+ * len is 0, or no room. */
+struct object *fetch_put_set(struct fetch *f, const void *object, size_t len);
 void fetch_fill_begin(struct fetch *f, const struct object *head);
 void fetch_fill_append(struct fetch *f, struct span bytes);
 void fetch_fill_abort(struct fetch *f);

@@ -156,7 +156,7 @@ static bool serialise(struct fetch *f)
 void fetch_origin(struct fetch *f)
 {
 	if (f->purge_seq == 0)
-		f->born_seq = link_purge_seq(fetch_chan(f));
+		f->born_seq = link_purge_now(fetch_chan(f));
 	f->started_wall_ms = clock_wall_ns() / NS_PER_MS;
 	f->x = (struct exchange){
 	        .ops = &fetch_exchange_ops,
@@ -172,6 +172,14 @@ void fetch_origin(struct fetch *f)
 	f->f->counts.origin++;
 	f->f->counts.validations += f->validating;
 	exchange_start(&f->x, f->plan.upstream);
+}
+
+void fetch_onwards(struct fetch *f)
+{
+	if (f->asks.only_if_cached)
+		fetch_refuse(f, 504);
+	else
+		fetch_origin(f);
 }
 
 /* --- routing --- */
@@ -218,7 +226,18 @@ static struct fetch *fetch_begin(struct fetcher *fr, struct request *r,
 static void fetch_go(struct fetch *f, const struct found *fd)
 {
 	if (fd->pass || fd->unkeyed || !fetch_l3_ask(f))
-		fetch_origin(f);
+		fetch_onwards(f);
+}
+
+/* What is shared was made for a request without credentials: with those of whoever happens to ask
+ * now, the origin may make one for him alone, and it could not be stored (RFC 9111 3.5). */
+static void forget_credentials(struct request *r, const struct store_entry *e)
+{
+	if (e == NULL || !(r->wire.flags & CHAN_REQ_AUTHORIZED) ||
+	    (e->head->flags & OBJECT_AUTHORIZED))
+		return;
+	r->wire.flags &= (uint16_t)~CHAN_REQ_AUTHORIZED;
+	r->anonymous = true;
 }
 
 /* A fetch that nobody waits for; NULL: no memory, and r is gone. */
@@ -244,17 +263,6 @@ static void behind_go(struct fetch *f, const struct found *fd)
 	fetch_hold(f);
 	fetch_go(f, fd);
 	fetch_drop(f);
-}
-
-/* What is shared was made for a request without credentials: with those of whoever happens to ask
- * now, the origin may make one for him alone, and it could not be stored (RFC 9111 3.5). */
-static void forget_credentials(struct request *r, const struct store_entry *e)
-{
-	if (e == NULL || !(r->wire.flags & CHAN_REQ_AUTHORIZED) ||
-	    (e->head->flags & OBJECT_AUTHORIZED))
-		return;
-	r->wire.flags &= (uint16_t)~CHAN_REQ_AUTHORIZED;
-	r->anonymous = true;
 }
 
 static void refresh_behind(struct fetcher *fr, struct request *r, const struct plan_choice *plan,
@@ -310,13 +318,13 @@ void fetch_route(struct waiter *w, const struct plan_choice *plan, bool share)
 	warm_note_asked(fr->ctl->warm, fd.key.text);
 	if (fd.entry != NULL)
 		use = found_use(&fd, &w->asks);
-	share = share && !fd.pass && !fd.unkeyed && request_may_share(w->req);
+	/* Who wants a stored answer only does not wait for an origin (RFC 9111 5.2.1.7). */
+	share = share && !fd.pass && !fd.unkeyed && !w->asks.only_if_cached &&
+	        request_may_share(w->req);
 	if (use == CACHE_USE_NOT && share)
 		other = fetch_find(fr, fd.key.text, plan);
 	if (use != CACHE_USE_NOT) {
 		answer_found(w, plan, &fd, use);
-	} else if (w->asks.only_if_cached) { /* RFC 9111 5.2.1.7 */
-		waiter_refuse(w, 504);
 	} else if (other != NULL) {
 		fetch_join(other, w);
 	} else {

@@ -48,6 +48,15 @@ struct config_port {
 	uint16_t mtu;            /* 0: as the interface says */
 };
 
+/* The fewest packet buffers of a core that the port works with: its descriptors, and what is in
+ * hand. AF_XDP's fill and completion rings hold 2048 each besides. */
+static inline uint32_t config_port_buffers(const struct config_port *p)
+{
+	uint32_t least = p->type == PORT_AF_XDP ? 8192 : 2048;
+
+	return max_u32(least, p->rx_descriptors + p->tx_descriptors + 512);
+}
+
 struct config_memory {
 	enum config_huge huge_pages;   /* auto: when the machine has some free */
 	uint64_t hot_table_bytes;      /* a core: 64 MiB */

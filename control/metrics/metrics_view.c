@@ -80,6 +80,8 @@ void metrics_tiers_read(const struct control *ctl, struct metrics_tiers *out)
 		l3_counts(ctl->l3, &out->l3);
 	if (ctl->clock)
 		out->clock = clock_watch_counts(ctl->clock);
+	if (ctl->chan)
+		chan_server_counts(ctl->chan, &out->chan);
 	if (!ctl->fetcher)
 		return;
 	fetcher_counts(ctl->fetcher, &out->fetch);

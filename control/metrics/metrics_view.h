@@ -7,6 +7,7 @@
 #define CONTROL_METRICS_METRICS_VIEW_H
 
 #include "cache/l3.h"
+#include "control/chan_server.h"
 #include "control/clock_watch.h"
 #include "control/control.h"
 #include "control/fetch.h"
@@ -20,6 +21,7 @@ struct metrics_tiers {
 	struct l3_counts l3;
 	struct warm_counts warm;
 	struct clock_counts clock;
+	struct chan_server_counts chan;
 };
 /* Loop's thread only. */
 void metrics_tiers_read(const struct control *ctl, struct metrics_tiers *out);
