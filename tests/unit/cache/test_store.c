@@ -524,6 +524,61 @@ static void sweeps_what_is_of_no_use(void **state)
 	assert_false(store_sweep(st, 1000, NOW_MS + STORE_WALK_MS));
 }
 
+/* A mark is taken once, or lost once: with the entry, its freshness, or its place. */
+static void marks_are_taken_or_lost(void **state)
+{
+	static const char *const keys[] = {"taken",   "purged", "replaced",
+	                                   "expired", "soft",   "stays"};
+	struct store_entry *e;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		const struct about a = {.key = keys[i],
+		                        .expires_ms = NOW_MS + (i == 3 ? 1000 : 600000),
+		                        .etag = true};
+
+		e = put_about(&a, SPAN_LIT(""));
+		assert_int_equal(store_mark_take(e), 0);
+		store_mark(e, 2);
+		store_drop(e);
+	}
+	assert_int_equal(counts().marked[2], 6);
+	bool stale;
+
+	e = store_peek(st, SPAN_LIT("taken"), &stale);
+	assert_int_equal(store_mark_take(e), 2);
+	assert_int_equal(store_mark_take(e), 0);
+	store_drop(e);
+	assert_int_equal(counts().marked[2], 5);
+	purge(INVAL_KEY, "taken", false); /* without a mark: nothing is lost */
+	assert_int_equal(counts().marks_lost[2], 0);
+	purge(INVAL_KEY, "purged", false);
+	put("replaced", SPAN_LIT("new"));
+	assert_int_equal(counts().marks_lost[2], 2);
+	purge(INVAL_KEY, "soft", true);
+	while (store_sweep(st, 10000, NOW_MS + 2000))
+		;
+	assert_int_equal(counts().marks_lost[2], 4);
+	assert_int_equal(counts().marked[2], 1);
+	/* One whose place was taken meanwhile. */
+	const struct about a = {.key = "held", .born_seq = store_seq(st)};
+
+	e = put_about(&a, SPAN_LIT(""));
+	put("held", SPAN_LIT("new"));
+	store_mark(e, 3);
+	store_drop(e);
+	assert_int_equal(counts().marked[3], 0);
+	assert_int_equal(counts().marks_lost[3], 1);
+	/* A new mark in the place of an old one. */
+	e = store_peek(st, SPAN_LIT("stays"), &stale);
+	store_mark(e, 1);
+	store_drop(e);
+	assert_int_equal(counts().marked[1], 1);
+	assert_int_equal(counts().marked[2], 0);
+	assert_int_equal(counts().marks_lost[2], 5);
+	assert_int_equal(counts().marks_lost[0], 0);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -544,6 +599,7 @@ int main(void)
 	        T(full_of_held_entries),
 	        T(walks_each_once),
 	        T(sweeps_what_is_of_no_use),
+	        T(marks_are_taken_or_lost),
 	};
 
 	return cmocka_run_group_tests_name("store", tests, NULL, NULL);
