@@ -316,6 +316,14 @@ const struct object *hot_next(struct hot_table *t, uint64_t *cursor)
 	return NULL;
 }
 
+uint32_t hot_uses(const struct hot_table *t, uint64_t cursor)
+{
+	struct hot_place at = {&t->buckets[(cursor - 1) / HOT_SLOTS],
+	                       (uint32_t)((cursor - 1) % HOT_SLOTS)};
+
+	return hot_freq(at);
+}
+
 uint32_t hot_count(const struct hot_table *t)
 {
 	return t->count;

@@ -96,6 +96,9 @@ bool hot_is_alive(const struct hot_table *t, const struct hot_marks *owner, bool
 /* Walks live entries from *cursor (0 at first); NULL at the end. The table may change in between.
  */
 const struct object *hot_next(struct hot_table *t, uint64_t *cursor);
+/* How often the object was used that hot_next gave with this cursor, as far as eviction counts: at
+ * most 3. */
+uint32_t hot_uses(const struct hot_table *t, uint64_t cursor);
 uint32_t hot_count(const struct hot_table *t);
 
 /* The wall clock, for dropping expired objects at eviction. Optional: without it the newest

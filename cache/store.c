@@ -69,10 +69,18 @@ static void variants_move(struct item *from, struct item *to)
 	from->var_count = 0;
 }
 
+static void mark_lose(struct item *it)
+{
+	uint8_t mark = store_mark_take(&it->e);
+
+	it->s->counts.marks_lost[mark] += mark != 0;
+}
+
 void store_unlink(struct item *it)
 {
 	struct store *s = it->s;
 
+	mark_lose(it);
 	while (it->var_oldest != NULL)
 		store_unlink(it->var_oldest);
 	variant_remove(it);
@@ -165,6 +173,31 @@ void store_drop(struct store_entry *e)
 		store_item_free(it);
 }
 
+void store_mark(struct store_entry *e, uint8_t mark)
+{
+	struct item *it = (struct item *)(void *)e;
+
+	assert(mark > 0 && mark < STORE_MARKS);
+	if (!it->linked) { /* its place was taken already */
+		it->s->counts.marks_lost[mark]++;
+		return;
+	}
+	mark_lose(it);
+	e->mark = mark;
+	it->s->counts.marked[mark]++;
+}
+
+uint8_t store_mark_take(struct store_entry *e)
+{
+	struct item *it = (struct item *)(void *)e;
+	uint8_t mark = e->mark;
+
+	if (mark != 0)
+		it->s->counts.marked[mark]--;
+	e->mark = 0;
+	return mark;
+}
+
 /* --- purges and walks --- */
 
 uint32_t store_purge(struct store *s, const struct inval_purge *p)
@@ -245,6 +278,8 @@ static uint32_t walk_bucket(struct store *s, uint64_t wall_ms)
 
 		looked++;
 		it->stale |= state == INVAL_STALE;
+		if (it->stale || !object_is_fresh(it->e.head, wall_ms))
+			mark_lose(it);
 		if (!dead && !expired(it->e.head, wall_ms)) {
 			it = next;
 			continue;

@@ -94,6 +94,7 @@ static void on_entry(struct fetch *f, struct store_entry *e)
 		return;
 	}
 	f->f->counts.l3_hits++;
+	fetch_warm_kept(f, e, WARM_shared);
 	fetch_refreshed(f, e);
 	fetch_unjoin(f);
 	/* Who joined may ask for a newer one than the first did. */

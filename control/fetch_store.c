@@ -258,8 +258,11 @@ void fetch_fill_begin(struct fetch *f, const struct object *head)
 
 void fetch_fill_append(struct fetch *f, struct span bytes)
 {
-	if (f->fill != NULL && store_fill_append(f->fill, bytes) != ST_OK)
-		fetch_fill_abort(f);
+	if (f->fill == NULL || store_fill_append(f->fill, bytes) == ST_OK)
+		return;
+	fetch_fill_abort(f);
+	if (f->warm != NULL)
+		f->warm->result = WARM_size;
 }
 
 void fetch_fill_abort(struct fetch *f)
@@ -305,9 +308,13 @@ void fetch_fill_commit(struct fetch *f)
 	}
 	e = store_fill_commit(f->fill);
 	f->fill = NULL;
-	if (e == NULL)
+	if (e == NULL) {
+		if (f->warm != NULL)
+			f->warm->result = WARM_purged;
 		return;
+	}
 	e = fetch_tagged(f, e, f->plan.rule.make_etag);
+	fetch_warm_kept(f, e, WARM_origin);
 	fetch_l3_put(f, e);
 	fetch_refreshed(f, e);
 	store_drop(e);

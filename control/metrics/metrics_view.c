@@ -75,6 +75,7 @@ static uint32_t rows_count(const struct upstreams *u)
 void metrics_tiers_read(const struct control *ctl, struct metrics_tiers *out)
 {
 	*out = (struct metrics_tiers){0};
+	warm_counts(ctl->warm, &out->warm);
 	if (ctl->l3)
 		l3_counts(ctl->l3, &out->l3);
 	if (ctl->clock)

@@ -12,12 +12,14 @@
 #include "control/control.h"
 #include "control/fetch.h"
 #include "control/upstream/upstream.h"
+#include "control/warm.h"
 
 /* What control counts of its tiers; all zero where there is none. */
 struct metrics_tiers {
 	struct fetcher_counts fetch;
 	struct store_counts store;
 	struct l3_counts l3;
+	struct warm_counts warm;
 	struct clock_counts clock;
 	struct chan_server_counts chan;
 };

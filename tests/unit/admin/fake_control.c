@@ -66,6 +66,8 @@ struct control *fake_control_create(const char *dir, uint16_t metrics_port)
 	ctl->upstreams = &fake_upstreams;
 	ctl->fetcher = &fake_fetcher;
 	ctl->started_ns = loop_now_ns(ctl->loop);
+	ctl->warm = (struct warm *)&fake_warm;
+	fake_warm = (struct fake_warm){0};
 	fake_reload = (struct fake_reload){.st = ST_OK, .text = ""};
 	return ctl;
 }
