@@ -50,7 +50,8 @@ enum chan_type {
 	/* control to core */
 	CHAN_HEAD, /* block: struct object with key and field lines; CHAN_F_END when no body
 	              follows. code: what the origin answered when the object has another status
-	              (304: a stored one that it confirmed; 5xx: a stale one instead); else 0 */
+	              (304: a stored one that it confirmed; 5xx: a stale one instead); else 0.
+	              Status 102 to 199: an interim answer (no flags), ahead of that */
 	CHAN_FAIL, /* code: the status to answer (502, 503, 504, ...), body-less; ends the ticket.
 	              204 to a CHAN_REQ_PURGE: it is done */
 	CHAN_PURGE, /* block: the text of a purge (none for INVAL_ALL), code: enum inval_kind
