@@ -25,17 +25,12 @@ static bool request_bypasses(const struct http_fields *fs, bool keyed_body)
 	return count != 1 || !http_parse_length(value, &len) || len != 0;
 }
 
-/* Is the answer one to store: to HEAD it has no body, to Range it is a part. Then the whole may be
- * asked for, unless the answer will hardly be for others. */
-static bool request_fills(enum http_method method, const struct http_fields *fs,
-                          const struct cache_rule *rule)
+/* May the whole be asked for, to store it, where a part is wanted? Not where the answer will hardly
+ * be for others. */
+static NOINLINE bool range_fills(const struct http_fields *fs, const struct cache_rule *rule)
 {
 	uint64_t first;
 
-	if (method != HTTP_GET)
-		return false;
-	if (likely(!http_fields_have(fs, HDR_RANGE)))
-		return true;
 	return rule->range_fill_bytes > 0 && !http_fields_have(fs, HDR_AUTHORIZATION) &&
 	       range_begins(fs, &first) && first < rule->range_fill_bytes;
 }
@@ -60,7 +55,10 @@ void cache_request_policy(enum http_method method, const struct http_fields *fs,
 	if (likely((fs->seen & asked) == 0)) {
 		out->lookup = (method == HTTP_GET || method == HTTP_HEAD) &&
 		              !request_bypasses(fs, keyed_body);
-		out->store = out->lookup && request_fills(method, fs, rule);
+		/* The answer to HEAD has no body to store, that to Range is a part. */
+		out->store = out->lookup && method == HTTP_GET;
+		if (unlikely(out->range) && out->store)
+			out->store = range_fills(fs, rule);
 		return;
 	}
 	cache_control_parse(fs, &cc);
@@ -71,7 +69,7 @@ void cache_request_policy(enum http_method method, const struct http_fields *fs,
 	/* Pragma counts only where Cache-Control says nothing (RFC 9111 5.4). */
 	if (!cc.present && http_field_has_token(fs, HDR_PRAGMA, SPAN_LIT("no-cache")))
 		out->lookup = false;
-	out->store = request_fills(method, fs, rule) && !cc.no_store;
+	out->store = method == HTTP_GET && !cc.no_store && (!out->range || range_fills(fs, rule));
 	out->max_age_s = cc.max_age_s;
 	out->min_fresh_s = cc.min_fresh_s == ABSENT ? 0 : cc.min_fresh_s;
 	out->max_stale_s = cc.max_stale_s == ABSENT ? 0 : cc.max_stale_s;

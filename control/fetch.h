@@ -60,8 +60,8 @@ struct fetch_warm {
 /* Has r's answer fetched into the node's store, unless it is there. r (request_read) is taken over.
  * Clients that want the same meanwhile join as always. */
 void fetcher_warm(struct fetcher *f, struct request *r, struct fetch_warm *w);
-/* Is r's origin at ease, so that one more request that nobody waits for does no harm: none waits for
- * a connection, at most half of them are busy, and blocks are plenty? */
+/* Is r's origin at ease, so that one more request that nobody waits for does no harm: none waits
+ * for a connection, at most half of them are busy, and blocks are plenty? */
 bool fetcher_warm_may(struct fetcher *f, const struct request *r);
 /* done is not called any more; what is under way goes on. */
 void fetcher_warm_forget(struct fetch_warm *w);
