@@ -25,7 +25,7 @@ static const struct object *put_with(const char *text, uint16_t flags, const cha
 	}
 	assert_int_equal(hot_fill_begin(fx.t, &f, &h.o, 1), ST_OK);
 	assert_int_equal(hot_fill_append(fx.t, &f, SPAN_LIT("x")), ST_OK);
-	return hot_fill_commit(fx.t, &f);
+	return kept(hot_fill_commit(fx.t, &f));
 }
 
 static bool fresh(const char *text)

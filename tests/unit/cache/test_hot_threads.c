@@ -66,7 +66,8 @@ struct reader {
 };
 
 struct held {
-	const struct object *o;
+	bool taken;
+	struct object o;
 	uint32_t hold, key, version, until;
 };
 
@@ -136,10 +137,10 @@ static void *reader_main(void *arg)
 		struct held *h = &held[r->gets % HELD];
 		char buf[32];
 
-		if (h->o != NULL && r->gets >= h->until) {
-			stress_check(h->o, h->key, h->version);
+		if (h->taken && r->gets >= h->until) {
+			stress_check(&h->o, h->key, h->version);
 			hot_remote_drop(&view, h->hold);
-			h->o = NULL;
+			h->taken = false;
 			__atomic_store_n(&r->rechecks, r->rechecks + 1, __ATOMIC_RELAXED);
 		}
 		struct cache_key k = stress_key(key, buf);
@@ -153,16 +154,16 @@ static void *reader_main(void *arg)
 		r->newer += o->response_ms > floor;
 		stress_check(o, key, (uint32_t)o->response_ms);
 		r->hits++;
-		if (h->o == NULL)
-			*h = (struct held){o, hold, key, (uint32_t)o->response_ms,
+		if (!h->taken)
+			*h = (struct held){true, *o, hold, key, (uint32_t)o->response_ms,
 			                   (uint32_t)(r->gets + next_random(&x) % 2000)};
 		else
 			hot_remote_drop(&view, hold);
 	}
 	for (uint32_t i = 0; i < HELD; i++) {
-		if (held[i].o == NULL)
+		if (!held[i].taken)
 			continue;
-		stress_check(held[i].o, held[i].key, held[i].version);
+		stress_check(&held[i].o, held[i].key, held[i].version);
 		hot_remote_drop(&view, held[i].hold);
 	}
 	return NULL;
