@@ -43,10 +43,10 @@ static_assert(OBJECT_TAGS_MAX < 1u << 8, "tag_count");
 #define HOT_FLAGS_MAX  ((1u << 14) - 1)
 #define HOT_HASH_BITS  26u
 
-#define HOT_LIFE_SECONDS (1u << 31)            /* the rest is in seconds */
-#define HOT_LIFE_ENDED   0xefffffffu           /* no time is early enough */
-#define HOT_LIFE_S_MAX   0x6ffffffeu           /* what lies above is a gap */
-#define HOT_GAP          0xf0000000u           /* the rest is its length in units */
+#define HOT_LIFE_SECONDS (1u << 31)  /* the rest is in seconds */
+#define HOT_LIFE_ENDED   0xefffffffu /* no time is early enough */
+#define HOT_LIFE_S_MAX   0x6ffffffeu /* what lies above is a gap */
+#define HOT_GAP          0xf0000000u /* the rest is its length in units */
 #define HOT_GAP_MAX      (UINT32_MAX - HOT_GAP)
 #define HOT_MADE_MAX     ((1ull << 42) - 1)
 #define HOT_BORN_MAX     ((1ull << 40) - 1)
@@ -129,29 +129,25 @@ static inline uint64_t hot_entry_expires_ms(const struct hot_entry *e)
 	                           __atomic_load_n(&e->life, __ATOMIC_RELAXED));
 }
 
-/* The object, without its hash: who found it knows that. Its bytes stay where they are. */
+/* The object, without its hash: who found it knows that. Its bytes stay where they are. Into an o
+ * that was all zero at first: what is always zero is not written again. */
 static inline void hot_entry_view(const struct hot_entry *e, struct object *o)
 {
 	uint64_t made_ms = hot_entry_made_ms(e);
 
 	o->response_ms = made_ms;
-	o->expires_ms =
-	        hot_life_expires_ms(made_ms, __atomic_load_n(&e->life, __ATOMIC_RELAXED));
+	o->expires_ms = hot_life_expires_ms(made_ms, __atomic_load_n(&e->life, __ATOMIC_RELAXED));
 	o->body_len = e->body_len;
 	o->born_seq = hot_entry_born_seq(e);
-	o->initial_age_s = 0;
 	o->stale_while_s = hot_grace_s(e->stale_while);
 	o->stale_error_s = hot_grace_s(e->stale_error);
 	o->key_len = e->key_len;
 	o->fields_len = e->fields_len;
-	o->etag_off = 0;
-	o->last_modified_off = 0;
 	o->etag_len = e->has_etag ? OBJECT_IN_LINES : 0;
 	o->last_modified_len = e->has_last_modified ? OBJECT_IN_LINES : 0;
 	o->status = e->status;
 	o->flags = hot_entry_flags(e);
 	o->tag_count = e->tag_count;
-	o->spare = 0;
 	o->text = hot_entry_text(e);
 }
 

@@ -198,8 +198,8 @@ static struct hot_place evict_slot(struct hot_table *t, struct hot_bucket *b)
 
 /* Of 64: buckets are split while more slots are taken, as far as there is room for buckets; another
  * segment is asked for when it would be many more. */
-#define LOAD_SPLIT 54u
-#define LOAD_FULL  59u
+#define LOAD_SPLIT 40u
+#define LOAD_FULL  56u
 #define SPLITS_MAX 4u /* in one insertion */
 
 void hot_index_sized(struct hot_table *t)

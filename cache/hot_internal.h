@@ -34,7 +34,7 @@
 #define HOT_INVAL_SHARE    512u      /* bytes of memory to one slot of what remembers purges */
 #define HOT_INVAL_MAX      65536u
 #define HOT_TALLIES        8u
-#define HOT_SLOT_BYTES     2048u /* of the log to one slot of the index as it begins */
+#define HOT_SLOT_BYTES     1792u /* of the log to one slot of the index as it begins */
 #define HOT_LOG_LEAST      4u    /* the index takes at most one segment in so many */
 #define HOT_BUCKETS_MAX    (1u << 24)
 #define HOT_SEGS_WANTED    64u
@@ -114,10 +114,10 @@ struct hot_table {
 	uint32_t *remote_pins; /* a row of hot_pin_row() counts for each reader */
 	uint32_t readers;
 	uint32_t ghost_clock ALIGNED(CACHE_LINE); /* ghosts put so far */
-	uint32_t ghost_shift; /* ghost_clock to the 5 bits of an entry */
-	bool giving;          /* seg_first is for the index, when it is free */
-	uint32_t main_count;  /* live entries in the main queue */
-	uint32_t count;       /* live entries */
+	uint32_t ghost_shift;                     /* ghost_clock to the 5 bits of an entry */
+	bool giving;                              /* seg_first is for the index, when it is free */
+	uint32_t main_count;                      /* live entries in the main queue */
+	uint32_t count;                           /* live entries */
 	uint32_t max_object_bytes;
 	uint64_t bytes;   /* of live entries, in whole units */
 	uint64_t wall_ms; /* for expiry at eviction */

@@ -74,9 +74,9 @@ static void give(struct hot_table *t)
 
 	t->segs[t->seg_first++].queue = HOT_INDEX;
 	t->giving = false;
-	t->bucket_room = (uint32_t)((size_t)(t->log + t->seg_first * seg_bytes -
-	                                     (const char *)t->buckets) /
-	                            sizeof(struct hot_bucket));
+	t->bucket_room =
+	        (uint32_t)((size_t)(t->log + t->seg_first * seg_bytes - (const char *)t->buckets) /
+	                   sizeof(struct hot_bucket));
 	t->bucket_room = min_u32(t->bucket_room, HOT_BUCKETS_MAX);
 	t->small_target = max_u32((t->seg_count - t->seg_first) / 10, 2);
 	hot_index_sized(t);
@@ -90,24 +90,23 @@ static bool may_give(const struct hot_table *t)
 
 void hot_log_give(struct hot_table *t)
 {
-	struct hot_queue *q = &t->queues[HOT_FREE];
-	uint32_t seg = t->seg_first;
+	t->giving = may_give(t);
+}
 
-	if (t->giving || !may_give(t))
-		return;
-	t->giving = true;
-	/* Two stay: one to open, and the one kept back. */
-	if (t->segs[seg].queue != HOT_FREE || q->count < 3)
-		return;
+/* Out of the middle of its queue; the others keep their order. */
+static void queue_take(struct hot_table *t, uint32_t seg)
+{
+	enum hot_queue_id id = t->segs[seg].queue;
+	struct hot_queue *q = &t->queues[id];
+
 	for (uint32_t n = q->count; n > 0; n--) {
 		uint32_t oldest = q->oldest;
 
 		q->oldest = t->segs[oldest].next;
 		q->count--;
 		if (oldest != seg)
-			queue_push(t, HOT_FREE, oldest);
+			queue_push(t, id, oldest);
 	}
-	give(t);
 }
 
 static struct hot_entry *alloc_open(struct hot_table *t, enum hot_queue_id id, uint32_t units)
@@ -201,12 +200,8 @@ static uint32_t step_units(const struct hot_table *t, const struct hot_entry *e)
 
 /* The bucket and the ghost of each entry would be a cache miss one after the other: they are asked
  * for some entries ahead. */
-static bool evict_segment(struct hot_table *t, enum hot_queue_id id, uint8_t need)
+static void evict_taken(struct hot_table *t, uint32_t seg, enum hot_queue_id id, uint8_t need)
 {
-	uint32_t seg = queue_pop(t, id);
-
-	if (seg == HOT_NO_SEG)
-		return false;
 	uint32_t unit = seg * t->seg_units;
 	uint32_t end = unit + t->segs[seg].used;
 	uint32_t ahead = unit;
@@ -225,6 +220,15 @@ static bool evict_segment(struct hot_table *t, enum hot_queue_id id, uint8_t nee
 			evict_entry(t, e, need, id == HOT_SMALL);
 	}
 	segment_emptied(t, id, seg);
+}
+
+static bool evict_segment(struct hot_table *t, enum hot_queue_id id, uint8_t need)
+{
+	uint32_t seg = queue_pop(t, id);
+
+	if (seg == HOT_NO_SEG)
+		return false;
+	evict_taken(t, seg, id, need);
 	return true;
 }
 
@@ -247,10 +251,35 @@ static bool make_free(struct hot_table *t)
 	return true;
 }
 
+/* The segment that the index wants: free, or evicted out of its turn. Where that cannot be now, it
+ * is tried again with the next entry. */
+static NOINLINE void give_lowest(struct hot_table *t)
+{
+	uint32_t seg = t->seg_first;
+
+	if (t->segs[seg].queue != HOT_FREE && !make_free(t))
+		return;
+	if (!t->giving)
+		return; /* it was the oldest */
+	enum hot_queue_id id = t->segs[seg].queue;
+	/* Two that are free stay: one to open, and the one kept back. */
+	if (t->segs[seg].pins != 0 || seg == t->queues[id].open || remote_pinned(t, seg) ||
+	    (id == HOT_FREE && t->queues[id].count < 3))
+		return;
+	queue_take(t, seg);
+	if (id == HOT_FREE)
+		give(t);
+	else
+		evict_taken(t, seg, id, 1);
+}
+
 struct hot_entry *hot_log_alloc(struct hot_table *t, enum hot_queue_id queue, uint32_t units)
 {
-	struct hot_entry *e = alloc_open(t, queue, units);
+	struct hot_entry *e;
 
+	if (unlikely(t->giving))
+		give_lowest(t);
+	e = alloc_open(t, queue, units);
 	if (e != NULL)
 		return e;
 	if (!make_free(t))

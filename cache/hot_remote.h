@@ -21,7 +21,7 @@ struct hot_bucket;
 struct hot_remote {
 	struct hot_bucket *buckets;
 	char *log;
-	uint32_t *pins; /* this reader's row: holds of each segment */
+	uint32_t *pins;               /* this reader's row: holds of each segment */
 	const uint32_t *bucket_count; /* the owner's: it grows */
 	uint32_t seg_units;
 	uint32_t unit_shift;

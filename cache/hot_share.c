@@ -370,8 +370,7 @@ static bool is_news(struct hot_view *v, const struct object *o)
 	struct cache_key key = {.hash = o->hash, .text = object_key(o)};
 	const struct object *have = hot_peek(v->own, &key);
 
-	if (have == NULL || have->response_ms < o->response_ms ||
-	    have->expires_ms < o->expires_ms)
+	if (have == NULL || have->response_ms < o->response_ms || have->expires_ms < o->expires_ms)
 		return true;
 	/* Lists of variants have no time. */
 	return (o->flags & OBJECT_VARY) != 0 && !span_eq(object_fields(have), object_fields(o));

@@ -54,7 +54,7 @@ void hot_unpin(struct hot_table *t, uint64_t cookie);
  * segment is free). Several fills may be open at a time. */
 struct hot_entry;
 struct hot_fill {
-	struct hot_entry *obj; /* NULL when no fill is open */
+	struct hot_entry *obj;   /* NULL when no fill is open */
 	struct hot_table *table; /* set by hot_fill_begin: the one to append and commit to */
 	uint64_t pin;
 	uint64_t written; /* body bytes so far */

@@ -30,8 +30,8 @@ enum object_flag {
 	OBJECT_NO_TRANSFORM = 1 << 6, /* RFC 9111 5.2.2.6 */
 	OBJECT_HEURISTIC = 1 << 7,    /* the origin stated no lifetime */
 	OBJECT_AUTHORIZED = 1 << 8,   /* answer to a request with Authorization (RFC 9111 3.5) */
-	OBJECT_TARGETED = 1 << 9, /* its lifetime came from a field that is not kept (RFC 9213) */
-	OBJECT_ETAG_MADE = 1 << 10,   /* its ETag is ours: the origin does not know it */
+	OBJECT_TARGETED = 1 << 9,   /* its lifetime came from a field that is not kept (RFC 9213) */
+	OBJECT_ETAG_MADE = 1 << 10, /* its ETag is ours: the origin does not know it */
 };
 
 struct object {

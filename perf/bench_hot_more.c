@@ -73,8 +73,8 @@ static int compare_u64(const void *a, const void *b)
 
 typedef uint64_t (*burst_fn)(struct hot_remote *r, struct bench *b);
 
-static void reads_report(struct report *rep, struct hot_remote *r, struct bench *b,
-                         uint32_t bursts, const char *name)
+static void reads_report(struct report *rep, struct hot_remote *r, struct bench *b, uint32_t bursts,
+                         const char *name)
 {
 	static const struct {
 		const char *name;
@@ -153,8 +153,8 @@ static void memory_size(struct report *rep, size_t memory_bytes, uint32_t body)
 		payload += (double)(object_text_bytes(o) + o->body_len);
 	double count = hot_count(t);
 	const char *log_at = t->log + hot_unit_bytes(t, (uint64_t)t->seg_first * t->seg_units);
-	double log = (double)hot_unit_bytes(t, (uint64_t)(t->seg_count - t->seg_first) *
-	                                               t->seg_units);
+	double log =
+	        (double)hot_unit_bytes(t, (uint64_t)(t->seg_count - t->seg_first) * t->seg_units);
 	double live = (double)counter_read(&b->ctr, CTR_cache_bytes);
 	double index = (double)(log_at - (const char *)t->buckets);
 	snprintf(tag, sizeof(tag), "memory_body%u", body);

@@ -61,10 +61,9 @@ void hot_table_check(const struct hot_table *t)
 			continue;
 		const struct hot_entry *e = hot_at(t, b->unit[i % HOT_SLOTS]);
 		const struct hot_seg *seg = &t->segs[hot_seg_of(t, hot_unit_of(t, e))];
-		struct cache_key key = {
-		        .hash = {.lo = (uint64_t)e->hash << (64 - HOT_HASH_BITS),
-		                 .hi = b->tag[i % HOT_SLOTS]},
-		        .text = span_of(hot_entry_text(e), e->key_len)};
+		struct cache_key key = {.hash = {.lo = (uint64_t)e->hash << (64 - HOT_HASH_BITS),
+		                                 .hi = b->tag[i % HOT_SLOTS]},
+		                        .text = span_of(hot_entry_text(e), e->key_len)};
 		CHECK(seg->queue < HOT_FREE && !hot_is_gap(e));
 		CHECK(hot_unit_of(t, e) % t->seg_units + hot_entry_units(t, e) <= seg->used);
 		CHECK(hot_index_find(t, &key, &at) && at.b == b && at.slot == i % HOT_SLOTS);

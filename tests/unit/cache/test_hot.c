@@ -123,7 +123,7 @@ static void test_hash_compared(void **state)
 
 	(void)state;
 	setup(MIB, 4096);
-	b.hash.lo ^= 1ull << (64 - HOT_HASH_BITS);
+	b.hash.lo ^= 1ull << 63;
 	put_key(&a, "one");
 	assert_null(hot_get(fx.t, &b));
 	teardown();
@@ -156,6 +156,65 @@ static void test_bucket_overflow(void **state)
 	assert_int_equal(found, 2 * HOT_SLOTS);
 	assert_int_equal(hot_count(fx.t), 2 * HOT_SLOTS);
 	assert_int_equal(counter_read(&fx.ctr, CTR_cache_evict), 100 - 2 * HOT_SLOTS);
+	teardown();
+}
+
+static uint32_t found_of(const char *prefix, uint32_t n)
+{
+	uint32_t found = 0;
+	char text[64];
+
+	for (uint32_t i = 0; i < n; i++) {
+		snprintf(text, sizeof(text), "%s/%u", prefix, i);
+		found += get(text) != NULL;
+	}
+	return found;
+}
+
+/* The index grows with the entries, and takes segments for that: while there are free ones, and
+ * when the log is full of larger objects. */
+static void test_growth(void **state)
+{
+	uint32_t buckets, n = 3000;
+
+	(void)state;
+	for (uint32_t full = 0; full < 2; full++) {
+		uint32_t found = 0;
+
+		setup(MIB, 4096);
+		buckets = fx.t->bucket_count;
+		if (full)
+			put_many("large", 2000, 2000);
+		assert_int_equal(fx.t->seg_first, 0);
+		assert_int_equal(fx.t->bucket_count, buckets);
+		for (uint32_t i = 1; i <= 10; i++) {
+			char prefix[8];
+
+			snprintf(prefix, sizeof(prefix), "s%u", i);
+			put_many(prefix, n / 10, 10);
+			hot_table_check(fx.t);
+			found += found_of(prefix, n / 10);
+		}
+		assert_true(fx.t->seg_first > 0);
+		if (!full) {
+			print_message("%u of %u have no slot\n", n - hot_count(fx.t), n);
+			assert_int_equal(hot_count(fx.t) + counter_read(&fx.ctr, CTR_cache_evict),
+			                 n);
+			assert_in_range(hot_count(fx.t), n / 200 * 199, n);
+			assert_in_range(found, n / 200 * 199, n);
+		}
+		teardown();
+	}
+}
+
+/* It never takes more than a part of the log, however small the entries. */
+static void test_growth_ends(void **state)
+{
+	(void)state;
+	setup(MIB, 4096);
+	put_many("s", 60000, 1);
+	assert_in_range(fx.t->seg_first, 1, fx.t->seg_count / HOT_LOG_LEAST);
+	assert_true(hot_count(fx.t) > 5000);
 	teardown();
 }
 
@@ -348,7 +407,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_create),         cmocka_unit_test(test_large),
 	        cmocka_unit_test(test_put_get),        cmocka_unit_test(test_collision),
-	        cmocka_unit_test(test_hash_compared),  cmocka_unit_test(test_bucket_overflow),
+	        cmocka_unit_test(test_hash_compared),  cmocka_unit_test(test_growth),
+	        cmocka_unit_test(test_growth_ends),    cmocka_unit_test(test_bucket_overflow),
 	        cmocka_unit_test(test_limits),         cmocka_unit_test(test_bad_head),
 	        cmocka_unit_test(test_unknown_length), cmocka_unit_test(test_abort),
 	        cmocka_unit_test(test_two_fills),      cmocka_unit_test(test_walk),

@@ -77,8 +77,7 @@ static void test_full(void **state)
 		                 ST_OK);
 	}
 	for (uint32_t i = 0; i < n; i++) {
-		const char *body =
-		        (const char *)fills[i].obj + hot_entry_head_bytes(fills[i].obj);
+		const char *body = (const char *)fills[i].obj + hot_entry_head_bytes(fills[i].obj);
 
 		assert_int_equal(body[0], (char)i);
 		assert_int_equal(body[3799], (char)i);

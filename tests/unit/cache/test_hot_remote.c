@@ -109,7 +109,7 @@ static void test_find(void **state)
 	b.hash = longer.hash = a.hash;
 	assert_null(hot_remote_get(&remote, &b, &hold));
 	assert_null(hot_remote_get(&remote, &longer, &hold));
-	a.hash.lo ^= 1ull << (64 - HOT_HASH_BITS);
+	a.hash.lo ^= 1ull << 63;
 	assert_null(hot_remote_get(&remote, &a, &hold));
 	assert_int_equal(holds_all(), 0);
 	put_key(&b, "two");
@@ -171,7 +171,7 @@ static void test_place(void **state)
 	assert_null(hot_remote_at(&remote, a.hash, place + 1, &hold));
 	assert_null(hot_remote_at(&remote, key_of("a/2").hash, place, &hold));
 	/* Tag, buckets and place are right, and the hash is not. */
-	other.hash.lo ^= 1ull << (64 - HOT_HASH_BITS);
+	other.hash.lo ^= 1ull << 63;
 	assert_null(hot_remote_at(&remote, other.hash, place, &hold));
 	put("a/1", "two");
 	assert_null(hot_remote_at(&remote, a.hash, place, &hold));
@@ -308,10 +308,19 @@ static void step_crowd(void)
 		snprintf(text, sizeof(text), "crowd/%u", i);
 		struct cache_key key = key_of(text);
 		key.hash = key_of("a/1").hash;
-		key.hash.lo ^= 1ull << (64 - HOT_HASH_BITS);
+		key.hash.lo ^= 1ull << 63;
 		key.hash.hi += i + 1;
 		put_key(&key, "crowd");
 	}
+}
+
+/* The index grows, and its bucket is split. */
+static void step_grow(void)
+{
+	uint32_t buckets = fx.t->bucket_count;
+
+	put_many("small", 1000, 1);
+	assert_true(fx.t->bucket_count > buckets);
 }
 
 static void test_steps(void **state)
@@ -322,7 +331,7 @@ static void test_steps(void **state)
 	} rows[] = {
 	        {step_nothing, true}, {step_purge, false}, {step_replace, false},
 	        {step_reuse, false},  {step_evict, false}, {step_other, false},
-	        {step_crowd, false},
+	        {step_crowd, false},  {step_grow, false},
 	};
 	uint32_t steps_of_a_find = 3;
 

@@ -373,8 +373,7 @@ static void test_pin(void **state)
 		struct cache_key key = key_owned(rows[i].owner, 0, buf);
 		put_at(rows[i].where == HOT_L0 ? rows[i].reader : rows[i].owner, &key,
 		       rows[i].bytes, NO_LIMIT);
-		const struct object *o =
-		        kept(hot_view_get(sh.v[rows[i].reader], &key, &found));
+		const struct object *o = kept(hot_view_get(sh.v[rows[i].reader], &key, &found));
 		assert_int_equal(found.where, rows[i].where);
 		uint64_t cookie = hot_view_pin(sh.v[rows[i].reader], o, &found);
 		assert_int_equal(cookie >> 63, 0);

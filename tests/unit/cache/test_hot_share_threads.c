@@ -213,8 +213,7 @@ static bool look_up(struct core *c, uint32_t key)
 	object_check(o, key, o->response_ms);
 	if (below(c, 8) == 0) {
 		unpin(c, p);
-		*p = (struct pinned){true, *o, hot_view_pin(c->v, o, &found), o->response_ms,
-		                     key};
+		*p = (struct pinned){true, *o, hot_view_pin(c->v, o, &found), o->response_ms, key};
 		c->pinned++;
 	}
 	hot_view_done(c->v, &found);

@@ -155,7 +155,11 @@ static void *reader_main(void *arg)
 		stress_check(o, key, (uint32_t)o->response_ms);
 		r->hits++;
 		if (!h->taken)
-			*h = (struct held){true, *o, hold, key, (uint32_t)o->response_ms,
+			*h = (struct held){true,
+			                   *o,
+			                   hold,
+			                   key,
+			                   (uint32_t)o->response_ms,
 			                   (uint32_t)(r->gets + next_random(&x) % 2000)};
 		else
 			hot_remote_drop(&view, hold);
