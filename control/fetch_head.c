@@ -209,6 +209,7 @@ static void head_take(struct fetch *f, const struct exchange_head *h, struct wor
 {
 	void *buf = down_at(fetch_down(f), block);
 	bool variant = k->in.key != NULL;
+	struct object *written = fetch_write_head(f, h);
 
 	f->head_block = block;
 	f->head_len = k->out.len;
@@ -219,6 +220,7 @@ static void head_take(struct fetch *f, const struct exchange_head *h, struct wor
 	f->gather_off = (uint32_t)align_up(k->out.len, 8);
 	down_ref(fetch_down(f), block);
 	fetch_invalidate(f, h);
+	fetch_write_begin(f, written);
 	if (variant && !span_eq(f->key, k->key.text) && !fetch_rekey(f, k->key.text)) {
 		fetch_unjoin(f);
 		k->out.shared = false;

@@ -38,22 +38,23 @@ static enum status check_methods(struct routes *r, unsigned i)
 	const struct doc_node *list = route_at(r, "methods");
 
 	for (unsigned k = 0; k < route->methods_count; k++) {
-		enum http_method m = http_method_parse(span_cstr(route->methods[k]));
+		uint32_t bits = http_method_bits(span_cstr(route->methods[k]));
 		const char *wrong = NULL;
 
-		if (m == HTTP_TRACE)
+		if (bits == 1u << HTTP_TRACE)
 			wrong = "is not served: it would echo credentials (RFC 9110 9.3.8); "
 			        "remove it";
-		else if (m == HTTP_CONNECT)
+		else if (bits == 1u << HTTP_CONNECT)
 			wrong = "is not served: Sluice is no tunnel (RFC 9110 9.3.6); remove it";
-		else if (m == HTTP_OTHER)
+		else if (bits == 1u << HTTP_OTHER)
 			wrong = "is not a method that routes take; write GET, HEAD, POST, PUT, "
-			        "PATCH, DELETE or OPTIONS, in capitals";
-		else if (r->methods[i] & (1u << m))
+			        "PATCH, DELETE, OPTIONS or one of RFC 4918, in capitals, or \"*\" "
+			        "for every method";
+		else if (r->methods[i] & bits)
 			wrong = "is in the list twice; remove one";
 		if (wrong)
 			return bad_text(r, doc_item(list, k), route->methods[k], wrong);
-		r->methods[i] |= 1u << m;
+		r->methods[i] |= bits;
 	}
 	return ST_OK;
 }
@@ -80,6 +81,34 @@ static enum status check_upstream(struct routes *r, unsigned i)
 	                 i, name, r->cfg->upstreams[0].name);
 }
 
+/* Has the route a method whose answers write through, and a cache that they could go to? */
+static enum status check_writes(struct routes *r, unsigned i)
+{
+	const struct config_route *route = &r->cfg->routes[i];
+	const struct doc_node *node = doc_key(route_at(r, "cache"), "write_through");
+	bool writes = false;
+
+	if (route->cache.write_through == WRITE_THROUGH_OFF)
+		return ST_OK;
+	for (unsigned k = 0; k < route->methods_count; k++) {
+		enum http_method m = http_method_parse(span_cstr(route->methods[k]));
+
+		writes |= m == HTTP_PUT || m == HTTP_PATCH || m == HTTP_POST;
+	}
+	if (!writes)
+		return doc_key_error(r->doc, node, r->err,
+		                     "routes[%u].cache.write_through is for PUT, PATCH and POST, "
+		                     "which the route does not take; remove it or add one to "
+		                     "methods",
+		                     i);
+	if (route->cache.mode == CONFIG_CACHE_OFF)
+		return doc_key_error(r->doc, node, r->err,
+		                     "routes[%u].cache.write_through stands beside mode 'off'; "
+		                     "remove one of them",
+		                     i);
+	return ST_OK;
+}
+
 static enum status check_cache(struct routes *r, unsigned i)
 {
 	const struct config_cache *cache = &r->cfg->routes[i].cache;
@@ -96,7 +125,7 @@ static enum status check_cache(struct routes *r, unsigned i)
 		                     "routes[%u].cache.ttl_s is for mode 'ttl' only; remove it or "
 		                     "write mode: ttl",
 		                     i);
-	return ST_OK;
+	return check_writes(r, i);
 }
 
 static bool is_param(struct span seg)

@@ -294,7 +294,7 @@ static uint32_t route_methods(const struct config_route *route)
 	uint32_t methods = 0;
 
 	for (unsigned i = 0; i < route->methods_count; i++)
-		methods |= 1u << http_method_parse(span_cstr(route->methods[i]));
+		methods |= http_method_bits(span_cstr(route->methods[i]));
 	if (methods & (1u << HTTP_GET))
 		methods |= 1u << HTTP_HEAD;
 	return methods;
@@ -328,6 +328,7 @@ static void route_put_cache(const struct config_cache *from, struct snap_route *
 	to->ttl_jitter_pct = (uint8_t)from->ttl_jitter_percent;
 	to->heuristic_pct = (uint8_t)from->heuristic_percent;
 	to->etag = (uint8_t)from->etag;
+	to->write_through = (uint8_t)from->write_through;
 }
 
 static void route_put(struct builder *b, uint32_t i)

@@ -309,6 +309,10 @@ static struct ack_result ack_input(struct tcp *tcp, struct conn *c, struct seg *
 	if (c->state == TCP_SYN_RECEIVED) {
 		/* With fast open there may be more than the SYN. */
 		if (s->ack - c->snd_una - 1 >= conn_flight(c)) {
+			/* The port brought the peer's second SYN to another core, and the peer
+			 * took that one's answer. */
+			if (seg_elsewhere(tcp, s))
+				return (struct ack_result){false, CTR_rx_passed};
 			reset_reply(tcp, s);
 			return (struct ack_result){false, CTR_drop_tcp_window};
 		}
@@ -485,7 +489,7 @@ static enum counter_id segment_input(struct tcp *tcp, struct seg *s, const struc
 		/* Fragments have no ports, so the port's RSS may have brought them to a core that
 		 * does not have the connection: a reset would end it. */
 		if (s->pkt->flags & PKT_RX_FRAGMENTS)
-			return CTR_drop_ip_fragment;
+			return seg_elsewhere(tcp, s) ? CTR_rx_passed : CTR_drop_ip_fragment;
 		return listen_input(tcp, s, key);
 	}
 	if (likely(predicted(c, s)))
@@ -497,7 +501,7 @@ static enum counter_id segment_input(struct tcp *tcp, struct seg *s, const struc
 	return conn_input(tcp, c, s);
 }
 
-static void packet_input(struct tcp *tcp, const struct pkt *pkt, const struct conn_key *key,
+static void packet_input(struct tcp *tcp, struct pkt *pkt, const struct conn_key *key,
                          uint32_t hash)
 {
 	enum counter_id verdict = CTR_drop_tcp_header;
@@ -505,6 +509,8 @@ static void packet_input(struct tcp *tcp, const struct pkt *pkt, const struct co
 
 	if (likely(seg_read(pkt, &s)))
 		verdict = segment_input(tcp, &s, key, hash);
+	if (unlikely(verdict == CTR_rx_passed) && !net_pass(tcp->net, pkt))
+		verdict = CTR_drop_tcp_passed;
 	counter_inc(tcp->ctr, verdict);
 }
 
