@@ -7,11 +7,13 @@
  * It must never say more than the object said, so what does not fit errs to the safe side:
  *   times      milliseconds, exact, to the year 2109. Age and time of receipt are one number: when
  *              the origin made it, after RFC 9111 4.2.3
- *   lifetime   exact up to 24 days, then whole seconds, rounded down, at most 58 years
+ *   lifetime   exact up to 24 days, then whole seconds, rounded down, at most 59 years;
+ *              one without an end has none
  *   grace      stale-while-revalidate, stale-if-error: 8 significant bits, rounded down: exact up
  *              to 255 s, then less than 1 % short
- *   born_seq   up to 2^40 - 1; a later number counts as that one: more purges take it, not fewer
- *   hash       26 bits, which choose the buckets; the index has 16 more of it. Keys are compared by
+ *   born_seq   up to 2^52 - 1 (control's numbers begin at the time in microseconds: to the year
+ *              2112); a later one counts as that one: more purges take the object, not fewer
+ *   hash       22 bits, which choose the buckets; the index has 16 more of it. Keys are compared by
  *              their text
  *   ETag, Last-Modified   whether there are; their places in the lines are looked for when asked
  *
@@ -27,29 +29,32 @@
 
 struct hot_entry {
 	uint32_t life; /* from made; the form of a word of a gap tells it from that */
-	uint32_t mark; /* which purges it has outlived (struct hot_marks) */
+	uint32_t
+	        mark; /* which purges it has outlived (struct hot_marks), over 8 bits of born_seq */
 	uint32_t body_len;
 	uint32_t made_lo;
 	uint32_t born_lo;
 	uint32_t made_hi : 10, born_hi : 8, fields_len : 14;
 	uint32_t stale_while : 12, status : 10, flags_lo : 10;
 	uint32_t key_len : 12, stale_error : 12, tag_count : 8;
-	uint32_t hash : 26, flags_hi : 4, has_etag : 1, has_last_modified : 1;
+	uint32_t hash : 22, born_mid : 4, flags_hi : 4, has_etag : 1, has_last_modified : 1;
 };
 static_assert(sizeof(struct hot_entry) == 36, "docs/decisions/shared-hot-tables.md counts on it");
 static_assert(OBJECT_TAGS_MAX < 1u << 8, "tag_count");
 
 #define HOT_FIELDS_MAX ((1u << 14) - 1)
 #define HOT_FLAGS_MAX  ((1u << 14) - 1)
-#define HOT_HASH_BITS  26u
+#define HOT_HASH_BITS  22u
+#define HOT_MARK_UNIT  (1u << 8) /* marks count in these; what is below is not theirs */
 
 #define HOT_LIFE_SECONDS (1u << 31)  /* the rest is in seconds */
 #define HOT_LIFE_ENDED   0xefffffffu /* no time is early enough */
-#define HOT_LIFE_S_MAX   0x6ffffffeu /* what lies above is a gap */
+#define HOT_LIFE_NEVER   0xeffffffeu /* UINT64_MAX: lists of variants have no time */
+#define HOT_LIFE_S_MAX   0x6ffffffdu /* what lies above is a gap */
 #define HOT_GAP          0xf0000000u /* the rest is its length in units */
 #define HOT_GAP_MAX      (UINT32_MAX - HOT_GAP)
 #define HOT_MADE_MAX     ((1ull << 42) - 1)
-#define HOT_BORN_MAX     ((1ull << 40) - 1)
+#define HOT_BORN_MAX     ((1ull << 52) - 1)
 
 static inline uint32_t hot_life_pack(uint64_t made_ms, uint64_t expires_ms)
 {
@@ -57,6 +62,8 @@ static inline uint32_t hot_life_pack(uint64_t made_ms, uint64_t expires_ms)
 
 	if (expires_ms < made_ms)
 		return HOT_LIFE_ENDED;
+	if (expires_ms == UINT64_MAX)
+		return HOT_LIFE_NEVER;
 	if (ms < HOT_LIFE_SECONDS)
 		return (uint32_t)ms;
 	return HOT_LIFE_SECONDS | (uint32_t)min_u64(ms / 1000, HOT_LIFE_S_MAX);
@@ -66,6 +73,8 @@ static inline uint64_t hot_life_expires_ms(uint64_t made_ms, uint32_t life)
 {
 	if (likely(life < HOT_LIFE_SECONDS))
 		return made_ms + life;
+	if (life == HOT_LIFE_NEVER)
+		return UINT64_MAX;
 	if (life == HOT_LIFE_ENDED)
 		return 0;
 	return made_ms + (life - HOT_LIFE_SECONDS) * 1000ull;
@@ -110,7 +119,9 @@ static inline uint64_t hot_entry_made_ms(const struct hot_entry *e)
 
 static inline uint64_t hot_entry_born_seq(const struct hot_entry *e)
 {
-	return (uint64_t)e->born_hi << 32 | e->born_lo;
+	uint64_t high = __atomic_load_n(&e->mark, __ATOMIC_RELAXED) & (HOT_MARK_UNIT - 1);
+
+	return high << 44 | (uint64_t)e->born_mid << 40 | (uint64_t)e->born_hi << 32 | e->born_lo;
 }
 
 static inline uint16_t hot_entry_flags(const struct hot_entry *e)
@@ -120,7 +131,12 @@ static inline uint16_t hot_entry_flags(const struct hot_entry *e)
 
 static inline uint32_t hot_entry_mark(const struct hot_entry *e)
 {
-	return __atomic_load_n(&e->mark, __ATOMIC_RELAXED);
+	return __atomic_load_n(&e->mark, __ATOMIC_RELAXED) & ~(HOT_MARK_UNIT - 1);
+}
+
+static inline void hot_entry_mark_set(struct hot_entry *e, uint32_t mark)
+{
+	__atomic_store_n(&e->mark, mark | (e->mark & (HOT_MARK_UNIT - 1)), __ATOMIC_RELAXED);
 }
 
 static inline uint64_t hot_entry_expires_ms(const struct hot_entry *e)

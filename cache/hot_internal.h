@@ -36,7 +36,7 @@
 #define HOT_TALLIES        8u
 #define HOT_SLOT_BYTES     1792u /* of the log to one slot of the index as it begins */
 #define HOT_LOG_LEAST      4u    /* the index takes at most one segment in so many */
-#define HOT_BUCKETS_MAX    (1u << 24)
+#define HOT_BUCKETS_MAX    (1u << HOT_HASH_BITS)
 #define HOT_SEGS_WANTED    64u
 #define HOT_SEGS_LEAST     16u /* what large objects may bring it down to */
 #define HOT_SEGS_MIN       8u
@@ -288,7 +288,9 @@ static inline bool hot_look(struct hot_table *t, struct hot_place at)
 {
 	const struct hot_entry *e = hot_at(t, at.b->unit[at.slot]);
 
-	return likely(e->mark == t->marks.now[e->mark >> 31]) || hot_purge_look(t, at);
+	uint32_t mark = hot_entry_mark(e);
+
+	return likely(mark == t->marks.now[mark >> 31]) || hot_purge_look(t, at);
 }
 
 #endif

@@ -6,8 +6,8 @@
 
 #include "cache/vary.h"
 
-#define MARK_MASK (HOT_MARK_TAGGED - 1)
-/* Marks are counts of 31 bits. A sweep renews them all long before one could come round. */
+#define MARK_MASK (HOT_MARK_TAGGED - HOT_MARK_UNIT)
+/* Marks are counts of 23 bits. A sweep renews them all long before one could come round. */
 #define MARK_AGE_MAX (1u << 29)
 
 uint64_t hot_purge_seq(const struct hot_table *t)
@@ -25,7 +25,7 @@ uint32_t hot_mark_now(const struct hot_table *t, const struct hot_entry *e)
 static void mark_next(struct hot_table *t, bool tagged)
 {
 	uint32_t *now = &t->marks.now[tagged];
-	uint32_t next = (*now & HOT_MARK_TAGGED) | ((*now + 1) & MARK_MASK);
+	uint32_t next = (*now & HOT_MARK_TAGGED) | ((*now + HOT_MARK_UNIT) & MARK_MASK);
 
 	__atomic_store_n(now, next, __ATOMIC_RELEASE);
 }
@@ -69,10 +69,11 @@ static bool make_stale(struct hot_table *t, struct hot_place at, uint64_t seq)
  * pass one by: its mark tells. */
 static bool was_swept(const struct hot_table *t, const struct hot_entry *e)
 {
-	uint32_t now = t->marks.now[e->mark >> 31];
-	uint32_t since = (now - t->sweep.covered[e->mark >> 31]) & MARK_MASK;
+	uint32_t mark = hot_entry_mark(e);
+	uint32_t now = t->marks.now[mark >> 31];
+	uint32_t since = (now - t->sweep.covered[mark >> 31]) & MARK_MASK;
 
-	return ((now - e->mark) & MARK_MASK) <= since;
+	return ((now - mark) & MARK_MASK) <= since;
 }
 
 bool hot_purge_look(struct hot_table *t, struct hot_place at)
@@ -90,7 +91,7 @@ bool hot_purge_look(struct hot_table *t, struct hot_place at)
 	}
 	if (state == INVAL_STALE && !make_stale(t, at, by))
 		return false;
-	__atomic_store_n(&e->mark, t->marks.now[e->mark >> 31], __ATOMIC_RELAXED);
+	hot_entry_mark_set(e, t->marks.now[hot_entry_mark(e) >> 31]);
 	return true;
 }
 

@@ -272,7 +272,7 @@ const struct object *hot_fill_commit(struct hot_table *t, struct hot_fill *f)
 		hot_fill_abort(t, f);
 		return NULL;
 	}
-	e->mark = hot_mark_now(t, e);
+	hot_entry_mark_set(e, hot_mark_now(t, e));
 	hot_log_shrink(t, e, fill_units(t, f), hot_entry_units(t, e));
 
 	struct cache_key key = {.hash = o->hash, .text = object_key(o)};

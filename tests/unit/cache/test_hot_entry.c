@@ -44,10 +44,12 @@ static void test_times(void **state)
 	        /* Exact up to 2^31 ms, then in seconds. */
 	        {WALL_MS, 0, WALL_MS + 0x7fffffff, WALL_MS, WALL_MS + 0x7fffffff},
 	        {WALL_MS, 0, WALL_MS + 25 * DAY_MS + 999, WALL_MS, WALL_MS + 25 * DAY_MS},
-	        {WALL_MS, 0, UINT64_MAX, WALL_MS, WALL_MS + HOT_LIFE_S_MAX * 1000ull},
+	        {WALL_MS, 0, UINT64_MAX - 1, WALL_MS, WALL_MS + HOT_LIFE_S_MAX * 1000ull},
+	        {WALL_MS, 0, UINT64_MAX, WALL_MS, UINT64_MAX},
 	        /* Before 1970, and after 2109. */
 	        {1000, 2, 5000, 0, 5000},
-	        {1ull << 43, 0, UINT64_MAX, HOT_MADE_MAX, HOT_MADE_MAX + HOT_LIFE_S_MAX * 1000ull},
+	        {1ull << 43, 0, UINT64_MAX - 1, HOT_MADE_MAX,
+	         HOT_MADE_MAX + HOT_LIFE_S_MAX * 1000ull},
 	};
 
 	(void)state;
@@ -73,8 +75,8 @@ static void test_times(void **state)
 static void test_gap(void **state)
 {
 	(void)state;
-	assert_true(hot_life_pack(0, UINT64_MAX) < HOT_LIFE_ENDED);
-	assert_true(HOT_LIFE_ENDED < HOT_GAP);
+	assert_true(hot_life_pack(0, UINT64_MAX - 1) < HOT_LIFE_NEVER);
+	assert_true(HOT_LIFE_NEVER < HOT_LIFE_ENDED && HOT_LIFE_ENDED < HOT_GAP);
 	assert_true(hot_life_pack(1, 0) == HOT_LIFE_ENDED);
 	assert_int_equal(hot_life_expires_ms(WALL_MS, HOT_LIFE_ENDED), 0);
 }

@@ -303,14 +303,14 @@ static void test_marks_wrap(void **state)
 {
 	(void)state;
 	setup(MIB, 4096);
-	fx.t->marks.now[0] = fx.t->sweep.covered[0] = HOT_MARK_TAGGED - 1;
-	fx.t->marks.now[1] = fx.t->sweep.covered[1] = UINT32_MAX;
+	fx.t->marks.now[0] = fx.t->sweep.covered[0] = HOT_MARK_TAGGED - HOT_MARK_UNIT;
+	fx.t->marks.now[1] = fx.t->sweep.covered[1] = UINT32_MAX - HOT_MARK_UNIT + 1;
 	put_with("a/1", 0, NULL);
 	put_with("a/2", 0, "t");
 	purge(INVAL_TAG, false, "t");
 	purge(INVAL_PATTERN, false, "a/1");
 	assert_int_equal(fx.t->marks.now[0], 0);
-	assert_int_equal(fx.t->marks.now[1], HOT_MARK_TAGGED | 1);
+	assert_int_equal(fx.t->marks.now[1], HOT_MARK_TAGGED | HOT_MARK_UNIT);
 	assert_null(get("a/1"));
 	assert_null(get("a/2"));
 	assert_true(hot_sweep(fx.t, 1 << 20));
