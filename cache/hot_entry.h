@@ -29,15 +29,15 @@
 
 struct hot_entry {
 	uint32_t life; /* from made; the form of a word of a gap tells it from that */
-	uint32_t
-	        mark; /* which purges it has outlived (struct hot_marks), over 8 bits of born_seq */
+	uint32_t mark; /* which purges it has outlived (struct hot_marks), over 10 bits of born_seq
+	                */
 	uint32_t body_len;
 	uint32_t made_lo;
 	uint32_t born_lo;
-	uint32_t made_hi : 10, born_hi : 8, fields_len : 14;
-	uint32_t stale_while : 12, status : 10, flags_lo : 10;
-	uint32_t key_len : 12, stale_error : 12, tag_count : 8;
-	uint32_t hash : 22, born_mid : 4, flags_hi : 4, has_etag : 1, has_last_modified : 1;
+	uint32_t made_hi : 10, hash : 22;
+	uint32_t flags : 14, fields_len : 14, has_etag : 1, has_last_modified : 1, spare : 2;
+	uint32_t key_len : 12, tag_count : 8, stale_error : 12;
+	uint32_t stale_while : 12, born_hi : 10, status : 10;
 };
 static_assert(sizeof(struct hot_entry) == 36, "docs/decisions/shared-hot-tables.md counts on it");
 static_assert(OBJECT_TAGS_MAX < 1u << 8, "tag_count");
@@ -45,7 +45,7 @@ static_assert(OBJECT_TAGS_MAX < 1u << 8, "tag_count");
 #define HOT_FIELDS_MAX ((1u << 14) - 1)
 #define HOT_FLAGS_MAX  ((1u << 14) - 1)
 #define HOT_HASH_BITS  22u
-#define HOT_MARK_UNIT  (1u << 8) /* marks count in these; what is below is not theirs */
+#define HOT_MARK_UNIT  (1u << 10) /* marks count in these; what is below is not theirs */
 
 #define HOT_LIFE_SECONDS (1u << 31)  /* the rest is in seconds */
 #define HOT_LIFE_ENDED   0xefffffffu /* no time is early enough */
@@ -121,12 +121,7 @@ static inline uint64_t hot_entry_born_seq(const struct hot_entry *e)
 {
 	uint64_t high = __atomic_load_n(&e->mark, __ATOMIC_RELAXED) & (HOT_MARK_UNIT - 1);
 
-	return high << 44 | (uint64_t)e->born_mid << 40 | (uint64_t)e->born_hi << 32 | e->born_lo;
-}
-
-static inline uint16_t hot_entry_flags(const struct hot_entry *e)
-{
-	return (uint16_t)(e->flags_lo | e->flags_hi << 10);
+	return high << 42 | (uint64_t)e->born_hi << 32 | e->born_lo;
 }
 
 static inline uint32_t hot_entry_mark(const struct hot_entry *e)
@@ -155,14 +150,17 @@ static inline void hot_entry_view(const struct hot_entry *e, struct object *o)
 	o->expires_ms = hot_life_expires_ms(made_ms, __atomic_load_n(&e->life, __ATOMIC_RELAXED));
 	o->body_len = e->body_len;
 	o->born_seq = hot_entry_born_seq(e);
-	o->stale_while_s = hot_grace_s(e->stale_while);
-	o->stale_error_s = hot_grace_s(e->stale_error);
+	o->stale_while_s = o->stale_error_s = 0;
+	if ((e->stale_while | e->stale_error) != 0) {
+		o->stale_while_s = hot_grace_s(e->stale_while);
+		o->stale_error_s = hot_grace_s(e->stale_error);
+	}
 	o->key_len = e->key_len;
 	o->fields_len = e->fields_len;
 	o->etag_len = e->has_etag ? OBJECT_IN_LINES : 0;
 	o->last_modified_len = e->has_last_modified ? OBJECT_IN_LINES : 0;
 	o->status = e->status;
-	o->flags = hot_entry_flags(e);
+	o->flags = e->flags;
 	o->tag_count = e->tag_count;
 	o->text = hot_entry_text(e);
 }

@@ -11,12 +11,14 @@
 
 static struct hot_bucket *first_bucket(const struct hot_table *t, uint32_t hash)
 {
-	return hot_first_bucket(t->buckets, t->bucket_count, hash);
+	uint32_t i = hash & t->bucket_mask;
+
+	return &t->buckets[i < t->bucket_count ? i : i & t->bucket_mask >> 1];
 }
 
 static struct hot_bucket *second_bucket(const struct hot_table *t, uint32_t hash)
 {
-	return hot_second_bucket(t->buckets, t->bucket_count, hash);
+	return first_bucket(t, hot_hash_other(hash));
 }
 
 /* A bit for each slot that holds the tag. */
@@ -207,6 +209,7 @@ void hot_index_sized(struct hot_table *t)
 	bool room = t->bucket_count < t->bucket_room;
 	uint64_t slots = (uint64_t)t->bucket_count * HOT_SLOTS;
 
+	t->bucket_mask = hot_bucket_mask(t->bucket_count);
 	t->split_at = (uint32_t)(slots * (room ? LOAD_SPLIT : LOAD_FULL) / 64);
 	/* The clock of ghosts must not wrap before every ghost has been overwritten. */
 	while (((uint64_t)t->bucket_count * HOT_GHOST_WAYS * 4 >> t->ghost_shift) > GHOST_TIME_MASK)

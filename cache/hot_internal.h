@@ -103,6 +103,7 @@ struct hot_table {
 	struct hot_bucket *buckets;
 	char *log;
 	uint32_t bucket_count; /* other cores read it */
+	uint32_t bucket_mask;  /* below the power of two that is not less than bucket_count */
 	uint32_t bucket_room;  /* what it may rise to without another segment */
 	uint32_t split_at;     /* entries from which on a bucket is split */
 	uint32_t seg_first;    /* segments below are the index's */
@@ -223,15 +224,20 @@ static inline uint16_t hot_hash_tag(struct hash128 h)
 	return tag != 0 ? tag : 1;
 }
 
+static inline uint32_t hot_bucket_mask(uint32_t count)
+{
+	return (2u << (31 - __builtin_clz(count))) - 1;
+}
+
 /* Of count buckets, all below the power of two, and those that were split already. hash:
  * hot_hash_bits. */
 static inline struct hot_bucket *hot_first_bucket(struct hot_bucket *b, uint32_t count,
                                                   uint32_t hash)
 {
-	uint32_t half = 1u << (31 - __builtin_clz(count));
-	uint32_t i = hash & (2 * half - 1);
+	uint32_t mask = hot_bucket_mask(count);
+	uint32_t i = hash & mask;
 
-	return &b[i < count ? i : i - half];
+	return &b[i < count ? i : i & mask >> 1];
 }
 
 static inline bool hot_is_key(const struct hot_entry *e, const struct cache_key *key)
@@ -240,12 +246,18 @@ static inline bool hot_is_key(const struct hot_entry *e, const struct cache_key 
 	       span_eq(span_of(hot_entry_text(e), e->key_len), key->text);
 }
 
-static inline struct hot_bucket *hot_second_bucket(struct hot_bucket *b, uint32_t count,
-                                                   uint32_t hash)
+/* Chooses the second bucket: for keys of one first bucket it is any. */
+static inline uint32_t hot_hash_other(uint32_t hash)
 {
 	uint32_t mixed = (hash + 1) * 0x9e3779b1u;
 
-	return hot_first_bucket(b, count, mixed ^ mixed >> 16);
+	return mixed ^ mixed >> 16;
+}
+
+static inline struct hot_bucket *hot_second_bucket(struct hot_bucket *b, uint32_t count,
+                                                   uint32_t hash)
+{
+	return hot_first_bucket(b, count, hot_hash_other(hash));
 }
 
 /* index */

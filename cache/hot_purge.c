@@ -7,7 +7,7 @@
 #include "cache/vary.h"
 
 #define MARK_MASK (HOT_MARK_TAGGED - HOT_MARK_UNIT)
-/* Marks are counts of 23 bits. A sweep renews them all long before one could come round. */
+/* Marks are counts of 21 bits. A sweep renews them all long before one could come round. */
 #define MARK_AGE_MAX (1u << 29)
 
 uint64_t hot_purge_seq(const struct hot_table *t)
@@ -52,9 +52,9 @@ static bool make_stale(struct hot_table *t, struct hot_place at, uint64_t seq)
 	struct hot_entry *e = hot_at(t, at.b->unit[at.slot]);
 	uint32_t life = hot_life_pack(hot_entry_made_ms(e), t->wall_ms);
 
-	if (hot_entry_flags(e) & OBJECT_VARY)
+	if (e->flags & OBJECT_VARY)
 		return true;
-	if (hot_entry_flags(e) & OBJECT_PASS) {
+	if (e->flags & OBJECT_PASS) {
 		remove_entry(t, at, seq);
 		return false;
 	}
@@ -104,7 +104,7 @@ static uint32_t purge_key(struct hot_table *t, const struct inval_purge *p, stru
 	if (!hot_index_find(t, &key, &at) || !hot_look(t, at))
 		return 0;
 	const struct hot_entry *e = hot_at(t, at.b->unit[at.slot]);
-	uint32_t flags = hot_entry_flags(e);
+	uint32_t flags = e->flags;
 	if (hot_entry_born_seq(e) >= p->seq)
 		return 0;
 	if (!p->soft) {

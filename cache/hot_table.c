@@ -138,8 +138,9 @@ const struct object *hot_get(struct hot_table *t, const struct cache_key *key)
 		return NULL;
 	if (unlikely(!hot_look(t, at)))
 		return NULL;
+	const struct hot_entry *e = hot_at(t, at.b->unit[at.slot]);
 	hot_use(at);
-	hot_entry_view(hot_at(t, at.b->unit[at.slot]), &t->found);
+	hot_entry_view(e, &t->found);
 	t->found.hash = key->hash;
 	return &t->found;
 }
@@ -265,7 +266,7 @@ const struct object *hot_fill_commit(struct hot_table *t, struct hot_fill *f)
 	if (e == NULL)
 		return NULL;
 	e->body_len = (uint32_t)f->written;
-	e->flags_lo &= ~(uint32_t)OBJECT_CHUNKED & 0x3ffu;
+	e->flags &= HOT_FLAGS_MAX & ~(uint32_t)OBJECT_CHUNKED;
 	hot_entry_view(e, o);
 	o->hash = f->hash;
 	if (!f->judged && inval_check_fill(t->inval, o) != INVAL_LIVE) {

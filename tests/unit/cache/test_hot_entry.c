@@ -120,6 +120,7 @@ static void test_rest(void **state)
 	static const uint64_t born[][2] = {
 	        {0, 0},
 	        {1, 1},
+	        {WALL_MS * 1000, WALL_MS * 1000}, /* as control counts */
 	        {HOT_BORN_MAX, HOT_BORN_MAX},
 	        {HOT_BORN_MAX + 1, HOT_BORN_MAX},
 	        {UINT64_MAX >> 2, HOT_BORN_MAX},
