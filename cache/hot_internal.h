@@ -128,6 +128,7 @@ struct hot_table {
 	struct shm shm;
 	struct inval *inval;
 	struct hot_marks marks;
+	uint64_t born_max;
 	struct hot_sweep sweep;
 	struct hot_tally tallies[HOT_TALLIES];
 	/* What the table gave last: by hot_get, hot_peek, hot_next, hot_fill_commit. */

@@ -275,6 +275,7 @@ const struct object *hot_fill_commit(struct hot_table *t, struct hot_fill *f)
 	}
 	hot_entry_mark_set(e, hot_mark_now(t, e));
 	hot_log_shrink(t, e, fill_units(t, f), hot_entry_units(t, e));
+	t->born_max = max_u64(t->born_max, o->born_seq);
 
 	struct cache_key key = {.hash = o->hash, .text = object_key(o)};
 	if (hot_index_find(t, &key, &at)) {
@@ -293,6 +294,11 @@ static const struct object *walked(struct hot_table *t, const struct hot_entry *
 	return &t->walked;
 }
 
+uint64_t hot_born_max(const struct hot_table *t)
+{
+	return t->born_max;
+}
+
 const struct object *hot_next(struct hot_table *t, uint64_t *cursor)
 {
 	uint64_t end = (uint64_t)t->bucket_count * HOT_SLOTS;
@@ -308,6 +314,14 @@ const struct object *hot_next(struct hot_table *t, uint64_t *cursor)
 			return walked(t, hot_at(t, b->unit[slot]));
 	}
 	return NULL;
+}
+
+uint32_t hot_uses(const struct hot_table *t, uint64_t cursor)
+{
+	struct hot_place at = {&t->buckets[(cursor - 1) / HOT_SLOTS],
+	                       (uint32_t)((cursor - 1) % HOT_SLOTS)};
+
+	return hot_freq(at);
 }
 
 uint32_t hot_count(const struct hot_table *t)

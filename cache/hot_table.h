@@ -72,6 +72,8 @@ void hot_fill_abort(struct hot_table *t, struct hot_fill *f);
 
 /* The highest number of a purge that was seen (cache/inval.h). */
 uint64_t hot_purge_seq(const struct hot_table *t);
+/* The highest born_seq of an object that was ever stored. */
+uint64_t hot_born_max(const struct hot_table *t);
 /* Takes effect at once: from here on nothing is found, nor stored, that was born before p->seq and
  * matches. A soft one makes it stale from now (hot_set_wall). Returns how many entries it hit by
  * now: of a key 0 or 1; of others 0, because what they hit is found when it is looked up, or by the
@@ -98,6 +100,9 @@ bool hot_is_alive(const struct hot_table *t, const struct hot_marks *owner, bool
 /* Walks live entries from *cursor (0 at first); NULL at the end. The table may change in between.
  * The objects have no hash. */
 const struct object *hot_next(struct hot_table *t, uint64_t *cursor);
+/* How often the object was used that hot_next gave with this cursor, as far as eviction counts: at
+ * most 3. */
+uint32_t hot_uses(const struct hot_table *t, uint64_t cursor);
 uint32_t hot_count(const struct hot_table *t);
 
 /* The wall clock, for dropping expired objects at eviction. Optional: without it the newest

@@ -53,7 +53,7 @@ struct object {
 	uint16_t status;
 	uint16_t flags;     /* enum object_flag */
 	uint16_t tag_count; /* hashes of 4 bytes, at most OBJECT_TAGS_MAX */
-	uint16_t spare;     /* 0 */
+	uint16_t spare;     /* 0; in a row of a query how often it was used */
 	const char *text;   /* where the bytes lie; NULL: behind the header, as in messages */
 };
 static_assert(sizeof(struct object) == 96, "shared ABI");

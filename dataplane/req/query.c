@@ -94,6 +94,7 @@ static uint32_t cache_rows(struct core *core, const struct chan_msg *q, unsigned
 		row.fields_len = 0;
 		row.tag_count = 0;
 		row.text = NULL;
+		row.spare = (uint16_t)hot_uses(core->hot, *cursor);
 		row.etag_len = 0;
 		row.last_modified_len = 0;
 		memcpy(at + len, &row, sizeof(row));

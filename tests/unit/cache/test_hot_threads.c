@@ -26,7 +26,7 @@ void hot_remote_step(void)
 #define READERS    2u
 #define KEYS       1500u
 #define HELD       6u
-#define BODY_WORDS 400u    /* at most */
+#define BODY_WORDS 250u    /* at most */
 #define OPS        200000u /* at least */
 #define RECHECKS   500u
 #define OPS_TSAN   40000u
