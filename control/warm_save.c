@@ -213,7 +213,7 @@ static void page_take(struct warm *w, struct span bytes)
 
 	while (cache_row_next(&bytes, &o))
 		if ((o->flags & (OBJECT_VARY | OBJECT_PASS)) == 0)
-			(void)warm_notes_use(w->notes, object_key(o), o->pad);
+			(void)warm_notes_use(w->notes, object_key(o), o->spare);
 }
 
 static void on_page(void *arg, enum status st, const void *bytes, size_t len, uint64_t next)

@@ -158,7 +158,7 @@ struct chan_conn_row {
 static_assert(sizeof(struct chan_conn_row) == 72, "shared ABI");
 
 /* CHAN_QUERY_CACHE rows: struct object heads one behind the other, each with its key (fields_len
- * 0) and how often it was used, as far as the table counts (pad), aligned to 8.
+ * 0) and how often it was used, as far as the table counts (spare), aligned to 8.
  * CHAN_QUERY_CACHE_GET: the block of the query holds the key text; the answer is one object head
  * with fields, n 1, or len 0 when there is none. */
 
