@@ -223,6 +223,20 @@ static enum status net_shared_make(struct dataplane *d)
 	return st;
 }
 
+static const char *socket_remedy(enum status st)
+{
+	switch (st) {
+	case ST_EXISTS:
+		return "another dataplane runs with this run_dir";
+	case ST_NOTFOUND:
+		return "of run_dir only the last directory is made: make the others, or name "
+		       "another "
+		       "(run_dir)";
+	default:
+		return "may this user write there? See run_dir";
+	}
+}
+
 static enum status dataplane_start(struct dataplane *d, struct snapshot *snap)
 {
 	char why[512] = "";
@@ -265,8 +279,8 @@ static enum status dataplane_start(struct dataplane *d, struct snapshot *snap)
 	};
 	st = attach_create(&d->attach, &ac);
 	if (st != ST_OK) {
-		log_error("main", "%s/dataplane.sock: %s%s", d->cfg->run_dir, status_text(st),
-		          st == ST_EXISTS ? "; another dataplane runs with this run_dir" : "");
+		log_error("main", "%s/dataplane.sock: %s; %s", d->cfg->run_dir, status_text(st),
+		          socket_remedy(st));
 		return st;
 	}
 	return threads_start(d);
@@ -408,6 +422,7 @@ int main(int argc, char **argv)
 	clock_cycles_per_ns();
 	sig_fd = signals_open();
 	if (listeners_make(&d) == ST_OK && dataplane_start(&d, snap) == ST_OK) {
+		dpdk_warn_shared(d.cfg);
 		log_info("main", "ready: %u core(s), pid %d", d.cores, getpid());
 		dataplane_run(&d, sig_fd);
 		rc = 0;

@@ -190,6 +190,20 @@ void dpdk_stop(struct dpdk *d)
 	free(d);
 }
 
+void dpdk_warn_shared(const struct config *cfg)
+{
+	char name[IF_NAMESIZE];
+
+	for (unsigned i = 0; i < cfg->listeners_count; i++)
+		if (iface_has_address(cfg->listeners[i].address, name))
+			log_warn("ports",
+			         "listener %s is an address of this host (%s) too: its ARP, "
+			         "neighbor discovery and ICMP are the dataplane's now; take one "
+			         "that "
+			         "the kernel does not have",
+			         cfg->listeners[i].address, name);
+}
+
 void dpdk_watch(struct dpdk *d)
 {
 	for (unsigned p = 0; p < d->port_count; p++) {

@@ -423,6 +423,20 @@ class Admin(unittest.TestCase):
             self.lab.ctl("config", "reload")
         self.assertEqual(wrong, [])
 
+    def test_refusals_are_no_hits(self):
+        """What a core refuses is not in the times of hits, which would look better for it."""
+        def hits():
+            return self.lab.metric("http_request_duration_ms_count", result="hit")
+        self.assertTrue(wait_until(lambda: self.lab.get("/hot").hit, 5, "a hit"))
+        time.sleep(1.2)  # the page is a moment old
+        before = hits()
+        for _ in range(10):
+            self.assertEqual(self.lab.get("/hot", host="nobody.test").status, 404)
+            self.assertEqual(self.lab.get("/a b").status, 400)
+        self.assertTrue(self.lab.get("/hot").hit)
+        wait_until(lambda: hits() > before, 5, "the hit is counted")
+        self.assertEqual(hits() - before, 1)
+
     # --- drain --------------------------------------------------------------------------------
     def refused(self):
         try:
