@@ -6,8 +6,9 @@
  * anywhere.
  *
  * Two kinds are no responses and are never sent to a client: a list of the request fields that
- * choose among variants (OBJECT_VARY, cache/vary.h), and the remark that answers to this key are
- * not for sharing (OBJECT_PASS), so that requests for it do not wait for each other.
+ * choose among variants (OBJECT_VARY, cache/vary.h; or cache/read_set.h), and the remark that
+ * answers to this key are not for sharing (OBJECT_PASS), so that requests for it do not wait for
+ * each other.
  *
  * Times are wall-clock milliseconds since 1970, because an object outlives a process. */
 #ifndef CACHE_OBJECT_H
@@ -27,8 +28,9 @@ enum object_flag {
 	OBJECT_NO_TRANSFORM = 1 << 6, /* RFC 9111 5.2.2.6 */
 	OBJECT_HEURISTIC = 1 << 7,    /* the origin stated no lifetime */
 	OBJECT_AUTHORIZED = 1 << 8,   /* answer to a request with Authorization (RFC 9111 3.5) */
-	OBJECT_TARGETED = 1 << 9, /* its lifetime came from a field that is not kept (RFC 9213) */
-	OBJECT_ETAG_MADE = 1 << 10,   /* its ETag is ours: the origin does not know it */
+	OBJECT_TARGETED = 1 << 9,   /* its lifetime came from a field that is not kept (RFC 9213) */
+	OBJECT_ETAG_MADE = 1 << 10, /* its ETag is ours: the origin does not know it */
+	OBJECT_READS = 1 << 12,     /* with OBJECT_VARY: the list says what answers depend on */
 };
 
 struct object {

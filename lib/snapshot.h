@@ -14,7 +14,7 @@
 #include "lib/status.h"
 
 #define SNAPSHOT_MAGIC      0x31504e534c53ull /* "SLSNP1" */
-#define SNAPSHOT_VERSION    3u
+#define SNAPSHOT_VERSION    4u
 #define SNAPSHOT_MAX_BYTES  (1u << 20)
 #define SNAPSHOT_MAX_PARAMS 16u
 
