@@ -91,7 +91,7 @@ enum key_status read_set_front(const struct snapshot *s, const struct key_input 
 	if (memchr(path.ptr, READ_SET_SEP, path.len) != NULL ||
 	    memchr(path.ptr, RULE_SCOPE_SEP, path.len) != NULL)
 		return KEY_BYPASS;
-	if (path.len + 3 > CACHE_KEY_MAX - len)
+	if (path.len + 3 + len > READ_SET_FRONT_MAX)
 		return KEY_TOO_LONG;
 	memcpy(buf + len, "|r=", 3);
 	memcpy(buf + len + 3, path.ptr, path.len);

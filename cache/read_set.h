@@ -22,6 +22,7 @@
 #include "lib/read_name.h"
 
 #define READ_SET_SEP  ' '    /* behind the front, and between values: in no other key */
+#define READ_SET_FRONT_MAX 1024u
 #define READ_SET_NONE "none" /* a member that says: nothing */
 
 /* What an answer to in depends on: the rule's list, the members of its Sluice-Read-Set (tokens or

@@ -292,10 +292,12 @@ static bool refresh_request(struct fetcher *f, struct request *r)
 		f->counts.malformed++;
 		return false;
 	}
-	if (plan_choose(f, &r->wire, &plan))
-		fetch_refresh(f, r, &plan);
-	else
+	if (!plan_choose(f, &r->wire, &plan))
 		free(r);
+	else if (r->wire.flags & CHAN_REQ_CHECK)
+		pattern_check(f, r, &plan);
+	else
+		fetch_refresh(f, r, &plan);
 	return true;
 }
 
@@ -471,8 +473,11 @@ enum status fetcher_create(struct control *ctl, struct fetcher **out)
 	f->dry_end = &f->dry;
 	random_bytes(&f->id_prefix, sizeof(f->id_prefix));
 	random_bytes(&f->key_seed, sizeof(f->key_seed));
-	st = store_start(f);
+	st = patterns_create(f, &f->patterns);
+	if (st == ST_OK)
+		st = store_start(f);
 	if (st != ST_OK) {
+		patterns_destroy(f->patterns);
 		free(f);
 		return st;
 	}
@@ -484,6 +489,7 @@ void fetcher_destroy(struct fetcher *f)
 {
 	if (f->store != NULL)
 		loop_timer_cancel(f->ctl->loop, &f->sweep_timer);
+	patterns_destroy(f->patterns);
 	store_destroy(f->store);
 	plans_destroy(f);
 	free(f);
@@ -522,6 +528,7 @@ void fetcher_detached(struct fetcher *f)
 	f->slots = NULL;
 	f->cores = 0;
 	/* What nobody waited for. */
+	patterns_detached(f->patterns);
 	while (f->all != NULL) {
 		struct fetch *it = f->all;
 

@@ -84,7 +84,7 @@ struct fetcher_counts {
 	uint64_t refresh_joined;  /* that another request for the key made needless */
 	uint64_t refresh_failed;
 	uint64_t passes;        /* remarks that a key's answers are not for sharing */
-	uint64_t lists;         /* lists of variants made anew */
+	uint64_t lists;         /* lists of variants, and of what answers depend on, made anew */
 	uint64_t invalidations; /* keys made void by unsafe requests (RFC 9111 4.4) */
 };
 void fetcher_counts(const struct fetcher *f, struct fetcher_counts *out);

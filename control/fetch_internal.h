@@ -11,6 +11,7 @@
  *   fetch_l3.c        the shared store
  *   fetch_purge.c     purges
  *   fetch_send.c      what the cores get
+ *   pattern.c, pattern_check.c   answers that are shared by what they depend on
  *   plan.c            configurations by id
  *
  *   fetch ---- exchange (upstream/pool.h), or an entry of the store
@@ -24,6 +25,7 @@
 #include "cache/store.h"
 #include "control/chan_link.h"
 #include "control/fetch.h"
+#include "control/pattern.h"
 #include "control/request.h"
 #include "control/response.h"
 #include "control/rule_effects.h"
@@ -86,6 +88,7 @@ struct fetch {
 	/* Under which it is joined and stored: the request's key, or that of its variant */
 	struct span key; /* in req, or variant */
 	char *variant;   /* text, or NULL */
+	bool pattern;    /* it is that of an answer which other keys' requests may have */
 	/* In the table of fetches that may be joined */
 	uint64_t key_hash;
 	struct fetch *hash_next;
@@ -142,6 +145,7 @@ struct fetcher {
 	uint32_t active;
 	bool left_over;      /* a request came while control was stopping */
 	struct store *store; /* NULL: none */
+	struct patterns *patterns;
 	struct loop_timer sweep_timer;
 	struct fetch *all;
 	struct fetch *dry; /* wait for blocks, oldest first */
@@ -195,6 +199,8 @@ bool request_may_share(const struct request *r);
 void fetch_origin(struct fetch *f);
 /* A refresh that a core asked for: takes r over. */
 void fetch_refresh(struct fetcher *fr, struct request *r, const struct plan_choice *plan);
+/* What requests to the upstream have of this node. */
+struct request_style fetch_style(struct fetcher *fr, const struct upstream *up);
 /* The fields of a request, parsed; r outlives them. */
 void request_fields(const struct request *r, struct http_fields *out);
 /* The key of r's variant by a list; false: none. buf: CACHE_KEY_MAX. */

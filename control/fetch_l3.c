@@ -17,7 +17,7 @@ static bool may_ask(const struct fetch *f)
 	const struct l3 *l3 = f->f->ctl->l3;
 
 	return l3 != NULL && l3_enabled(l3) && f->f->store != NULL && f->asks.lookup &&
-	       f->key.len > 0 && !f->req->has_body &&
+	       f->key.len > 0 && !f->req->has_body && !f->pattern &&
 	       (f->req->method == HTTP_GET || f->req->method == HTTP_HEAD);
 }
 
@@ -150,7 +150,8 @@ void fetch_l3_put(struct fetch *f, const struct store_entry *e)
 	struct store_entry *list = NULL;
 	bool stale;
 
-	if (l3 == NULL || !l3_enabled(l3) || items[0].keep_ms == 0)
+	/* Another node could not check what is shared by a pattern. */
+	if (l3 == NULL || !l3_enabled(l3) || items[0].keep_ms == 0 || f->pattern)
 		return;
 	/* Nobody finds a variant without its list. */
 	if (first.len < e->head->key_len)

@@ -5,6 +5,7 @@
  */
 #include "control/fetch_internal.h"
 
+#include "cache/read_set.h"
 #include "cache/vary.h"
 #include "lib/clock.h"
 
@@ -62,6 +63,8 @@ static void put_list(struct fetch *f, const struct object *o)
 	struct store_entry *list;
 	bool stale;
 
+	if (first.len == o->key_len)
+		first = read_set_front_of(first);
 	if (first.len == o->key_len)
 		return;
 	list = store_peek(f->f->store, first, &stale);

@@ -28,6 +28,11 @@ struct request {
  * no memory. free() it. */
 struct request *request_read(const void *bytes, uint32_t len, bool has_body);
 
+/* A copy of its own; NULL: no memory. */
+struct request *request_copy(const struct request *r);
+/* Bytes that it takes. */
+size_t request_bytes_used(const struct request *r);
+
 struct request_style {
 	const char *node;        /* for Via */
 	const char *host_header; /* instead of the client's, or NULL */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "control/rule_effects.h"
 
-#include "cache/key_program.h"
+#include "cache/read_set.h"
+#include "control/request_input.h"
 
 #include <stdlib.h>
 
@@ -11,9 +12,7 @@ struct maker {
 	const struct snapshot *s;
 	const struct request *r;
 	struct rule_effects *out;
-	struct key_input in;
-	struct http_fields fields;
-	struct route_match match;
+	struct request_input made;
 	struct span tenant; /* as the request says it; empty: none */
 	char key[CACHE_KEY_MAX];
 	char text[INVAL_TEXT_MAX];
@@ -44,67 +43,13 @@ static struct span text_join(struct maker *m, const struct span parts[4])
 
 /* --- the request --- */
 
-/* As it stands in keys: without the port of the scheme (RFC 9110 4.2.3). */
-static struct span key_host(struct span host)
-{
-	if (host.len > 3 && memcmp(host.ptr + host.len - 3, ":80", 3) == 0)
-		host.len -= 3;
-	return host;
-}
-
-/* As routes compare it: without a port. */
-static struct span route_host(struct span host)
-{
-	size_t n = host.len;
-
-	while (n > 0 && host.ptr[n - 1] >= '0' && host.ptr[n - 1] <= '9')
-		n--;
-	if (n > 0 && n < host.len + 1 && host.ptr[n - 1] == ':')
-		host.len = n - 1;
-	return host;
-}
-
-static void input_make(struct maker *m, uint64_t seed)
-{
-	const struct request *r = m->r;
-	const char *mark = memchr(r->target.ptr, '?', r->target.len);
-	size_t pos = 0;
-
-	http1_scan_fields(r->fields.ptr, r->fields.len + 2, &pos, &m->fields);
-	m->in = (struct key_input){
-	        .fields = &m->fields,
-	        .host = key_host(r->host),
-	        .path = r->target,
-	        .method = r->method,
-	        .params = m->match.params,
-	        .seed = seed,
-	        .wild = true,
-	};
-	if (mark != NULL) {
-		m->in.path.len = (size_t)(mark - r->target.ptr);
-		m->in.query = span_of(mark + 1, r->target.len - m->in.path.len - 1);
-	}
-}
-
-/* The route that a method has for the target; NULL: none, or it has no rule. */
-static const struct snap_rule *route_rule(struct maker *m, enum http_method method)
-{
-	struct span host = route_host(m->r->host);
-
-	if (snapshot_route(m->s, host, m->in.path, method, &m->match) != ROUTE_FOUND)
-		return NULL;
-	m->in.route = m->match.route;
-	m->in.param_count = m->match.param_count;
-	return key_rule(m->s, m->match.route);
-}
-
 static struct span field_value(const struct maker *m, const struct rule_text *name)
 {
 	struct span want = snapshot_text(m->s, name->off, name->len);
 
-	for (uint32_t i = 0; i < m->fields.count && want.len > 0; i++)
-		if (span_eq_nocase(m->fields.f[i].name, want))
-			return m->fields.f[i].value;
+	for (uint32_t i = 0; i < m->made.fields.count && want.len > 0; i++)
+		if (span_eq_nocase(m->made.fields.f[i].name, want))
+			return m->made.fields.f[i].value;
 	return span_of(NULL, 0);
 }
 
@@ -147,6 +92,19 @@ static void tags_of_key(struct maker *m, struct span key)
 	}
 }
 
+/* Of all that the rule shares; and of what is shared by one list of names. */
+static void tags_of_pattern(struct maker *m)
+{
+	struct cache_key front;
+
+	m->made.in.wild = false;
+	if (read_set_front(m->s, &m->made.in, m->key, &front) == KEY_OK) {
+		tags_of_key(m, key_base(front.text));
+		tag_named(m, SPAN_LIT(RULE_EFFECT_FRONT), front.text);
+	}
+	m->made.in.wild = true;
+}
+
 static void tags_make(struct maker *m, const struct snap_rule *rule)
 {
 	const struct rule_program *programs = key_programs(m->s, rule->tags_off);
@@ -160,10 +118,12 @@ static void tags_make(struct maker *m, const struct snap_rule *rule)
 		tag_named(m, SPAN_LIT("policy:"), field_value(m, &rules->policy));
 	}
 	tags_of_key(m, key_base(m->r->key));
+	if (rule->flags & RULE_PATTERN)
+		tags_of_pattern(m);
 	for (uint32_t i = 0; i < rule->tag_count; i++) {
 		struct cache_key text;
 
-		if (key_program_run(m->s, &programs[i], &m->in, m->key, &text) == KEY_OK)
+		if (key_program_run(m->s, &programs[i], &m->made.in, m->key, &text) == KEY_OK)
 			tag_named(m, SPAN_LIT("tag:"), text.text);
 	}
 }
@@ -236,7 +196,7 @@ static void purges_make(struct maker *m, const struct snap_rule *rule)
 	for (uint32_t i = 0; i < rule->purge_count; i++) {
 		struct cache_key text;
 
-		if (key_program_run(m->s, &programs[i], &m->in, m->key, &text) != KEY_OK)
+		if (key_program_run(m->s, &programs[i], &m->made.in, m->key, &text) != KEY_OK)
 			purge_put(m, INVAL_ALL, span_of(NULL, 0));
 		else if (text.text.len > 4 && memcmp(text.text.ptr, "tag:", 4) == 0)
 			purge_put(m, INVAL_TAG, text.text);
@@ -245,16 +205,30 @@ static void purges_make(struct maker *m, const struct snap_rule *rule)
 	}
 }
 
+/* In m->key: the base of all that the rule shares. */
+static struct span pattern_base(struct maker *m, const struct snap_rule *rule)
+{
+	const struct span prefix = SPAN_LIT(RULE_PATTERN_PREFIX);
+
+	memcpy(m->key, prefix.ptr, prefix.len);
+	memcpy(m->key + prefix.len, snapshot_text(m->s, rule->name.off, rule->name.len).ptr,
+	       rule->name.len);
+	return span_of(m->key, prefix.len + rule->name.len);
+}
+
 /* RFC 9111 4.4: the target itself, where what GET has of it lies under a rule's key. */
 static void purge_target(struct maker *m)
 {
-	const struct snap_rule *rule = route_rule(m, HTTP_GET);
+	const struct snap_rule *rule = request_input_route(m->s, m->r, HTTP_GET, &m->made);
 	struct cache_key key;
 
 	if (rule == NULL)
 		return;
-	m->in.method = HTTP_GET;
-	if (key_program_run(m->s, &rule->key, &m->in, m->key, &key) == KEY_OK)
+	m->made.in.method = HTTP_GET;
+	/* Which of the shared answers is the target's is not known, where the origin says it. */
+	if (rule->flags & RULE_PATTERN)
+		purge_key(m, pattern_base(m, rule), (rule->flags & RULE_PURGE_ALL) != 0);
+	if (key_program_run(m->s, &rule->key, &m->made.in, m->key, &key) == KEY_OK)
 		purge_key(m, key_base(key.text), (rule->flags & RULE_PURGE_ALL) != 0);
 	else
 		purge_put(m, INVAL_ALL, span_of(NULL, 0));
@@ -281,8 +255,9 @@ bool rule_effects_make(const struct snapshot *s, const struct request *r, uint64
 		return false;
 	m->s = s;
 	m->r = r;
-	input_make(m, seed);
-	rule = route_rule(m, r->method);
+	request_input_make(r, seed, &m->made);
+	m->made.in.wild = true;
+	rule = request_input_route(s, r, r->method, &m->made);
 	m->out = calloc(1, sizeof(*m->out) + (changes(rule, r) ? TEXT_BYTES : 0));
 	if (m->out == NULL) {
 		free(m);
