@@ -473,6 +473,7 @@ enum status fetcher_create(struct control *ctl, struct fetcher **out)
 	f->dry_end = &f->dry;
 	random_bytes(&f->id_prefix, sizeof(f->id_prefix));
 	random_bytes(&f->key_seed, sizeof(f->key_seed));
+	fetch_writes_create(f);
 	st = patterns_create(f, &f->patterns);
 	if (st == ST_OK)
 		st = store_start(f);
@@ -489,6 +490,7 @@ void fetcher_destroy(struct fetcher *f)
 {
 	if (f->store != NULL)
 		loop_timer_cancel(f->ctl->loop, &f->sweep_timer);
+	fetch_writes_destroy(f);
 	patterns_destroy(f->patterns);
 	store_destroy(f->store);
 	plans_destroy(f);

@@ -287,6 +287,7 @@ static void head_take(struct fetch *f, const struct exchange_head *h, struct wor
 {
 	void *buf = down_at(fetch_down(f), block);
 	bool variant = k->in.key != NULL;
+	struct object *written = fetch_write_head(f, h);
 	stays_fn *stays;
 
 	f->head_block = block;
@@ -298,6 +299,7 @@ static void head_take(struct fetch *f, const struct exchange_head *h, struct wor
 	f->gather_off = (uint32_t)align_up(k->out.len, 8);
 	down_ref(fetch_down(f), block);
 	fetch_invalidate(f, h);
+	fetch_write_begin(f, written);
 	stays = key_take(f, k);
 	if (variant)
 		fetch_put_set(f, k->list, k->list_len);

@@ -10,6 +10,7 @@
  *   fetch_store.c     answers out of the store, fills into it
  *   fetch_l3.c        the shared store
  *   fetch_purge.c     purges
+ *   fetch_write.c     write-through: answers to unsafe requests that are stored for GET
  *   fetch_send.c      what the cores get
  *   pattern.c, pattern_check.c   answers that are shared by what they depend on
  *   plan.c            configurations by id
@@ -101,6 +102,9 @@ struct fetch {
 	bool background;           /* fetches for the store; nobody has to wait */
 	uint64_t sent_off;         /* of the entry's body */
 	struct store_fill *fill;
+	bool written; /* the fill is what an unsafe request wrote (fetch_write.c) */
+	uint64_t write_wall_ms;
+	uint8_t write_etag; /* enum cache_etag_kind of GET's route */
 	uint64_t purge_seq; /* of a refresh: makes older copies in the cores void */
 	struct fetch *dry_next;
 	struct fetch **dry_prev; /* NULL when it does not wait for blocks */
@@ -138,6 +142,8 @@ struct fetch {
 	struct fetch **all_prev;
 };
 
+struct later;
+
 struct fetcher {
 	struct control *ctl;
 	struct waiter ***slots; /* [core][slot] */
@@ -158,6 +164,10 @@ struct fetcher {
 	struct plan *plan_before;
 	uint64_t id_prefix;
 	uint64_t id_seq;
+	struct later *later; /* writes that the shared store gets, oldest first */
+	struct later **later_end;
+	uint32_t later_count;
+	struct loop_timer later_timer;
 	struct fetcher_counts counts;
 };
 
@@ -195,6 +205,8 @@ void waiter_end(struct waiter *w);
 /* w is on no fetch. share: it may wait for another request. */
 void fetch_route(struct waiter *w, const struct plan_choice *plan, bool share);
 bool request_may_share(const struct request *r);
+/* RFC 9111 5.2.1.5: nothing of its answer may be stored. */
+bool request_no_store(const struct request *r);
 /* Begins the origin's request, with the validators of the entry if there is one. */
 void fetch_origin(struct fetch *f);
 /* A refresh that a core asked for: takes r over. */
@@ -253,12 +265,28 @@ void fetch_fill_begin(struct fetch *f, const struct object *head);
 void fetch_fill_append(struct fetch *f, struct span bytes);
 void fetch_fill_abort(struct fetch *f);
 void fetch_fill_commit(struct fetch *f);
+/* e with an ETag made of its body, where kind and e want one (RFC 9110 8.8.3); e's hold goes over.
+ */
+struct store_entry *fetch_tagged(struct fetch *f, struct store_entry *e, uint8_t kind);
+
+/* fetch_write.c */
+/* The answer's content is what GET would get of some target: its head, for the store; NULL: it is
+ * not, or may not be stored. Before the purges of the answer; f->req's route wants it. */
+struct object *fetch_write_head(struct fetch *f, const struct exchange_head *h);
+/* After them: the body goes into the store too. head is taken over; NULL is fine. */
+void fetch_write_begin(struct fetch *f, struct object *head);
+/* The fill is whole. */
+void fetch_write_commit(struct fetch *f);
+void fetch_writes_create(struct fetcher *fr);
+void fetch_writes_destroy(struct fetcher *fr);
 
 /* fetch_l3.c */
 /* Asks the shared store for f's key. False: it is not asked. */
 bool fetch_l3_ask(struct fetch *f);
 void fetch_l3_cancel(struct fetch *f);
 void fetch_l3_put(struct fetch *f, const struct store_entry *e);
+/* asked_ms: as in struct l3_item. */
+void fetch_l3_give(struct fetcher *fr, const struct store_entry *e, uint64_t asked_ms);
 
 /* fetch_purge.c */
 void fetch_purge_key(struct fetcher *f, struct span key);

@@ -59,6 +59,16 @@ bool request_may_share(const struct request *r)
 	       !r->conditional && r->method == HTTP_GET;
 }
 
+bool request_no_store(const struct request *r)
+{
+	struct http_fields fields;
+	struct cache_control cc;
+
+	request_fields(r, &fields);
+	cache_control_parse(&fields, &cc);
+	return cc.no_store;
+}
+
 static void look_variant(struct fetcher *fr, const struct request *r, struct found *out)
 {
 	struct store_entry *list = out->entry;

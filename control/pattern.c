@@ -129,7 +129,7 @@ static bool key_begin(struct fetcher *f, const struct request *r, struct pattern
 	out->snap = plan_snapshot(f, r->wire.snapshot_id);
 	if (out->snap == NULL || !route_is_pattern(out->snap, r))
 		return false;
-	request_input_make(r, link_hash_seed(f->ctl->chan), &out->made);
+	request_input_make(r, r->target, link_hash_seed(f->ctl->chan), &out->made);
 	out->rule = request_input_route(out->snap, r, r->method, &out->made);
 	if (out->rule == NULL || !(out->rule->flags & RULE_PATTERN))
 		return false;

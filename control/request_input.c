@@ -21,23 +21,24 @@ static struct span route_host(struct span host)
 	return host;
 }
 
-void request_input_make(const struct request *r, uint64_t seed, struct request_input *out)
+void request_input_make(const struct request *r, struct span target, uint64_t seed,
+                        struct request_input *out)
 {
-	const char *mark = memchr(r->target.ptr, '?', r->target.len);
+	const char *mark = memchr(target.ptr, '?', target.len);
 	size_t pos = 0;
 
 	http1_scan_fields(r->fields.ptr, r->fields.len + 2, &pos, &out->fields);
 	out->in = (struct key_input){
 	        .fields = &out->fields,
 	        .host = key_host(r->host),
-	        .path = r->target,
+	        .path = target,
 	        .method = r->method,
 	        .params = out->match.params,
 	        .seed = seed,
 	};
 	if (mark != NULL) {
-		out->in.path.len = (size_t)(mark - r->target.ptr);
-		out->in.query = span_of(mark + 1, r->target.len - out->in.path.len - 1);
+		out->in.path.len = (size_t)(mark - target.ptr);
+		out->in.query = span_of(mark + 1, target.len - out->in.path.len - 1);
 	}
 }
 

@@ -14,9 +14,11 @@ struct request_input {
 	struct key_input in;
 };
 
-/* seed: the dataplane's hash seed. in.route is not set yet. */
-void request_input_make(const struct request *r, uint64_t seed, struct request_input *out);
-/* The rule of the route that the method has for the request's target, which in.route is then; NULL:
+/* target: r's, or another one of its host. seed: the dataplane's hash seed. in.route is not set
+ * yet. */
+void request_input_make(const struct request *r, struct span target, uint64_t seed,
+                        struct request_input *out);
+/* The rule of the route that the method has for the target, which in.route is then; NULL:
  * there is none. */
 const struct snap_rule *request_input_route(const struct snapshot *s, const struct request *r,
                                             enum http_method method, struct request_input *out);

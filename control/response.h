@@ -24,6 +24,9 @@ struct response_in {
 	uint64_t former_ms;   /* as in struct cache_response_in */
 	uint64_t born_seq;    /* cache/inval.h */
 	bool stored;          /* the head for a store: without what a store must not hold */
+	bool written;         /* the answer to an unsafe request as that to GET would be: rule and
+	                         key are those of GET. Status 200 */
+	bool authorized;      /* written: RFC 9111 3.5 applies */
 	const uint32_t *tags; /* more tags, of the rule or the request (inval_tag_hash) */
 	uint32_t tag_count;
 };
@@ -67,9 +70,9 @@ enum status response_freshen_head(const struct object *stored, const struct resp
 struct span response_etag_weak(const struct response_in *in, char buf[RESPONSE_ETAG_MAX]);
 struct span response_etag_strong(const struct object *o, struct span body,
                                  char buf[RESPONSE_ETAG_MAX]);
-/* The head o with that ETag as one more field line, and OBJECT_ETAG_MADE, in buf (aligned to 8): its
- * length; 0 when cap is too small or o has an ETag. The origin must not be asked with it: it would
- * not know it, and look no further at the date (RFC 9110 13.2.2). */
+/* The head o with that ETag as one more field line, and OBJECT_ETAG_MADE, in buf (aligned to 8):
+ * its length; 0 when cap is too small or o has an ETag. The origin must not be asked with it: it
+ * would not know it, and look no further at the date (RFC 9110 13.2.2). */
 uint32_t response_add_etag(const struct object *o, struct span etag, void *buf, uint32_t cap);
 
 #endif

@@ -2,6 +2,7 @@
 #include "control/rule_effects.h"
 
 #include "cache/read_set.h"
+#include "cache/rule.h"
 #include "control/request_input.h"
 
 #include <stdlib.h>
@@ -42,6 +43,18 @@ static struct span text_join(struct maker *m, const struct span parts[4])
 }
 
 /* --- the request --- */
+
+static void input_make(struct maker *m, struct span target, uint64_t seed)
+{
+	request_input_make(m->r, target, seed, &m->made);
+	m->made.in.wild = true;
+}
+
+/* The route that a method has for the target; NULL: none, or it has no rule. */
+static const struct snap_rule *route_rule(struct maker *m, enum http_method method)
+{
+	return request_input_route(m->s, m->r, method, &m->made);
+}
 
 static struct span field_value(const struct maker *m, const struct rule_text *name)
 {
@@ -105,7 +118,7 @@ static void tags_of_pattern(struct maker *m)
 	m->made.in.wild = true;
 }
 
-static void tags_make(struct maker *m, const struct snap_rule *rule)
+static void tags_make(struct maker *m, const struct snap_rule *rule, struct span key)
 {
 	const struct rule_program *programs = key_programs(m->s, rule->tags_off);
 	const struct snap_rules *rules = &m->s->rules;
@@ -117,7 +130,7 @@ static void tags_make(struct maker *m, const struct snap_rule *rule)
 		tag_named(m, SPAN_LIT("user:"), field_value(m, &rules->user));
 		tag_named(m, SPAN_LIT("policy:"), field_value(m, &rules->policy));
 	}
-	tags_of_key(m, key_base(m->r->key));
+	tags_of_key(m, key_base(key));
 	if (rule->flags & RULE_PATTERN)
 		tags_of_pattern(m);
 	for (uint32_t i = 0; i < rule->tag_count; i++) {
@@ -219,7 +232,7 @@ static struct span pattern_base(struct maker *m, const struct snap_rule *rule)
 /* RFC 9111 4.4: the target itself, where what GET has of it lies under a rule's key. */
 static void purge_target(struct maker *m)
 {
-	const struct snap_rule *rule = request_input_route(m->s, m->r, HTTP_GET, &m->made);
+	const struct snap_rule *rule = route_rule(m, HTTP_GET);
 	struct cache_key key;
 
 	if (rule == NULL)
@@ -255,9 +268,8 @@ bool rule_effects_make(const struct snapshot *s, const struct request *r, uint64
 		return false;
 	m->s = s;
 	m->r = r;
-	request_input_make(r, seed, &m->made);
-	m->made.in.wild = true;
-	rule = request_input_route(s, r, r->method, &m->made);
+	input_make(m, r->target, seed);
+	rule = route_rule(m, r->method);
 	m->out = calloc(1, sizeof(*m->out) + (changes(rule, r) ? TEXT_BYTES : 0));
 	if (m->out == NULL) {
 		free(m);
@@ -269,9 +281,101 @@ bool rule_effects_make(const struct snapshot *s, const struct request *r, uint64
 			purges_make(m, rule);
 		purge_target(m);
 	} else if (rule != NULL && r->key.len > 0) {
-		tags_make(m, rule);
+		tags_make(m, rule, r->key);
 	}
 	*out = m->out;
 	free(m);
 	return true;
+}
+
+static struct maker *maker_new(const struct rule_target *t, size_t text_bytes)
+{
+	struct maker *m = calloc(1, sizeof(*m));
+
+	if (m == NULL)
+		return NULL;
+	m->s = t->s;
+	m->r = t->r;
+	input_make(m, t->target, t->seed);
+	m->out = calloc(1, sizeof(*m->out) + text_bytes);
+	if (m->out != NULL)
+		return m;
+	free(m);
+	return NULL;
+}
+
+bool rule_effects_target(const struct rule_target *t, struct rule_effects **out)
+{
+	struct maker *m;
+
+	*out = NULL;
+	if (t->s->rules.rule_count == 0)
+		return true;
+	m = maker_new(t, TEXT_BYTES);
+	if (m == NULL)
+		return false;
+	m->tenant = field_value(m, &t->s->rules.tenant);
+	purge_target(m);
+	*out = m->out;
+	free(m);
+	return true;
+}
+
+/* --- what a change writes --- */
+
+/* The key that GET would have, as the cores make it (dataplane/req/key.c). */
+static bool write_key(struct maker *m, const struct snap_rule *rule, struct rule_write *w)
+{
+	struct cache_key key;
+	bool ok;
+
+	m->made.in.method = HTTP_GET;
+	m->made.in.wild = false;
+	if (rule != NULL)
+		ok = key_program_run(m->s, &rule->key, &m->made.in, w->key, &key) == KEY_OK;
+	else
+		ok = cache_key_default(w->key, m->made.in.host, m->made.in.path, m->made.in.query,
+		                       0, &key);
+	w->key_len = ok ? (uint32_t)key.text.len : 0;
+	return ok;
+}
+
+bool rule_write_make(const struct rule_target *t, struct rule_write **out)
+{
+	struct rule_write *w = calloc(1, sizeof(*w));
+	struct maker *m = maker_new(t, 0);
+	const struct snap_rule *rule;
+	bool ok = false;
+
+	if (w == NULL || m == NULL)
+		goto end;
+	rule = route_rule(m, HTTP_GET);
+	if (m->made.match.route == NULL || m->made.match.route->upstream != t->r->wire.upstream)
+		goto end;
+	ok = write_key(m, rule, w);
+	if (!ok)
+		goto end;
+	cache_rule_of(m->made.match.route, &w->rule);
+	w->authorized = http_fields_have(&m->made.fields, HDR_AUTHORIZATION) &&
+	                (rule == NULL || (rule->flags & RULE_KEYED_AUTH) == 0);
+	if (rule != NULL)
+		tags_make(m, rule, span_of(w->key, w->key_len));
+	w->effects = m->out;
+	m->out = NULL;
+end:
+	if (m != NULL)
+		free(m->out);
+	free(m);
+	*out = ok ? w : NULL;
+	if (!ok)
+		free(w);
+	return ok;
+}
+
+void rule_write_free(struct rule_write *w)
+{
+	if (w == NULL)
+		return;
+	free(w->effects);
+	free(w);
 }
