@@ -134,6 +134,8 @@ static void head_freshens(struct fetch *f, const struct exchange_head *h,
 	void *buf = malloc(FETCH_HEAD_MAX);
 
 	fetch_response_in(f, h, &in);
+	/* The cores may have it too, and fresh by what was said before. */
+	in.born_seq = link_purge_next(fetch_chan(f));
 	if (buf != NULL &&
 	    response_freshen_head(e->head, &in, buf, fetch_head_cap(f), &out) == ST_OK &&
 	    out.storable)
@@ -142,6 +144,7 @@ static void head_freshens(struct fetch *f, const struct exchange_head *h,
 	if (fresh == NULL)
 		return;
 	f->f->counts.head_freshened++;
+	chan_server_replace(fetch_chan(f), object_key(fresh->head), in.born_seq);
 	store_drop(fresh);
 }
 
