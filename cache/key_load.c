@@ -248,3 +248,19 @@ enum key_status run_load_named(struct run *r, const struct read_name *what)
 		return run_load(r, &op);
 	}
 }
+
+bool key_body_is_json(const struct http_fields *fs)
+{
+	uint32_t count;
+	struct span type = http_field_get(fs, HDR_CONTENT_TYPE, &count);
+	const char *end = count == 1 ? memchr(type.ptr, ';', type.len) : NULL;
+
+	if (count != 1 || http_fields_have(fs, HDR_CONTENT_ENCODING))
+		return false;
+	if (end != NULL)
+		type = span_trim(span_of(type.ptr, (size_t)(end - type.ptr)));
+	if (span_eq_nocase(type, SPAN_LIT("application/json")))
+		return true;
+	return type.len > 5 &&
+	       span_eq_nocase(span_of(type.ptr + type.len - 5, 5), SPAN_LIT("+json"));
+}

@@ -66,30 +66,14 @@ bool req_key_ready(struct core *core, struct req *req)
 	return false;
 }
 
-/* application/json, or a type whose syntax is JSON (RFC 6839 3.1); parameters may follow. */
-static bool type_is_json(const struct http_fields *fs)
-{
-	uint32_t count;
-	struct span type = http_field_get(fs, HDR_CONTENT_TYPE, &count);
-	const char *end = count == 1 ? memchr(type.ptr, ';', type.len) : NULL;
-
-	if (count != 1 || http_fields_have(fs, HDR_CONTENT_ENCODING))
-		return false;
-	if (end != NULL)
-		type = span_trim(span_of(type.ptr, (size_t)(end - type.ptr)));
-	if (span_eq_nocase(type, SPAN_LIT("application/json")))
-		return true;
-	return type.len > 5 &&
-	       span_eq_nocase(span_of(type.ptr + type.len - 5, 5), SPAN_LIT("+json"));
-}
-
 /* The body as it lies behind the head, or nothing. */
 static struct span body_of(struct core *core, const struct req *req)
 {
 	size_t body = body_bytes(core, req), head = core->http->head_len;
 	struct span in = tcp_rx(req->conn);
 
-	if (body == 0 || tcp_rx_len(req->conn) < head + body || !type_is_json(&core->http->fields))
+	if (body == 0 || tcp_rx_len(req->conn) < head + body ||
+	    !key_body_is_json(&core->http->fields))
 		return span_of(NULL, 0);
 	if (in.len < head + body)
 		in = tcp_rx_whole(core->tcp, req->conn, head + body);

@@ -191,6 +191,23 @@ class Pattern(unittest.TestCase):
             self.assertTrue(r.hit)
             self.assertEqual(json.loads(r.body)[0]["header.accept"], accept)
 
+    def test_explain(self):
+        url = f"http://{HOST}/said/2?page=2"
+        self.assertRegex(self.lab.ctl_json("cache", "explain", "GET", url)["shared"], "^nothing: no answer")
+        self.hit("/said/1?page=2")
+        x = self.lab.ctl_json("cache", "explain", "GET", url)
+        self.assertEqual((x["rule"], x["shared"], x["verdict"]),
+                         ("said", "pattern:said|h=api.test|r=/said/{id} query.page=2", "answered out of the cache"))
+        self.assertTrue(all(t["shared"] for t in x["tiers"]))
+        self.assertIn("Shared: pattern:said", self.lab.ctl("cache", "explain", "GET", url).stdout)
+        self.lab.ctl("cache", "rules", "disable", "said")
+        self.assertRegex(self.lab.ctl_json("cache", "explain", "GET", url)["shared"], "off")
+        self.assertFalse(self.hit("/said/2?page=2"))
+        self.assertRegex(self.lab.ctl("cache", "rules").stdout, r"said +OFF +pattern")
+        self.lab.ctl("cache", "rules", "enable", "said")
+        for args in (("enable",), ("enable", "nobody"), ("enable", "update"), ("what", "said")):
+            self.assertNotEqual(self.lab.ctl("cache", "rules", *args, check=False).returncode, 0, args)
+
     def test_rules_list(self):
         self.say.says = None
         self.say.reads = ("query.page", "header.accept-language")

@@ -263,6 +263,35 @@ class Rules(unittest.TestCase):
             self.assertLessEqual(abs(ttl() - want), 5, (etag, want))
         self.assertEqual(state["asked"], 9)
 
+    def test_explain(self):
+        """Rule, key and fields as a core takes them, and keys that are made of a body."""
+        def explain(*args, **kw):
+            return json.loads(self.lab.ctl("-o", "json", "cache", "explain", *args, **kw).stdout)
+        self.ask("/api/v1/risks/7", *ACME)
+        key = next(k for k in self.keys() if k.startswith("risk:id:7|"))
+        x = explain("GET", f"http://{HOST}/api/v1/risks/7", "-H", ACME[0], "-H", ACME[1])
+        self.assertEqual((x["rule"], x["key"], x["verdict"]), ("risk", key, "answered out of the cache"))
+        x = explain("GET", f"http://{HOST}/api/v1/risks/7", "-H", ACME[0])
+        self.assertNotEqual(x["key"], key)
+        ask = {"resource": "/Docs/17/", "capability": "read"}
+        self.decide(ask, *ACME)
+        key = next(k for k in self.keys() if k.startswith("dec:"))
+        for more in (("-d", json.dumps(ask)), ("--data", json.dumps(ask, indent=1), "-H", JSON),
+                     ("--data-file", self.write(json.dumps(ask)))):
+            x = explain("POST", f"http://{HOST}/api/v1/decisions", "-H", ACME[0], "-H", ACME[1], *more)
+            self.assertEqual((x.get("key"), x["verdict"]), (key, "answered out of the cache"), more)
+        for more in ((), ("-d", "resource=a"), ("-d", "{}", "-H", "Content-Type: text/plain")):
+            x = explain("POST", f"http://{HOST}/api/v1/decisions", *more)
+            self.assertRegex(x["verdict"], "^past the cache", more)
+        self.assertNotEqual(self.lab.ctl("cache", "explain", "POST", f"http://{HOST}/", "--data-file",
+                                         "/nonexistent", check=False).returncode, 0)
+
+    def write(self, text):
+        name = os.path.join(self.lab.run_dir, "body")
+        with open(name, "w", encoding="ascii") as f:
+            f.write(text)
+        return name
+
     def test_by_hand(self):
         for path in ("/api/v1/risks/7", "/api/v1/risks", "/api/v1/dashboard/matrix"):
             self.ask(path, *ACME)
