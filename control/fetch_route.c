@@ -55,8 +55,8 @@ static bool request_may_look(const struct request *r)
 
 bool request_may_share(const struct request *r)
 {
-	return (r->wire.flags & CHAN_REQ_COLLAPSE) != 0 && r->key.len > 0 && !r->has_body &&
-	       !r->conditional && r->method == HTTP_GET;
+	return (r->wire.flags & CHAN_REQ_COLLAPSE) != 0 && r->key.len > 0 && !r->conditional &&
+	       (r->keyed_body || (!r->has_body && r->method == HTTP_GET));
 }
 
 bool request_no_store(const struct request *r)
@@ -346,6 +346,8 @@ void fetch_route(struct waiter *w, const struct plan_choice *plan, bool share)
 	share = share && !fd.pass && !fd.unkeyed && request_may_share(w->req);
 	if (use == CACHE_USE_NOT && share)
 		other = fetch_find(fr, fd.key.text, plan);
+	if (other != NULL && !kept_begin(w))
+		other = NULL;
 	if (use != CACHE_USE_NOT) {
 		answer_found(w, plan, &fd, use);
 	} else if (w->asks.only_if_cached) { /* RFC 9111 5.2.1.7 */
@@ -358,6 +360,8 @@ void fetch_route(struct waiter *w, const struct plan_choice *plan, bool share)
 			waiter_refuse(w, 503);
 	}
 	if (f != NULL) {
+		struct kept_body *kept = kept_detach(w);
+
 		w->req = NULL;
 		w->leader = true;
 		f->asks = w->asks;
@@ -365,6 +369,7 @@ void fetch_route(struct waiter *w, const struct plan_choice *plan, bool share)
 		if (share)
 			fetch_offer(f);
 		fetch_go(f, &fd);
+		kept_push(f, kept);
 		fetch_drop(f);
 	}
 	if (fd.entry != NULL)

@@ -5,7 +5,9 @@ it. Keys as the operator sees them, requests of equal meaning, tenants apart, bo
 import json
 import os
 import re
+import threading
 import unittest
+from hashlib import sha256
 
 from lab import CONFIG, ROOT, Lab, wait_until
 from origin import Origin, answer
@@ -181,6 +183,45 @@ class Rules(unittest.TestCase):
         self.assertFalse(self.decide(ask, *OTHER).hit)
         self.assertFalse(self.decide({**ask, "capability": "write"}, *ACME).hit)
         self.assertFalse(self.decide({**ask, "context": {"zone": "eu", "n": "1"}}, *ACME).hit)
+
+    def decide_together(self, asks, script):
+        """At a time, while script holds the first back; the answers in the order of asks."""
+        gate, got, threads = threading.Event(), {}, []
+
+        def held(r, peer):
+            gate.wait(10)
+            script(r, peer)
+        self.origin.on("/api/v1/decisions", held)
+        self.origin.forget()
+        before = self.lab.metric("sluice_fetch_requests_total")
+        for i, ask in enumerate(asks):
+            threads.append(threading.Thread(
+                target=lambda i=i, ask=ask: got.setdefault(i, self.decide(ask, *ACME))))
+            threads[-1].start()
+        wait_until(lambda: self.lab.metric("sluice_fetch_requests_total") >= before + len(asks), 5, "all there")
+        gate.set()
+        for t in threads:
+            t.join()
+        del self.origin.scripts["/api/v1/decisions"]
+        return [got[i] for i in range(len(asks))]
+
+    def test_decisions_wait_for_each_other(self):
+        """One question to the origin for as many as mean the same; and what is for one alone is asked
+        for each, with its own body."""
+        asks = [{"resource": "/docs/1", "capability": "read", "note": n} for n in range(6)]
+        for r in self.decide_together(asks, Telling.tell):
+            self.assertEqual(r.status, 200)
+        self.assertEqual(self.origin.count("/api/v1/decisions"), 1)
+        asks = [{"resource": "/docs/2", "capability": "own", "note": "x" * n * 700} for n in range(6)]
+        answers = self.decide_together(asks, lambda r, peer: peer.send(
+            answer(r.tell(), 200, JSON, "Cache-Control: private")))
+        for ask, r in zip(asks, answers):
+            self.assertEqual(json.loads(r.body)["sha256"], sha256(json.dumps(ask).encode()).hexdigest())
+        self.assertEqual(self.origin.count("/api/v1/decisions"), 6)
+        asks = [{"resource": "/docs/3", "capability": c} for c in ("a", "b", "a", "b")]
+        for ask, r in zip(asks, self.decide_together(asks, Telling.tell)):
+            self.assertEqual(json.loads(r.body)["sha256"], sha256(json.dumps(ask).encode()).hexdigest())
+        self.assertEqual(self.origin.count("/api/v1/decisions"), 2)
 
     def test_decisions_without_a_key(self):
         for body, kind in ((b'{"resource":"a","resource":"b"}', JSON), (b"resource=a", JSON),
