@@ -34,6 +34,11 @@ struct request *request_copy(const struct request *r);
 /* Bytes that it takes. */
 size_t request_bytes_used(const struct request *r);
 
+/* The host of a request as it stands in keys: without the port of the scheme (RFC 9110 4.2.3). */
+struct span request_key_host(struct span host);
+/* And as routes compare it: without a port. */
+struct span request_route_host(struct span host);
+
 struct request_style {
 	const char *node;        /* for Via */
 	const char *host_header; /* instead of the client's, or NULL */

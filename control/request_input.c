@@ -1,26 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "control/request_input.h"
 
-/* As it stands in keys: without the port of the scheme (RFC 9110 4.2.3). */
-static struct span key_host(struct span host)
-{
-	if (host.len > 3 && memcmp(host.ptr + host.len - 3, ":80", 3) == 0)
-		host.len -= 3;
-	return host;
-}
-
-/* As routes compare it: without a port. */
-static struct span route_host(struct span host)
-{
-	size_t n = host.len;
-
-	while (n > 0 && host.ptr[n - 1] >= '0' && host.ptr[n - 1] <= '9')
-		n--;
-	if (n > 0 && n < host.len + 1 && host.ptr[n - 1] == ':')
-		host.len = n - 1;
-	return host;
-}
-
 void request_input_make(const struct request *r, struct span target, uint64_t seed,
                         struct request_input *out)
 {
@@ -30,7 +10,7 @@ void request_input_make(const struct request *r, struct span target, uint64_t se
 	http1_scan_fields(r->fields.ptr, r->fields.len + 2, &pos, &out->fields);
 	out->in = (struct key_input){
 	        .fields = &out->fields,
-	        .host = key_host(r->host),
+	        .host = request_key_host(r->host),
 	        .path = target,
 	        .method = r->method,
 	        .params = out->match.params,
@@ -45,7 +25,7 @@ void request_input_make(const struct request *r, struct span target, uint64_t se
 const struct snap_rule *request_input_route(const struct snapshot *s, const struct request *r,
                                             enum http_method method, struct request_input *out)
 {
-	if (snapshot_route(s, route_host(r->host), out->in.path, method, &out->match) !=
+	if (snapshot_route(s, request_route_host(r->host), out->in.path, method, &out->match) !=
 	    ROUTE_FOUND)
 		return NULL;
 	out->in.route = out->match.route;

@@ -144,6 +144,8 @@ void render(enum command_id cmd, json_t *result, FILE *out)
 	        [CMD_config_show] = yaml_print,
 	        [CMD_drain] = render_drain,
 	        [CMD_version] = render_version,
+	        [CMD_cache_stats] = render_cache_stats,
+	        [CMD_cache_warm] = render_warm,
 	};
 
 	if (renders[cmd])
