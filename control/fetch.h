@@ -114,7 +114,7 @@ struct fetcher_counts {
 	uint64_t refresh_failed;
 	uint64_t finished_alone; /* fetched to their end for the store although the clients left */
 	uint64_t passes;         /* remarks that a key's answers are not for sharing */
-	uint64_t lists;          /* lists of variants made anew */
+	uint64_t lists;          /* lists of variants, and of what answers depend on, made anew */
 	uint64_t invalidations;  /* keys made void by unsafe requests (RFC 9111 4.4) */
 	uint64_t warm_used[WARM_SOURCES]; /* warmed, and asked for by a client while fresh */
 	/* Write-through (fetch_write.c): answers to unsafe requests as those that GET would get */

@@ -54,6 +54,8 @@ static void core_carve(struct core *core, struct carve *c, const struct core_con
 	core->out = carve_take(c, CORE_OUT_BYTES);
 	core->head_copy = carve_take(c, CORE_OUT_BYTES / 2);
 	core->key_buf = carve_take(c, CACHE_KEY_MAX);
+	core->pattern_buf = carve_take(c, CACHE_KEY_MAX);
+	core->check_in = carve_take(c, sizeof(core->check_in[0]) * RULES_MAX);
 }
 
 static_assert((int)CONFIG_PACING_ON == (int)TCP_PACING_ON &&

@@ -174,6 +174,9 @@ struct core {
 	uint32_t cache_name_len; /* "Cache-Status: " and this node's name: reply_prepare */
 	char cache_name[CORE_NAME_BYTES];
 
+	uint32_t *check_in; /* for each rule that is a pattern: its hits until the next check */
+	uint64_t check_random;
+
 	uint64_t boundaries; /* of multipart answers so far */
 
 	/* Scratch of the request that runs now */
@@ -182,6 +185,7 @@ struct core {
 	struct turn *turns;        /* CORE_TURNS */
 	char *out;                 /* CORE_OUT_BYTES, for heads that do not fit a chunk */
 	char *key_buf;             /* CACHE_KEY_MAX */
+	char *pattern_buf;         /* likewise */
 	unsigned char *head_copy;  /* CORE_OUT_BYTES / 2: a head of control, before it is checked */
 
 	/* Housekeeping */

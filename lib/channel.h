@@ -109,6 +109,8 @@ enum chan_request_flag {
 	CHAN_REQ_AUTHORIZED = 1 << 3, /* carries Authorization (RFC 9111 3.5) */
 	CHAN_REQ_TLS = 1 << 4,        /* came by https */
 	CHAN_REQ_PURGE = 1 << 6,      /* the method was PURGE; the method's text is GET */
+	CHAN_REQ_CHECK = 1 << 7,      /* with REFRESH: the answer that the client got is another
+	                                 request's, by a pattern: is the origin's the same? */
 	CHAN_REQ_REFRESH = 1 << 5     /* a client got a stale answer; nobody waits for this one. The
 	                                 ticket's seq is 0, and nothing but RELEASE comes back */
 };

@@ -22,7 +22,10 @@ static enum req_next serve(struct core *core, struct req *req, const struct obje
 	if (unlikely(core->found.where != HOT_OWN))
 		counter_inc(core->ctr,
 		            core->found.where == HOT_L0 ? CTR_cache_hit_l0 : CTR_cache_hit_remote);
-	req_rule_count(core, req, req->stale ? RULE_STALE : RULE_HIT);
+	if (unlikely(req->pattern))
+		pattern_hit(core, req);
+	else
+		req_rule_count(core, req, req->stale ? RULE_STALE : RULE_HIT);
 	if (unlikely(req->asks))
 		return serve_asked(core, req, o);
 	tcp_rx_consume(core->tcp, req->conn, req_bytes(core, req));
@@ -155,6 +158,9 @@ static NOINLINE const struct object *behind(struct core *core, struct req *req,
 static enum req_next forward(struct core *core, struct req *req)
 {
 	count_rule_once(core, req, RULE_MISS);
+	/* What is shared is not found by the request's key alone, when control fails. */
+	if (unlikely(req->pattern))
+		req->on_error = req->pattern = false;
 	/* Control's stores may have it. */
 	if (unlikely(req->cache.only_if_cached) && (core->chan.epoch == 0 || !req->cache.lookup))
 		return only_cached(core, req);
@@ -171,6 +177,13 @@ static enum req_next forward(struct core *core, struct req *req)
 	return REQ_NEXT;
 }
 
+static bool may_share(const struct core *core, const struct req *req)
+{
+	const struct snap_rule *rule = key_rule(core->snap, req->route);
+
+	return unlikely(rule != NULL) && unlikely(rule->flags & RULE_PATTERN) && !req->pass;
+}
+
 static enum req_next lookup(struct core *core, struct req *req)
 {
 	const struct object *o = hot_view_get(core->view, &core->turn->key, &core->found);
@@ -179,11 +192,17 @@ static enum req_next lookup(struct core *core, struct req *req)
 	req->fwd = SPAN_LIT("uri-miss");
 	if (likely(o != NULL) && unlikely(o->flags & (OBJECT_VARY | OBJECT_PASS)))
 		o = behind(core, req, o);
+	if (o == NULL && may_share(core, req))
+		o = pattern_instead(core, req, o);
 	if (o == NULL) {
 		count_once(core, req, CTR_cache_miss);
 		return forward(core, req);
 	}
 	use = cache_use(o, &req->cache, core->wall_ms);
+	if (unlikely(use != CACHE_USE_FRESH) && !req->pattern && may_share(core, req)) {
+		o = pattern_instead(core, req, o);
+		use = cache_use(o, &req->cache, core->wall_ms);
+	}
 	/* The question for a refresh has no room for a body. */
 	if (unlikely(use == CACHE_USE_REFRESH && req->method == HTTP_POST))
 		use = CACHE_USE_NOT;
