@@ -91,6 +91,7 @@ struct warm_save {
 	char path[1024];
 	bool write;
 	bool failed;
+	bool said; /* that it cannot be written: once, until it can */
 	char *list; /* made by the thread */
 	size_t list_len;
 	/* What peers get */

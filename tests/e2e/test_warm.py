@@ -4,6 +4,7 @@ by a peer's. What reaches the origin is counted there; what clients make of it, 
 
 import ctypes
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -393,6 +394,21 @@ class Warm(Case):
             lines = [s for s in self.list_file().splitlines() if "/heat/" in s]
             return len(lines) == 3 and lines[0] == "GET http://api.test/heat/1"
         wait_until(first, 10, "the one with the most hits stands first")
+
+    def test_no_place_to_write(self):
+        """It is said once, counted each time, and nothing else comes of it."""
+        self.paths("place", 1)
+        self.lab.get("/place/0")
+        wait_until(lambda: "/place/0" in self.list_file(), 10, "it is written")
+        os.unlink(f"{self.lab.run_dir}/hot-list")
+        os.mkdir(f"{self.lab.run_dir}/hot-list")  # no mode would stop root
+        try:
+            wait_until(lambda: self.lab.metric("sluice_warm_save_errors_total") >= 2, 10, "counted")
+            self.assertEqual(self.lab.log("control").count("cannot write the hot list"), 1)
+            self.assertEqual(self.lab.get("/place/0").status, 200)
+        finally:
+            os.rmdir(f"{self.lab.run_dir}/hot-list")
+        wait_until(lambda: "/place/0" in self.list_file(), 10, "it is written again")
 
     # --- peers ---------------------------------------------------------------------------------
     def peer(self, port, *args):
