@@ -16,16 +16,22 @@ static NOINLINE enum req_next serve_asked(struct core *core, struct req *req,
 	return reply_asked(core, req, o, &a);
 }
 
+static NOINLINE void rule_served(struct core *core, struct req *req)
+{
+	if (unlikely(req->pattern))
+		pattern_hit(core, req);
+	else
+		req_rule_count(core, req, req->stale ? RULE_STALE : RULE_HIT);
+}
+
 static enum req_next serve(struct core *core, struct req *req, const struct object *o)
 {
 	counter_inc(core->ctr, CTR_cache_hit);
 	if (unlikely(core->found.where != HOT_OWN))
 		counter_inc(core->ctr,
 		            core->found.where == HOT_L0 ? CTR_cache_hit_l0 : CTR_cache_hit_remote);
-	if (unlikely(req->pattern))
-		pattern_hit(core, req);
-	else
-		req_rule_count(core, req, req->stale ? RULE_STALE : RULE_HIT);
+	if (unlikely(req->route->rule != 0))
+		rule_served(core, req);
 	if (unlikely(req->asks))
 		return serve_asked(core, req, o);
 	tcp_rx_consume(core->tcp, req->conn, req_bytes(core, req));
@@ -192,17 +198,13 @@ static enum req_next lookup(struct core *core, struct req *req)
 	req->fwd = SPAN_LIT("uri-miss");
 	if (likely(o != NULL) && unlikely(o->flags & (OBJECT_VARY | OBJECT_PASS)))
 		o = behind(core, req, o);
-	if (o == NULL && may_share(core, req))
+	if (unlikely(o == NULL || !object_is_fresh(o, core->wall_ms)) && may_share(core, req))
 		o = pattern_instead(core, req, o);
 	if (o == NULL) {
 		count_once(core, req, CTR_cache_miss);
 		return forward(core, req);
 	}
 	use = cache_use(o, &req->cache, core->wall_ms);
-	if (unlikely(use != CACHE_USE_FRESH) && !req->pattern && may_share(core, req)) {
-		o = pattern_instead(core, req, o);
-		use = cache_use(o, &req->cache, core->wall_ms);
-	}
 	/* The question for a refresh has no room for a body. */
 	if (unlikely(use == CACHE_USE_REFRESH && req->method == HTTP_POST))
 		use = CACHE_USE_NOT;
