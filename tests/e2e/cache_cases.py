@@ -429,7 +429,8 @@ case("sie-validated", "RFC 5861 4", first(cc("max-age=1, stale-if-error=60"), ET
 for name, value in (("must-revalidate", "must-revalidate"), ("proxy-revalidate", "proxy-revalidate"), ("no-cache", "no-cache"),
                     ("s-maxage", "s-maxage=1")):
     v = f"max-age=1, stale-if-error=60, stale-while-revalidate=60, {value}"
-    case(f"stale-never-{name}", "4.2.4", first(cc(v), ETAG), Step(fail=True, expect=FAILED, code=504, wait=GONE))
+    case(f"stale-never-{name}", "4.2.4", first(cc(v), ETAG), Step(fail=True, expect=FAILED, wait=GONE))
+    case(f"disconnected-{name}", "5.2.2.2", first(cc(v), ETAG), Step(fail=True, expect=FAILED, code=504, wait=GONE))
     case(f"stale-never-503-{name}", "4.2.4", first(cc(v), ETAG), Step(status=503, expect=ANY, code=503, wait=GONE))
 case("swr", "RFC 5861 3", first(SWR), Step(FRESH, expect=STALE, wait=GONE), Step(wait=2, want={"step-was": "1"}))
 case("swr-304", "RFC 5861 3", first(SWR, ETAG), Step(FRESH, ETAG, status=304, expect=STALE, wait=GONE, asks={"if-none-match": '"a"'}),
@@ -586,13 +587,18 @@ CHOICES = {"none", "heuristic-off", "max-age-letters", "max-age-trailing-letters
            "must-understand-not", "old-and-no-store", "listed-no-cache", "listed-private", "negative-off",
            "validated-set-cookie", "range-miss-is-passed-on", "range-206-is-not-stored", "range-if-none-match",
            "cond-if-match", "cond-if-unmodified", "cond-etag-unquoted", "head-is-not-stored", "head-voids",
-           "vary-encoding-other"}
+           "vary-encoding-other", "range-field-of-200", "range-unasked-206", "range-stale", "validated-digest",
+           "swr-other-credentials", "swr-same-credentials"}
+
+
+# What RFCs recommend, or a feature.
+OWN = ("cdn-", "sluice-", "surrogate-", "void-group", "disconnected-", "range-miss-", "interim-", "method-", "head-no-")
 
 
 def kind(name):
     """own: a choice, or a feature of Sluice's; must: an answer that may not be used; may: one that can."""
     _, prefix, steps = CASES[name]
-    if prefix != "/c" or name in CHOICES or name.startswith(("cdn-", "sluice-", "surrogate-", "void-group")):
+    if prefix != "/c" or name in CHOICES or name.startswith(OWN):
         return "own"
     # Directives of requests are advice (5.2.1).
     if name.startswith("asked-") or name == "swr-client-max-age":
