@@ -230,6 +230,7 @@ static void head_take(struct fetch *f, const struct exchange_head *h, struct wor
 	else
 		pass_set(f, k);
 	store_head(f, k, buf);
+	fetch_warm_head(f, h, &k->out);
 	share(f, &k->out, variant);
 }
 

@@ -25,6 +25,7 @@ static void leave_exchange(struct fetch *f)
 static void answer_fresh(struct fetch *f, struct store_entry *e)
 {
 	f->f->counts.validated++;
+	fetch_warm_kept(f, e, WARM_confirmed);
 	fetch_l3_put(f, e);
 	fetch_refreshed(f, e);
 	leave_exchange(f);

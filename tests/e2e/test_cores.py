@@ -297,7 +297,7 @@ class Cores(unittest.TestCase):
         with Swarm(self.lab, 32, *paths) as swarm:
             sides = self.both(swarm)
             self.answered(swarm, 0, 8)
-            for k in range(3):
+            for _ in range(2):
                 for way in ways:
                     for v in vs:
                         v.now += 1
@@ -329,7 +329,7 @@ class Cores(unittest.TestCase):
         old = []
         with Swarm(self.lab, 16, busy) as swarm:
             clients = self.pair(self)
-            for n in range(150):
+            for n in range(60):
                 one, other = clients[n % 2], clients[1 - n % 2]
                 for c in clients:
                     c.ask(p)
