@@ -158,6 +158,33 @@ static bool free_slot(struct hot_bucket *b, struct hot_place *out)
 	return true;
 }
 
+void hot_index_home(struct hot_table *t, struct hot_place *at)
+{
+	const struct hot_entry *e = hot_at(t, at->b->unit[at->slot]);
+	struct hot_bucket *first = first_bucket(t, e->hash);
+	struct hot_place to;
+
+	if (first == at->b || !free_slot(first, &to))
+		return;
+	hot_slot_set(to, at->b->tag[at->slot], at->b->unit[at->slot], hot_freq(*at));
+	hot_over_add(first, UINT32_MAX);
+	hot_slot_clear(*at);
+	*at = to;
+}
+
+bool hot_index_get(struct hot_table *t, const struct cache_key *key, struct hot_place *out)
+{
+	uint32_t hash = hot_hash_bits(key->hash);
+	struct hot_bucket *first = first_bucket(t, hash);
+
+	if (likely(find_key(t, first, key, out)))
+		return true;
+	if (first->over == 0 || !find_key(t, second_bucket(t, hash), key, out))
+		return false;
+	hot_index_home(t, out);
+	return true;
+}
+
 /* Moves one entry of a full bucket to its other bucket, as cuckoo hashing does, but never further.
  */
 static bool make_room(struct hot_table *t, struct hot_bucket *b, struct hot_place *out)

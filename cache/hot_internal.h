@@ -263,6 +263,10 @@ static inline struct hot_bucket *hot_second_bucket(struct hot_bucket *b, uint32_
 
 /* index */
 bool hot_index_find(const struct hot_table *t, const struct cache_key *key, struct hot_place *out);
+/* The same for a get: brings an entry home that lies in its second bucket. */
+bool hot_index_get(struct hot_table *t, const struct cache_key *key, struct hot_place *out);
+/* Into its first bucket, if that has room: splitting makes it. */
+void hot_index_home(struct hot_table *t, struct hot_place *at);
 /* By position instead of by key. */
 bool hot_index_find_unit(const struct hot_table *t, const struct hot_entry *e,
                          struct hot_place *out);

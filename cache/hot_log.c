@@ -147,6 +147,7 @@ static bool keep_entry(struct hot_table *t, const struct hot_entry *e, struct ho
 	}
 	memcpy(to, e, hot_entry_head_bytes(e) + e->body_len);
 	hot_slot_set(at, at.b->tag[at.slot], hot_unit_of(t, to), freq);
+	hot_index_home(t, &at);
 	return true;
 }
 

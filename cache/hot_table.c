@@ -134,7 +134,7 @@ const struct object *hot_get(struct hot_table *t, const struct cache_key *key)
 {
 	struct hot_place at;
 
-	if (!hot_index_find(t, key, &at))
+	if (!hot_index_get(t, key, &at))
 		return NULL;
 	if (unlikely(!hot_look(t, at)))
 		return NULL;
