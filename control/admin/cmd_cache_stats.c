@@ -116,7 +116,7 @@ static json_t *rules_json(const struct metrics_view *view, const struct summary 
 	json_t *rows = json_array();
 
 	for (uint32_t i = 0; i < view->rule_count; i++) {
-		uint64_t v[RULE_RESULTS] = {0};
+		uint64_t v[RULE_RESULTS] = {0}, hits;
 
 		for (uint32_t c = 0; c < s->cores * RULE_RESULTS; c++) {
 			const struct rule_stats *rs = &s->by_core[c / RULE_RESULTS].rules;
@@ -124,15 +124,16 @@ static json_t *rules_json(const struct metrics_view *view, const struct summary 
 			if (rs->snapshot_id == view->snapshot_id)
 				v[c % RULE_RESULTS] += rs->v[i][c % RULE_RESULTS];
 		}
-		json_array_append_new(rows,
-		                      json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "rule",
-		                                view->rules[i].name, "match",
-		                                view->rules[i].semantic ? "semantic" : "exact",
-		                                "hit", count(v[RULE_HIT]), "stale",
-		                                count(v[RULE_STALE]), "miss", count(v[RULE_MISS]),
-		                                "bypass", count(v[RULE_BYPASS]), "hit_ratio",
-		                                ratio(v[RULE_HIT] + v[RULE_STALE],
-		                                      v[RULE_HIT] + v[RULE_STALE] + v[RULE_MISS])));
+		v[RULE_HIT] += v[RULE_PATTERN_HIT];
+		v[RULE_STALE] += v[RULE_PATTERN_STALE];
+		hits = v[RULE_HIT] + v[RULE_STALE];
+		json_array_append_new(
+		        rows, json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "rule",
+		                        view->rules[i].name, "match",
+		                        metrics_rule_match(&view->rules[i], RULE_MISS), "hit",
+		                        count(v[RULE_HIT]), "stale", count(v[RULE_STALE]), "miss",
+		                        count(v[RULE_MISS]), "bypass", count(v[RULE_BYPASS]),
+		                        "hit_ratio", ratio(hits, hits + v[RULE_MISS])));
 	}
 	return rows;
 }
