@@ -157,17 +157,15 @@ static json_t *rules_json(const struct metrics_view *view, const struct summary 
 
 	for (uint32_t i = 0; i < view->rule_count; i++) {
 		uint64_t v[RULE_RESULTS] = {0};
-		uint64_t pattern = 0, hits;
+		uint64_t pattern, hits;
 
 		rule_sum(view, s, i, v);
-		/* The results that stand behind are hits by pattern. */
-		for (uint32_t k = RULE_BYPASS + 1; k < RULE_RESULTS; k++)
-			pattern += v[k];
+		pattern = v[RULE_PATTERN_HIT] + v[RULE_PATTERN_STALE];
 		hits = v[RULE_HIT] + v[RULE_STALE] + pattern;
 		json_array_append_new(
 		        rows, json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "rule",
 		                        view->rules[i].name, "match",
-		                        view->rules[i].semantic ? "semantic" : "exact", "hit",
+		                        metrics_rule_match(&view->rules[i], RULE_MISS), "hit",
 		                        count(v[RULE_HIT]), "stale", count(v[RULE_STALE]),
 		                        "pattern", count(pattern), "miss", count(v[RULE_MISS]),
 		                        "bypass", count(v[RULE_BYPASS]), "hit_ratio",
