@@ -63,7 +63,7 @@ static bool rule_eq(const struct cache_rule *a, const struct cache_rule *b)
 	       a->heuristic_max_s == b->heuristic_max_s && a->stale_while_s == b->stale_while_s &&
 	       a->stale_error_s == b->stale_error_s && a->pass_ms == b->pass_ms &&
 	       a->ttl_jitter_pct == b->ttl_jitter_pct && a->heuristic_pct == b->heuristic_pct &&
-	       a->make_etag == b->make_etag;
+	       a->make_etag == b->make_etag && a->range_fill_bytes == b->range_fill_bytes;
 }
 
 /* Equal in key text and in what chose the origin: a core with another configuration must not get an
@@ -193,26 +193,6 @@ void waiter_leave(struct waiter *w)
 	fetch_drop(f);
 }
 
-static bool nobody_stays(struct fetch *f, const struct waiter *w)
-{
-	(void)f;
-	(void)w;
-	return false;
-}
-
-/* The request that goes to the origin will not be whole: who waits for its answer goes on without.
- */
-static void upload_lost(struct waiter *w)
-{
-	struct fetch *f = w->fetch;
-
-	if (f == NULL || w->f->detaching || !w->leader || f->req == NULL || !f->req->has_body ||
-	    f->x.body_ended || f->x.upstream == NULL || f->head_block != CHAN_NO_BLOCK)
-		return;
-	fetch_unjoin(f);
-	fetch_split(f, nobody_stays);
-}
-
 void waiter_end(struct waiter *w)
 {
 	struct fetcher *f = w->f;
@@ -220,7 +200,7 @@ void waiter_end(struct waiter *w)
 	link_unwait(f->ctl->chan, w->ticket.core, &w->pending);
 	*slot_of(f, &w->ticket) = NULL;
 	f->active--;
-	upload_lost(w);
+	kept_upload_lost(w);
 	waiter_leave(w);
 	free(kept_detach(w));
 	free(w->req);
@@ -383,6 +363,22 @@ void fetch_ticket_code(struct fetcher *f, const struct chan_ticket *t, uint16_t 
 	waiter_pump(w);
 }
 
+/* Its last client goes: what is to be stored, and is nearly here, is fetched to its end. */
+static void finish_alone(struct fetch *f)
+{
+	const struct object *o;
+
+	if (f->waiter_count > 1 || f->fill == NULL || f->background)
+		return;
+	o = (const struct object *)(const void *)down_at(fetch_down(f), f->head_block);
+	if (o->body_len == UINT64_MAX || o->body_len <= f->body_bytes ||
+	    o->body_len - f->body_bytes > f->plan.rule.range_fill_bytes)
+		return;
+	f->f->counts.finished_alone++;
+	f->background = true;
+	fetch_hold(f);
+}
+
 bool fetcher_cancel(struct fetcher *f, const struct chan_msg *m)
 {
 	struct waiter *w = waiter_of(f, &m->ticket);
@@ -390,6 +386,8 @@ bool fetcher_cancel(struct fetcher *f, const struct chan_msg *m)
 	if (w == NULL)
 		return false;
 	f->counts.cancelled++;
+	if (w->fetch != NULL)
+		finish_alone(w->fetch);
 	waiter_end(w);
 	return true;
 }
@@ -400,7 +398,7 @@ static enum fetcher_took upload_bad(struct fetch *f)
 	for (struct waiter *w = f->waiters; w != NULL; w = w->next) {
 		if (!w->leader)
 			continue;
-		upload_lost(w);
+		kept_upload_lost(w);
 		break;
 	}
 	exchange_cancel(&f->x);

@@ -190,6 +190,15 @@ static void store_head(struct fetch *f, struct work *k, const void *buf)
 		fetch_fill_begin(f, o);
 }
 
+/* For every tier: each request for it goes to the origin, and better for the part that it wants. */
+static bool too_large(const struct fetch *f, const struct response_out *out)
+{
+	const struct config_limits *lim = &f->f->ctl->config->limits;
+
+	return out->storable && out->body_len != UINT64_MAX &&
+	       out->body_len > lim->store_object_bytes && out->body_len > lim->object_bytes;
+}
+
 /* The remark that answers to this key are not for sharing: requests shall not wait for each other.
  * A core that has it already asked for an answer of its own. */
 static void pass_set(struct fetch *f, struct work *k)
@@ -199,7 +208,8 @@ static void pass_set(struct fetch *f, struct work *k)
 	struct store_entry *e;
 	size_t len;
 
-	if (!k->out.pass || f->plan.rule.pass_ms == 0 || !(r->wire.flags & CHAN_REQ_COLLAPSE))
+	if ((!k->out.pass && !too_large(f, &k->out)) || f->plan.rule.pass_ms == 0 ||
+	    !(r->wire.flags & CHAN_REQ_COLLAPSE))
 		return;
 	len = cache_pass_write(k->list, sizeof(k->list), &key,
 	                       k->in.response_wall_ms + f->plan.rule.pass_ms);

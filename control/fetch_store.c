@@ -85,7 +85,6 @@ static void write_head(struct fetch *f, uint32_t block)
 
 	memcpy(o, e->head, e->head_len);
 	o->hash = hash128(object_key(o).ptr, o->key_len, link_hash_seed(fetch_chan(f)));
-	o->pad = 0;
 	o->born_seq = max_u64(o->born_seq, store_live_seq(f->f->store, e));
 	/* Used although it is stale: for this time only. */
 	if (f->code >= 400)
@@ -243,7 +242,6 @@ struct object *fetch_put_set(struct fetch *f, const void *object, size_t len)
 		return NULL;
 	memcpy(at, object, len);
 	o->hash = hash128(object_key(o).ptr, o->key_len, link_hash_seed(fetch_chan(f)));
-	o->pad = 0;
 	f->put_off = off;
 	f->put_len = (uint32_t)len;
 	f->gather_off = (uint32_t)align_up(off + len, 8);

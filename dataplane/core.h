@@ -152,10 +152,10 @@ struct core {
 	struct nic *nic;
 	struct net *net;
 	struct tcp *tcp;
-	struct hot_view *view;   /* what the cores have in their hot tables */
-	struct hot_table *hot;   /* the own one */
-	struct hot_table *l0;    /* copies of what others have; NULL: none */
-	struct hot_found found;  /* where the object lies that the request which runs now got */
+	struct hot_view *view;  /* what the cores have in their hot tables */
+	struct hot_table *hot;  /* the own one */
+	struct hot_table *l0;   /* copies of what others have; NULL: none */
+	struct hot_found found; /* where the object lies that the request which runs now got */
 	struct hot_share *joined;
 	struct hot_share *share; /* NULL: not this core's to destroy */
 	struct core_stats *stats;
@@ -163,8 +163,10 @@ struct core {
 	struct pool reqs; /* struct req */
 	struct core_chan chan;
 	uint64_t hash_seed;
-	uint32_t did;  /* work of this round */
-	uint32_t hits; /* requests answered here and now, in this round */
+	struct pkt rx[NIC_BURST];
+	uint32_t rx_count; /* segments in rx that TCP has not seen yet */
+	uint32_t did;      /* work of this round */
+	uint32_t hits;     /* requests answered here and now, in this round */
 	bool draining;
 	struct stage_clock stages; /* for reports alone */
 	uint64_t date_s;           /* the second that date holds */

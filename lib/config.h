@@ -228,6 +228,7 @@ struct config_cache {
 	uint32_t stale_if_error_s;
 	enum config_etag etag; /* "off" (default), "weak", "strong" */
 	uint32_t pass_s;
+	uint32_t range_fill_bytes; /* 0: a Range goes to the origin as it is */
 	enum config_write_through write_through;
 	char *rule; /* name, or NULL */
 };

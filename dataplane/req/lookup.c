@@ -170,6 +170,9 @@ static enum req_next forward(struct core *core, struct req *req)
 	/* Control's stores may have it. */
 	if (unlikely(req->cache.only_if_cached) && (core->chan.epoch == 0 || !req->cache.lookup))
 		return only_cached(core, req);
+	/* What is not for sharing, or too large, is not fetched whole for a part of it. */
+	if (unlikely(req->cache.range) && req->pass)
+		req->cache.store = false;
 	if (unlikely(req->asks) && !asked_keep(&req->asked, &core->http->fields)) {
 		/* Too much to keep: the origin answers it, and what it says is passed on. */
 		req->cache.lookup = false;

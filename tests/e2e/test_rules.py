@@ -154,6 +154,26 @@ class Rules(unittest.TestCase):
             self.assertFalse(self.hits("/api/v1/risks", *fields))
             self.assertFalse(self.hits("/api/v1/risks", *fields), fields)
 
+    def test_write_through(self):
+        """The risk as its change left it, for the tenant that changed it; the cascade goes first."""
+        path = "/api/v1/risks/W1"
+        for who in (ACME, OTHER):
+            self.ask("/api/v1/risks", *who)
+            self.ask(path, *who)
+        self.origin.on(path, answer("changed", 200, f"Content-Location: {path}"))
+        try:
+            self.assertEqual(self.ask(path, *ACME, method="PUT", body=b"{}").body, b"changed")
+        finally:
+            del self.origin.scripts[path]
+        r = self.ask("/api/v1/risks/w1", *ACME)
+        self.assertEqual((r.body, r.hit), (b"changed", True))
+        r = self.ask(path, *OTHER)
+        self.assertTrue(r.hit)
+        self.assertNotEqual(r.body, b"changed")
+        self.assertFalse(self.hits("/api/v1/risks", *ACME))
+        self.lab.ctl("cache", "purge", "--tag", "risk-w1")
+        self.assertNotEqual(self.ask(path, *ACME).body, b"changed")
+
     def test_tenants(self):
         """Each gets its own answer, whoever asks first; the origin tells who asked."""
         people = [ACME, OTHER, (*ACME, "Authorization: Bearer a"), (*ACME, "Authorization: Bearer b"),

@@ -202,6 +202,51 @@ static void share_a_failure(void **state)
 	rig_free(r);
 }
 
+static uint64_t stored(struct rig *r)
+{
+	struct store_counts counts;
+
+	store_counts(fetcher_store(r->ctl.fetcher), &counts);
+	return counts.entries;
+}
+
+/* Everybody left in the middle: what may be stored and is nearly here comes to its end, the rest of
+ * a longer one is not fetched. */
+static void all_of_them_leave(void **state)
+{
+	const struct rig_options o = {"", ", cache: {range_fill_bytes: 5000}", 4u << 20};
+	static const struct {
+		const char *path;
+		bool stored;
+	} rows[] = {{"/storehalf/9000", true}, {"/storehalf/11000", false}};
+	struct rig *r = rig_new_with(&o);
+	struct fetcher_counts counts;
+
+	(void)state;
+	rig_attach(r);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		uint32_t before = rig_requests(r);
+		struct ask *a;
+
+		origin_stall(r->origin, true);
+		a = ask_key(r, 0, rows[i].path);
+		RIG_UNTIL(r, a->got > 4000);
+		rig_cancel(r, 0, a);
+		wait_active(r, 0);
+		origin_stall(r->origin, false);
+		if (rows[i].stored)
+			RIG_UNTIL(r, stored(r) == 1);
+		a = ask_key(r, 1, rows[i].path);
+		RIG_UNTIL(r, a->done);
+		assert_int_equal(a->tier, rows[i].stored ? CHAN_F_STORE : 0);
+		assert_int_equal(rig_requests(r), before + (rows[i].stored ? 1 : 2));
+	}
+	fetcher_counts(r->ctl.fetcher, &counts);
+	assert_int_equal(counts.finished_alone, 1);
+	RIG_UNTIL(r, chan_server_down_blocks_free(r->ctl.chan) == r->geo.down_blocks);
+	rig_free(r);
+}
+
 /* --- requests whose key is made of their body --- */
 
 static struct ask *ask_body(struct rig *r, uint32_t core, uint64_t len)
@@ -319,6 +364,7 @@ int main(void)
 	        T(not_for_sharing),
 	        T(joins_in_the_middle),
 	        T(first_one_leaves),
+	        cmocka_unit_test(all_of_them_leave),
 	        T(not_across_a_purge),
 	        T(kept_apart),
 	        cmocka_unit_test(share_a_failure),
