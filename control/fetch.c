@@ -193,26 +193,6 @@ void waiter_leave(struct waiter *w)
 	fetch_drop(f);
 }
 
-static bool nobody_stays(struct fetch *f, const struct waiter *w)
-{
-	(void)f;
-	(void)w;
-	return false;
-}
-
-/* The request that goes to the origin will not be whole: who waits for its answer goes on without.
- */
-static void upload_lost(struct waiter *w)
-{
-	struct fetch *f = w->fetch;
-
-	if (f == NULL || w->f->detaching || !w->leader || f->req == NULL || !f->req->has_body ||
-	    f->x.body_ended || f->x.upstream == NULL || f->head_block != CHAN_NO_BLOCK)
-		return;
-	fetch_unjoin(f);
-	fetch_split(f, nobody_stays);
-}
-
 void waiter_end(struct waiter *w)
 {
 	struct fetcher *f = w->f;
@@ -220,7 +200,7 @@ void waiter_end(struct waiter *w)
 	link_unwait(f->ctl->chan, w->ticket.core, &w->pending);
 	*slot_of(f, &w->ticket) = NULL;
 	f->active--;
-	upload_lost(w);
+	kept_upload_lost(w);
 	waiter_leave(w);
 	free(kept_detach(w));
 	free(w->req);
@@ -418,7 +398,7 @@ static enum fetcher_took upload_bad(struct fetch *f)
 	for (struct waiter *w = f->waiters; w != NULL; w = w->next) {
 		if (!w->leader)
 			continue;
-		upload_lost(w);
+		kept_upload_lost(w);
 		break;
 	}
 	exchange_cancel(&f->x);

@@ -249,6 +249,9 @@ bool kept_take(struct waiter *w, struct span bytes, bool end);
 void kept_push(struct fetch *f, struct kept_body *k);
 /* Takes it off w. */
 struct kept_body *kept_detach(struct waiter *w);
+/* w leaves. If the request that goes to the origin will not be whole by that, those that wait for
+ * its answer go on without it. */
+void kept_upload_lost(struct waiter *w);
 
 /* fetch_stream.c */
 extern const struct exchange_ops fetch_exchange_ops;

@@ -75,3 +75,23 @@ void kept_push(struct fetch *f, struct kept_body *k)
 	free(k);
 	exchange_push(&f->x, p);
 }
+
+static bool nobody_stays(struct fetch *f, const struct waiter *w)
+{
+	(void)f;
+	(void)w;
+	return false;
+}
+
+/* The request that goes to the origin will not be whole: who waits for its answer goes on without.
+ */
+void kept_upload_lost(struct waiter *w)
+{
+	struct fetch *f = w->fetch;
+
+	if (f == NULL || w->f->detaching || !w->leader || f->req == NULL || !f->req->has_body ||
+	    f->x.body_ended || f->x.upstream == NULL || f->head_block != CHAN_NO_BLOCK)
+		return;
+	fetch_unjoin(f);
+	fetch_split(f, nobody_stays);
+}
