@@ -8,8 +8,9 @@
  * functions below.
  *
  * Two kinds are no responses and are never sent to a client: a list of the request fields that
- * choose among variants (OBJECT_VARY, cache/vary.h), and the remark that answers to this key are
- * not for sharing (OBJECT_PASS), so that requests for it do not wait for each other.
+ * choose among variants (OBJECT_VARY, cache/vary.h; or cache/read_set.h), and the remark that
+ * answers to this key are not for sharing (OBJECT_PASS), so that requests for it do not wait for
+ * each other.
  *
  * Times are wall-clock milliseconds since 1970, because an object outlives a process. */
 #ifndef CACHE_OBJECT_H
@@ -32,6 +33,7 @@ enum object_flag {
 	OBJECT_AUTHORIZED = 1 << 8,   /* answer to a request with Authorization (RFC 9111 3.5) */
 	OBJECT_TARGETED = 1 << 9,   /* its lifetime came from a field that is not kept (RFC 9213) */
 	OBJECT_ETAG_MADE = 1 << 10, /* its ETag is ours: the origin does not know it */
+	OBJECT_READS = 1 << 13,     /* with OBJECT_VARY: the list says what answers depend on */
 };
 
 struct object {

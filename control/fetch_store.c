@@ -5,6 +5,7 @@
  */
 #include "control/fetch_internal.h"
 
+#include "cache/read_set.h"
 #include "cache/vary.h"
 #include "lib/clock.h"
 
@@ -63,6 +64,8 @@ static void put_list(struct fetch *f, const struct object *o)
 	struct object *put;
 	bool stale;
 
+	if (first.len == o->key_len)
+		first = read_set_front_of(first);
 	if (first.len == o->key_len)
 		return;
 	list = store_peek(f->f->store, first, &stale);

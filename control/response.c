@@ -12,7 +12,7 @@ bool response_field_drops(const struct http_fields *fs, const struct http_field 
 	const struct span proxy_info = SPAN_LIT("Proxy-Authentication-Info");
 
 	return http_field_is_hop(fs, f) || f->id == HDR_AGE || f->id == HDR_SLUICE_CACHE_CONTROL ||
-	       f->id == HDR_SURROGATE_KEY ||
+	       f->id == HDR_SURROGATE_KEY || f->id == HDR_SLUICE_READ_SET ||
 	       (f->id == HDR_OTHER && span_eq_nocase(f->name, proxy_info));
 }
 

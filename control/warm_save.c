@@ -98,7 +98,7 @@ static void folder_sync(const char *path)
 }
 
 /* Beside the file and then in its place: whoever reads it finds the old list or the new one. */
-static bool file_write(const struct warm_save *s)
+static bool file_write(struct warm_save *s)
 {
 	char beside[1040];
 	int fd;
@@ -113,9 +113,10 @@ static bool file_write(const struct warm_save *s)
 	ok = ok && rename(beside, s->path) == 0;
 	if (ok)
 		folder_sync(s->path);
-	else
+	else if (!s->said)
 		log_warn("warm", "cannot write the hot list %s: %s; see cache.warm.file", s->path,
 		         strerror(errno));
+	s->said = !ok;
 	return ok;
 }
 

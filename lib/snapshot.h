@@ -43,8 +43,9 @@ struct snap_route {
 	uint32_t rule_map_off; /* uint8_t[path_count of the rule]: which parameters its names are */
 	uint32_t ttl_min_ms;   /* lifetimes adapt within these (cache/policy.h) */
 	uint32_t ttl_max_ms;   /* 0: they do not */
-	uint8_t write_through; /* enum config_write_through */
-	uint8_t pad[3];        /* 0 */
+	uint32_t range_fill_bytes; /* cache/policy.h */
+	uint8_t write_through;     /* enum config_write_through */
+	uint8_t pad[3];            /* 0 */
 };
 
 struct snapshot {

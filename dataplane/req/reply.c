@@ -100,10 +100,11 @@ enum req_next reply_done(struct core *core, struct req *req)
 {
 	req->answered = true;
 	req->head_sent = true;
-	if (req->stage != REQ_ANSWER)
-		core->hits++; /* its time is taken at the end of the round, with one look at the
-		                 clock */
-	else
+	/* Of a hit the time is taken at the end of the round, with one look at the clock. What is
+	 * refused before it is looked up, or gets no place in the channel, is neither. */
+	if (likely(req->stage == REQ_LOOKUP))
+		core->hits++;
+	else if (req->stage == REQ_ANSWER)
 		hist_add(&core->stats->miss, core->now_ns - req->start_ns);
 	return REQ_DONE;
 }

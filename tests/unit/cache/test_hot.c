@@ -357,12 +357,16 @@ static void test_walk(void **state)
 	setup(MIB, 4096);
 	assert_null(hot_next(fx.t, &cursor));
 	put_many("w", 300, 10);
+	assert_non_null(get("w/7"));
+	for (uint32_t i = 0; i < 5; i++)
+		assert_non_null(get("w/8"));
 	cursor = 0;
 	while ((o = hot_next(fx.t, &cursor)) != NULL) {
 		char text[32] = {0};
 
 		memcpy(text, object_key(o).ptr, o->key_len);
 		uint32_t i = (uint32_t)strtoul(text + 2, NULL, 10);
+		assert_int_equal(hot_uses(fx.t, cursor), i == 7 ? 1 : i == 8 ? HOT_FREQ_MAX : 0);
 		assert_false(seen[i]);
 		seen[i] = true;
 		n++;
