@@ -40,7 +40,11 @@ static uint32_t match_tag(const struct hot_bucket *b, uint16_t tag)
 
 void hot_prefetch(const struct hot_table *t, struct hash128 hash)
 {
-	__builtin_prefetch(first_bucket(t, hot_hash_bits(hash)), 1);
+	uint32_t bits = hot_hash_bits(hash);
+
+	__builtin_prefetch(first_bucket(t, bits), 1);
+	if (unlikely(t->bucket_count >= HOT_FAR_BUCKETS))
+		__builtin_prefetch(second_bucket(t, bits), 1);
 }
 
 void hot_prefetch_object(const struct hot_table *t, struct hash128 hash)
@@ -49,8 +53,8 @@ void hot_prefetch_object(const struct hot_table *t, struct hash128 hash)
 	uint32_t m = match_tag(b, hot_hash_tag(hash));
 
 	if (m == 0 && b->over != 0) {
-		__builtin_prefetch(second_bucket(t, hot_hash_bits(hash)), 1);
-		return;
+		b = second_bucket(t, hot_hash_bits(hash));
+		m = match_tag(b, hot_hash_tag(hash));
 	}
 	for (; m != 0; m &= m - 1) {
 		const char *o = (const char *)hot_at(t, b->unit[__builtin_ctz(m)]);

@@ -43,7 +43,12 @@ static uint32_t bucket_count(const struct hot_remote *r)
 
 void hot_remote_prefetch(const struct hot_remote *r, struct hash128 hash)
 {
-	__builtin_prefetch(hot_first_bucket(r->buckets, bucket_count(r), hot_hash_bits(hash)));
+	uint32_t bits = hot_hash_bits(hash);
+	uint32_t count = bucket_count(r);
+
+	__builtin_prefetch(hot_first_bucket(r->buckets, count, bits));
+	if (unlikely(count >= HOT_FAR_BUCKETS))
+		__builtin_prefetch(hot_second_bucket(r->buckets, count, bits));
 }
 
 static const struct hot_entry *entry_at(const struct hot_remote *r, uint32_t unit)
@@ -51,21 +56,33 @@ static const struct hot_entry *entry_at(const struct hot_remote *r, uint32_t uni
 	return (const void *)(r->log + ((size_t)unit << r->unit_shift));
 }
 
-void hot_remote_prefetch_object(const struct hot_remote *r, struct hash128 hash)
+static bool prefetch_in(const struct hot_remote *r, const struct hot_bucket *b, uint16_t tag)
 {
-	const struct hot_bucket *b =
-	        hot_first_bucket(r->buckets, bucket_count(r), hot_hash_bits(hash));
-	uint16_t tag = hot_hash_tag(hash);
+	bool any = false;
 
 	for (uint32_t slot = 0; slot < HOT_SLOTS; slot++) {
 		if (__atomic_load_n(&b->tag[slot], __ATOMIC_RELAXED) != tag)
 			continue;
-		const char *o = (const char *)entry_at(
+		const char *e = (const char *)entry_at(
 		        r, __atomic_load_n(&b->unit[slot], __ATOMIC_RELAXED));
 
 		for (uint32_t line = 0; line < HOT_PREFETCH_LINES; line++)
-			__builtin_prefetch(o + line * CACHE_LINE);
+			__builtin_prefetch(e + line * CACHE_LINE);
+		any = true;
 	}
+	return any;
+}
+
+void hot_remote_prefetch_object(const struct hot_remote *r, struct hash128 hash)
+{
+	uint32_t bits = hot_hash_bits(hash);
+	uint32_t count = bucket_count(r);
+	const struct hot_bucket *b = hot_first_bucket(r->buckets, count, bits);
+
+	if (!prefetch_in(r, b, hot_hash_tag(hash)) &&
+	    __atomic_load_n(&b->over, __ATOMIC_RELAXED) != 0)
+		(void)prefetch_in(r, hot_second_bucket(r->buckets, count, bits),
+		                  hot_hash_tag(hash));
 }
 
 static void hold_take(const struct hot_remote *r, uint32_t seg)
