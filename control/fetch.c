@@ -3,6 +3,7 @@
  * Tickets, and which of them share a fetch. */
 #include "control/fetch_internal.h"
 
+#include "cache/vary.h"
 #include "lib/clock.h"
 #include "lib/hash.h"
 
@@ -15,10 +16,38 @@ static struct fetch **bucket_of(struct fetcher *fr, uint64_t hash)
 	return &fr->buckets[hash % FETCH_BUCKETS];
 }
 
+static void base_offer(struct fetch *f)
+{
+	struct fetch **head;
+
+	/* What comes out of the store is no news of it. */
+	if (f->base.len == 0 || f->sending)
+		return;
+	f->base_hash = hash64(f->base.ptr, f->base.len, f->f->key_seed);
+	head = &f->f->bases[f->base_hash % FETCH_BUCKETS];
+	f->base_next = *head;
+	if (f->base_next != NULL)
+		f->base_next->base_prev = &f->base_next;
+	f->base_prev = head;
+	*head = f;
+}
+
+static void base_unjoin(struct fetch *f)
+{
+	if (f->base_prev == NULL)
+		return;
+	*f->base_prev = f->base_next;
+	if (f->base_next != NULL)
+		f->base_next->base_prev = f->base_prev;
+	f->base_prev = NULL;
+	f->base_next = NULL;
+}
+
 void fetch_offer(struct fetch *f)
 {
 	struct fetch **head;
 
+	base_offer(f);
 	f->key_hash = hash64(f->key.ptr, f->key.len, f->f->key_seed);
 	head = bucket_of(f->f, f->key_hash);
 	f->hash_next = *head;
@@ -30,6 +59,7 @@ void fetch_offer(struct fetch *f)
 
 void fetch_unjoin(struct fetch *f)
 {
+	base_unjoin(f);
 	if (f->hash_prev == NULL)
 		return;
 	*f->hash_prev = f->hash_next;
@@ -42,15 +72,28 @@ void fetch_unjoin(struct fetch *f)
 bool fetch_rekey(struct fetch *f, struct span text)
 {
 	bool offered = f->hash_prev != NULL;
+	char base[CACHE_KEY_MAX];
+	struct cache_key base_key = {0};
 	char *copy = malloc(text.len + 1);
+	char *base_copy = NULL;
 
-	if (copy == NULL)
+	if (vary_key_coded(text, CODING_IDENTITY, 0, base, &base_key))
+		base_copy = malloc(base_key.text.len);
+	if (copy == NULL || (base_copy == NULL && base_key.text.len > 0)) {
+		free(copy);
+		free(base_copy);
 		return false;
+	}
 	memcpy(copy, text.ptr, text.len);
+	if (base_copy != NULL)
+		memcpy(base_copy, base, base_key.text.len);
 	fetch_unjoin(f);
 	free(f->variant);
+	free(f->base_text);
 	f->variant = copy;
+	f->base_text = base_copy;
 	f->key = span_of(copy, text.len);
+	f->base = span_of(base_copy, base_key.text.len);
 	if (offered)
 		fetch_offer(f);
 	return true;
@@ -66,6 +109,12 @@ static bool rule_eq(const struct cache_rule *a, const struct cache_rule *b)
 	       a->make_etag == b->make_etag;
 }
 
+static bool plan_eq(const struct plan_choice *a, const struct plan_choice *b)
+{
+	return a->upstream == b->upstream && rule_eq(&a->rule, &b->rule) &&
+	       memcmp(&a->offers, &b->offers, sizeof(a->offers)) == 0;
+}
+
 /* Equal in key text and in what chose the origin: a core with another configuration must not get an
  * answer that its own would not have asked for. */
 struct fetch *fetch_find(struct fetcher *fr, struct span key, const struct plan_choice *plan)
@@ -73,8 +122,28 @@ struct fetch *fetch_find(struct fetcher *fr, struct span key, const struct plan_
 	uint64_t hash = hash64(key.ptr, key.len, fr->key_seed);
 
 	for (struct fetch *it = *bucket_of(fr, hash); it != NULL; it = it->hash_next)
-		if (it->key_hash == hash && it->plan.upstream == plan->upstream &&
-		    rule_eq(&it->plan.rule, &plan->rule) && span_eq(it->key, key))
+		if (it->key_hash == hash && !it->sending && plan_eq(&it->plan, plan) &&
+		    span_eq(it->key, key))
+			return it;
+	return NULL;
+}
+
+struct fetch *fetch_find_coding(struct fetcher *fr, struct span key, const struct store_entry *e)
+{
+	uint64_t hash = hash64(key.ptr, key.len, fr->key_seed);
+
+	for (struct fetch *it = *bucket_of(fr, hash); it != NULL; it = it->hash_next)
+		if (it->key_hash == hash && it->sending && it->entry == e && span_eq(it->key, key))
+			return it;
+	return NULL;
+}
+
+struct fetch *fetch_find_base(struct fetcher *fr, struct span base, const struct plan_choice *plan)
+{
+	uint64_t hash = hash64(base.ptr, base.len, fr->key_seed);
+
+	for (struct fetch *it = fr->bases[hash % FETCH_BUCKETS]; it != NULL; it = it->base_next)
+		if (it->base_hash == hash && plan_eq(&it->plan, plan) && span_eq(it->base, base))
 			return it;
 	return NULL;
 }
@@ -109,7 +178,7 @@ void fetch_hold(struct fetch *f)
 
 void fetch_drop(struct fetch *f)
 {
-	if (--f->holds > 0 || f->waiter_count > 0)
+	if (--f->holds > 0 || f->waiter_count > 0 || f->parked != NULL)
 		return;
 	/* Nobody waits: an origin that still sends is not listened to. */
 	fetch_unjoin(f);
@@ -117,6 +186,7 @@ void fetch_drop(struct fetch *f)
 	fetch_l3_cancel(f);
 	exchange_cancel(&f->x);
 	fetch_fill_abort(f);
+	fetch_code_free(f);
 	fetch_stream_free(f);
 	if (f->entry != NULL)
 		store_drop(f->entry);
@@ -127,6 +197,7 @@ void fetch_drop(struct fetch *f)
 	if (f->all_next != NULL)
 		f->all_next->all_prev = f->all_prev;
 	free(f->variant);
+	free(f->base_text);
 	free(f->effects);
 	free(f->req);
 	free(f);
@@ -178,6 +249,17 @@ static struct waiter **slot_of(struct fetcher *f, const struct chan_ticket *t)
 	return &f->slots[t->core][t->slot];
 }
 
+static void waiter_unpark(struct waiter *w)
+{
+	*w->prev_next = w->next;
+	if (w->next != NULL)
+		w->next->prev_next = w->prev_next;
+	w->next = NULL;
+	w->prev_next = NULL;
+	w->fetch = NULL;
+	w->parked = false;
+}
+
 void waiter_leave(struct waiter *w)
 {
 	struct fetch *f = w->fetch;
@@ -185,6 +267,11 @@ void waiter_leave(struct waiter *w)
 	if (f == NULL)
 		return;
 	fetch_hold(f);
+	if (w->parked) {
+		waiter_unpark(w);
+		fetch_drop(f);
+		return;
+	}
 	for (uint32_t i = w->cursor; i != f->chunk_first + f->chunk_count; i++)
 		fetch_chunk(f, i)->wanted--;
 	waiter_unlink(w);
@@ -219,6 +306,8 @@ void fetch_refuse(struct fetch *f, uint16_t code)
 	f->ended = true;
 	while (f->waiters != NULL)
 		waiter_refuse(f->waiters, code);
+	while (f->parked != NULL)
+		waiter_refuse(f->parked, code);
 	fetch_background_end(f);
 	fetch_drop(f);
 }
@@ -241,6 +330,29 @@ void fetch_join(struct fetch *f, struct waiter *w)
 	fetch_add(f, w);
 	waiter_pump(w);
 	fetch_drop(f);
+}
+
+void fetch_park(struct fetch *f, struct waiter *w)
+{
+	f->f->counts.coded_parked++;
+	w->fetch = f;
+	w->parked = true;
+	w->next = f->parked;
+	w->prev_next = &f->parked;
+	if (w->next != NULL)
+		w->next->prev_next = &w->next;
+	f->parked = w;
+}
+
+void fetch_unpark(struct fetch *f, bool share)
+{
+	assert(f->base_prev == NULL);
+	while (f->parked != NULL) {
+		struct waiter *w = f->parked;
+
+		waiter_leave(w);
+		fetch_route(w, &f->plan, share);
+	}
 }
 
 void fetch_split(struct fetch *f, bool (*stays)(struct fetch *f, const struct waiter *w))

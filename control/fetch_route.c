@@ -18,7 +18,11 @@ struct found {
 	bool pass;                 /* a remark: do not wait for others */
 	bool unkeyed;              /* its variant has no key */
 	bool variant;
+	enum coding coding; /* that the request gets, if the answer may be coded */
+	struct span base;   /* key of the answer of which its key is a coded form; len 0: of none */
+	struct store_entry *base_entry; /* held; NULL: entry is it, or there is none */
 	char text[CACHE_KEY_MAX];
+	char base_text[CACHE_KEY_MAX];
 };
 
 void request_fields(const struct request *r, struct http_fields *out)
@@ -58,25 +62,80 @@ bool request_may_share(const struct request *r)
 	       !r->conditional && r->method == HTTP_GET;
 }
 
-static void look_variant(struct fetcher *fr, const struct request *r, struct found *out)
+/* The answer itself, and the form of it that is asked for, as long as it is as old. */
+static void look_coded(struct fetcher *fr, struct found *out)
+{
+	struct store_entry *form = out->entry;
+	struct store_entry *answer;
+	struct cache_key base;
+	bool soft = false;
+
+	if (!vary_key_coded(out->key.text, CODING_IDENTITY, 0, out->base_text, &base))
+		return;
+	out->base = base.text;
+	if (out->coding == CODING_IDENTITY)
+		return;
+	answer = store_get(fr->store, base.text, &soft);
+	if (answer == NULL)
+		return; /* the form has its own lifetime */
+	out->soft |= soft;
+	if (form != NULL && form->head->response_ms == answer->head->response_ms) {
+		out->base_entry = answer;
+		return;
+	}
+	if (form != NULL)
+		store_drop(form);
+	out->entry = answer;
+}
+
+bool fetch_list_fits(const struct object *list, const struct plan_choice *plan)
+{
+	struct codings offers;
+	struct span names;
+	uint64_t id;
+
+	if (!vary_list_read(list, &id, &names))
+		return false;
+	vary_offers(names, &offers);
+	return offers.count == 0 || memcmp(&offers, &plan->offers, sizeof(offers)) == 0;
+}
+
+static void look_variant(struct fetcher *fr, const struct request *r,
+                         const struct plan_choice *plan, struct found *out)
 {
 	struct store_entry *list = out->entry;
 	bool soft = false;
 
 	out->entry = NULL;
+	if (!fetch_list_fits(list->head, plan)) {
+		store_drop(list);
+		return;
+	}
 	out->variant = request_variant(fr, r, list->head, out->text, &out->key);
 	store_drop(list);
 	if (out->variant) {
 		out->entry = store_get(fr->store, out->key.text, &soft);
 		out->soft |= soft;
+		look_coded(fr, out);
 	} else {
 		out->key = request_key(r);
 		out->unkeyed = true;
 	}
 }
 
+static enum coding request_coding(const struct request *r, const struct plan_choice *plan)
+{
+	struct http_fields fields;
+
+	if (plan->offers.count == 0)
+		return CODING_IDENTITY;
+	request_fields(r, &fields);
+	return coding_choose(&plan->offers, &fields);
+}
+
 /* A look at the store; may be done again for a request. */
-static void look_up(struct fetcher *fr, const struct request *r, struct found *out)
+static void look_up(struct fetcher *fr, const struct request *r, const struct plan_choice *plan,
+                    struct found *out)
 {
 	uint64_t now_ms = clock_wall_ns() / NS_PER_MS;
 
@@ -86,11 +145,14 @@ static void look_up(struct fetcher *fr, const struct request *r, struct found *o
 	out->pass = false;
 	out->unkeyed = false;
 	out->variant = false;
+	out->coding = request_coding(r, plan);
+	out->base = span_of(NULL, 0);
+	out->base_entry = NULL;
 	if (fr->store == NULL || !request_may_look(r))
 		return;
 	out->entry = store_get(fr->store, r->key, &out->soft);
 	if (out->entry != NULL && (out->entry->head->flags & OBJECT_VARY))
-		look_variant(fr, r, out);
+		look_variant(fr, r, plan, out);
 	if (out->entry == NULL || (out->entry->head->flags & OBJECT_PASS) == 0)
 		return;
 	out->pass = object_is_fresh(out->entry->head, now_ms) && !out->soft;
@@ -108,6 +170,16 @@ static enum cache_use found_use(const struct found *fd, const struct cache_reque
 		return use;
 	return o->stale_while_s > 0 && !(o->flags & OBJECT_REVALIDATE) ? CACHE_USE_REFRESH
 	                                                               : CACHE_USE_NOT;
+}
+
+static void found_drop(struct found *fd)
+{
+	if (fd->entry != NULL)
+		store_drop(fd->entry);
+	if (fd->base_entry != NULL)
+		store_drop(fd->base_entry);
+	fd->entry = NULL;
+	fd->base_entry = NULL;
 }
 
 /* May this request's answer be put together with a stored one by a 304? */
@@ -129,10 +201,13 @@ static bool serialise(struct fetch *f)
 	        .address = cu->name,
 	        .id_hi = fr->id_prefix,
 	        .id_lo = ++fr->id_seq,
+	        .plain = f->plan.offers.count > 0,
+	        .whole = f->coding != CODING_IDENTITY,
 	};
 
 	f->validating = false;
-	if (f->entry != NULL && may_validate(f->req)) {
+	/* A coded form has not the origin's ETag, and a 304 would say nothing of it. */
+	if (f->entry != NULL && may_validate(f->req) && !(f->entry->head->flags & OBJECT_CODED)) {
 		if (!(f->entry->head->flags & OBJECT_ETAG_MADE))
 			style.etag = object_etag(f->entry->head);
 		style.last_modified = object_last_modified(f->entry->head);
@@ -190,13 +265,17 @@ static struct fetch *fetch_begin(struct fetcher *fr, struct request *r,
 	if (f == NULL)
 		return NULL;
 	f->req = r;
+	f->coding = fd->coding;
 	f->upload_left = r->has_body ? r->wire.body_len : 0;
 	if (!effects_make(f) || !take_key(f, fd)) {
 		f->req = NULL;
 		fetch_drop(f);
 		return NULL;
 	}
-	if (fd->entry != NULL && may_validate(r)) {
+	if (fd->base_entry != NULL && may_validate(r)) {
+		f->entry = fd->base_entry;
+		fd->base_entry = NULL;
+	} else if (fd->entry != NULL && may_validate(r)) {
 		f->entry = fd->entry;
 		fd->entry = NULL;
 	}
@@ -215,7 +294,12 @@ static void refresh_behind(struct fetcher *fr, struct request *r, const struct p
 {
 	struct fetch *f;
 
-	if (fetch_find(fr, fd->key.text, plan) != NULL) {
+	/* The answer itself: its coded forms follow when they are asked for. */
+	if (fd->base.len > 0)
+		fd->key.text = fd->base;
+	fd->coding = CODING_IDENTITY;
+	if (fetch_find(fr, fd->key.text, plan) != NULL ||
+	    (fd->base.len > 0 && fetch_find_base(fr, fd->base, plan) != NULL)) {
 		fr->counts.refresh_joined++;
 		free(r);
 		return;
@@ -262,21 +346,27 @@ void fetch_route(struct waiter *w, const struct plan_choice *plan, bool share)
 	struct fetcher *fr = w->f;
 	enum cache_use use = CACHE_USE_NOT;
 	struct fetch *other = NULL;
+	struct fetch *form = NULL;
 	struct fetch *f = NULL;
 	struct found fd;
 
-	look_up(fr, w->req, &fd);
+	look_up(fr, w->req, plan, &fd);
+	w->coding = (uint8_t)fd.coding;
 	if (fd.entry != NULL)
 		use = found_use(&fd, &w->asks);
 	share = share && !fd.pass && !fd.unkeyed && request_may_share(w->req);
 	if (use == CACHE_USE_NOT && share)
 		other = fetch_find(fr, fd.key.text, plan);
+	if (use == CACHE_USE_NOT && share && other == NULL && fd.base.len > 0)
+		form = fetch_find_base(fr, fd.base, plan);
 	if (use != CACHE_USE_NOT) {
 		answer_found(w, plan, &fd, use);
 	} else if (w->asks.only_if_cached) { /* RFC 9111 5.2.1.7 */
 		waiter_refuse(w, 504);
 	} else if (other != NULL) {
 		fetch_join(other, w);
+	} else if (form != NULL) {
+		fetch_park(form, w);
 	} else {
 		f = fetch_begin(fr, w->req, plan, &fd);
 		if (f == NULL)
@@ -292,28 +382,38 @@ void fetch_route(struct waiter *w, const struct plan_choice *plan, bool share)
 		fetch_go(f, &fd);
 		fetch_drop(f);
 	}
-	if (fd.entry != NULL)
-		store_drop(fd.entry);
+	found_drop(&fd);
 }
 
 /* The copies in the cores are older than what the store has: they go, and the next requests are
  * answered from here. */
-static void refresh_fresh(struct fetcher *fr, struct found *fd)
+static void entry_renew(struct fetcher *fr, const struct store_entry *of, uint64_t seq)
 {
-	size_t len = fd->entry->head_len;
-	struct object *head = malloc(len);
+	struct object *head = malloc(of->head_len);
 	struct store_entry *e;
 
 	if (head == NULL)
 		return;
-	memcpy(head, fd->entry->head, len);
-	head->born_seq = link_purge_next(fr->ctl->chan);
-	e = store_refresh(fr->store, fd->entry, head);
+	memcpy(head, of->head, of->head_len);
+	head->born_seq = seq;
+	e = store_refresh(fr->store, of, head);
 	if (e != NULL) {
-		chan_server_replace(fr->ctl->chan, object_key(e->head), head->born_seq);
+		chan_server_replace(fr->ctl->chan, object_key(e->head), seq);
 		store_drop(e);
 	}
 	free(head);
+}
+
+static void refresh_fresh(struct fetcher *fr, struct found *fd)
+{
+	uint64_t seq = link_purge_next(fr->ctl->chan);
+
+	if (fd->base_entry != NULL)
+		entry_renew(fr, fd->base_entry, seq);
+	entry_renew(fr, fd->entry, seq);
+	/* A form that the store has not: what is made of the answer next is younger. */
+	if ((fd->entry->head->flags & OBJECT_CODED) == 0 && fd->base.len > 0)
+		chan_server_replace(fr->ctl->chan, fd->key.text, seq);
 }
 
 void fetch_refresh(struct fetcher *fr, struct request *r, const struct plan_choice *plan)
@@ -326,13 +426,12 @@ void fetch_refresh(struct fetcher *fr, struct request *r, const struct plan_choi
 		free(r);
 		return;
 	}
-	look_up(fr, r, &fd);
+	look_up(fr, r, plan, &fd);
 	if (fd.entry != NULL && found_use(&fd, &asks) == CACHE_USE_FRESH) {
 		refresh_fresh(fr, &fd);
 		free(r);
 	} else {
 		refresh_behind(fr, r, plan, &fd);
 	}
-	if (fd.entry != NULL)
-		store_drop(fd.entry);
+	found_drop(&fd);
 }
