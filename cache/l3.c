@@ -267,23 +267,15 @@ static enum status get_one(struct l3 *l, struct l3_ask *ask)
 	return ST_OK;
 }
 
-static void batch(struct l3 *l, uint32_t count, bool begins)
-{
-	if (l->backend != NULL && count > 1)
-		l->backend->batch(l->b, begins);
-}
-
 uint32_t l3_get(struct l3 *l, struct l3_ask *asks, uint32_t count)
 {
 	uint32_t n = 0;
 
-	batch(l, count, true);
 	for (uint32_t i = 0; i < count; i++) {
 		asks[i].wait = NULL;
 		asks[i].st = get_one(l, &asks[i]);
 		n += asks[i].st == ST_OK;
 	}
-	batch(l, count, false);
 	return n;
 }
 
@@ -319,11 +311,9 @@ static void put_one(struct l3 *l, const struct l3_item *item)
 
 void l3_put(struct l3 *l, const struct l3_item *items, uint32_t count)
 {
-	batch(l, count, true);
 	for (uint32_t i = 0; i < count && l->backend != NULL && !l->closing; i++)
 		if (items[i].keep_ms > 0)
 			put_one(l, &items[i]);
-	batch(l, count, false);
 }
 
 void l3_delete(struct l3 *l, struct span key_text)

@@ -76,7 +76,8 @@ struct l3_ask {
 	enum status st; /* out: ST_OK, fn will be called; ST_CLOSED, ST_FULL, ST_NOTFOUND ("none"),
 	                   ST_TOOBIG (key): it will not, go on without this tier */
 };
-/* Several keys go to each server in one piece. Returns how many are under way. */
+/* All that a round of the loop asks for, by one call or by many, goes to each server in one piece,
+ * puts too. Returns how many are under way. */
 uint32_t l3_get(struct l3 *l, struct l3_ask *asks, uint32_t count);
 /* fn is not called any more. */
 void l3_cancel(struct l3_wait *wait);
@@ -120,6 +121,7 @@ struct l3_counts {
 	uint64_t purges_sent, purges_seen, purges_lost;
 	uint64_t moved, asked; /* redirections of a cluster */
 	uint64_t bytes_in, bytes_out;
+	uint64_t sends; /* pieces in which bytes_out left */
 	uint32_t in_flight;
 	uint32_t servers;      /* known */
 	uint32_t servers_open; /* of these, with an open circuit: no commands */

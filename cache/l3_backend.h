@@ -13,7 +13,7 @@ struct l3_env {
 	struct loop *loop;
 	const struct l3_config *cfg;
 	/* The backend counts: timeouts, errors, opened, connects, moved, asked, bytes_in,
-	 * bytes_out, purges_sent, purges_lost. */
+	 * bytes_out, sends, purges_sent, purges_lost. */
 	struct l3_counts *counts;
 	void *owner;
 	/* A record of the purge stream, of whichever node; records come in their order. lost: some
@@ -39,8 +39,6 @@ struct l3_backend {
 	enum status (*get)(void *b, struct span key, struct l3_wait *wait);
 	enum status (*put)(void *b, struct span key, struct span value, uint64_t keep_ms);
 	enum status (*del)(void *b, struct span key);
-	/* Stands around a batch of the three above, so that it leaves in one piece. */
-	void (*batch)(void *b, bool begins);
 	/* Makes purge_record be called. */
 	void (*watch)(void *b);
 	/* Appends to the stream, now or when the server is back; lost: as many records as it could

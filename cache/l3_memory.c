@@ -186,12 +186,6 @@ static enum status memory_get(void *b, struct span key, struct l3_wait *wait)
 	return ST_OK;
 }
 
-static void memory_batch(void *b, bool begins)
-{
-	(void)b;
-	(void)begins;
-}
-
 static void memory_watch(void *b)
 {
 	(void)b;
@@ -257,7 +251,6 @@ const struct l3_backend l3_backend_memory = {
         .get = memory_get,
         .put = memory_put,
         .del = memory_del,
-        .batch = memory_batch,
         .watch = memory_watch,
         .publish = memory_publish,
         .state = memory_state,

@@ -300,22 +300,6 @@ static enum status redis_del(void *b, struct span key)
 	return user_command(b, COMMAND_DEL, words, 2, NULL);
 }
 
-static void redis_batch(void *b, bool begin)
-{
-	struct redis *r = b;
-
-	r->batch = begin;
-	for (uint32_t i = 0; !begin && i < ARRAY_LEN(r->dirty); i++) {
-		for (uint64_t bits = r->dirty[i]; bits != 0; bits &= bits - 1) {
-			struct server *s = r->servers[i * 64 + (uint32_t)__builtin_ctzll(bits)];
-
-			if (s != NULL)
-				server_flush(s);
-		}
-		r->dirty[i] = 0;
-	}
-}
-
 static void redis_watch(void *b)
 {
 	struct redis *r = b;
@@ -425,7 +409,6 @@ const struct l3_backend l3_backend_redis = {
         .get = redis_get,
         .put = redis_put,
         .del = redis_del,
-        .batch = redis_batch,
         .watch = redis_watch,
         .publish = redis_publish,
         .state = redis_state,

@@ -94,7 +94,8 @@ struct rconn_owner {
 /* Connects, greets (AUTH, PING), within connect_ms; NULL: no descriptor or no memory. */
 struct rconn *rconn_open(struct redis *r, const struct raddr *addr,
                          const struct rconn_owner *owner);
-/* Copies; ST_NOMEM. Leaves with rconn_flush. */
+/* Copies; ST_NOMEM. Leaves with rconn_flush: at the end of the loop's round, with all that was
+ * queued in it, or when what the kernel is sending has left. */
 enum status rconn_queue(struct rconn *c, struct span bytes);
 void rconn_flush(struct rconn *c);
 void rconn_close(struct rconn *c);
@@ -155,7 +156,6 @@ void server_down(struct server *s, const char *why);
 void server_failed(struct server *s, const char *why);
 /* An answer in time and of the right kind: the next failure is the first again. */
 void server_did_well(struct server *s);
-void server_flush(struct server *s);
 
 /* --- slots (l3_redis_slots.c) --- */
 
@@ -193,9 +193,7 @@ struct redis {
 	uint32_t in_flight;
 	uint32_t turn; /* of whom to ask for the slots */
 	bool slots_asked;
-	bool batch;
 	bool closing;
-	uint64_t dirty[REDIS_SERVERS_MAX / 64]; /* servers with commands of the batch */
 };
 
 /* Until the next try after so many in vain: retry_ms, doubled each time, and a quarter more or

@@ -30,6 +30,7 @@ struct rconn {
 	struct loop_op recv_op;
 	struct loop_op send_op;
 	struct loop_timer timer; /* of connecting and greeting */
+	struct loop_task flush;  /* what a round queues leaves in one piece */
 	struct raddr addr;
 	struct reply_reader *reader;
 	struct outbuf queue;   /* not given to the kernel */
@@ -57,7 +58,7 @@ static void conn_drop(struct rconn *c)
 	c->holds--;
 	if (c->state != CONN_CLOSING || c->holds > 0)
 		return;
-	if (c->connect_op.active || c->recv_op.active || c->send_op.active)
+	if (c->connect_op.active || c->recv_op.active || c->send_op.active || c->flush.queued)
 		return;
 	loop_close(loop_of(c), c->fd);
 	reader_free(c->reader);
@@ -110,7 +111,7 @@ enum status rconn_queue(struct rconn *c, struct span bytes)
 	return ST_OK;
 }
 
-void rconn_flush(struct rconn *c)
+static void flush_now(struct rconn *c)
 {
 	struct outbuf done = c->sending;
 
@@ -128,8 +129,24 @@ void rconn_flush(struct rconn *c)
 		c->queue = done;
 		c->sent = 0;
 	}
+	c->r->env->counts->sends++;
 	loop_send(loop_of(c), &c->send_op, c->fd, c->sending.mem + c->sent,
 	          c->sending.len - c->sent);
+}
+
+static void on_flush(struct loop_task *t)
+{
+	struct rconn *c = t->arg;
+
+	conn_hold(c);
+	flush_now(c);
+	conn_drop(c);
+}
+
+void rconn_flush(struct rconn *c)
+{
+	if (c->state != CONN_CLOSING)
+		loop_defer(loop_of(c), &c->flush);
 }
 
 static void on_send(struct loop_op *op, int result)
@@ -141,9 +158,9 @@ static void on_send(struct loop_op *op, int result)
 		if (result > 0) {
 			c->sent += (size_t)result;
 			c->r->env->counts->bytes_out += (uint64_t)result;
-			rconn_flush(c);
+			flush_now(c);
 		} else if (result == -EINTR || result == -EAGAIN) {
-			rconn_flush(c);
+			flush_now(c);
 		} else {
 			conn_lost(c, "it cannot be written to");
 		}
@@ -296,6 +313,7 @@ struct rconn *rconn_open(struct redis *r, const struct raddr *addr, const struct
 	c->connect_op = (struct loop_op){.fn = on_connect, .arg = c};
 	c->recv_op = (struct loop_op){.fn = on_recv, .arg = c};
 	c->send_op = (struct loop_op){.fn = on_send, .arg = c};
+	c->flush = (struct loop_task){.fn = on_flush, .arg = c};
 	c->timer = (struct loop_timer){.fn = on_timer, .arg = c};
 	c->reader = reader_create(l3_value_max(r->env->cfg) + REPLY_EXTRA);
 	c->fd = c->reader != NULL ? socket_open(addr) : -1;

@@ -125,17 +125,8 @@ enum status server_send(struct server *s, struct command *cmd)
 	if (!timer_is_set(&s->timeout_timer.timer) ||
 	    cmd->deadline_ns < s->timeout_timer.timer.deadline_ns)
 		loop_timer_set(loop_of(s), &s->timeout_timer, cmd->deadline_ns);
-	if (s->r->batch)
-		s->r->dirty[s->index / 64] |= 1ull << s->index % 64;
-	else
-		rconn_flush(s->conn);
+	rconn_flush(s->conn);
 	return ST_OK;
-}
-
-void server_flush(struct server *s)
-{
-	if (s->conn != NULL)
-		rconn_flush(s->conn);
 }
 
 /* --- the circuit --- */

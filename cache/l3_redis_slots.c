@@ -74,7 +74,6 @@ static void ask(struct redis *r)
 		command_free(r, cmd);
 		return;
 	}
-	server_flush(s);
 	r->slots_asked = true;
 	r->slots_asked_ns = loop_now_ns(loop_of(r));
 }

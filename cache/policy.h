@@ -55,6 +55,8 @@ enum cache_mode {
 	CACHE_TTL     /* the route's TTL when the origin does not forbid it (no-store, private) */
 };
 
+enum cache_write_kind { CACHE_WRITE_OFF, CACHE_WRITE_ON, CACHE_WRITE_ALWAYS };
+
 enum cache_etag_kind { CACHE_ETAG_OFF, CACHE_ETAG_WEAK, CACHE_ETAG_STRONG };
 
 /* What a route says (cache/rule.h). All zero but mode: as the origin says. */
@@ -69,6 +71,7 @@ struct cache_rule {
 	uint8_t ttl_jitter_pct; /* lifetimes are shortened at random by up to this; at most 90 */
 	uint8_t heuristic_pct;  /* of the time since Last-Modified (RFC 9111 4.2.2); 0: off */
 	uint8_t make_etag;      /* enum cache_etag_kind */
+	uint8_t write_through;  /* enum cache_write_kind (cache_written) */
 	uint32_t ttl_min_ms;    /* CACHE_TTL: a lifetime is twice the former one after a 304, and */
 	uint32_t ttl_max_ms;    /* half of it after a change, within these; 0: always ttl_ms */
 	bool keyed_body; /* the key is made of the request's body: POST is as GET (RFC 9110 9.3.3)
@@ -180,6 +183,14 @@ struct cache_targets {
  * that are the request's own are left out. */
 void cache_invalidated(const struct cache_target *at, const struct http_fields *response,
                        struct cache_targets *out);
+
+/* Of which target is the content of this answer to an unsafe request the representation that GET
+ * would get now? 200 or 201 to PUT, PATCH or POST whose one Content-Location is the request's own
+ * target (RFC 9110 8.7, 9.3.3; RFC 5789 2) or, with 201, what Location says was made (RFC 9110
+ * 15.3.2); always: of PUT and PATCH without Content-Location, the request's own. Such a target is
+ * one of the request's host. False: of none. out->target[0], else. */
+bool cache_written(const struct cache_target *at, enum http_method method, bool always,
+                   const struct http_response_head *head, struct cache_targets *out);
 
 enum cache_head { CACHE_HEAD_NOTHING, CACHE_HEAD_FRESHENS, CACHE_HEAD_INVALIDATES };
 

@@ -3,6 +3,21 @@
  * Which other targets an unsafe request may have changed (RFC 9111 4.4). */
 #include "cache/policy.h"
 
+/* An authority without the port that its scheme has anyhow (RFC 9110 4.2.3, 4.3.3). */
+static struct span authority_plain(struct span host, bool tls)
+{
+	struct span port = tls ? SPAN_LIT("443") : SPAN_LIT("80");
+	size_t n = host.len;
+
+	while (n > 0 && host.ptr[n - 1] >= '0' && host.ptr[n - 1] <= '9')
+		n--;
+	if (n == 0 || host.ptr[n - 1] != ':')
+		return host;
+	if (n < host.len && !span_eq(span_of(host.ptr + n, host.len - n), port))
+		return host;
+	return span_of(host.ptr, n - 1);
+}
+
 /* The path of a reference on the same origin, from '/'; with *relative, from where the request's
  * path ends with its last '/'. False: another origin, or nothing of interest. */
 static bool reference_path(const struct cache_target *at, struct span ref, struct span *out,
@@ -24,7 +39,8 @@ static bool reference_path(const struct cache_target *at, struct span ref, struc
 
 		while (end < ref.len && ref.ptr[end] != '/' && ref.ptr[end] != '?')
 			end++;
-		if (!span_eq_nocase(span_of(ref.ptr + 2, end - 2), at->host))
+		if (!span_eq_nocase(authority_plain(span_of(ref.ptr + 2, end - 2), at->tls),
+		                    authority_plain(at->host, at->tls)))
 			return false;
 		*out = span_of(ref.ptr + end, ref.len - end);
 		return true;
@@ -117,6 +133,19 @@ static size_t resolve(const struct cache_target *at, struct span ref, bool relat
 	return t.full ? 0 : t.len;
 }
 
+/* The target that a field of the answer names; empty: none on this origin. */
+static struct span field_target(const struct cache_target *at, const struct http_fields *response,
+                                enum http_hdr id, char *buf)
+{
+	uint32_t count;
+	struct span ref = http_field_get(response, id, &count);
+	bool relative;
+
+	if (count != 1 || !reference_path(at, ref, &ref, &relative))
+		return span_of(NULL, 0);
+	return span_of(buf, resolve(at, ref, relative, buf));
+}
+
 void cache_invalidated(const struct cache_target *at, const struct http_fields *response,
                        struct cache_targets *out)
 {
@@ -124,18 +153,35 @@ void cache_invalidated(const struct cache_target *at, const struct http_fields *
 
 	out->count = 0;
 	for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
-		char *buf = out->text[out->count];
-		uint32_t count;
-		struct span ref = http_field_get(response, ids[i], &count);
-		bool relative;
+		struct span target = field_target(at, response, ids[i], out->text[out->count]);
 
-		if (count != 1 || !reference_path(at, ref, &ref, &relative))
-			continue;
-		size_t len = resolve(at, ref, relative, buf);
-		struct span target = span_of(buf, len);
-		if (len == 0 || span_eq(target, at->target) ||
+		if (target.len == 0 || span_eq(target, at->target) ||
 		    (out->count == 1 && span_eq(target, out->target[0])))
 			continue;
 		out->target[out->count++] = target;
 	}
+}
+
+bool cache_written(const struct cache_target *at, enum http_method method, bool always,
+                   const struct http_response_head *head, struct cache_targets *out)
+{
+	const struct http_fields *fs = &head->fields;
+	struct span made;
+
+	out->count = 0;
+	if (method != HTTP_PUT && method != HTTP_PATCH && method != HTTP_POST)
+		return false;
+	if (head->status != 200 && head->status != 201)
+		return false;
+	if (!http_fields_have(fs, HDR_CONTENT_LOCATION)) {
+		out->target[0] = at->target;
+		out->count = always && method != HTTP_POST;
+		return out->count > 0;
+	}
+	out->target[0] = field_target(at, fs, HDR_CONTENT_LOCATION, out->text[0]);
+	made = field_target(at, fs, HDR_LOCATION, out->text[1]);
+	out->count =
+	        out->target[0].len > 0 && (span_eq(out->target[0], at->target) ||
+	                                   (head->status == 201 && span_eq(out->target[0], made)));
+	return out->count > 0;
 }

@@ -8,6 +8,11 @@ static_assert((int)CACHE_ETAG_OFF == CONFIG_ETAG_OFF && (int)CACHE_ETAG_WEAK == 
                       (int)CACHE_ETAG_STRONG == CONFIG_ETAG_STRONG,
               "the same order");
 
+static_assert((int)CACHE_WRITE_OFF == WRITE_THROUGH_OFF &&
+                      (int)CACHE_WRITE_ON == WRITE_THROUGH_ON &&
+                      (int)CACHE_WRITE_ALWAYS == WRITE_THROUGH_ALWAYS,
+              "the same order");
+
 void cache_rule_of(const struct snap_route *route, struct cache_rule *out)
 {
 	*out = (struct cache_rule){
@@ -22,6 +27,7 @@ void cache_rule_of(const struct snap_route *route, struct cache_rule *out)
 	        .ttl_jitter_pct = route->ttl_jitter_pct,
 	        .heuristic_pct = route->heuristic_pct,
 	        .make_etag = route->etag,
+	        .write_through = route->write_through,
 	        .ttl_min_ms = route->ttl_min_ms,
 	        .ttl_max_ms = route->ttl_max_ms,
 	        .keyed_body = route->keyed_body != 0,

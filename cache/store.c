@@ -191,6 +191,11 @@ uint64_t store_seq(const struct store *s)
 	return inval_seq(s->inval);
 }
 
+bool store_is_live(const struct store *s, const struct object *head)
+{
+	return inval_check_fill(s->inval, head) == INVAL_LIVE;
+}
+
 /* Past every use: it may not be served, and cannot be validated. */
 static bool expired(const struct object *o, uint64_t wall_ms)
 {

@@ -58,6 +58,9 @@ enum status store_fill_append(struct store_fill *f, struct span bytes);
  * a purge after born_seq, is shorter than body_len, or is a variant without a list. f is gone. */
 struct store_entry *store_fill_commit(struct store_fill *f);
 void store_fill_abort(struct store_fill *f);
+/* Its key, and the bytes of body so far. */
+struct span store_fill_key(const struct store_fill *f);
+uint64_t store_fill_len(const struct store_fill *f);
 /* All of it at once: for lists, marks, and what comes from the shared store. */
 struct store_entry *store_put(struct store *s, const struct object *head, struct span body);
 
@@ -72,6 +75,8 @@ struct store_entry *store_refresh(struct store *s, const struct store_entry *e,
  * those of a key. The rest goes when it is looked up or swept. */
 uint32_t store_purge(struct store *s, const struct inval_purge *p);
 uint64_t store_seq(const struct store *s);
+/* Has no purge after its born_seq hit an object with this head, that is not stored? */
+bool store_is_live(const struct store *s, const struct object *head);
 /* Background work: looks at up to n entries and removes what is void, or has expired and is of no
  * use for validation; false when no walk is due (after a pattern, and once a minute). */
 bool store_sweep(struct store *s, uint32_t n, uint64_t wall_ms);

@@ -271,6 +271,16 @@ void store_fill_abort(struct store_fill *f)
 	free(f);
 }
 
+struct span store_fill_key(const struct store_fill *f)
+{
+	return item_key(f->it);
+}
+
+uint64_t store_fill_len(const struct store_fill *f)
+{
+	return f->it->e.body_len;
+}
+
 struct store_entry *store_put(struct store *s, const struct object *head, struct span body)
 {
 	struct store_fill *f;

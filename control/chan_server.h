@@ -41,7 +41,7 @@ struct purge_order {
 	bool soft;
 	bool count;       /* the answer comes when all that it hits was counted (10 s), and says how
 	                     many; else at once, and counts only what a key hit */
-	bool foreign;     /* of another node: the shared store knows it */
+	bool foreign;     /* not told to other nodes: it came from one, or is of this one alone */
 	struct span text; /* at most INVAL_TEXT_MAX */
 };
 /* From here on nothing is served that was born before and matches: neither from control (fetches,

@@ -17,6 +17,7 @@ struct chan_server; /* control/chan_server.h: the channel's end, attach and re-a
 struct fetcher;     /* control/fetch.h: requests in progress, coalescing */
 struct upstreams;   /* control/upstream/upstream.h: pools of connections */
 struct l3;          /* cache/l3.h: the store that nodes share */
+struct clock_watch; /* control/clock_watch.h */
 struct admin;       /* control/admin/admin_server.h */
 struct metrics;     /* control/metrics/prometheus.h */
 
@@ -28,7 +29,8 @@ struct control {
 	struct chan_server *chan;
 	struct fetcher *fetcher;
 	struct upstreams *upstreams;
-	struct l3 *l3; /* NULL: none */
+	struct l3 *l3;             /* NULL: none */
+	struct clock_watch *clock; /* NULL: none */
 	struct admin *admin;
 	struct metrics *metrics;
 	uint64_t started_ns;

@@ -102,6 +102,12 @@ struct fetcher_counts {
 	uint64_t passes;        /* remarks that a key's answers are not for sharing */
 	uint64_t lists;         /* lists of variants made anew */
 	uint64_t invalidations; /* keys made void by unsafe requests (RFC 9111 4.4) */
+	/* Write-through (fetch_write.c): answers to unsafe requests as those that GET would get */
+	uint64_t writes;            /* stored in the node's store */
+	uint64_t writes_unfit;      /* such an answer may not be stored */
+	uint64_t writes_overlapped; /* something else changed its key meanwhile */
+	uint64_t writes_shared;     /* given to the shared store later */
+	uint64_t writes_unshared;   /* not given: gone by then, or too many waited */
 };
 void fetcher_counts(const struct fetcher *f, struct fetcher_counts *out);
 

@@ -252,8 +252,8 @@ static bool code_head(struct fetch *f, struct work *k, void *buf)
 	len = response_code_head(buf, f->coding, &key, head, min_u32(k->cap, sizeof(k->head)));
 	if (len == 0)
 		return false;
-	how.store =
-	        f->fill != NULL && !k->out.partial && f->plan.rule.make_etag != CACHE_ETAG_STRONG;
+	how.store = k->in.key != NULL && f->fill != NULL && !k->out.partial &&
+	            f->plan.rule.make_etag != CACHE_ETAG_STRONG;
 	how.held = k->out.body_len <= FETCH_HOLD_BYTES;
 	if (!k->out.no_body && !fetch_code_begin(f, &how))
 		return false;
@@ -268,6 +268,7 @@ static void head_take(struct fetch *f, const struct exchange_head *h, struct wor
 {
 	void *buf = down_at(fetch_down(f), block);
 	bool variant = k->in.key != NULL;
+	struct object *written = fetch_write_head(f, h);
 
 	store_head(f, k, buf);
 	if (!code_head(f, k, buf))
@@ -281,6 +282,7 @@ static void head_take(struct fetch *f, const struct exchange_head *h, struct wor
 	f->gather_off = (uint32_t)align_up(k->out.len, 8);
 	down_ref(fetch_down(f), block);
 	fetch_invalidate(f, h);
+	fetch_write_begin(f, written);
 	if (variant && !span_eq(f->key, k->key.text) && !fetch_rekey(f, k->key.text)) {
 		fetch_unjoin(f);
 		k->out.shared = false;

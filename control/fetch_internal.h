@@ -2,7 +2,8 @@
  *
  * State shared by the files of the fetcher. For these files only:
  *
- *   fetch.c           tickets, which of them share a fetch, life of a fetch
+ *   fetch.c           tickets, life of a fetch
+ *   fetch_join.c      which tickets share a fetch
  *   fetch_route.c     where a request's answer comes from: the store, the shared store, the origin
  *   fetch_stream.c    what the origin sends
  *   fetch_head.c      its head: what may be stored and shared, variants, remarks
@@ -12,6 +13,7 @@
  *   fetch_code.c      compression: codes what comes from an origin or out of the store
  *   fetch_coded.c     coded forms beside the answer that they are made of: found, freshened, void
  *   fetch_purge.c     purges
+ *   fetch_write.c     write-through: answers to unsafe requests that are stored for GET
  *   fetch_send.c      what the cores get
  *   plan.c            configurations by id
  *
@@ -137,6 +139,9 @@ struct fetch {
 	bool background;           /* fetches for the store; nobody has to wait */
 	uint64_t sent_off;         /* of the entry's body */
 	struct store_fill *fill;
+	bool written; /* the fill is what an unsafe request wrote (fetch_write.c) */
+	uint64_t write_wall_ms;
+	uint8_t write_etag; /* enum cache_etag_kind of GET's route */
 	uint64_t purge_seq; /* of a refresh: makes older copies in the cores void */
 	struct fetch *dry_next;
 	struct fetch **dry_prev; /* NULL when it does not wait for blocks */
@@ -174,6 +179,8 @@ struct fetch {
 	struct fetch **all_prev;
 };
 
+struct later;
+
 struct fetcher {
 	struct control *ctl;
 	struct waiter ***slots; /* [core][slot] */
@@ -196,6 +203,10 @@ struct fetcher {
 	struct plan *plan_before;
 	uint64_t id_prefix;
 	uint64_t id_seq;
+	struct later *later; /* writes that the shared store gets, oldest first */
+	struct later **later_end;
+	uint32_t later_count;
+	struct loop_timer later_timer;
 	struct fetcher_counts counts;
 };
 
@@ -208,6 +219,21 @@ void fetch_drop(struct fetch *f);
 void fetch_exchange_end(struct fetch *f);
 /* A background fetch has ended, well or not; the caller holds f besides. */
 void fetch_background_end(struct fetch *f);
+void fetch_join(struct fetch *f, struct waiter *w);
+/* w is f's ticket from now on; it takes part from the first chunk. */
+void fetch_add(struct fetch *f, struct waiter *w);
+/* Routes every ticket anew but the leader's, and those for whom stays says that they may stay. */
+void fetch_split(struct fetch *f, bool (*stays)(struct fetch *f, const struct waiter *w));
+/* Every ticket of f is answered with code. */
+void fetch_refuse(struct fetch *f, uint16_t code);
+void waiter_refuse(struct waiter *w, uint16_t code);
+/* The ticket's answer is this status alone, if somebody still waits for it. */
+void fetch_ticket_code(struct fetcher *f, const struct chan_ticket *t, uint16_t code);
+/* Takes w off its fetch, which may end by that. */
+void waiter_leave(struct waiter *w);
+void waiter_end(struct waiter *w);
+
+/* fetch_join.c */
 /* Into the table of those that may be joined, under its key; out of it. */
 void fetch_offer(struct fetch *f);
 void fetch_unjoin(struct fetch *f);
@@ -220,23 +246,10 @@ struct fetch *fetch_find_base(struct fetcher *fr, struct span base, const struct
 /* The key becomes a variant's (text is copied), and the base key what it says; false: no memory,
  * and they are as they were. */
 bool fetch_rekey(struct fetch *f, struct span text);
-void fetch_join(struct fetch *f, struct waiter *w);
-/* w is f's ticket from now on; it takes part from the first chunk. */
-void fetch_add(struct fetch *f, struct waiter *w);
 /* w is on no fetch: it is routed anew when f has ended. */
 void fetch_park(struct fetch *f, struct waiter *w);
 /* f may not be joined any more: routes its parked tickets anew. */
 void fetch_unpark(struct fetch *f, bool share);
-/* Routes every ticket anew but the leader's, and those for whom stays says that they may stay. */
-void fetch_split(struct fetch *f, bool (*stays)(struct fetch *f, const struct waiter *w));
-/* Every ticket of f is answered with code. */
-void fetch_refuse(struct fetch *f, uint16_t code);
-void waiter_refuse(struct waiter *w, uint16_t code);
-/* The ticket's answer is this status alone, if somebody still waits for it. */
-void fetch_ticket_code(struct fetcher *f, const struct chan_ticket *t, uint16_t code);
-/* Takes w off its fetch, which may end by that. */
-void waiter_leave(struct waiter *w);
-void waiter_end(struct waiter *w);
 
 /* fetch_route.c */
 /* w is on no fetch. share: it may wait for another request. */
@@ -244,6 +257,8 @@ void fetch_route(struct waiter *w, const struct plan_choice *plan, bool share);
 bool request_may_share(const struct request *r);
 /* Does the list offer no codings, or those that the route offers now? */
 bool fetch_list_fits(const struct object *list, const struct plan_choice *plan);
+/* RFC 9111 5.2.1.5: nothing of its answer may be stored. */
+bool request_no_store(const struct request *r);
 /* Begins the origin's request, with the validators of the entry if there is one. */
 void fetch_origin(struct fetch *f);
 /* A refresh that a core asked for: takes r over. */
@@ -310,12 +325,28 @@ void fetch_fill_begin(struct fetch *f, const struct object *head);
 void fetch_fill_append(struct fetch *f, struct span bytes);
 void fetch_fill_abort(struct fetch *f);
 void fetch_fill_commit(struct fetch *f);
+/* e with an ETag made of its body, where kind and e want one (RFC 9110 8.8.3); e's hold goes over.
+ */
+struct store_entry *fetch_tagged(struct fetch *f, struct store_entry *e, uint8_t kind);
+
+/* fetch_write.c */
+/* The answer's content is what GET would get of some target: its head, for the store; NULL: it is
+ * not, or may not be stored. Before the purges of the answer; f->req's route wants it. */
+struct object *fetch_write_head(struct fetch *f, const struct exchange_head *h);
+/* After them: the body goes into the store too. head is taken over; NULL is fine. */
+void fetch_write_begin(struct fetch *f, struct object *head);
+/* The fill is whole. */
+void fetch_write_commit(struct fetch *f);
+void fetch_writes_create(struct fetcher *fr);
+void fetch_writes_destroy(struct fetcher *fr);
 
 /* fetch_l3.c */
 /* Asks the shared store for f's key. False: it is not asked. */
 bool fetch_l3_ask(struct fetch *f);
 void fetch_l3_cancel(struct fetch *f);
 void fetch_l3_put(struct fetch *f, const struct store_entry *e);
+/* asked_ms: as in struct l3_item. */
+void fetch_l3_give(struct fetcher *fr, const struct store_entry *e, uint64_t asked_ms);
 
 /* fetch_code.c */
 /* The body goes through f->coding, and into the store under head when store is set; head_held: at

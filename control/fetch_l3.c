@@ -145,14 +145,14 @@ static uint64_t keep_ms(const struct object *o, uint64_t now_ms)
 	return until_ms > now_ms ? until_ms - now_ms : 0;
 }
 
-void fetch_l3_put(struct fetch *f, const struct store_entry *e)
+void fetch_l3_give(struct fetcher *fr, const struct store_entry *e, uint64_t asked_ms)
 {
-	struct l3 *l3 = f->f->ctl->l3;
+	struct l3 *l3 = fr->ctl->l3;
 	struct span first = vary_primary(object_key(e->head));
 	struct l3_item items[2] = {{
 	        .head = e->head,
 	        .body = span_of(e->body, e->body_len),
-	        .asked_ms = f->started_wall_ms,
+	        .asked_ms = asked_ms,
 	        .keep_ms = keep_ms(e->head, clock_wall_ns() / NS_PER_MS),
 	}};
 	struct store_entry *list = NULL;
@@ -162,11 +162,16 @@ void fetch_l3_put(struct fetch *f, const struct store_entry *e)
 		return;
 	/* Nobody finds a variant without its list. */
 	if (first.len < e->head->key_len)
-		list = store_peek(f->f->store, first, &stale);
+		list = store_peek(fr->store, first, &stale);
 	if (list != NULL)
-		items[1] = (struct l3_item){list->head, span_of(NULL, 0), f->started_wall_ms,
-		                            items[0].keep_ms};
+		items[1] =
+		        (struct l3_item){list->head, span_of(NULL, 0), asked_ms, items[0].keep_ms};
 	l3_put(l3, items, list != NULL ? 2 : 1);
 	if (list != NULL)
 		store_drop(list);
+}
+
+void fetch_l3_put(struct fetch *f, const struct store_entry *e)
+{
+	fetch_l3_give(f->f, e, f->started_wall_ms);
 }

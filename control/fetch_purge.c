@@ -6,6 +6,8 @@
 #include "cache/tags.h"
 #include "cache/vary.h"
 
+#include <stdlib.h>
+
 /* Tags of an answer are known when its head has come. */
 static bool tag_hits(const struct fetch *f, struct span tag)
 {
@@ -64,6 +66,30 @@ void fetch_purge_key(struct fetcher *f, struct span key)
 	purge(f, INVAL_KEY, key);
 }
 
+static void purge_effects(struct fetch *f, const struct rule_effects *effects)
+{
+	for (uint32_t i = 0; effects != NULL && i < effects->purge_count; i++)
+		purge(f->f, effects->purges[i].kind, effects->purges[i].text);
+}
+
+/* The key that a target of the same host has under the rule of its route. */
+static void purge_ruled(struct fetch *f, struct span target)
+{
+	struct rule_target t = {
+	        .s = plan_snapshot(f->f, f->req->wire.snapshot_id),
+	        .r = f->req,
+	        .target = target,
+	        .seed = link_hash_seed(fetch_chan(f)),
+	};
+	struct rule_effects *effects = NULL;
+
+	/* Its rules are not known any more (or there is no memory): rather too much. */
+	if (t.s == NULL || !rule_effects_target(&t, &effects))
+		purge(f->f, INVAL_ALL, span_of(NULL, 0));
+	purge_effects(f, effects);
+	free(effects);
+}
+
 /* The key under which a target of the same host would be stored by default. */
 static void purge_target(struct fetch *f, struct span target)
 {
@@ -104,12 +130,13 @@ void fetch_invalidate(struct fetch *f, const struct exchange_head *h)
 	if (f->req->keyed_body || !cache_invalidates(f->req->method, h->head->status))
 		return;
 	tags_invalidated(&h->head->fields, &at, on_group, f->f);
-	for (uint32_t i = 0; f->effects != NULL && i < f->effects->purge_count; i++)
-		purge(f->f, f->effects->purges[i].kind, f->effects->purges[i].text);
+	purge_effects(f, f->effects);
 	if (f->req->key.len == 0)
 		return;
 	fetch_purge_key(f->f, f->req->key);
 	cache_invalidated(&at, &h->head->fields, &targets);
-	for (uint32_t i = 0; i < targets.count; i++)
+	for (uint32_t i = 0; i < targets.count; i++) {
 		purge_target(f, targets.target[i]);
+		purge_ruled(f, targets.target[i]);
+	}
 }

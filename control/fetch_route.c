@@ -100,6 +100,16 @@ bool fetch_list_fits(const struct object *list, const struct plan_choice *plan)
 	return offers.count == 0 || memcmp(&offers, &plan->offers, sizeof(offers)) == 0;
 }
 
+bool request_no_store(const struct request *r)
+{
+	struct http_fields fields;
+	struct cache_control cc;
+
+	request_fields(r, &fields);
+	cache_control_parse(&fields, &cc);
+	return cc.no_store;
+}
+
 static void look_variant(struct fetcher *fr, const struct request *r,
                          const struct plan_choice *plan, struct found *out)
 {

@@ -330,8 +330,7 @@ void fetch_fill_abort(struct fetch *f)
 	f->fill = NULL;
 }
 
-/* The entry with an ETag made of its body, where the rule wants one (RFC 9110 8.8.3). */
-static struct store_entry *tagged(struct fetch *f, struct store_entry *e)
+struct store_entry *fetch_tagged(struct fetch *f, struct store_entry *e, uint8_t kind)
 {
 	char text[RESPONSE_ETAG_MAX];
 	struct store_entry *with = NULL;
@@ -339,7 +338,7 @@ static struct store_entry *tagged(struct fetch *f, struct store_entry *e)
 	uint32_t len;
 	void *head;
 
-	if (f->plan.rule.make_etag != CACHE_ETAG_STRONG || e->head->etag_len > 0)
+	if (kind != CACHE_ETAG_STRONG || e->head->etag_len > 0)
 		return e;
 	etag = response_etag_strong(e->head, span_of(e->body, e->body_len), text);
 	head = malloc(FETCH_HEAD_MAX);
@@ -361,11 +360,15 @@ void fetch_fill_commit(struct fetch *f)
 
 	if (f->fill == NULL)
 		return;
+	if (f->written) {
+		fetch_write_commit(f);
+		return;
+	}
 	e = store_fill_commit(f->fill);
 	f->fill = NULL;
 	if (e == NULL)
 		return;
-	e = tagged(f, e);
+	e = fetch_tagged(f, e, f->plan.rule.make_etag);
 	fetch_coded_void(f->f, object_key(e->head), f->coding);
 	fetch_l3_put(f, e);
 	fetch_refreshed(f, e);

@@ -143,17 +143,6 @@ bool fetch_head_validates(struct fetch *f, const struct exchange_head *h)
 	return true;
 }
 
-/* RFC 9111 5.2.1.5: nothing of the answer may be stored. */
-static bool asks_no_store(const struct request *r)
-{
-	struct http_fields fields;
-	struct cache_control cc;
-
-	request_fields(r, &fields);
-	cache_control_parse(&fields, &cc);
-	return cc.no_store;
-}
-
 static void head_freshens(struct fetch *f, const struct exchange_head *h,
                           const struct store_entry *e)
 {
@@ -182,7 +171,7 @@ void fetch_head_compare(struct fetch *f, const struct exchange_head *h)
 	bool soft;
 
 	if (f->req->method != HTTP_HEAD || f->f->store == NULL || f->key.len == 0 ||
-	    f->req->conditional || asks_no_store(f->req))
+	    f->req->conditional || request_no_store(f->req))
 		return;
 	e = store_peek(f->f->store, f->base.len > 0 ? f->base : f->key, &soft);
 	if (e == NULL)

@@ -4,6 +4,7 @@
  * signals, stops them in the reverse order. */
 #include "control/admin/admin_server.h"
 #include "control/chan_server.h"
+#include "control/clock_watch.h"
 #include "control/fetch.h"
 #include "control/l3_start.h"
 #include "control/metrics/prometheus.h"
@@ -194,6 +195,9 @@ static enum status modules_start(struct process *p)
 	st = chan_server_start(ctl, &ctl->chan);
 	if (st != ST_OK)
 		return start_failed("the channel", st);
+	st = clock_watch_start(ctl, &ctl->clock);
+	if (st != ST_OK)
+		return start_failed("the watch of the clock", st);
 	st = admin_start(ctl, &ctl->admin);
 	if (st != ST_OK)
 		return start_failed("the admin socket", st);
@@ -208,6 +212,7 @@ static void modules_stop(struct process *p)
 	metrics_stop(ctl->metrics);
 	if (ctl->admin != NULL)
 		admin_stop(ctl->admin);
+	clock_watch_stop(ctl->clock);
 	if (ctl->chan != NULL)
 		chan_server_stop(ctl->chan);
 	if (ctl->fetcher != NULL)

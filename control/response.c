@@ -69,6 +69,13 @@ void response_put_vary(struct writer *w, const struct http_fields *fs)
 		put_line(w, SPAN_LIT("Vary"), SPAN_LIT("Accept-Encoding"));
 }
 
+/* What says something of the change, not of the resource. */
+static bool field_of_change(const struct http_field *f)
+{
+	return f->id == HDR_LOCATION || span_eq_nocase(f->name, SPAN_LIT("Preference-Applied")) ||
+	       span_eq_nocase(f->name, SPAN_LIT("Cache-Group-Invalidation"));
+}
+
 static void put_fields(struct writer *w, const struct response_in *in, struct object *o)
 {
 	const struct http_fields *fs = &in->head->fields;
@@ -77,7 +84,8 @@ static void put_fields(struct writer *w, const struct response_in *in, struct ob
 	for (uint32_t i = 0; i < fs->count; i++) {
 		const struct http_field *f = &fs->f[i];
 
-		if (response_field_drops(fs, f) || (in->stored && cache_field_excluded(fs, f)))
+		if (response_field_drops(fs, f) || (in->stored && cache_field_excluded(fs, f)) ||
+		    (in->written && field_of_change(f)))
 			continue;
 		response_put_field(w, f, o);
 		dated |= f->id == HDR_DATE;
@@ -136,10 +144,11 @@ static void judge(const struct response_in *in, bool lets, struct object *o,
 {
 	const struct chan_request *wire = &in->request->wire;
 	struct cache_response_in pin = {
-	        .method = in->request->method,
-	        .status = in->head->status,
-	        .authorized = (wire->flags & CHAN_REQ_AUTHORIZED) != 0,
-	        .variant = in->key != NULL,
+	        .method = in->written ? HTTP_GET : in->request->method,
+	        .status = o->status,
+	        .authorized =
+	                in->written ? in->authorized : (wire->flags & CHAN_REQ_AUTHORIZED) != 0,
+	        .variant = in->key != NULL && !in->written,
 	        .fields = &in->head->fields,
 	        .rule = in->rule,
 	        .former_ms = in->former_ms,
@@ -149,8 +158,8 @@ static void judge(const struct response_in *in, bool lets, struct object *o,
 	};
 	struct cache_response policy;
 
-	lets = lets && (wire->flags & CHAN_REQ_STORE) && in->request->key.len > 0 &&
-	       !in->request->conditional;
+	lets = lets && (in->written || ((wire->flags & CHAN_REQ_STORE) &&
+	                                in->request->key.len > 0 && !in->request->conditional));
 	cache_response_policy(&pin, &policy);
 	out->partial = policy.partial && policy.storable && lets && !in->stored;
 	out->storable = policy.storable && lets && !out->partial;
@@ -169,7 +178,7 @@ enum status response_object(const struct response_in *in, void *buf, uint32_t ca
 	        .hash = {in->request->wire.key_lo, in->request->wire.key_hi},
 	        .key_len = (uint32_t)key.len,
 	        .born_seq = in->born_seq,
-	        .status = (uint16_t)in->head->status,
+	        .status = (uint16_t)(in->written ? 200 : in->head->status),
 	};
 	size_t fixed = sizeof(o) + o.key_len;
 	struct response_tags tags;

@@ -25,6 +25,9 @@ struct response_in {
 	uint64_t born_seq;    /* cache/inval.h */
 	bool stored;          /* the head for a store: without what a store must not hold */
 	bool coding_varies;   /* others get it in a coding: Vary says Accept-Encoding as well */
+	bool written;         /* the answer to an unsafe request as that to GET would be: rule and
+	                         key are those of GET. Status 200 */
+	bool authorized;      /* written: RFC 9111 3.5 applies */
 	const uint32_t *tags; /* more tags, of the rule or the request (inval_tag_hash) */
 	uint32_t tag_count;
 };

@@ -2,6 +2,7 @@
 #include "control/rule_effects.h"
 
 #include "cache/key_program.h"
+#include "cache/rule.h"
 
 #include <stdlib.h>
 
@@ -64,25 +65,25 @@ static struct span route_host(struct span host)
 	return host;
 }
 
-static void input_make(struct maker *m, uint64_t seed)
+static void input_make(struct maker *m, struct span target, uint64_t seed)
 {
 	const struct request *r = m->r;
-	const char *mark = memchr(r->target.ptr, '?', r->target.len);
+	const char *mark = memchr(target.ptr, '?', target.len);
 	size_t pos = 0;
 
 	http1_scan_fields(r->fields.ptr, r->fields.len + 2, &pos, &m->fields);
 	m->in = (struct key_input){
 	        .fields = &m->fields,
 	        .host = key_host(r->host),
-	        .path = r->target,
+	        .path = target,
 	        .method = r->method,
 	        .params = m->match.params,
 	        .seed = seed,
 	        .wild = true,
 	};
 	if (mark != NULL) {
-		m->in.path.len = (size_t)(mark - r->target.ptr);
-		m->in.query = span_of(mark + 1, r->target.len - m->in.path.len - 1);
+		m->in.path.len = (size_t)(mark - target.ptr);
+		m->in.query = span_of(mark + 1, target.len - m->in.path.len - 1);
 	}
 }
 
@@ -147,7 +148,7 @@ static void tags_of_key(struct maker *m, struct span key)
 	}
 }
 
-static void tags_make(struct maker *m, const struct snap_rule *rule)
+static void tags_make(struct maker *m, const struct snap_rule *rule, struct span key)
 {
 	const struct rule_program *programs = key_programs(m->s, rule->tags_off);
 	const struct snap_rules *rules = &m->s->rules;
@@ -159,7 +160,7 @@ static void tags_make(struct maker *m, const struct snap_rule *rule)
 		tag_named(m, SPAN_LIT("user:"), field_value(m, &rules->user));
 		tag_named(m, SPAN_LIT("policy:"), field_value(m, &rules->policy));
 	}
-	tags_of_key(m, key_base(m->r->key));
+	tags_of_key(m, key_base(key));
 	for (uint32_t i = 0; i < rule->tag_count; i++) {
 		struct cache_key text;
 
@@ -281,7 +282,7 @@ bool rule_effects_make(const struct snapshot *s, const struct request *r, uint64
 		return false;
 	m->s = s;
 	m->r = r;
-	input_make(m, seed);
+	input_make(m, r->target, seed);
 	rule = route_rule(m, r->method);
 	m->out = calloc(1, sizeof(*m->out) + (changes(rule, r) ? TEXT_BYTES : 0));
 	if (m->out == NULL) {
@@ -294,9 +295,100 @@ bool rule_effects_make(const struct snapshot *s, const struct request *r, uint64
 			purges_make(m, rule);
 		purge_target(m);
 	} else if (rule != NULL && r->key.len > 0) {
-		tags_make(m, rule);
+		tags_make(m, rule, r->key);
 	}
 	*out = m->out;
 	free(m);
 	return true;
+}
+
+static struct maker *maker_new(const struct rule_target *t, size_t text_bytes)
+{
+	struct maker *m = calloc(1, sizeof(*m));
+
+	if (m == NULL)
+		return NULL;
+	m->s = t->s;
+	m->r = t->r;
+	input_make(m, t->target, t->seed);
+	m->out = calloc(1, sizeof(*m->out) + text_bytes);
+	if (m->out != NULL)
+		return m;
+	free(m);
+	return NULL;
+}
+
+bool rule_effects_target(const struct rule_target *t, struct rule_effects **out)
+{
+	struct maker *m;
+
+	*out = NULL;
+	if (t->s->rules.rule_count == 0)
+		return true;
+	m = maker_new(t, TEXT_BYTES);
+	if (m == NULL)
+		return false;
+	m->tenant = field_value(m, &t->s->rules.tenant);
+	purge_target(m);
+	*out = m->out;
+	free(m);
+	return true;
+}
+
+/* --- what a change writes --- */
+
+/* The key that GET would have, as the cores make it (dataplane/req/key.c). */
+static bool write_key(struct maker *m, const struct snap_rule *rule, struct rule_write *w)
+{
+	struct cache_key key;
+	bool ok;
+
+	m->in.method = HTTP_GET;
+	m->in.wild = false;
+	if (rule != NULL)
+		ok = key_program_run(m->s, &rule->key, &m->in, w->key, &key) == KEY_OK;
+	else
+		ok = cache_key_default(w->key, m->in.host, m->in.path, m->in.query, 0, &key);
+	w->key_len = ok ? (uint32_t)key.text.len : 0;
+	return ok;
+}
+
+bool rule_write_make(const struct rule_target *t, struct rule_write **out)
+{
+	struct rule_write *w = calloc(1, sizeof(*w));
+	struct maker *m = maker_new(t, 0);
+	const struct snap_rule *rule;
+	bool ok = false;
+
+	if (w == NULL || m == NULL)
+		goto end;
+	rule = route_rule(m, HTTP_GET);
+	if (m->match.route == NULL || m->match.route->upstream != t->r->wire.upstream)
+		goto end;
+	ok = write_key(m, rule, w);
+	if (!ok)
+		goto end;
+	cache_rule_of(m->match.route, &w->rule);
+	w->authorized = http_fields_have(&m->fields, HDR_AUTHORIZATION) &&
+	                (rule == NULL || (rule->flags & RULE_KEYED_AUTH) == 0);
+	if (rule != NULL)
+		tags_make(m, rule, span_of(w->key, w->key_len));
+	w->effects = m->out;
+	m->out = NULL;
+end:
+	if (m != NULL)
+		free(m->out);
+	free(m);
+	*out = ok ? w : NULL;
+	if (!ok)
+		free(w);
+	return ok;
+}
+
+void rule_write_free(struct rule_write *w)
+{
+	if (w == NULL)
+		return;
+	free(w->effects);
+	free(w);
 }

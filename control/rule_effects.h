@@ -20,6 +20,7 @@
 #define CONTROL_RULE_EFFECTS_H
 
 #include "cache/inval.h"
+#include "cache/policy.h"
 #include "control/request.h"
 #include "lib/snapshot.h"
 
@@ -45,5 +46,29 @@ struct rule_effects {
  * there is nothing to say, else to be given to free(). */
 bool rule_effects_make(const struct snapshot *s, const struct request *r, uint64_t seed,
                        struct rule_effects **out);
+
+/* A target (path and query) of the host of r: what GET has of it by s. */
+struct rule_target {
+	const struct snapshot *s;
+	const struct request *r;
+	struct span target;
+	uint64_t seed; /* the dataplane's hash seed */
+};
+
+/* The purges of it, where it lies under a rule's key (RFC 9111 4.4). False and *out as above. */
+bool rule_effects_target(const struct rule_target *t, struct rule_effects **out);
+
+/* Where the answer to GET for it lies, asked with r's fields, and how it is kept. */
+struct rule_write {
+	struct cache_rule rule; /* of GET's route */
+	bool authorized;        /* r has credentials that the key does not tell (RFC 9111 3.5) */
+	struct rule_effects *effects; /* its tags */
+	uint32_t key_len;
+	char key[CACHE_KEY_MAX];
+};
+
+/* False: it has no key, or no route for GET to the upstream of r's own; or no memory. */
+bool rule_write_make(const struct rule_target *t, struct rule_write **out);
+void rule_write_free(struct rule_write *w); /* NULL is fine */
 
 #endif

@@ -307,6 +307,17 @@ static bool tx_waits(const struct core *core)
 	return unlikely(net_queued(core->net) > NIC_BURST);
 }
 
+static void segments_input(struct core *core, struct pkt *pkts, unsigned n)
+{
+	tcp_input_burst(core->tcp, pkts, n, core->now_ns);
+	stage_mark(&core->stages, STAGE_tcp, n);
+	core_ready(core);
+	/* Only now: until here, payload was lent to connections and parsed where it lay. */
+	if (n > 0)
+		nic_pkt_free(core->nic, pkts, n);
+	stage_mark(&core->stages, STAGE_rx, 0);
+}
+
 void core_rx(struct core *core)
 {
 	struct pkt pkts[NIC_BURST];
@@ -320,13 +331,18 @@ void core_rx(struct core *core)
 	got = n;
 	n = net_input(core->net, pkts, n, core->now_ns);
 	stage_mark(&core->stages, STAGE_net, got);
-	tcp_input_burst(core->tcp, pkts, n, core->now_ns);
-	stage_mark(&core->stages, STAGE_tcp, n);
-	core_ready(core);
-	/* Only now: until here, payload was lent to connections and parsed where it lay. */
-	if (n > 0)
-		nic_pkt_free(core->nic, pkts, n);
-	stage_mark(&core->stages, STAGE_rx, 0);
+	segments_input(core, pkts, n);
+}
+
+/* What came to another core of the port and belongs here. */
+static void core_passed(struct core *core)
+{
+	struct pkt pkts[NIC_BURST];
+	unsigned n = tx_waits(core) ? 0 : net_passed(core->net, pkts, NIC_BURST);
+
+	core->did += n;
+	if (unlikely(n > 0))
+		segments_input(core, pkts, n);
 }
 
 void core_ready(struct core *core)
@@ -408,6 +424,7 @@ uint32_t core_round(struct core *core, uint64_t now_ns, uint64_t wall_ns)
 	stages_begin(&core->stages);
 	core_tick(core, now_ns, wall_ns); /* the only clock there is */
 	core_rx(core);                    /* NIC > TCP > HTTP > reply */
+	core_passed(core);                /* the same from another core */
 	core_completions(core);           /* control > miss_input */
 	core_timers(core);
 	core->did += hot_view_poll(core->view); /* what other cores stored for this one */

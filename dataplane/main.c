@@ -209,6 +209,20 @@ static enum status threads_start(struct dataplane *d)
 	return ST_OK;
 }
 
+static enum status net_shared_make(struct dataplane *d)
+{
+	size_t bytes = d->cfg->ports_count * sizeof(d->net_shared[0]);
+	enum status st = ST_OK;
+
+	d->net_shared = aligned_alloc(CACHE_LINE, bytes);
+	if (d->net_shared == NULL)
+		return ST_NOMEM;
+	memset(d->net_shared, 0, bytes);
+	for (unsigned p = 0; p < d->cfg->ports_count && st == ST_OK; p++)
+		st = net_shared_open(&d->net_shared[p], d->cfg->ports[p].cores_count);
+	return st;
+}
+
 static enum status dataplane_start(struct dataplane *d, struct snapshot *snap)
 {
 	char why[512] = "";
@@ -221,12 +235,10 @@ static enum status dataplane_start(struct dataplane *d, struct snapshot *snap)
 	d->cores = dpdk_core_count(d->dpdk);
 	d->workers = calloc(d->cores, sizeof(d->workers[0]));
 	d->core_fds = calloc(d->cores, sizeof(d->core_fds[0]));
-	d->net_shared = aligned_alloc(CACHE_LINE, d->cfg->ports_count * sizeof(d->net_shared[0]));
 	d->controls = aligned_alloc(CACHE_LINE, d->cores * sizeof(d->controls[0]));
 	if (d->workers == NULL || d->core_fds == NULL || d->controls == NULL ||
-	    d->net_shared == NULL)
+	    net_shared_make(d) != ST_OK)
 		return ST_NOMEM;
-	memset(d->net_shared, 0, d->cfg->ports_count * sizeof(d->net_shared[0]));
 	memset(d->controls, 0, d->cores * sizeof(d->controls[0]));
 	for (uint32_t i = 0; i < d->cores; i++)
 		d->core_fds[i] = -1;
@@ -332,6 +344,8 @@ static void dataplane_stop(struct dataplane *d)
 	free(d->workers);
 	free(d->core_fds);
 	free(d->controls);
+	for (unsigned p = 0; p < d->cfg->ports_count && d->net_shared != NULL; p++)
+		net_shared_close(&d->net_shared[p]);
 	free(d->net_shared);
 	free(d->listeners);
 }

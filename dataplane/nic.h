@@ -36,7 +36,7 @@ struct pkt {
 	void *handle;    /* the implementation's own (a buffer of DPDK, a simulated packet) */
 	uint32_t len;    /* bytes from data */
 	uint32_t cap;    /* bytes that fit from data */
-	uint32_t rss;    /* hash by the port, 0 when it has none */
+	uint32_t passed; /* by so many cores of the port (net_pass) */
 	uint16_t l3_off; /* set by net_input or the sender */
 	uint16_t l4_off;
 	uint16_t payload_off;
@@ -62,8 +62,8 @@ struct nic_caps {
 struct nic;
 
 const struct nic_caps *nic_caps(const struct nic *nic);
-/* Up to n (at most NIC_BURST) packets; the caller then owns them. data, handle, len, cap, rss and
- * the receive flags are set, the offsets are not. A received packet may be written over and sent;
+/* Up to n (at most NIC_BURST) packets; the caller then owns them. data, handle, len, cap and the
+ * receive flags are set, the offsets are not. A received packet may be written over and sent;
  * data may then lie further into the buffer than it did. */
 unsigned nic_rx_burst(struct nic *nic, struct pkt *pkts, unsigned n);
 /* Sends the first packets of the array and takes them over; returns how many. The rest stay the
@@ -74,7 +74,7 @@ unsigned nic_tx_burst(struct nic *nic, struct pkt *pkts, unsigned n);
 bool nic_pkt_alloc(struct nic *nic, struct pkt *out);
 /* The same for NIC_LARGE_BYTES, to be sent with PKT_TX_TSO; only with caps.tx_tso. */
 bool nic_pkt_alloc_large(struct nic *nic, struct pkt *out);
-/* Takes both kinds. */
+/* Takes both kinds; a packet whose handle is NULL is somebody else's by now. */
 void nic_pkt_free(struct nic *nic, struct pkt *pkts, unsigned n);
 /* Packet buffers free now, the large ones not counted, for watermarks and reports. */
 uint32_t nic_pkts_free(const struct nic *nic);

@@ -19,6 +19,7 @@ enum config_credentials { CREDENTIALS_SEPARATE, CREDENTIALS_BYPASS, CREDENTIALS_
 enum config_purge_scope { PURGE_SCOPE_TENANT, PURGE_SCOPE_ALL };
 enum config_bool { CONFIG_FALSE, CONFIG_TRUE };
 enum config_cache_mode { CONFIG_CACHE_OFF, CONFIG_CACHE_ORIGIN, CONFIG_CACHE_TTL };
+enum config_write_through { WRITE_THROUGH_OFF, WRITE_THROUGH_ON, WRITE_THROUGH_ALWAYS };
 enum config_etag { CONFIG_ETAG_OFF, CONFIG_ETAG_WEAK, CONFIG_ETAG_STRONG };
 enum config_cookies { COOKIES_OFF, COOKIES_ON_PRESSURE, COOKIES_ALWAYS };
 enum config_fast_open { FAST_OPEN_OFF, FAST_OPEN_ON };
@@ -198,6 +199,7 @@ struct config_cache {
 	uint32_t stale_if_error_s;
 	enum config_etag etag; /* "off" (default), "weak", "strong" */
 	uint32_t pass_s;
+	enum config_write_through write_through;
 	char *rule; /* name, or NULL */
 };
 

@@ -81,6 +81,11 @@ static const struct param_name names_purge_scope[] = {
         {"tenant", PURGE_SCOPE_TENANT},
         {"all", PURGE_SCOPE_ALL},
 };
+static const struct param_name names_write_through[] = {
+        {"off", WRITE_THROUGH_OFF},
+        {"on", WRITE_THROUGH_ON},
+        {"always", WRITE_THROUGH_ALWAYS},
+};
 static const struct param_name names_etag[] = {
         {"off", CONFIG_ETAG_OFF},
         {"weak", CONFIG_ETAG_WEAK},

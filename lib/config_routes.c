@@ -80,6 +80,34 @@ static enum status check_upstream(struct routes *r, unsigned i)
 	                 i, name, r->cfg->upstreams[0].name);
 }
 
+/* Has the route a method whose answers write through, and a cache that they could go to? */
+static enum status check_writes(struct routes *r, unsigned i)
+{
+	const struct config_route *route = &r->cfg->routes[i];
+	const struct doc_node *node = doc_key(route_at(r, "cache"), "write_through");
+	bool writes = false;
+
+	if (route->cache.write_through == WRITE_THROUGH_OFF)
+		return ST_OK;
+	for (unsigned k = 0; k < route->methods_count; k++) {
+		enum http_method m = http_method_parse(span_cstr(route->methods[k]));
+
+		writes |= m == HTTP_PUT || m == HTTP_PATCH || m == HTTP_POST;
+	}
+	if (!writes)
+		return doc_key_error(r->doc, node, r->err,
+		                     "routes[%u].cache.write_through is for PUT, PATCH and POST, "
+		                     "which the route does not take; remove it or add one to "
+		                     "methods",
+		                     i);
+	if (route->cache.mode == CONFIG_CACHE_OFF)
+		return doc_key_error(r->doc, node, r->err,
+		                     "routes[%u].cache.write_through stands beside mode 'off'; "
+		                     "remove one of them",
+		                     i);
+	return ST_OK;
+}
+
 static enum status check_cache(struct routes *r, unsigned i)
 {
 	const struct config_cache *cache = &r->cfg->routes[i].cache;
@@ -96,7 +124,7 @@ static enum status check_cache(struct routes *r, unsigned i)
 		                     "routes[%u].cache.ttl_s is for mode 'ttl' only; remove it or "
 		                     "write mode: ttl",
 		                     i);
-	return ST_OK;
+	return check_writes(r, i);
 }
 
 static bool is_param(struct span seg)

@@ -27,6 +27,8 @@ struct loop {
 	struct timerwheel wheel;
 	struct loop_hook hook;
 	struct loop_bufs *groups[LOOP_GROUPS];
+	struct loop_task *tasks;
+	struct loop_task **tasks_end;
 	uint64_t now_ns;
 	uint64_t spin_ns;
 	bool stop;
@@ -67,6 +69,7 @@ enum status loop_create(struct loop **out, const struct loop_config *cfg)
 		free(l);
 		return rc == -ENOMEM ? ST_NOMEM : rc == -EPERM ? ST_DENIED : ST_UNSUPPORTED;
 	}
+	l->tasks_end = &l->tasks;
 	l->spin_ns = cfg->spin_us * NS_PER_US;
 	l->now_ns = clock_mono_ns();
 	timerwheel_init(&l->wheel, LOOP_TICK_NS, l->now_ns);
@@ -154,8 +157,33 @@ static uint32_t reap(struct loop *l)
 	return n;
 }
 
+void loop_defer(struct loop *l, struct loop_task *t)
+{
+	if (t->queued)
+		return;
+	t->queued = true;
+	t->next = NULL;
+	*l->tasks_end = t;
+	l->tasks_end = &t->next;
+}
+
+/* Those that tasks add run too. */
+static void run_tasks(struct loop *l)
+{
+	struct loop_task *t;
+
+	while ((t = l->tasks) != NULL) {
+		l->tasks = t->next;
+		if (l->tasks == NULL)
+			l->tasks_end = &l->tasks;
+		t->queued = false;
+		t->fn(t);
+	}
+}
+
 static void submit(struct loop *l)
 {
+	run_tasks(l);
 	if (io_uring_sq_ready(&l->ring) > 0)
 		io_uring_submit(&l->ring);
 }
@@ -186,6 +214,7 @@ static void sleep_until_event(struct loop *l, uint64_t wait_ns)
 			l->hook.awake(l->hook.arg);
 		return;
 	}
+	run_tasks(l);
 	next_ns = timerwheel_next_ns(&l->wheel);
 	if (next_ns != UINT64_MAX) {
 		uint64_t left = next_ns > l->now_ns ? next_ns - l->now_ns : 0;

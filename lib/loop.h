@@ -61,6 +61,17 @@ struct loop_timer {
 void loop_timer_set(struct loop *l, struct loop_timer *t, uint64_t deadline_ns);
 void loop_timer_cancel(struct loop *l, struct loop_timer *t);
 
+/* Tasks: fn runs once, before this round's submissions go out. So what many callers of a round add
+ * to can leave as one operation. Zero-initialise; twice before it ran is once. A task that is
+ * queued must not be freed. */
+struct loop_task {
+	void (*fn)(struct loop_task *t);
+	void *arg;
+	struct loop_task *next;
+	bool queued;
+};
+void loop_defer(struct loop *l, struct loop_task *t);
+
 /* Called every round; returns how much it did (0: idle). prepare_sleep is called before the loop
  * sleeps: false means there is work after all. awake is called after. */
 struct loop_hook {

@@ -14,7 +14,7 @@
 #include "lib/status.h"
 
 #define SNAPSHOT_MAGIC      0x31504e534c53ull /* "SLSNP1" */
-#define SNAPSHOT_VERSION    4u
+#define SNAPSHOT_VERSION    5u
 #define SNAPSHOT_MAX_BYTES  (1u << 20)
 #define SNAPSHOT_MAX_PARAMS 16u
 
@@ -51,7 +51,8 @@ struct snap_route {
 	uint8_t codings[CONFIG_CODING_COUNT]; /* enum config_coding, the preferred first; 0: no
 	                                         more */
 	uint8_t levels[CONFIG_CODING_COUNT];  /* by enum config_coding */
-	uint32_t pad;                         /* 0 */
+	uint8_t write_through;                /* enum config_write_through */
+	uint8_t pad[3];                       /* 0 */
 };
 
 struct snapshot {

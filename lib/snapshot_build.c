@@ -328,6 +328,7 @@ static void route_put_cache(const struct config_cache *from, struct snap_route *
 	to->ttl_jitter_pct = (uint8_t)from->ttl_jitter_percent;
 	to->heuristic_pct = (uint8_t)from->heuristic_percent;
 	to->etag = (uint8_t)from->etag;
+	to->write_through = (uint8_t)from->write_through;
 }
 
 /* "text/plain,text/css" */

@@ -97,7 +97,8 @@ static bool compress_ok(const struct snapshot *s, const struct snap_route *r)
 static bool route_ok(const struct snapshot *s, const struct snap_route *r)
 {
 	return r->upstream < s->upstream_count && r->cache_mode <= CONFIG_CACHE_TTL &&
-	       r->etag <= CONFIG_ETAG_STRONG && r->ttl_jitter_pct <= 90 && r->heuristic_pct <= 50 &&
+	       r->etag <= CONFIG_ETAG_STRONG && r->write_through <= WRITE_THROUGH_ALWAYS &&
+	       r->ttl_jitter_pct <= 90 && r->heuristic_pct <= 50 &&
 	       r->param_count <= SNAPSHOT_MAX_PARAMS && r->methods >> HTTP_METHOD_COUNT == 0 &&
 	       text_ok(s, r->path_off, r->path_len) && text_ok(s, r->host_off, r->host_len) &&
 	       text_ok(s, r->program_off, r->program_len) && compress_ok(s, r);

@@ -77,6 +77,8 @@ void metrics_tiers_read(const struct control *ctl, struct metrics_tiers *out)
 	*out = (struct metrics_tiers){0};
 	if (ctl->l3)
 		l3_counts(ctl->l3, &out->l3);
+	if (ctl->clock)
+		out->clock = clock_watch_counts(ctl->clock);
 	if (!ctl->fetcher)
 		return;
 	fetcher_counts(ctl->fetcher, &out->fetch);

@@ -7,6 +7,7 @@
 #define CONTROL_METRICS_METRICS_VIEW_H
 
 #include "cache/l3.h"
+#include "control/clock_watch.h"
 #include "control/control.h"
 #include "control/fetch.h"
 #include "control/upstream/upstream.h"
@@ -16,6 +17,7 @@ struct metrics_tiers {
 	struct fetcher_counts fetch;
 	struct store_counts store;
 	struct l3_counts l3;
+	struct clock_counts clock;
 };
 /* Loop's thread only. */
 void metrics_tiers_read(const struct control *ctl, struct metrics_tiers *out);

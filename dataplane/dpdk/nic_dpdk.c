@@ -43,7 +43,6 @@ unsigned nic_rx_burst(struct nic *nic, struct pkt *pkts, unsigned n)
 		        .handle = bufs[i],
 		        .len = m->data_len,
 		        .cap = (uint32_t)m->buf_len - m->data_off,
-		        .rss = (m->ol_flags & RTE_MBUF_F_RX_RSS_HASH) ? m->hash.rss : 0,
 		        .flags = nic->caps.rx_csum ? rx_flags(m->ol_flags) : 0,
 		};
 	}
@@ -154,7 +153,7 @@ void nic_pkt_free(struct nic *nic, struct pkt *pkts, unsigned n)
 
 	(void)nic;
 	for (unsigned i = 0; i < n; i++) {
-		bufs[count++] = pkts[i].handle;
+		bufs[count++] = pkts[i].handle; /* NULL is skipped below */
 		if (count < TX_CHUNK && i + 1 < n)
 			continue;
 		rte_pktmbuf_free_bulk(bufs, count);

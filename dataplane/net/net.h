@@ -127,6 +127,16 @@ bool net_error_take(struct net *net, struct net_error *out);
  * when it came from there. */
 bool net_error_pass(struct net *net, const struct net_error *e);
 
+/* A TCP segment of no connection of this core may be one of another core of the port: true when a
+ * core is left that was not asked yet. Whoever is the last answers it. */
+bool net_may_pass(const struct net *net, const struct pkt *pkt);
+/* Hands it to the next core, after net_may_pass; its handle is NULL then, and nic_pkt_free skips
+ * it. False when that core has too many to look at. */
+bool net_pass(struct net *net, struct pkt *pkt);
+/* Up to n segments that the core before this one passed on; then as with those of net_input.
+ * Counts rx_from_core. */
+unsigned net_passed(struct net *net, struct pkt *pkts, unsigned n);
+
 /* The way back to the sender of a received TCP segment. */
 void net_path_reply(const struct pkt *pkt, struct net_path *out);
 

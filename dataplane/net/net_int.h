@@ -9,6 +9,7 @@
 #include "dataplane/net/net.h"
 #include "dataplane/net/net_shared.h"
 #include "dataplane/net/wire.h"
+#include "lib/spsc.h"
 
 enum {
 	NET_ERRORS = 32,        /* ICMP errors that wait for TCP */
@@ -84,6 +85,9 @@ struct net {
 	struct net_shared *own; /* of a single core */
 	uint32_t core;
 	uint32_t cores;
+	bool passes; /* the two below are joined */
+	struct spsc_end pass_out;
+	struct spsc_end pass_in;
 	uint64_t errors_read;          /* of the shared ones */
 	uint64_t v6_off;               /* bit i: v6[i] is tentative, or somebody else's */
 	uint8_t v6_bit[NET_MAX_ADDRS]; /* index of v6[i] among the configured ones */
@@ -138,6 +142,9 @@ void conflict_v4(struct net *net, uint32_t i, uint64_t now_ns);
 void shared_read(struct net *net);
 /* v6[i] is not used from now on, by no core. */
 void shared_conflict(struct net *net, uint32_t i);
+
+/* net_pass.c: finds the queues to and from this core. */
+void pass_join(struct net *net);
 
 /* Frame of an unsolicited announcement of our address i, written at pkt->data. */
 void arp_announce(const struct net *net, struct pkt *pkt, uint32_t i);

@@ -88,6 +88,7 @@ enum status net_open(struct net **out, const struct net_config *cfg)
 	net->shared = cfg->shared != NULL ? cfg->shared : net->own;
 	net->core = cfg->core;
 	net->cores = max_u32(cfg->cores, 1);
+	pass_join(net);
 	net->mld_ns = cfg->mld && cfg->core == 0 && net->v6_count > 0 ? cfg->now_ns : UINT64_MAX;
 	dad_start(net, cfg->core == 0 ? cfg->dad_transmits : 0, cfg->now_ns);
 	*out = net;

@@ -2,8 +2,10 @@
  *
  * What the nets of one port's cores know together. A port hands each packet to one core alone, by a
  * hash that for ICMP and neighbor discovery has nothing to do with connections: what such a packet
- * says is written here, and each core reads it once a millisecond (net_tick). Belongs to whoever
- * creates the cores; all zero at first; outlives the nets. Written by dataplane/net only. */
+ * says is written here, and each core reads it once a millisecond (net_tick). TCP segments of
+ * another core's connection, which no port should bring but some do, go from core to core in
+ * queues. Belongs to whoever creates the cores; outlives the nets. Written by dataplane/net only.
+ */
 #ifndef DATAPLANE_NET_NET_SHARED_H
 #define DATAPLANE_NET_NET_SHARED_H
 
@@ -28,6 +30,13 @@ struct net_shared {
 	uint32_t retrans_ms;
 	uint64_t error_count ALIGNED(CACHE_LINE);
 	struct net_shared_error errors[NET_SHARED_ERRORS];
+	unsigned char *queues; /* one a core, to the next one; NULL: nothing is passed on */
 };
+
+/* Before the port's first net is opened, with the number of its cores. ST_NOMEM. All zero instead
+ * is a port whose cores pass no segments on. */
+enum status net_shared_open(struct net_shared *s, uint32_t cores);
+/* After the last net is destroyed; segments that wait are forgotten. */
+void net_shared_close(struct net_shared *s);
 
 #endif

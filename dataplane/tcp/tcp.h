@@ -162,7 +162,7 @@ void tcp_stop_listening(struct tcp *tcp);
  * lent to the connection until tcp_ready_done, so free it after the ready list has been run. */
 void tcp_input(struct tcp *tcp, struct pkt *pkt, uint64_t now_ns);
 /* The same for a burst of at most NIC_BURST, with the memory of all connections on its way before
- * the first is looked at. */
+ * the first is looked at. The handle of one that was passed on to another core is NULL then. */
 void tcp_input_burst(struct tcp *tcp, struct pkt *pkts, unsigned n, uint64_t now_ns);
 /* ICMP errors that net_input put by: tcp_input_burst and tcp_timers do this as well. */
 void tcp_input_errors(struct tcp *tcp, uint64_t now_ns);

@@ -195,6 +195,8 @@ enum counter_id cookie_input(struct tcp *tcp, struct seg *s, const struct conn_k
 	struct seg syn;
 
 	if (!cookie_read(tcp, s, key, &syn)) {
+		if (seg_elsewhere(tcp, s))
+			return CTR_rx_passed;
 		counter_inc(tcp->ctr, CTR_tcp_cookie_failed);
 		/* Data or a FIN may have overtaken the segment that completes the handshake: they
 		 * come again, and a reset would end what is about to begin. */

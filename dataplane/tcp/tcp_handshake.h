@@ -29,6 +29,9 @@ struct conn_handshake {
 
 /* tcp_listen.c: segments without a connection */
 enum counter_id listen_input(struct tcp *tcp, struct seg *s, const struct conn_key *key);
+/* It may be of a connection of another core of the port: CTR_rx_passed is the verdict then, and
+ * tcp_input hands it over. */
+bool seg_elsewhere(const struct tcp *tcp, const struct seg *s);
 /* Sends what RFC 9293 3.10.7.1 asks for in answer to a segment that nobody wants, at a bounded
  * rate. */
 void reset_reply(struct tcp *tcp, const struct seg *s);

@@ -485,7 +485,7 @@ static enum counter_id segment_input(struct tcp *tcp, struct seg *s, const struc
 		/* Fragments have no ports, so the port's RSS may have brought them to a core that
 		 * does not have the connection: a reset would end it. */
 		if (s->pkt->flags & PKT_RX_FRAGMENTS)
-			return CTR_drop_ip_fragment;
+			return seg_elsewhere(tcp, s) ? CTR_rx_passed : CTR_drop_ip_fragment;
 		return listen_input(tcp, s, key);
 	}
 	if (likely(predicted(c, s)))
@@ -497,7 +497,7 @@ static enum counter_id segment_input(struct tcp *tcp, struct seg *s, const struc
 	return conn_input(tcp, c, s);
 }
 
-static void packet_input(struct tcp *tcp, const struct pkt *pkt, const struct conn_key *key,
+static void packet_input(struct tcp *tcp, struct pkt *pkt, const struct conn_key *key,
                          uint32_t hash)
 {
 	enum counter_id verdict = CTR_drop_tcp_header;
@@ -505,6 +505,8 @@ static void packet_input(struct tcp *tcp, const struct pkt *pkt, const struct co
 
 	if (likely(seg_read(pkt, &s)))
 		verdict = segment_input(tcp, &s, key, hash);
+	if (unlikely(verdict == CTR_rx_passed) && !net_pass(tcp->net, pkt))
+		verdict = CTR_drop_tcp_passed;
 	counter_inc(tcp->ctr, verdict);
 }
 

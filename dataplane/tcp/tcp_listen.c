@@ -239,12 +239,17 @@ static enum counter_id syn_input(struct tcp *tcp, struct seg *s, const struct co
 	return syn_keep(tcp, s, key, conn_isn(tcp, key));
 }
 
+bool seg_elsewhere(const struct tcp *tcp, const struct seg *s)
+{
+	return net_may_pass(tcp->net, s->pkt);
+}
+
 enum counter_id listen_input(struct tcp *tcp, struct seg *s, const struct conn_key *key)
 {
 	uint8_t kind = s->flags & (TH_SYN | TH_ACK);
 
 	if (s->flags & TH_RST)
-		return CTR_drop_tcp_closed;
+		return seg_elsewhere(tcp, s) ? CTR_rx_passed : CTR_drop_tcp_closed;
 	if (listening(tcp, key)) {
 		/* SYN with FIN is nothing that a stack in use sends (RFC 9293 would have us take
 		 * it and forget the FIN): answered with a reset, below. */
@@ -252,6 +257,8 @@ enum counter_id listen_input(struct tcp *tcp, struct seg *s, const struct conn_k
 			return syn_input(tcp, s, key);
 		if (kind == TH_ACK && cookie_expected(&tcp->cookies, tcp->now_ns))
 			return cookie_input(tcp, s, key);
+		if (kind == TH_ACK && seg_elsewhere(tcp, s))
+			return CTR_rx_passed;
 		if (kind == 0) /* RFC 9293 3.10.7.2, fourth: dropped without an answer */
 			return CTR_drop_tcp_closed;
 	}

@@ -25,68 +25,75 @@ static void range_split(struct span text, struct span out[2])
 	out[1] = span_trim(span_of(to + 4, text.len - (size_t)(to + 4 - text.ptr)));
 }
 
+/* A stage's users or its rate. */
 struct level {
-	const struct doc_node *node;
-	struct load_stage *stage;
 	enum load_mode mode;
-	double value[2];
+	bool (*read)(struct span text, double *out);
+	const char *takes;
+	const char *needs;
 };
 
-/* A level is read, from value[0] to value[1]. */
-static enum status level_set(struct scenario_reader *r, const struct level *l)
+static bool users_read(struct span text, double *out)
 {
+	return scenario_number(&text, out) && text.len == 0 && *out <= USERS_MAX &&
+	       *out == (double)(uint32_t)*out;
+}
+
+static bool rate_read(struct span text, double *out)
+{
+	return scenario_rate(text, out) && *out <= RATE_MAX;
+}
+
+/* One value, or from the first to the second. */
+static enum status level_read(struct scenario_reader *r, const struct level *l,
+                              const struct doc_node *node, struct load_stage *stage)
+{
+	struct span part[2];
+	double value[2];
 	char path[DOC_MAX_PATH];
 
-	if (l->value[0] + l->value[1] <= 0)
-		return doc_error(r->doc, l->node, r->err, "%s is 0; %s is needed",
-		                 doc_path(l->node, path),
-		                 l->mode == LOAD_CLOSED ? "at least one user" : "a rate above");
-	l->stage->mode = l->mode;
-	l->stage->from = l->value[0];
-	l->stage->to = l->value[1];
+	if (scenario_scalar(r, node) != ST_OK)
+		return ST_INVALID;
+	range_split(node->text, part);
+	for (int i = 0; i < 2; i++)
+		if (!l->read(part[i], &value[i]))
+			return doc_error(r->doc, node, r->err, "%s is '%.40s'; it takes %s",
+			                 doc_path(node, path), node->text.ptr, l->takes);
+	if (value[0] + value[1] <= 0)
+		return doc_error(r->doc, node, r->err, "%s is 0; %s is needed",
+		                 doc_path(node, path), l->needs);
+	stage->mode = l->mode;
+	stage->from = value[0];
+	stage->to = value[1];
 	return ST_OK;
 }
 
 enum status scenario_read_users(struct scenario_reader *r, const struct scenario_key *key,
                                 const struct doc_node *node, void *object)
 {
-	struct level l = {.node = node, .stage = object, .mode = LOAD_CLOSED};
-	struct span part[2];
-	char path[DOC_MAX_PATH];
+	static const struct level level = {
+	        .mode = LOAD_CLOSED,
+	        .read = users_read,
+	        .takes = "a whole number up to 1000000, or two as \"10 to 50\"",
+	        .needs = "at least one user",
+	};
 
 	(void)key;
-	if (scenario_scalar(r, node) != ST_OK)
-		return ST_INVALID;
-	range_split(node->text, part);
-	for (int i = 0; i < 2; i++)
-		if (!scenario_number(&part[i], &l.value[i]) || part[i].len > 0 ||
-		    l.value[i] > USERS_MAX || l.value[i] != (double)(uint32_t)l.value[i])
-			return doc_error(r->doc, node, r->err,
-			                 "%s is '%.40s'; it takes a whole number up to 1000000, or "
-			                 "two as \"10 to 50\"",
-			                 doc_path(node, path), node->text.ptr);
-	return level_set(r, &l);
+	return level_read(r, &level, node, object);
 }
 
 enum status scenario_read_rate(struct scenario_reader *r, const struct scenario_key *key,
                                const struct doc_node *node, void *object)
 {
-	struct level l = {.node = node, .stage = object, .mode = LOAD_OPEN};
-	struct span part[2];
-	char path[DOC_MAX_PATH];
+	static const struct level level = {
+	        .mode = LOAD_OPEN,
+	        .read = rate_read,
+	        .takes = "requests a second, as 1000, 5k or 90/m, or two as \"1k to 5k\"",
+	        .needs = "a rate above",
+	};
 
 	(void)key;
-	if (scenario_scalar(r, node) != ST_OK)
-		return ST_INVALID;
-	range_split(node->text, part);
-	for (int i = 0; i < 2; i++)
-		if (!scenario_rate(part[i], &l.value[i]) || l.value[i] > RATE_MAX)
-			return doc_error(
-			        r->doc, node, r->err,
-			        "%s is '%.40s'; it takes requests a second, as 1000, 5k or "
-			        "90/m, or two as \"1k to 5k\"",
-			        doc_path(node, path), node->text.ptr);
-	return level_set(r, &l);
+	return level_read(r, &level, node, object);
 }
 
 enum status scenario_read_think(struct scenario_reader *r, const struct scenario_key *key,

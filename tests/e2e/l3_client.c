@@ -9,6 +9,7 @@
  *   body BYTES SEED    prints "body HASH"
  *   del KEY
  *   batch N            puts b0 to bN-1, then gets them, each in one call: "batch OK MISSES OTHER"
+ *   each N             gets b0 to bN-1 in one round of the loop by a call each: the same
  *   load MS WIDTH N    for so long, WIDTH gets at a time over b0 to bN-1, a put for each miss; then
  *                      prints "load OK MISS TIMEOUT CLOSED FULL INVALID WRONG"; MS 0: until told
  *   unload             ends it
@@ -205,20 +206,24 @@ static void batch_put(struct client *c, uint32_t n)
 	}
 }
 
-static void batch(struct client *c, uint32_t n)
+static void batch(struct client *c, uint32_t n, bool each)
 {
 	static struct l3_ask asks[BATCH_MAX];
 	static char keys[BATCH_MAX][24];
 
 	n = min_u32(n, BATCH_MAX);
-	batch_put(c, n);
+	if (!each)
+		batch_put(c, n);
 	c->batch_ok = c->batch_miss = c->batch_other = 0;
 	for (uint32_t i = 0; i < n; i++) {
 		snprintf(keys[i], sizeof(keys[i]), "b%u", i);
 		asks[i] = (struct l3_ask){.key = span_cstr(keys[i]), .fn = on_batch, .arg = c};
 	}
 	c->batch_left = n + 1;
-	l3_get(c->l3, asks, n);
+	if (!each)
+		l3_get(c->l3, asks, n);
+	for (uint32_t i = 0; i < n && each; i++)
+		l3_get(c->l3, &asks[i], 1);
 	for (uint32_t i = 0; i < n; i++) {
 		if (asks[i].wait == NULL) {
 			c->batch_other++;
@@ -353,6 +358,7 @@ static void counts(const struct client *c)
 	COUNT(asked);
 	COUNT(bytes_in);
 	COUNT(bytes_out);
+	COUNT(sends);
 	COUNT(in_flight);
 	COUNT(servers);
 	COUNT(servers_open);
@@ -387,7 +393,9 @@ static void obey(struct client *c, char *line)
 	} else if (strcmp(words[0], "del") == 0 && n == 2) {
 		l3_delete(c->l3, span_cstr(words[1]));
 	} else if (strcmp(words[0], "batch") == 0 && n == 2) {
-		batch(c, number(words, 1));
+		batch(c, number(words, 1), false);
+	} else if (strcmp(words[0], "each") == 0 && n == 2) {
+		batch(c, number(words, 1), true);
 	} else if (strcmp(words[0], "load") == 0 && n == 4) {
 		load(c, number(words, 1), number(words, 2), max_u32(1, number(words, 3)));
 	} else if (strcmp(words[0], "unload") == 0) {

@@ -1,6 +1,7 @@
 """The shared store (cache/l3.h) against real Redis servers, a real cluster, and servers that lie."""
 
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -67,6 +68,25 @@ class Single(Case):
         c.say("batch 500")
         self.assertEqual(c.hear("batch")[1:], ["500", "0", "0"])
         self.rounds_short(c)
+
+    def reads(self):
+        """How often this server read from a connection."""
+        return int(re.search(r"total_reads_processed:(\d+)", self.redis.cli("INFO", "stats"))[1])
+
+    def test_a_round_goes_in_one_piece(self):
+        """Gets of one round, whoever calls: one send of ours, and what the server reads at a time."""
+        c = self.client().ready()
+        c.say("batch 200")
+        self.assertEqual(c.hear("batch")[1:], ["200", "0", "0"])
+        for n in (1, 10, 200):
+            took = []
+            for _ in range(5):  # once a second the reader of purges has a round of its own
+                sends, reads = c.counts()["sends"], self.reads()
+                c.say(f"each {n}")
+                self.assertEqual(c.hear("batch")[1:], [str(n), "0", "0"])
+                # redis-cli costs two: its command, and its end.
+                took.append((c.counts()["sends"] - sends, self.reads() - reads - 2))
+            self.assertEqual(min(took), (1, 1), (n, took))
 
     def test_in_flight_is_bounded(self):
         c = self.client("in_flight=64").ready()
@@ -497,6 +517,13 @@ class InCluster(Case):
         self.assertTrue(all(k > 50 for k in keys), keys)
         n = c.counts()
         self.assertEqual([n["moved"], n["asked"], n["errors"], n["corrupt"]], [0, 0, 0, 0])
+        took = []
+        for _ in range(5):
+            sends = c.counts()["sends"]
+            c.say("each 300")
+            self.assertEqual(c.hear("batch")[1:], ["300", "0", "0"])
+            took.append(c.counts()["sends"] - sends)
+        self.assertEqual(min(took), 3, took)
         self.rounds_short(c)
 
     def test_slot_moves_under_load(self):

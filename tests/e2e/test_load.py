@@ -81,11 +81,13 @@ class Load(unittest.TestCase):
             self.lab.in_cli("wrk", *args, "-H", "Host: api.test", f"http://{DOOR}{path}"),
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
-    def under_load(self, seconds):
-        """1,000 connections for so long; nothing else happens."""
+    def under_load(self, seconds, happen=lambda: None, more=0):
+        """1,000 connections for so long, while happen() does what it does by `more` connections of its
+        own."""
         before = self.accepted()
         p = self.start_wrk("-t1", "-c1000", f"-d{seconds}s", "--timeout", "2s")
         try:
+            happen()
             text = p.communicate(timeout=seconds + 20)[0]
         finally:
             p.kill()
@@ -93,7 +95,8 @@ class Load(unittest.TestCase):
         figures = wrk_figures(text)
         self.assertEqual((figures["socket_errors"], figures["bad"]), (0, 0), text)
         self.assertGreater(figures["requests"], 1000 * seconds, text)
-        self.assertEqual(self.accepted() - before, WRK_CONNECTIONS, "connections were opened anew")
+        self.assertEqual(self.accepted() - before, WRK_CONNECTIONS + more,
+                         "connections were opened anew")
         return figures
 
     def test_plain(self):
@@ -111,44 +114,24 @@ class Load(unittest.TestCase):
       upstream: web
 """)
             self.assertEqual(self.lab.get("/hot", host="added.test").status, 200)
-        before = self.accepted()
-        p = self.start_wrk("-t1", "-c1000", "-d10s", "--timeout", "2s")
-        try:
+
+        def happen():
             time.sleep(2)
             added()
             for _ in range(5):
                 time.sleep(0.5)
                 reload("")
-            text = p.communicate(timeout=30)[0]
-        finally:
-            p.kill()
-            p.wait()
-        figures = wrk_figures(text)
-        self.assertEqual((figures["socket_errors"], figures["bad"]), (0, 0), text)
-        self.assertEqual(self.accepted() - before, WRK_CONNECTIONS + 1)
+        self.under_load(10, happen, more=1)
 
     def test_kill_of_control(self):
-        def kill():
-            self.lab.kill("control")
-
-        def back():
-            self.lab.start_control()
-            self.assertIn("fwd=", self.miss()["cache-status"])
-        before = self.accepted()
-        p = self.start_wrk("-t1", "-c1000", "-d10s", "--timeout", "2s")
-        try:
+        def happen():
             time.sleep(2)
-            kill()
+            self.lab.kill("control")
             time.sleep(3)
             self.assertTrue(self.lab.get("/hot").hit)
-            back()
-            text = p.communicate(timeout=30)[0]
-        finally:
-            p.kill()
-            p.wait()
-        figures = wrk_figures(text)
-        self.assertEqual((figures["socket_errors"], figures["bad"]), (0, 0), text)
-        self.assertEqual(self.accepted() - before, WRK_CONNECTIONS + 2)
+            self.lab.start_control()
+            self.assertIn("fwd=", self.miss()["cache-status"])
+        self.under_load(10, happen, more=2)
 
     def miss(self):
         path = f"/odd/miss{time.monotonic_ns()}"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Purges: by key, pattern, tag, group and all; hard and soft; by the operator, by the method PURGE and
-by what unsafe requests change. What was purged is served by no tier, whatever was under way."""
+by what unsafe requests change. What was purged is served by no tier, whatever was under way. And what they
+write, where the route says so (write_through)."""
 
 import json
 import os
@@ -14,7 +15,17 @@ from lab import CONFIG, DOOR6, Lab, wait_until
 from origin import Origin, answer
 
 TEXT = CONFIG.replace("upstream: web", "upstream: odd").replace(
-    "metrics_port: 9900", "purge_from: [10.78.0.2, 10.99.0.0/16]\n    metrics_port: 9900")
+    "metrics_port: 9900", "purge_from: [10.78.0.2, 10.99.0.0/16]\n    metrics_port: 9900").replace(
+    "routes:\n", """rules:
+  - {{name: doc, key: "doc:{{path.id|lower}}:{{query.lang|'en'}}", ignore_query: [n], ttl_s: 600}}
+  - {{name: asks, key: "asks:{{body.a}}", ttl_s: 600}}
+routes:
+    - {{host: api.test, path: "/doc/{{id}}", methods: [GET], upstream: odd, cache: {{rule: doc}}}}
+    - {{host: api.test, path: "/doc/{{id}}", methods: [PUT, POST, PATCH], upstream: odd, cache: {{write_through: always}}}}
+    - {{host: api.test, path: "/say/*", upstream: odd, cache: {{write_through: "on"}}}}
+    - {{host: api.test, path: "/always/*", upstream: odd, cache: {{write_through: always}}}}
+    - {{host: api.test, path: /asks, methods: [POST], upstream: odd, cache: {{rule: asks, write_through: always}}}}
+""")
 FRESH = "Cache-Control: max-age=600"
 
 
@@ -206,6 +217,25 @@ class Purge(unittest.TestCase):
         for n in names:
             self.sees(vs[n], 1 if n == "other" else 2)
 
+    def test_locations_of_rules(self):
+        """What Location names goes under the key of its rule, also where it writes the port out."""
+        v = self.on("plain")
+        doc = Versions(FRESH)
+        doc.path = self.origin.on("/doc/Loc1", doc)
+        for n, at in enumerate(("/doc/LOC1?n=1", "http://api.test/doc/loc1", "http://API.test:80/doc/loc1",
+                                "//api.test:/doc/loc1")):
+            self.kept(doc, n + 1)
+            p = self.origin.on(f"{self.base}/maker{n}", answer("", 201, f"Location: {at}"))
+            self.assertEqual(self.lab.get(p, method="POST", body=b"x").status, 201)
+            self.kept(doc, n + 2)
+        self.kept(v, 1)
+        p = self.origin.on(f"{self.base}/other", answer("", 201, f"Location: http://api.test:80{v.path}"))
+        self.lab.get(p, method="POST", body=b"x")
+        self.kept(v, 2)
+        p = self.origin.on(f"{self.base}/port", answer("", 201, f"Location: http://api.test:81{v.path}"))
+        self.lab.get(p, method="POST", body=b"x")
+        self.kept(v, 2)
+
     def attached(self, is_so):
         text = '"attached": true' if is_so else '"attached": false'
         wait_until(lambda: text in self.lab.ctl("status", "-o", "json", check=False).stdout,
@@ -317,6 +347,164 @@ class Purge(unittest.TestCase):
                         self.assertTrue(json.loads(out.readline())["ok"])
         for v in vs:
             self.sees(v, 2)
+
+
+class Write(unittest.TestCase):
+    """Write-through: the answer to a change is the answer to the next GET, or nothing is."""
+
+    def setUp(self):
+        self.lab, self.origin = Purge.lab, Purge.origin
+
+    def tearDown(self):
+        self.lab.alive()
+        self.assertEqual(self.origin.faults, [])
+        self.origin.faults.clear()
+
+    def write(self, path, *fields, status=200, method="PUT", body="new", headers=()):
+        """The origin answers the change so, and GET with "old"; what GET gets then."""
+        at = path.split("?")[0]
+
+        def script(r, peer):
+            if r.method == method:
+                peer.send(answer(body, status, *fields))
+            else:
+                peer.send(answer("old", 200, FRESH))
+        self.origin.on(at, script)
+        r = self.lab.get(path, method=method, body=b"x", headers=headers)
+        self.assertEqual((r.status, r.body), (status, body.encode()))
+        return self.lab.get(path)
+
+    def test_what_is_written(self):
+        here = "Content-Location: {}"
+        later = "Date: Thu, 01 Jan 2026 00:00:00 GMT", "Expires: Thu, 01 Jan 2099 00:00:00 GMT"
+        rows = (
+            # path, fields, more, is it what GET gets
+            ("/say/a", (FRESH, here), {}, True),
+            ("/say/a1", (FRESH, "Content-Location: http://api.test:80{}"), {}, True),
+            ("/say/a2", (*later, here), {}, True),
+            ("/say/a3", (FRESH, here), {"method": "PATCH"}, True),
+            ("/say/a4", (FRESH, here), {"method": "POST"}, True),
+            ("/say/a5", (FRESH, here), {"status": 201}, True),
+            ("/say/a6", (FRESH, here), {"headers": ['If-Match: "1"']}, True),
+            ("/say/b", (FRESH,), {}, False),
+            ("/say/b1", (here,), {}, False),
+            ("/say/b2", ("Cache-Control: no-store", here), {}, False),
+            ("/say/b3", ("Cache-Control: private, max-age=600", here), {}, False),
+            ("/say/b4", (FRESH, here, "Vary: X-A"), {}, False),
+            ("/say/b5", (FRESH, "Content-Location: /say/other"), {}, False),
+            ("/say/b6", (FRESH, "Content-Location: http://other{}"), {}, False),
+            ("/say/b7", (FRESH, here), {"status": 202}, False),
+            ("/say/b8", (FRESH, here), {"status": 404}, False),
+            ("/say/b9", (FRESH, here), {"body": ""}, False),
+            ("/say/c", (FRESH, here), {"headers": ["Cache-Control: no-store"]}, False),
+            ("/say/c1", (FRESH, here), {"headers": ["Content-Range: bytes 0-0/3"]}, False),
+            ("/say/c2", (FRESH, here, "Set-Cookie: a=b"), {}, False),
+            ("/say/c3", (FRESH, here), {"headers": ["Authorization: Bearer a"]}, False),
+            ("/say/c4", (FRESH, here), {"method": "DELETE"}, False),
+            ("/always/a", (FRESH,), {}, True),
+            ("/always/a1", (FRESH,), {"method": "PATCH"}, True),
+            ("/always/b", (FRESH,), {"method": "POST"}, False),
+            ("/always/b1", (FRESH, "Content-Location: /receipt"), {}, False),
+            ("/doc/A1", (), {}, True),  # its rule has a lifetime
+            ("/doc/A2?lang=de", (), {}, True),
+            ("/doc/A3?x=1", (), {}, False),  # no key
+            ("/odd/a", (FRESH, here), {}, False),  # a route that does not ask for it
+        )
+        for path, fields, more, written in rows:
+            fields = [f.format(path) for f in fields]
+            r = self.write(path, *fields, **more)
+            self.assertEqual((r.body, r.hit), (b"new", True) if written else (b"old", False),
+                             (path, fields, more, r["cache-status"]))
+            if written:
+                self.assertEqual((r.status, self.lab.get(path).body), (200, b"new"))
+                self.assertEqual(sum(q.method == "GET" for q in self.origin.seen(path.split("?")[0])), 0)
+
+    def test_under_the_key_of_get(self):
+        """Its rule's, with what the request says; and purges by what the rule's answers have."""
+        for who in (("X-Tenant-Id: t1",), ("Authorization: Bearer w",)):
+            self.write("/doc/K1", "ETag: \"k\"", "Location: /doc/K1", headers=who)
+            self.assertEqual(self.lab.get("/doc/K1").body, b"old")
+            r = self.lab.get("/doc/k1?n=7", headers=who)
+            self.assertEqual((r.body, r.hit, r["etag"], r["location"]), (b"new", True, '"k"', None))
+        self.lab.ctl("cache", "purge", "--rule", "doc")
+        r = self.lab.get("/doc/K1", headers=who)
+        self.assertEqual((r.body, r.hit), (b"old", False))
+
+    def test_made_by_post(self):
+        """201 with Location and Content-Location: what was made is what GET gets there."""
+        self.origin.on("/say/list", answer("made", 201, FRESH, "Location: /say/list/1",
+                                           "Content-Location: /say/list/1"))
+        self.assertEqual(self.lab.get("/say/list", method="POST", body=b"x").status, 201)
+        r = self.lab.get("/say/list/1")
+        self.assertEqual((r.status, r.body, r.hit), (200, b"made", True))
+
+    def test_replaces_what_was_there(self):
+        for n in range(3):
+            self.assertEqual(self.write("/say/again", FRESH, "Content-Location: /say/again",
+                                        body=f"new{n}").body, b"new%d" % n)
+        self.lab.ctl("cache", "purge", "api.test/say/again")
+        self.assertEqual(self.lab.get("/say/again").body, b"old")
+
+    def overlapping(self, path, order, purge=None):
+        """Two changes whose effects come as 0, 1 and whose answers come in order."""
+        gates = [threading.Event(), threading.Event()]
+        state = {"now": None, "seen": 0}
+
+        def script(r, peer):
+            if r.method == "GET":
+                peer.send(answer(state["now"], 200, FRESH))
+                return
+            state["now"] = body = f"v{r.body.decode()}"
+            state["seen"] += 1
+            gates[int(r.body)].wait(10)
+            peer.send(answer(body, 200, FRESH))
+        self.origin.on(path, script)
+        threads = []
+        for n in range(2):
+            t = threading.Thread(target=self.lab.get, args=(path,),
+                                 kwargs={"method": "PUT", "body": b"%d" % n})
+            t.start()
+            threads.append(t)
+            wait_until(lambda n=n: state["seen"] == n + 1, 5, "its effect is there")
+        if purge:
+            self.lab.ctl("cache", "purge", purge)
+        for n in order:
+            gates[n].set()
+            threads[n].join()
+        return self.lab.get(path)
+
+    def test_changes_that_overlap(self):
+        """Whatever the order of the answers: nobody sees the older one, and the next GET asks."""
+        for i, order in enumerate(((0, 1), (1, 0))):
+            r = self.overlapping(f"/always/both{i}", order)
+            self.assertEqual((r.body, r.hit), (b"v1", False), order)
+            r = self.overlapping(f"/always/purged{i}", order, f"api.test/always/purged{i}")
+            self.assertEqual((r.body, r.hit), (b"v1", False), order)
+
+    def test_purged_while_the_body_comes(self):
+        gate = threading.Event()
+
+        def script(r, peer):
+            if r.method == "GET":
+                peer.send(answer("old", 200, FRESH))
+                return
+            data = answer("x" * 1000, 200, FRESH)
+            peer.send(data[:-10])
+            gate.wait(10)
+            peer.send(data[-10:])
+        path = self.origin.on("/always/long", script)
+        with self.lab.client() as c:
+            c.sock.sendall(f"PUT {path} HTTP/1.1\r\nHost: api.test\r\nContent-Length: 1\r\n\r\nx".encode())
+            got = c.sock.recv(200)
+            self.lab.ctl("cache", "purge", "api.test" + path)
+            gate.set()
+            while got.count(b"x") < 1000:
+                got += c.sock.recv(65536)
+        self.assertEqual(self.lab.get(path).body, b"old")
+
+    def test_z_counted(self):
+        for name in ("writes", "writes_unfit", "writes_overlapped"):
+            wait_until(lambda n=name: self.lab.metric(f"sluice_fetch_{n}_total") > 0, 5, name)
 
 
 if __name__ == "__main__":

@@ -367,6 +367,8 @@ void nic_pkt_free(struct nic *nic, struct pkt *pkts, unsigned n)
 	for (unsigned i = 0; i < n; i++) {
 		bool large = (uint8_t *)pkts[i].handle >= nic->large_mem;
 
+		if (pkts[i].handle == NULL)
+			continue;
 		pool_put(unlikely(large) ? &nic->large : &nic->bufs, pkts[i].handle);
 	}
 }

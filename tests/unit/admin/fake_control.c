@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "control/clock_watch.h"
 #include "control/chan_link.h"
 #include "tests/unit/admin/fake_control.h"
 
@@ -337,6 +338,12 @@ void fetcher_counts(const struct fetcher *f, struct fetcher_counts *out)
 	(void)f;
 	*out = (struct fetcher_counts){
 	        .requests = 900, .store_hits = 7, .l3_hits = 5, .origin = 42};
+}
+
+struct clock_counts clock_watch_counts(const struct clock_watch *w)
+{
+	(void)w;
+	return (struct clock_counts){0};
 }
 
 struct store *fetcher_store(struct fetcher *f)

@@ -79,6 +79,103 @@ static const struct target_row target_rows[] = {
         {"RFC 3986 3.1", L "/a:b" N, "/a:b", NULL, false},
 };
 
+/* The scheme's port is none (RFC 9110 4.2.3): the request's Host, what Location says, tls. */
+static const struct {
+	const char *host;
+	const char *location;
+	bool tls;
+	bool same;
+} port_rows[] = {
+        {"h.example", "http://h.example:80/a", false, true},
+        {"h.example", "http://h.example:/a", false, true},
+        {"h.example:80", "http://h.example/a", false, true},
+        {"h.example:", "//H.EXAMPLE:80/a", false, true},
+        {"h.example", "https://h.example:443/a", true, true},
+        {"h.example:443", "https://h.example/a", true, true},
+        {"[2001:db8::1]", "http://[2001:db8::1]:80/a", false, true},
+        {"h.example", "http://h.example:443/a", false, false},
+        {"h.example", "https://h.example:80/a", true, false},
+        {"h.example", "http://h.example:8080/a", false, false},
+        {"h.example", "http://h.example:080/a", false, false},
+        {"h.example:81", "http://h.example/a", false, false},
+        {"h80", "http://h/a", false, false},
+        {"h.example", "http://u@h.example:80/a", false, false},
+};
+
+static void test_target_ports(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(port_rows); i++) {
+		struct cache_target at = {.host = span_cstr(port_rows[i].host),
+		                          .target = SPAN_LIT("/t"),
+		                          .tls = port_rows[i].tls};
+		char text[128];
+		struct http_fields fs;
+		struct cache_targets out;
+
+		snprintf(text, sizeof(text), L "%s" N, port_rows[i].location);
+		fields_scan(text, &fs);
+		cache_invalidated(&at, &fs, &out);
+		if (out.count != port_rows[i].same)
+			fail_msg("row %zu: %s at %s", i, port_rows[i].location, port_rows[i].host);
+	}
+}
+
+/* Of what GET would get is this answer the content? The request: /t?q on h. */
+static const struct written_row {
+	const char *rfc;
+	enum http_method method;
+	unsigned status;
+	const char *fields;
+	const char *on;     /* NULL: of nothing */
+	const char *always; /* likewise */
+} written_rows[] = {
+        {"9110 8.7", HTTP_PUT, 200, CL "/t?q" N, "/t?q", "/t?q"},
+        {"9110 8.7", HTTP_PUT, 201, CL "http://h/t?q" N, "/t?q", "/t?q"},
+        {"9110 8.7", HTTP_PUT, 200, CL "?q" N, "/t?q", "/t?q"},
+        {"9110 9.3.3", HTTP_POST, 200, CL "/t?q" N, "/t?q", "/t?q"},
+        {"5789 2", HTTP_PATCH, 200, CL "/t?q" N, "/t?q", "/t?q"},
+        {"9110 9.3.4", HTTP_PUT, 200, "", NULL, "/t?q"},
+        {"9110 9.3.4", HTTP_PUT, 201, "", NULL, "/t?q"},
+        {"5789 2", HTTP_PATCH, 200, "", NULL, "/t?q"},
+        {"9110 9.3.3", HTTP_POST, 200, "", NULL, NULL},
+        {"9110 9.3.3", HTTP_POST, 201, L "/t/1" N, NULL, NULL},
+        {"9110 15.3.2", HTTP_POST, 201, L "/t/1" N CL "/t/1" N, "/t/1", "/t/1"},
+        {"9110 15.3.2", HTTP_POST, 200, L "/t/1" N CL "/t/1" N, NULL, NULL},
+        {"9110 15.3.2", HTTP_POST, 201, L "/t/1" N CL "/t/2" N, NULL, NULL},
+        {"9110 8.7: a report", HTTP_PUT, 200, CL "/t" N, NULL, NULL},
+        {"9110 8.7: another host", HTTP_PUT, 200, CL "http://o/t?q" N, NULL, NULL},
+        {"9110 8.7: twice", HTTP_PUT, 200, CL "/t?q" N CL "/t?q" N, NULL, NULL},
+        {"9110 8.7: empty", HTTP_PUT, 200, CL N, NULL, NULL},
+        {"no content", HTTP_PUT, 204, CL "/t?q" N, NULL, NULL},
+        {"not done yet", HTTP_PUT, 202, CL "/t?q" N, NULL, NULL},
+        {"failed", HTTP_PUT, 404, CL "/t?q" N, NULL, NULL},
+        {"gone", HTTP_DELETE, 200, CL "/t?q" N, NULL, NULL},
+        {"safe", HTTP_GET, 200, CL "/t?q" N, NULL, NULL},
+};
+
+static void test_written(void **state)
+{
+	const struct cache_target at = {.host = SPAN_LIT("h"), .target = SPAN_LIT("/t?q")};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(written_rows); i++) {
+		const struct written_row *r = &written_rows[i];
+
+		for (int always = 0; always < 2; always++) {
+			const char *want = always ? r->always : r->on;
+			struct http_response_head head = {.status = r->status};
+			struct cache_targets out;
+
+			fields_scan(r->fields, &head.fields);
+			bool got = cache_written(&at, r->method, always, &head, &out);
+			if (got != (want != NULL) ||
+			    (got && !span_eq(out.target[0], span_cstr(want))))
+				fail_msg("row %zu (%s), always %d", i, r->rfc, always);
+		}
+	}
+}
+
 static bool target_is(const struct cache_targets *t, uint32_t i, const char *want)
 {
 	if (want == NULL)
@@ -130,8 +227,8 @@ static void test_target_too_long(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_invalidates),
-	        cmocka_unit_test(test_targets),
+	        cmocka_unit_test(test_invalidates),     cmocka_unit_test(test_targets),
+	        cmocka_unit_test(test_target_ports),    cmocka_unit_test(test_written),
 	        cmocka_unit_test(test_target_too_long),
 	};
 

@@ -198,13 +198,16 @@ void wire_run(struct wire *w)
 
 	n = nic_rx_burst(w->nic, pkts, NIC_BURST);
 	n = net_input(w->net, pkts, n, w->now_ns);
+	if (n == 0)
+		n = net_passed(w->net, pkts, NIC_BURST);
 	tcp_input_burst(w->tcp, pkts, n, w->now_ns);
 	while ((conn = tcp_ready(w->tcp, &events)) != NULL) {
 		wire_app(w, conn, events);
 		tcp_ready_done(w->tcp, conn, w->now_ns);
 	}
 	for (unsigned i = 0; i < n; i++)
-		memset(pkts[i].data, 0xdb, pkts[i].len);
+		if (pkts[i].handle != NULL)
+			memset(pkts[i].data, 0xdb, pkts[i].len);
 	nic_pkt_free(w->nic, pkts, n);
 	tcp_timers(w->tcp, w->now_ns);
 	while ((conn = tcp_ready(w->tcp, &events)) != NULL) {
