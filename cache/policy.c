@@ -71,7 +71,10 @@ enum cache_use cache_use(const struct object *o, const struct cache_request *req
 {
 	if (!req->lookup || unlikely((o->flags & (OBJECT_VARY | OBJECT_PASS)) != 0))
 		return CACHE_USE_NOT;
-	if (req->max_age_s != ABSENT && object_age_s(o, wall_ms) > req->max_age_s)
+	/* 0 is how clients ask for an answer that the origin has confirmed, although one that came
+	 * within this second is no older (5.2.1.1). */
+	if (unlikely(req->max_age_s != ABSENT) &&
+	    (req->max_age_s == 0 || object_age_s(o, wall_ms) > req->max_age_s))
 		return CACHE_USE_NOT;
 	if (likely(object_is_fresh(o, wall_ms)))
 		return o->expires_ms - wall_ms >= req->min_fresh_s * 1000ull ? CACHE_USE_FRESH

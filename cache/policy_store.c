@@ -225,7 +225,9 @@ static bool may_store(const struct judged *j)
 	/* RFC 9111 3.5 */
 	if (in->authorized && !cc->public_ && !cc->must_revalidate && cc->s_maxage_s == ABSENT)
 		return false;
-	if (http_fields_have(in->fields, HDR_CONTENT_RANGE))
+	/* Of 416: the length that a part was asked of. Elsewhere the field says nothing (RFC
+	 * 9110 14.4). */
+	if (in->status == 416 && http_fields_have(in->fields, HDR_CONTENT_RANGE))
 		return false;
 	if (j->vary == VARY_ANY || (j->vary == VARY_LIST && !in->variant))
 		return false;

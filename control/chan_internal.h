@@ -105,6 +105,7 @@ struct chan_server {
 	uint32_t bufs_want;
 	uint32_t receiving; /* receives of responses under way */
 	uint32_t reserve;   /* blocks kept back from the group, for response heads */
+	bool told_short;    /* what the cores were told of the down slab */
 	uint32_t buf_blocks[RECV_BUFS_MAX];
 	uint16_t buf_free[RECV_BUFS_MAX];
 	uint32_t buf_free_count;

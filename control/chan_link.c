@@ -39,6 +39,8 @@ enum status links_create(struct chan_server *s)
 	s->buf_free_count = s->bufs_want;
 	for (uint32_t i = 0; i < s->bufs_want; i++)
 		s->buf_free[i] = (uint16_t)i;
+	s->told_short = false;
+	chan_down_tell(&s->links[0].port, false);
 	return loop_bufs_create(s->loop, LINK_RECV_GROUP, s->bufs_want, &s->bufs);
 }
 
@@ -81,6 +83,12 @@ uint32_t link_usable(const struct chan_server *s)
 	return free_blocks > s->reserve ? free_blocks - s->reserve : 0;
 }
 
+/* No stream gets a second block out of these. */
+static uint32_t spare_blocks(const struct chan_server *s)
+{
+	return s->down.slab.count / 8;
+}
+
 void link_receiving(struct chan_server *s, bool before, bool now)
 {
 	s->receiving += (uint32_t)now - (uint32_t)before;
@@ -89,9 +97,11 @@ void link_receiving(struct chan_server *s, bool before, bool now)
 uint32_t link_threshold(const struct chan_server *s, uint32_t want)
 {
 	uint32_t usable = link_usable(s);
-	uint32_t left = usable > s->receiving ? usable - s->receiving : 0;
+	uint32_t spare = spare_blocks(s) + s->receiving;
+	uint32_t left = usable > spare ? usable - spare : 0;
 	/* The whole window while half of the slab is free, then in proportion to what is left:
-	 * early slow clients keep what they hold, so they must not be let to take nearly all. */
+	 * early slow clients keep what they hold, so they must not be let to take nearly all. The
+	 * spare is for those that have no block yet: many slow clients, each with one. */
 	uint64_t share = 2ull * want * left / s->down.slab.count;
 
 	return max_u32(1, (uint32_t)min_u64(want, share));
@@ -253,8 +263,20 @@ static void flush_core(struct chan_server *s, uint32_t core)
 	}
 }
 
+/* Clients that read nothing pin blocks that others wait for: their cores can give them up. */
+static void tell_short(struct chan_server *s)
+{
+	bool now = link_usable(s) < spare_blocks(s);
+
+	if (now == s->told_short)
+		return;
+	s->told_short = now;
+	chan_down_tell(&s->links[0].port, now);
+}
+
 void link_flush(struct chan_server *s)
 {
+	tell_short(s);
 	for (uint32_t c = 0; c < s->cores; c++) {
 		flush_core(s, c);
 		s->counts.doorbells += chan_flush(&s->links[c].port);

@@ -26,8 +26,8 @@ uint32_t link_usable(const struct chan_server *s);
 /* Another receive is under way that will take a block, or no longer. */
 void link_receiving(struct chan_server *s, bool before, bool now);
 /* Blocks that a stream may pin when it wants up to want: all of them while half of the slab would
- * be left if every receive under way took one, then a part in proportion to what is left, at least
- * one. */
+ * be left beside a spare eighth if every receive under way took one, then a part in proportion to
+ * what is left, at least one. */
 uint32_t link_threshold(const struct chan_server *s, uint32_t want);
 /* The block behind a provided buffer that a receive used; its reference is the caller's. */
 uint32_t link_recv_block(struct chan_server *s, uint32_t buf_id);

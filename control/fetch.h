@@ -108,6 +108,8 @@ struct fetcher_counts {
 	uint64_t writes_overlapped; /* something else changed its key meanwhile */
 	uint64_t writes_shared;     /* given to the shared store later */
 	uint64_t writes_unshared;   /* not given: gone by then, or too many waited */
+	uint64_t interims;      /* 1xx answers passed on */
+	uint64_t interims_dropped;
 };
 void fetcher_counts(const struct fetcher *f, struct fetcher_counts *out);
 

@@ -401,6 +401,8 @@ void fetch_purge_method(struct waiter *w);
 void waiter_pump(struct waiter *w);
 bool waiter_pending(struct link_pending *p);
 void fetch_pump(struct fetch *f);
+/* An interim answer, for the one whose request the origin got (RFC 9110 15.2). */
+void fetch_interim(struct fetch *f, const struct http_response_head *h);
 
 /* plan.c */
 /* What the route of r says of compression; false: nothing, or its configuration is gone. */

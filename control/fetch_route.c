@@ -299,11 +299,23 @@ static void fetch_go(struct fetch *f, const struct found *fd)
 		fetch_origin(f);
 }
 
+/* What is shared was made for a request without credentials: with those of whoever happens to ask
+ * now, the origin may make one for him alone, and it could not be stored (RFC 9111 3.5). */
+static void forget_credentials(struct request *r, const struct store_entry *e)
+{
+	if (e == NULL || !(r->wire.flags & CHAN_REQ_AUTHORIZED) ||
+	    (e->head->flags & OBJECT_AUTHORIZED))
+		return;
+	r->wire.flags &= (uint16_t)~CHAN_REQ_AUTHORIZED;
+	r->anonymous = true;
+}
+
 static void refresh_behind(struct fetcher *fr, struct request *r, const struct plan_choice *plan,
                            struct found *fd)
 {
 	struct fetch *f;
 
+	forget_credentials(r, fd->entry);
 	/* The answer itself: its coded forms follow when they are asked for. */
 	if (fd->base.len > 0)
 		fd->key.text = fd->base;

@@ -172,3 +172,32 @@ void fetch_pump(struct fetch *f)
 	f->batch = f->chunk_first + f->chunk_count;
 	fetch_trim(f);
 }
+
+/* Nobody who joined gets it: whether the answer is for them too, its own head will say. What there
+ * is no room for is dropped; the answer itself does not depend on it. */
+void fetch_interim(struct fetch *f, const struct http_response_head *h)
+{
+	struct down_slab *down = fetch_down(f);
+	struct waiter *w = f->waiters;
+	struct chan_msg m;
+	bool sent = false;
+	uint32_t block;
+
+	while (w != NULL && !w->leader)
+		w = w->next;
+	if (w == NULL)
+		return;
+	m = message(w, CHAN_HEAD);
+	block = link_usable(chan_of(w)) > 0 ? down_get(down) : CHAN_NO_BLOCK;
+	if (block != CHAN_NO_BLOCK && w->pending.prev_next == NULL) {
+		m.block = block;
+		m.len = response_interim(h, down_at(down, block), fetch_head_cap(f));
+		sent = m.len > 0 && link_send(chan_of(w), w->ticket.core, &m);
+	}
+	if (sent)
+		down_lend(down, w->ticket.core, block);
+	if (block != CHAN_NO_BLOCK)
+		down_unref(down, block);
+	f->f->counts.interims += sent;
+	f->f->counts.interims_dropped += !sent;
+}

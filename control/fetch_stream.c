@@ -123,6 +123,15 @@ static void on_head(struct exchange *x, const struct exchange_head *h)
 	fetch_drop(f);
 }
 
+static void on_interim(struct exchange *x, const struct http_response_head *h)
+{
+	struct fetch *f = fetch_of(x);
+
+	/* The core answers Expect itself, and the origin never gets it. */
+	if (h->status != 100 && !f->holds_exchange)
+		fetch_interim(f, h);
+}
+
 /* --- body --- */
 
 static void own(struct fetch *f, uint32_t block)
@@ -282,13 +291,17 @@ static void on_end(struct exchange *x)
 	fetch_drop(f);
 }
 
-static uint16_t fail_code(enum exchange_fail why)
+static uint16_t fail_code(const struct fetch *f, enum exchange_fail why)
 {
 	switch (why) {
 	case EXCHANGE_FULL:
 		return 503;
 	case EXCHANGE_TIMEOUT:
 		return 504;
+	case EXCHANGE_CONNECT:
+	case EXCHANGE_BROKEN:
+		/* There is an answer, and it may not be used unasked (RFC 9111 5.2.2.2). */
+		return f->entry != NULL && (f->entry->head->flags & OBJECT_REVALIDATE) ? 504 : 502;
 	default:
 		return 502;
 	}
@@ -306,8 +319,8 @@ static void on_fail(struct exchange *x, enum exchange_fail why)
 	} else {
 		f->f->counts.refresh_failed += f->background;
 		fetch_unjoin(f);
-		if (!fetch_stale_answers(f, fail_code(why)))
-			fetch_refuse(f, fail_code(why));
+		if (!fetch_stale_answers(f, fail_code(f, why)))
+			fetch_refuse(f, fail_code(f, why));
 		f->ended = true;
 		fetch_background_end(f);
 	}
@@ -315,6 +328,7 @@ static void on_fail(struct exchange *x, enum exchange_fail why)
 }
 
 const struct exchange_ops fetch_exchange_ops = {
+        .interim = on_interim,
         .head = on_head,
         .body = on_body,
         .more = on_more,

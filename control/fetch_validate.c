@@ -153,6 +153,8 @@ static void head_freshens(struct fetch *f, const struct exchange_head *h,
 
 	fetch_response_in(f, h, &in);
 	in.coding_varies = f->base.len > 0;
+	/* The cores may have it too, and fresh by what was said before. */
+	in.born_seq = link_purge_next(fetch_chan(f));
 	if (buf != NULL &&
 	    response_freshen_head(e->head, &in, buf, fetch_head_cap(f), &out) == ST_OK &&
 	    out.storable)
@@ -162,6 +164,8 @@ static void head_freshens(struct fetch *f, const struct exchange_head *h,
 		return;
 	f->f->counts.head_freshened++;
 	fetch_coded_freshen(f->f, e->head, fresh);
+	chan_server_replace(fetch_chan(f), object_key(fresh->head), in.born_seq);
+	fetch_coded_replace(f, object_key(fresh->head), in.born_seq);
 	store_drop(fresh);
 }
 

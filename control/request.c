@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "control/request.h"
 
+#include "lib/http1_scan.h"
+
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +18,14 @@ static bool all_visible(struct span s)
 		if (s.ptr[i] <= 0x20 || s.ptr[i] > 0x7e)
 			return false;
 	return true;
+}
+
+static bool is_token(struct span s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (!http1_is_token(s.ptr[i]))
+			return false;
+	return s.len > 0;
 }
 
 /* Of this hop, or told anew by us. */
@@ -82,7 +92,7 @@ static bool request_check(struct request *r, uint32_t len, bool has_body)
 	r->target = take(&at, w->target_len);
 	r->fields = take(&at, w->fields_len);
 	r->method = http_method_parse(r->method_text);
-	if (r->method == HTTP_OTHER || r->method == HTTP_CONNECT)
+	if (r->method == HTTP_CONNECT || !is_token(r->method_text))
 		return false;
 	if (!all_visible(r->host) || !all_visible(r->target) || r->target.len == 0)
 		return false;
@@ -162,6 +172,20 @@ static void put_forwarded(struct writer *w, const struct request *r, const struc
 	put_line(w, SPAN_LIT("X-Forwarded-Proto"), tls ? SPAN_LIT("https") : SPAN_LIT("http"));
 }
 
+/* RFC 9110 7.6.2: one proxy fewer may forward it. 0 was answered by the core. */
+static bool put_hops(struct writer *w, const struct request *r, const struct http_field *f)
+{
+	char text[24];
+	int64_t hops;
+
+	if (r->method != HTTP_OPTIONS || f->id != HDR_MAX_FORWARDS ||
+	    !http_parse_length(f->value, &hops) || hops == 0)
+		return false;
+	snprintf(text, sizeof(text), "%lld", (long long)hops - 1);
+	put_line(w, f->name, span_cstr(text));
+	return true;
+}
+
 static void put_framing(struct writer *w, const struct request *r)
 {
 	char text[24];
@@ -216,7 +240,10 @@ static void put_head(struct writer *w, const struct request *r, const struct req
 	put_line(w, SPAN_LIT("Host"), host);
 	for (uint32_t i = 0; i < fs.count; i++) {
 		has_id |= fs.f[i].id == HDR_X_REQUEST_ID;
-		if (!field_drops(fs.f[i].id) && !style_drops(style, &fs, fs.f[i].id))
+		if (field_drops(fs.f[i].id) || style_drops(style, &fs, fs.f[i].id) ||
+		    (r->anonymous && fs.f[i].id == HDR_AUTHORIZATION))
+			continue;
+		if (!put_hops(w, r, &fs.f[i]))
 			put_line(w, fs.f[i].name, fs.f[i].value);
 	}
 	/* Both, where both are known (RFC 9111 4.3.1). */

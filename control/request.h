@@ -16,6 +16,7 @@ struct request {
 	bool chunked;
 	bool keyed_body;  /* its key is made of its body: POST is as GET (cache/policy.h) */
 	bool conditional; /* asks for a part or for a condition: its answer fits nobody else */
+	bool anonymous;   /* the origin does not get its Authorization */
 	struct span key;  /* spans into data */
 	struct span method_text;
 	struct span host;

@@ -207,3 +207,21 @@ enum status response_object(const struct response_in *in, void *buf, uint32_t ca
 	out->body_len = o.body_len;
 	return ST_OK;
 }
+
+uint32_t response_interim(const struct http_response_head *h, void *buf, uint32_t cap)
+{
+	struct object o = {.status = (uint16_t)h->status};
+	struct writer w;
+
+	if (cap < sizeof(o))
+		return 0;
+	writer_init(&w, (char *)buf + sizeof(o), cap - sizeof(o));
+	for (uint32_t i = 0; i < h->fields.count; i++)
+		if (!response_field_drops(&h->fields, &h->fields.f[i]))
+			put_line(&w, h->fields.f[i].name, h->fields.f[i].value);
+	if (w.full)
+		return 0;
+	o.fields_len = (uint32_t)(w.at - w.begin);
+	memcpy(buf, &o, sizeof(o));
+	return (uint32_t)object_head_bytes(&o);
+}

@@ -50,6 +50,10 @@ struct response_out {
 enum status response_object(const struct response_in *in, void *buf, uint32_t cap,
                             struct response_out *out);
 
+/* An interim answer (1xx), likewise: an object of status and field lines alone. 0 when cap is too
+ * small, else its length. */
+uint32_t response_interim(const struct http_response_head *h, void *buf, uint32_t cap);
+
 /* The stored answer with what a 304 says anew: its fields, its freshness (RFC 9111 3.2, 4.3.4). in:
  * the 304; key and framing are not looked at: key and body stay. Tags only grow. Writes the
  * head into buf (aligned to 8).

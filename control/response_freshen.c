@@ -4,8 +4,15 @@
 #include "cache/lines.h"
 #include "control/response_private.h"
 
-/* Fields of a 304 that say nothing of the stored answer: its framing, the coding that its body has
- * (RFC 9111 3.2), and the way that the 304 itself took. */
+/* Of the content that came with them: a 304 has none, and the stored one stays (RFC 9530 2). */
+static bool is_digest(const struct http_field *f)
+{
+	return f->id == HDR_OTHER && (span_eq_nocase(f->name, SPAN_LIT("Content-Digest")) ||
+	                              span_eq_nocase(f->name, SPAN_LIT("Content-MD5")));
+}
+
+/* Fields of a 304 that say nothing of the stored answer: its framing, the coding and the digest of
+ * its body (RFC 9111 3.2), and the way that the 304 itself took. */
 static bool update_drops(const struct http_fields *fs, const struct http_field *f)
 {
 	switch (f->id) {
@@ -15,7 +22,7 @@ static bool update_drops(const struct http_fields *fs, const struct http_field *
 	case HDR_VIA:
 		return true;
 	default:
-		return response_field_drops(fs, f) || cache_field_excluded(fs, f);
+		return response_field_drops(fs, f) || cache_field_excluded(fs, f) || is_digest(f);
 	}
 }
 

@@ -180,6 +180,12 @@ static void tcp_keys_refresh(struct core *core)
 	core->next_reseed_ns = core->now_ns + RESEED_NS;
 }
 
+/* Control lacks blocks for answers: then clients that read nothing go sooner. */
+static bool down_short(const struct core *core)
+{
+	return core->chan.epoch != 0 && chan_down_is_short(&core->chan.port);
+}
+
 void core_housekeep(struct core *core)
 {
 	uint32_t drain_ms = __atomic_load_n(&core->shared->drain_ms, __ATOMIC_ACQUIRE);
@@ -192,7 +198,7 @@ void core_housekeep(struct core *core)
 		drain_step(core);
 	else
 		shed_idle(core);
-	tcp_relieve(core->tcp, core->snap->timeouts.stall_ms, core->now_ns);
+	tcp_relieve(core->tcp, core->snap->timeouts.stall_ms, down_short(core), core->now_ns);
 	stage_mark(&core->stages, STAGE_housekeep, 0);
 	core_ready(core);
 	if (core->announces_left > 0 && core->now_ns >= core->announce_at_ns) {

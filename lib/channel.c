@@ -177,6 +177,7 @@ void chan_port_core(const struct chan *ch, uint32_t core, struct chan_port *out)
 	        .peer_base = chan_down_base(ch),
 	        .peer_block_bytes = ch->geo.down_block_bytes,
 	        .peer_blocks = ch->geo.down_blocks,
+	        .down_short = &ch->hdr->down_short,
 	        .ring_fd = -1,
 	        .wait_fd = -1,
 	};
@@ -193,6 +194,7 @@ void chan_port_control(const struct chan *ch, uint32_t core, struct chan_port *o
 	        .peer_base = region + l.up_off,
 	        .peer_block_bytes = ch->geo.up_block_bytes,
 	        .peer_blocks = ch->geo.up_blocks,
+	        .down_short = &ch->hdr->down_short,
 	        .ring_fd = -1,
 	        .wait_fd = -1,
 	};

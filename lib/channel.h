@@ -191,6 +191,7 @@ struct chan_header {
 	uint64_t hash_seed; /* of cache keys in this dataplane's tables (hash128) */
 	uint32_t dataplane_pid;
 	uint32_t attach_epoch; /* counts control's attachments; the dataplane writes it */
+	uint32_t down_short;   /* chan_down_tell; control writes it */
 } ALIGNED(CACHE_LINE);
 
 /* A slab's allocator, private to its writer. Last-in first-out, so that few blocks stay warm and an
@@ -216,8 +217,9 @@ struct chan_port {
 	const unsigned char *peer_base; /* the slab that the other side writes */
 	uint32_t peer_block_bytes;
 	uint32_t peer_blocks;
-	int ring_fd; /* eventfd that wakes the other side; -1: none */
-	int wait_fd; /* eventfd that wakes this side */
+	uint32_t *down_short; /* in the header */
+	int ring_fd;          /* eventfd that wakes the other side; -1: none */
+	int wait_fd;          /* eventfd that wakes this side */
 };
 
 /* Dataplane: makes and zeroes the memory. */
@@ -265,6 +267,17 @@ uint32_t chan_drain(struct chan_port *p);
  */
 bool chan_prepare_sleep(struct chan_port *p);
 void chan_awake(struct chan_port *p);
+
+/* Control tells the cores that few down blocks are left, or that there are enough again. A hint: a
+ * core that believes a wrong one resets no client but those that read nothing. */
+static inline void chan_down_tell(const struct chan_port *p, bool is_short)
+{
+	__atomic_store_n(p->down_short, is_short, __ATOMIC_RELAXED);
+}
+static inline bool chan_down_is_short(const struct chan_port *p)
+{
+	return __atomic_load_n(p->down_short, __ATOMIC_RELAXED) != 0;
+}
 
 /* The bytes of a message in the other side's slab, or NULL when block, off or len lie outside. */
 const void *chan_peer_bytes(const struct chan_port *p, const struct chan_msg *m);

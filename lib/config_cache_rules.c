@@ -316,10 +316,10 @@ static enum status check_path_used(struct cache_rules *r, const struct doc_node 
 static bool answers_kept(const struct config_route *route, const struct template_rule *shared)
 {
 	for (unsigned i = 0; i < route->methods_count; i++) {
-		enum http_method m = http_method_parse(span_cstr(route->methods[i]));
+		uint32_t bits = http_method_bits(span_cstr(route->methods[i]));
 
-		if (m == HTTP_GET || m == HTTP_HEAD ||
-		    (m == HTTP_POST && (shared->flags & RULE_NEEDS_BODY)))
+		if ((bits & (1u << HTTP_GET | 1u << HTTP_HEAD)) != 0 ||
+		    ((bits & 1u << HTTP_POST) != 0 && (shared->flags & RULE_NEEDS_BODY)))
 			return true;
 	}
 	return false;

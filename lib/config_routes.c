@@ -38,22 +38,23 @@ static enum status check_methods(struct routes *r, unsigned i)
 	const struct doc_node *list = route_at(r, "methods");
 
 	for (unsigned k = 0; k < route->methods_count; k++) {
-		enum http_method m = http_method_parse(span_cstr(route->methods[k]));
+		uint32_t bits = http_method_bits(span_cstr(route->methods[k]));
 		const char *wrong = NULL;
 
-		if (m == HTTP_TRACE)
+		if (bits == 1u << HTTP_TRACE)
 			wrong = "is not served: it would echo credentials (RFC 9110 9.3.8); "
 			        "remove it";
-		else if (m == HTTP_CONNECT)
+		else if (bits == 1u << HTTP_CONNECT)
 			wrong = "is not served: Sluice is no tunnel (RFC 9110 9.3.6); remove it";
-		else if (m == HTTP_OTHER)
+		else if (bits == 1u << HTTP_OTHER)
 			wrong = "is not a method that routes take; write GET, HEAD, POST, PUT, "
-			        "PATCH, DELETE or OPTIONS, in capitals";
-		else if (r->methods[i] & (1u << m))
+			        "PATCH, DELETE, OPTIONS or one of RFC 4918, in capitals, or \"*\" "
+			        "for every method";
+		else if (r->methods[i] & bits)
 			wrong = "is in the list twice; remove one";
 		if (wrong)
 			return bad_text(r, doc_item(list, k), route->methods[k], wrong);
-		r->methods[i] |= 1u << m;
+		r->methods[i] |= bits;
 	}
 	return ST_OK;
 }

@@ -11,7 +11,7 @@
 #include "lib/span.h"
 
 enum http_method {
-	HTTP_OTHER, /* a valid token that is none of these: 501 */
+	HTTP_OTHER, /* a valid token that is none of these */
 	HTTP_GET,
 	HTTP_HEAD,
 	HTTP_POST,
@@ -21,18 +21,37 @@ enum http_method {
 	HTTP_PATCH,
 	HTTP_TRACE,
 	HTTP_CONNECT,
+	/* Of extensions: RFC 4918, 3253, 5323, 3744, and QUERY, which is to become an RFC. */
+	HTTP_PROPFIND,
+	HTTP_REPORT,
+	HTTP_SEARCH,
+	HTTP_QUERY,
+	HTTP_PROPPATCH,
+	HTTP_MKCOL,
+	HTTP_COPY,
+	HTTP_MOVE,
+	HTTP_LOCK,
+	HTTP_UNLOCK,
+	HTTP_ACL,
 	HTTP_METHOD_COUNT
 };
 
 const char *http_method_name(enum http_method m);
 /* Case-sensitive (RFC 9110 9.1); HTTP_OTHER when unknown. */
 enum http_method http_method_parse(struct span name);
-/* GET, HEAD, OPTIONS, TRACE (RFC 9110 9.2.1). */
+/* What a list of methods says by this word: bits (1 << enum http_method). "*" is every method,
+ * known or not, but TRACE and CONNECT. Only the bit of HTTP_OTHER: no method of a name that is
+ * known. */
+uint32_t http_method_bits(struct span word);
+#define HTTP_METHODS_SAFE                                                           \
+	(1u << HTTP_GET | 1u << HTTP_HEAD | 1u << HTTP_OPTIONS | 1u << HTTP_TRACE | \
+	 1u << HTTP_PROPFIND | 1u << HTTP_REPORT | 1u << HTTP_SEARCH | 1u << HTTP_QUERY)
+/* RFC 9110 9.2.1, and IANA's register of methods. One that is not known is not safe. */
 static inline bool http_method_safe(enum http_method m)
 {
-	return m == HTTP_GET || m == HTTP_HEAD || m == HTTP_OPTIONS || m == HTTP_TRACE;
+	return (HTTP_METHODS_SAFE >> m & 1) != 0;
 }
-/* GET, HEAD, OPTIONS, TRACE, PUT, DELETE (RFC 9110 9.2.2). */
+/* The safe ones, PUT, DELETE (RFC 9110 9.2.2) and what the register calls so. */
 bool http_method_idempotent(enum http_method m);
 /* "OK" for 200 and so on; "Unknown" for a code without a registered phrase. */
 const char *http_reason(unsigned status);

@@ -5,10 +5,13 @@
 #include "lib/http1_scan.h"
 
 static const char *const method_names[HTTP_METHOD_COUNT] = {
-        [HTTP_OTHER] = "OTHER",     [HTTP_GET] = "GET",         [HTTP_HEAD] = "HEAD",
-        [HTTP_POST] = "POST",       [HTTP_PUT] = "PUT",         [HTTP_DELETE] = "DELETE",
-        [HTTP_PATCH] = "PATCH",     [HTTP_OPTIONS] = "OPTIONS", [HTTP_TRACE] = "TRACE",
-        [HTTP_CONNECT] = "CONNECT",
+        [HTTP_OTHER] = "OTHER",     [HTTP_GET] = "GET",           [HTTP_HEAD] = "HEAD",
+        [HTTP_POST] = "POST",       [HTTP_PUT] = "PUT",           [HTTP_DELETE] = "DELETE",
+        [HTTP_PATCH] = "PATCH",     [HTTP_OPTIONS] = "OPTIONS",   [HTTP_TRACE] = "TRACE",
+        [HTTP_CONNECT] = "CONNECT", [HTTP_PROPFIND] = "PROPFIND", [HTTP_REPORT] = "REPORT",
+        [HTTP_SEARCH] = "SEARCH",   [HTTP_QUERY] = "QUERY",       [HTTP_PROPPATCH] = "PROPPATCH",
+        [HTTP_MKCOL] = "MKCOL",     [HTTP_COPY] = "COPY",         [HTTP_MOVE] = "MOVE",
+        [HTTP_LOCK] = "LOCK",       [HTTP_UNLOCK] = "UNLOCK",     [HTTP_ACL] = "ACL",
 };
 
 const char *http_method_name(enum http_method m)
@@ -21,10 +24,16 @@ static inline enum http_method method_if(struct span name, struct span want, enu
 	return span_eq(name, want) ? m : HTTP_OTHER;
 }
 
-enum http_method http_method_parse(struct span name)
+static NOINLINE enum http_method method_extension(struct span name)
 {
-	if (name.len < 3)
-		return HTTP_OTHER;
+	for (unsigned m = HTTP_PROPFIND; m < HTTP_METHOD_COUNT; m++)
+		if (span_eq(name, span_cstr(method_names[m])))
+			return (enum http_method)m;
+	return HTTP_OTHER;
+}
+
+static inline enum http_method method_usual(struct span name)
+{
 	/* The first letter decides, save for those with P. */
 	switch (name.ptr[0]) {
 	case 'G':
@@ -54,19 +63,29 @@ enum http_method http_method_parse(struct span name)
 	}
 }
 
+enum http_method http_method_parse(struct span name)
+{
+	enum http_method m = name.len < 3 ? HTTP_OTHER : method_usual(name);
+
+	return likely(m != HTTP_OTHER) ? m : method_extension(name);
+}
+
+uint32_t http_method_bits(struct span word)
+{
+	const uint32_t never = 1u << HTTP_TRACE | 1u << HTTP_CONNECT;
+
+	if (span_eq(word, SPAN_LIT("*")))
+		return ((1u << HTTP_METHOD_COUNT) - 1) & ~never;
+	return 1u << http_method_parse(word);
+}
+
 bool http_method_idempotent(enum http_method m)
 {
-	switch (m) {
-	case HTTP_GET:
-	case HTTP_HEAD:
-	case HTTP_OPTIONS:
-	case HTTP_TRACE:
-	case HTTP_PUT:
-	case HTTP_DELETE:
-		return true;
-	default:
-		return false;
-	}
+	const uint32_t more = 1u << HTTP_PUT | 1u << HTTP_DELETE | 1u << HTTP_PROPPATCH |
+	                      1u << HTTP_MKCOL | 1u << HTTP_COPY | 1u << HTTP_MOVE |
+	                      1u << HTTP_UNLOCK | 1u << HTTP_ACL;
+
+	return ((HTTP_METHODS_SAFE | more) >> m & 1) != 0;
 }
 
 /* The registered phrases, by class; the index is the rest of the code. */

@@ -294,7 +294,7 @@ static uint32_t route_methods(const struct config_route *route)
 	uint32_t methods = 0;
 
 	for (unsigned i = 0; i < route->methods_count; i++)
-		methods |= 1u << http_method_parse(span_cstr(route->methods[i]));
+		methods |= http_method_bits(span_cstr(route->methods[i]));
 	if (methods & (1u << HTTP_GET))
 		methods |= 1u << HTTP_HEAD;
 	return methods;

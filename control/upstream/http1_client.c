@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #define INTERIM_MAX 16u /* 1xx responses before the final one */
+#define HEAD_START  64u /* of a head in pieces: looked at before it is whole */
 
 static struct control *ctl_of(const struct conn *c)
 {
@@ -238,6 +239,18 @@ static bool body_begin(struct conn *c, const struct http_framing *f)
 	}
 }
 
+/* False: no good. An upgrade (101) was never asked for. */
+static bool interim_parsed(struct conn *c, const struct http_response_head *h)
+{
+	struct exchange *x = c->x;
+
+	if (h->status < 100 || h->status == 101 || ++c->client.interim > INTERIM_MAX)
+		return false;
+	if (x->ops->interim != NULL)
+		x->ops->interim(x, h);
+	return true;
+}
+
 /* A complete head at buf[0, len); false: no good. Interim responses leave the phase as it is. */
 static bool head_parsed(struct conn *c, const char *buf, size_t len)
 {
@@ -248,11 +261,8 @@ static bool head_parsed(struct conn *c, const char *buf, size_t len)
 
 	if (http1_parse_response(buf, len, &h, &head_len) != HTTP_SCAN_DONE || head_len != len)
 		return false;
-	/* Interim responses end here, although RFC 9110 15.2 would have a proxy forward them: an
-	 * answer may be for several clients, and some join when it has begun. An upgrade (101) was
-	 * never asked for. */
 	if (h.status < 200)
-		return h.status != 101 && ++cl->interim <= INTERIM_MAX;
+		return interim_parsed(c, &h);
 	struct exchange_head eh = {
 	        .head = &h,
 	        .framing = http1_response_framing(&h.fields, h.minor, x->method, h.status),
@@ -264,6 +274,16 @@ static bool head_parsed(struct conn *c, const char *buf, size_t len)
 	exchange_touch(x);
 	x->ops->head(x, &eh);
 	return true;
+}
+
+/* What cannot become a response any more is not waited for: an origin that speaks another protocol
+ * first waits for us. A start of some length is sound or not; what is long is read when whole. */
+static bool head_may_be(const struct client *cl)
+{
+	struct http_response_head h;
+	size_t head_len;
+
+	return http1_parse_response(cl->head, cl->head_len, &h, &head_len) != HTTP_SCAN_BAD;
 }
 
 /* Adds to a head that comes in pieces; returns how many bytes belong to it, 0 when it is too long.
@@ -291,6 +311,8 @@ static size_t head_append(struct conn *c, struct span in, bool *complete)
 		return end - before;
 	}
 	cl->head_len = (uint32_t)(before + take);
+	if (before < HEAD_START && !head_may_be(cl))
+		return 0;
 	return cl->head_len < cl->head_limit ? take : 0;
 }
 

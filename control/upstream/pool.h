@@ -32,8 +32,10 @@ struct exchange_head {
 };
 
 /* Callbacks. After end or fail the exchange is its owner's again; exchange_cancel may be called in
- * any of them. body: the bytes stay valid while the owner holds a reference to the block. */
+ * any of them. body: the bytes stay valid while the owner holds a reference to the block. interim:
+ * a 1xx answer but 101, ahead of head; NULL: they are dropped. */
 struct exchange_ops {
+	void (*interim)(struct exchange *x, const struct http_response_head *h);
 	void (*head)(struct exchange *x, const struct exchange_head *h);
 	void (*body)(struct exchange *x, uint32_t block, struct span bytes);
 	void (*more)(struct exchange *x); /* a receive was worked off; the response goes on */

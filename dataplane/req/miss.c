@@ -147,11 +147,13 @@ static uint16_t request_flags(const struct req *req, const struct http_request *
 	return flags;
 }
 
-/* Methods whose success makes what is stored of the target void (RFC 9111 4.4): control orders the
- * purge when it sees the answer, so it needs the key. */
+/* Methods whose success makes what is stored of the target void (RFC 9111 4.4), and HEAD, whose
+ * answer tells whether it still holds (4.3.5): control acts when it sees the answer, so it needs
+ * the key. */
 static bool may_invalidate(const struct req *req)
 {
-	return req->purge || (req->rule.mode != CACHE_OFF && !http_method_safe(req->method));
+	return req->purge || (req->rule.mode != CACHE_OFF &&
+	                      (!http_method_safe(req->method) || req->method == HTTP_HEAD));
 }
 
 /* Writes the head into the block; returns its length. Lines gain at most the space behind each

@@ -143,6 +143,19 @@ static void rest_unwanted(struct core *core, struct req *req)
 	tcp_wake(core->tcp, req->conn, 0);
 }
 
+/* What control says is not sound: the client need not wait for more of it. A second head is as if
+ * it had not come. */
+static void head_bad(struct core *core, struct req *req)
+{
+	struct conn *conn = req->conn;
+
+	if (req->head_sent || miss_stale(core, req, true))
+		return;
+	miss_cancel(core, req);
+	reply_error(core, req, 502);
+	tcp_wake(core->tcp, conn, 0);
+}
+
 static void head_input(struct core *core, const struct chan_msg *m, struct req *req)
 {
 	const struct object *o = chan_peer_bytes(&core->chan.port, m);
@@ -152,9 +165,15 @@ static void head_input(struct core *core, const struct chan_msg *m, struct req *
 		goto bad;
 	memcpy(core->head_copy, o, m->len);
 	o = (const struct object *)(const void *)core->head_copy;
-	if (!object_head_valid(o, m->len) || o->status < 200 || o->status > 999 ||
-	    (o->flags & (OBJECT_VARY | OBJECT_PASS)) != 0)
+	if (!object_head_valid(o, m->len) || o->status < 102 || o->status > 999 ||
+	    (o->flags & (OBJECT_VARY | OBJECT_PASS)) != 0 ||
+	    (o->status < 200 && (m->flags & CHAN_F_END) != 0))
 		goto bad;
+	if (unlikely(o->status < 200)) {
+		release_if_any(core, m);
+		reply_interim(core, req, o);
+		return;
+	}
 	if ((m->flags & CHAN_F_FILL) && req->cache.store && (o->flags & OBJECT_STORABLE))
 		fill_begin(core, req, o);
 	req->body_left = o->body_len;
@@ -179,6 +198,7 @@ static void head_input(struct core *core, const struct chan_msg *m, struct req *
 bad:
 	counter_inc(core->ctr, CTR_chan_bad);
 	release_if_any(core, m);
+	head_bad(core, req);
 }
 
 /* What the client gets of these bytes. */

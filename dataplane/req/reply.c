@@ -304,6 +304,27 @@ enum req_next reply_head(struct core *core, struct req *req, const struct object
 	return REQ_WAIT;
 }
 
+void reply_interim(struct core *core, struct req *req, const struct object *o)
+{
+	struct http_out out;
+
+	/* HTTP/1.0 has none; and who does not read does not get more to read. */
+	if (req->minor == 0 || tcp_tx_queued(req->conn) >= core->snap->limits.tx_queue_bytes) {
+		counter_inc(core->ctr, CTR_http_interim_dropped);
+		return;
+	}
+	reply_begin(core, req, o->fields_len + HEAD_OWN_BYTES, &out);
+	http_out_status(&out, o->status);
+	http_out_lines(&out, object_fields(o));
+	http_out_end(&out);
+	if (!reply_commit(core, req, &out)) {
+		counter_inc(core->ctr, CTR_http_interim_dropped);
+		return;
+	}
+	reply_count(core, o->status);
+	tcp_wake(core->tcp, req->conn, 0);
+}
+
 static bool chunk_line(struct core *core, struct req *req, size_t len)
 {
 	static const char hex[] = "0123456789abcdef";

@@ -35,9 +35,15 @@ static bool in_not_modified(struct span name)
 	}
 }
 
+/* In a part there is but ours (RFC 9110 14.4), among several parts none (15.3.7.2). */
+static bool not_range(struct span name)
+{
+	return http_hdr_lookup(name) != HDR_CONTENT_RANGE;
+}
+
 static bool not_type(struct span name)
 {
-	return http_hdr_lookup(name) != HDR_CONTENT_TYPE;
+	return http_hdr_lookup(name) != HDR_CONTENT_TYPE && not_range(name);
 }
 
 /* The lines whose name is wanted. */
@@ -113,7 +119,7 @@ static bool part_head(struct core *core, struct req *req, const struct object *o
 
 	reply_begin(core, req, o->fields_len + HEAD_OWN_BYTES + PART_OWN_BYTES, &out);
 	http_out_status(&out, 206);
-	http_out_lines(&out, object_fields(o));
+	out_some_lines(&out, object_fields(o), not_range);
 	http_out_lines(&out, span_of(range, (size_t)(put_range(range, r, o->body_len) - range)));
 	http_out_u64_field(&out, SPAN_LIT("Content-Length"), r->len);
 	reply_out_status(core, req, &out, o, head);

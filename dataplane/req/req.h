@@ -214,6 +214,8 @@ enum req_next reply_asked(struct core *core, struct req *req, const struct objec
  * message. */
 enum req_next reply_head(struct core *core, struct req *req, const struct object *o,
                          const struct chan_msg *m);
+/* Interim answer of the origin, ahead of the head (RFC 9110 15.2). o: as in reply_head. */
+void reply_interim(struct core *core, struct req *req, const struct object *o);
 /* A run of body bytes in block of the down slab, which TCP gives back; ends with reply_end. */
 enum req_next reply_body(struct core *core, struct req *req, struct span bytes, uint32_t block);
 enum req_next reply_end(struct core *core, struct req *req);

@@ -111,14 +111,38 @@ static enum req_next options_server(struct core *core, struct req *req)
 	return reply_options(core, req, 0);
 }
 
+/* The path has routes, and none of them takes the method. */
+static enum req_next refuse_method(struct core *core, struct req *req, uint32_t allowed)
+{
+	counter_inc(core->ctr, CTR_http_no_route);
+	/* RFC 9110 15.6.2: it is not known here, rather than not for this path. */
+	if (req->method == HTTP_OTHER)
+		return answer_here(core, req, 501);
+	if (core->http->framing.kind != HTTP_BODY_NONE)
+		req->keep_alive = false;
+	tcp_rx_consume(core->tcp, req->conn, core->http->head_len);
+	return reply_options(core, req, allowed);
+}
+
+/* Is the question for this server, not for one behind it? "*" (RFC 9110 9.3.7), or no forwarding
+ * left (7.6.2). */
+static bool options_for_us(const struct http_request *h)
+{
+	uint32_t count = 0;
+	int64_t hops = 1;
+
+	if (h->path.len == 1 && h->path.ptr[0] == '*')
+		return true;
+	struct span v = http_field_get(&h->fields, HDR_MAX_FORWARDS, &count);
+	return count == 1 && http_parse_length(v, &hops) && hops == 0;
+}
+
 enum req_next req_route(struct core *core, struct req *req)
 {
 	const struct http_request *h = core->http;
 	struct route_match *match = &core->turn->match;
 
-	if (unlikely(h->method == HTTP_OTHER)) {
-		if (!span_eq(h->method_text, SPAN_LIT("PURGE")))
-			return answer_here(core, req, 501);
+	if (unlikely(h->method == HTTP_OTHER) && span_eq(h->method_text, SPAN_LIT("PURGE"))) {
 		if (h->framing.kind != HTTP_BODY_NONE)
 			return answer_here(core, req, 400);
 		/* The route and the key are those of GET. Control knows who may do this. */
@@ -126,7 +150,7 @@ enum req_next req_route(struct core *core, struct req *req)
 		req->method = HTTP_GET;
 		req->purge = true;
 	}
-	if (unlikely(h->method == HTTP_OPTIONS && h->path.len == 1 && h->path.ptr[0] == '*'))
+	if (unlikely(h->method == HTTP_OPTIONS && options_for_us(h)))
 		return options_server(core, req);
 	uint64_t most = core->snap->limits.body_bytes;
 	if (unlikely(!http_body_init(&req->body, &h->framing, most > 0 ? most : UINT64_MAX))) {
@@ -137,11 +161,7 @@ enum req_next req_route(struct core *core, struct req *req)
 	case ROUTE_FOUND:
 		break;
 	case ROUTE_NO_METHOD:
-		counter_inc(core->ctr, CTR_http_no_route);
-		if (h->framing.kind != HTTP_BODY_NONE)
-			req->keep_alive = false;
-		tcp_rx_consume(core->tcp, req->conn, h->head_len);
-		return reply_options(core, req, match->allowed);
+		return refuse_method(core, req, match->allowed);
 	case ROUTE_NO_HOST:
 	case ROUTE_NO_PATH:
 		counter_inc(core->ctr, CTR_http_no_route);

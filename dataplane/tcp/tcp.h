@@ -276,11 +276,12 @@ struct conn *tcp_conn_walk(struct tcp *tcp, uint32_t *cursor);
 /* Connections that there is room for, and the most there can be. */
 uint32_t tcp_conn_room(const struct tcp *tcp);
 uint32_t tcp_conn_max(const struct tcp *tcp);
-/* Housekeeping, once a millisecond or so: while the memory for sending is short, looks at some
- * connections and resets those whose peers took next to nothing of what is queued for stall_ms
- * (their owners get TCP_EV_CLOSED); while there is none for receiving, takes out-of-order data back
- * (RFC 2018 8). Costs nothing while there is enough. */
-void tcp_relieve(struct tcp *tcp, uint32_t stall_ms, uint64_t now_ns);
+/* Housekeeping, once a millisecond or so: while the memory for sending is short (owners_short: the
+ * owners' memory, to which what they queue refers), looks at some connections and resets those
+ * whose peers took next to nothing of what is queued for stall_ms (their owners get
+ * TCP_EV_CLOSED); while there is none for receiving, takes out-of-order data back (RFC 2018 8).
+ * Costs nothing while there is enough. */
+void tcp_relieve(struct tcp *tcp, uint32_t stall_ms, bool owners_short, uint64_t now_ns);
 
 /* What is taken from the pools now, for reports and for tests that look for leaks. */
 struct tcp_usage {

@@ -309,6 +309,10 @@ static struct ack_result ack_input(struct tcp *tcp, struct conn *c, struct seg *
 	if (c->state == TCP_SYN_RECEIVED) {
 		/* With fast open there may be more than the SYN. */
 		if (s->ack - c->snd_una - 1 >= conn_flight(c)) {
+			/* The port brought the peer's second SYN to another core, and the peer
+			 * took that one's answer. */
+			if (seg_elsewhere(tcp, s))
+				return (struct ack_result){false, CTR_rx_passed};
 			reset_reply(tcp, s);
 			return (struct ack_result){false, CTR_drop_tcp_window};
 		}

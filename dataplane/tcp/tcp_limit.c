@@ -109,9 +109,9 @@ static void ooo_shed(struct tcp *tcp, struct conn *c)
 	rx_release_read(tcp, c);
 }
 
-void tcp_relieve(struct tcp *tcp, uint32_t stall_ms, uint64_t now_ns)
+void tcp_relieve(struct tcp *tcp, uint32_t stall_ms, bool owners_short, uint64_t now_ns)
 {
-	bool send_short = send_below(tcp, SEND_SHORT);
+	bool send_short = owners_short || send_below(tcp, SEND_SHORT);
 
 	if (likely(!send_short && tcp->rx_mem.level < MEM_OUT))
 		return;

@@ -256,7 +256,7 @@ static void tick(struct dpdk_transport *t)
 {
 	t->next_tick_ns = t->now_ns + TICK_NS;
 	net_tick(t->net, t->now_ns);
-	tcp_relieve(t->tcp, UINT32_MAX, t->now_ns);
+	tcp_relieve(t->tcp, UINT32_MAX, false, t->now_ns);
 	if (t->now_ns < t->next_resolve_ns)
 		return;
 	/* The server may have another link address since. */

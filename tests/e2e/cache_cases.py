@@ -24,7 +24,7 @@ CASES = {}
 class Step:
     def __init__(self, *fields, expect=HIT, req=(), method="GET", status=200, body=None, want=None,
                  code=None, text=None, wait=0, fail=False, asks=None, at="", host="api.test", send=None,
-                 length=True, before=b""):
+                 length=True, before=b"", interim=None):
         self.fields = fields  # of the origin's answer
         self.expect = expect
         self.req = req        # of the request
@@ -42,6 +42,7 @@ class Step:
         self.send = send      # body of the request
         self.length = length
         self.before = before  # interim answers
+        self.interim = interim  # status and fields of those that the client must get
 
 
 def case(name, rfc, *steps, prefix="/c"):
@@ -330,6 +331,10 @@ case("304-date", "3.2", first(SHORT, ETAG, "Date: " + http_date(-1)),
 case("304-age", "4.2.3", first(SHORT, ETAG), Step(FRESH, ETAG, "Age: 3000", status=304, expect=VALID, wait=GONE),
      Step(want={"age": lambda v: int(v) >= 3000}))
 
+case("validated-digest", "RFC 9530 2", first(SHORT, ETAG, "Content-Digest: a", "Content-MD5: a", "Repr-Digest: a"),
+     Step(FRESH, ETAG, "Content-Digest: b", "Content-MD5: b", "Repr-Digest: b", status=304, expect=VALID, wait=GONE,
+          want={"content-digest": "a", "content-md5": "a", "repr-digest": "b"}))
+
 # --- conditions on fresh answers (4.3.2, RFC 9110 13) -----------------------------------------------
 
 
@@ -424,7 +429,7 @@ case("sie-validated", "RFC 5861 4", first(cc("max-age=1, stale-if-error=60"), ET
 for name, value in (("must-revalidate", "must-revalidate"), ("proxy-revalidate", "proxy-revalidate"), ("no-cache", "no-cache"),
                     ("s-maxage", "s-maxage=1")):
     v = f"max-age=1, stale-if-error=60, stale-while-revalidate=60, {value}"
-    case(f"stale-never-{name}", "4.2.4", first(cc(v), ETAG), Step(fail=True, expect=FAILED, wait=GONE))
+    case(f"stale-never-{name}", "4.2.4", first(cc(v), ETAG), Step(fail=True, expect=FAILED, code=504, wait=GONE))
     case(f"stale-never-503-{name}", "4.2.4", first(cc(v), ETAG), Step(status=503, expect=ANY, code=503, wait=GONE))
 case("swr", "RFC 5861 3", first(SWR), Step(FRESH, expect=STALE, wait=GONE), Step(wait=2, want={"step-was": "1"}))
 case("swr-304", "RFC 5861 3", first(SWR, ETAG), Step(FRESH, ETAG, status=304, expect=STALE, wait=GONE, asks={"if-none-match": '"a"'}),
@@ -434,6 +439,13 @@ case("swr-max-age-0", "RFC 5861 3", first(cc("max-age=0, stale-while-revalidate=
 case("swr-rule", "rule", first(SHORT), Step(FRESH, expect=STALE, wait=GONE), prefix="/stale")
 case("swr-client-max-age", "5.2.1.1", first(SWR), Step(expect=ORIGIN, req=[cc("max-age=600")], wait=GONE))
 case("swr-fails", "RFC 5861 3", first(SWR), Step(status=503, expect=STALE, wait=GONE), Step(status=503, expect=ANY, code=200))
+
+CREDENTIALS = ["Authorization: Basic eDp5"]
+case("swr-other-credentials", "3.5", first(SWR), Step(FRESH, req=CREDENTIALS, expect=STALE, wait=GONE, asks={"authorization": None}),
+     Step(wait=2, want={"step-was": "1"}))
+case("swr-same-credentials", "3.5", first(cc("public, max-age=1, stale-while-revalidate=60"), req=CREDENTIALS),
+     Step(cc("public, max-age=100"), req=CREDENTIALS, expect=STALE, wait=GONE, asks={"authorization": "Basic eDp5"}),
+     Step(wait=2, want={"step-was": "1"}))
 
 # --- invalidation (4.4) -----------------------------------------------------------------------------
 
@@ -445,6 +457,16 @@ for method in ("POST", "PUT", "DELETE", "PATCH"):
     case(f"void-{method}-refused", "4.4", first(FRESH), Step(status=403, **m), Step())
     for name in ("Location", "Content-Location"):
         case(f"void-{method}-{name}", "4.4", first(FRESH, at="/b"), Step(f"{name}: @/b", at="/a", **m), Step(expect=ORIGIN, at="/b"))
+for method in ("M-SEARCH", "PROPPATCH", "LOCK", "X"):
+    case(f"void-{method}", "4.4", first(FRESH), Step(method=method, expect=ORIGIN, send=b"abc"), Step(expect=ORIGIN), prefix="/any")
+    case(f"void-{method}-failed", "4.4", first(FRESH), Step(method=method, expect=ORIGIN, status=500, send=b"abc"), Step(), prefix="/any")
+for method in ("QUERY", "PROPFIND", "REPORT", "SEARCH"):
+    case(f"void-not-{method}", "RFC 9110 9.2.1", first(FRESH), Step(FRESH, method=method, expect=ORIGIN, send=b"abc"),
+         Step(FRESH, method=method, expect=ORIGIN, send=b"abc"), Step(), prefix="/any")
+case("method-not-taken", "RFC 9110 15.5.6", Step(method="PROPFIND", code=405, expect=ANY, want={"allow": lambda v: "PUT" in v and "LOCK" not in v}))
+case("method-not-known", "RFC 9110 15.6.2", Step(method="M-SEARCH", code=501, expect=ANY))
+case("method-in-other-case", "RFC 9110 9.1", first(method="get", send=b""), first(method="Post", send=b"1"), prefix="/any")
+case("method-never", "RFC 9110 9.3.8", Step(method="TRACE", code=405, expect=ANY), prefix="/any")
 case("void-location-relative", "4.4", first(FRESH, at="/b"), Step("Location: b", at="/a", method="POST", expect=ORIGIN, send=b""),
      Step(expect=ORIGIN, at="/b"))
 case("void-location-absolute", "4.4", first(FRESH, at="/b"),
@@ -474,6 +496,15 @@ case("head-voids", "4.3.5", first(FRESH, ETAG, body=b"12345"),
      Step(FRESH, 'ETag: "b"', method="HEAD", req=[cc("min-fresh=9999")], body=b"12345", expect=ORIGIN),
      Step(expect=ANY, want={"step-was": "2"}))
 
+case("head-no-cache-freshens", "4.3.5", first(FRESH, ETAG, "A: 1", body=b"12345"),
+     Step(FRESH, ETAG, "A: 2", method="HEAD", req=[cc("no-cache")], body=b"12345", expect=ORIGIN), Step(want={"a": "2"}, text=b"12345"))
+case("head-no-cache-voids", "4.3.5", first(FRESH, ETAG, body=b"12345"),
+     Step(FRESH, ETAG, method="HEAD", req=[cc("no-cache")], body=b"123456", expect=ORIGIN), Step(expect=ORIGIN))
+case("head-no-store", "5.2.1.5", first(FRESH, ETAG, "A: 1", body=b"12345"),
+     Step(FRESH, 'ETag: "b"', method="HEAD", req=[cc("no-cache, no-store")], body=b"123456", expect=ORIGIN), Step(want={"a": "1"}))
+case("head-no-cache-failed", "4.3.5", first(FRESH, ETAG, body=b"12345"),
+     Step(status=404, method="HEAD", req=[cc("no-cache")], body=b"", expect=ORIGIN, code=404), Step(text=b"12345"))
+
 # --- ranges (RFC 9110 14) ---------------------------------------------------------------------------
 
 TEN = b"0123456789"
@@ -497,13 +528,27 @@ part("if-range-date", "bytes=0-1", 206, b"01", "If-Range: " + OLD[15:])
 part("if-none-match", "bytes=0-1", 304, b"", 'If-None-Match: "a"')
 case("range-miss-is-passed-on", "RFC 9110 14", first(FRESH, "Content-Range: bytes 0-1/10", status=206, body=b"01", req=["Range: bytes=0-1"],
                                                      asks={"range": "bytes=0-1"}, code=206), Step(expect=ORIGIN))
+case("range-field-of-200", "RFC 9110 14.4", first(FRESH, "Content-Range: bytes 0-3/9", body=TEN),
+     Step(want={"content-range": "bytes 0-3/9"}, text=TEN),
+     Step(req=["Range: bytes=2-3"], code=206, text=b"23", want={"content-range": "bytes 2-3/10"}),
+     Step(req=["Range: bytes=2-3,5-6"], code=206, want={"content-range": None}))
 case("range-206-is-not-stored", "3.3", first(FRESH, "Content-Range: bytes 0-1/10", status=206, body=b"01", req=["Range: bytes=0-1"], code=206),
      Step(expect=ORIGIN, req=["Range: bytes=0-1"]))
 
 # --- interim answers, ETags that are made, keys -----------------------------------------------------
 
-case("interim-103", "RFC 9110 15.2", first(FRESH, before=b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n", code=200), Step(code=200))
-case("interim-102", "RFC 9110 15.2", first(FRESH, before=b"HTTP/1.1 102 Processing\r\n\r\n", code=200), Step(code=200))
+HINT = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\nConnection: a\r\nA: 1\r\n\r\n"
+HINTED = (103, {"link": "</x>", "a": None, "connection": None, "content-length": None})
+case("interim-103", "RFC 9110 15.2", first(FRESH, before=HINT, code=200, interim=[HINTED]), Step(code=200, interim=[]))
+case("interim-102", "RFC 9110 15.2", first(FRESH, before=b"HTTP/1.1 102 Processing\r\n\r\n", code=200, interim=[(102, {})]),
+     Step(code=200, interim=[]))
+case("interim-several", "RFC 9110 15.2",
+     first(FRESH, before=b"HTTP/1.1 102 Processing\r\n\r\n" + HINT + HINT, interim=[(102, {}), HINTED, HINTED]), Step(interim=[]))
+case("interim-100", "RFC 9110 15.2.1", first(FRESH, before=b"HTTP/1.1 100 Continue\r\n\r\n", code=200, interim=[]), Step(code=200))
+case("interim-unknown", "RFC 9110 15.2", first(FRESH, before=b"HTTP/1.1 199 x\r\n\r\n", code=200, interim=[(199, {})]), Step())
+case("interim-101", "RFC 9110 15.2.2", first(FRESH, before=b"HTTP/1.1 101 Switching\r\n\r\n", expect=FAILED, code=502), Step(expect=ORIGIN))
+case("interim-and-304", "RFC 9110 15.2", first(SHORT, ETAG), Step(FRESH, ETAG, status=304, before=HINT, interim=[HINTED], expect=VALID, wait=GONE))
+case("interim-POST", "RFC 9110 15.2", first(before=HINT, method="POST", send=b"x", interim=[HINTED]))
 case("etag-made-weak", "rule", first(FRESH, OLD), Step(want={"etag": lambda v: v.startswith('W/"')}), prefix="/weak")
 case("etag-made-strong", "rule", first(FRESH), Step(want={"etag": lambda v: v.startswith('"')}), prefix="/strong")
 case("etag-made-is-not-asked", "4.3.1", first(SHORT, OLD),

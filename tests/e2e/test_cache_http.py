@@ -31,6 +31,10 @@ ROUTES = "routes:\n" + "\n".join(f"""\
     - host: api.test
       path: /c/*
       upstream: odd
+    - host: api.test
+      path: /any/*
+      methods: ["*"]
+      upstream: odd
     - host: other.test
       path: /c/*
       upstream: odd
@@ -111,6 +115,8 @@ class Run:
     def check(self, n, step, r):
         getattr(self, "expect_" + step.expect)(n, step, r)
         fields_check("the client's answer", r.fields, step.want)
+        if step.interim is not None:
+            self.check_interim(step, r)
         if step.code is not None and r.status != step.code:
             raise Fault(f"status {r.status}, not {step.code}")
         if step.text is not None and r.body != step.text:
@@ -120,6 +126,12 @@ class Run:
                 fields_check("the origin's request", q.fields, step.asks)
             if not self.asked(n):
                 raise Fault("the origin was not asked")
+
+    def check_interim(self, step, r):
+        if [i.status for i in r.interim] != [status for status, _ in step.interim]:
+            raise Fault(f"interim answers {[i.status for i in r.interim]}")
+        for have, (_, want) in zip(r.interim, step.interim):
+            fields_check("an interim answer", have.fields, want)
 
     def served(self, r, n):
         was = r["step-was"]

@@ -15,7 +15,9 @@ import unittest
 from http1 import request
 from lab import CONFIG, DOOR6, Lab, wait_until
 from origin import Origin, answer
+from rawtcp import ACK, PSH, RawTcp, Link, syn_frames
 from swarm import Swarm, connect_all, cores_of, read_all, sockets
+from wire import offloads_off
 
 CROWD = 10000
 FRESH = "Cache-Control: max-age=600"
@@ -24,7 +26,7 @@ TEXT = CONFIG.replace("upstream: web", "upstream: odd").replace(
     "    - type: af_xdp\n      interface: front0",
     f"    - type: af_packet\n      interface: front0\n      cores: {CPUS}").replace(
     "hot_table_bytes: 33554432", "hot_table_bytes: 33554432\n    up_blocks: 16384").replace(
-    "ports:\n", "limits:\n    object_bytes: 65536\nports:\n", 1)
+    "ports:\n", "limits:\n    object_bytes: 65536\n    syn_backlog: 512\nip:\n    dad_transmits: 0\nports:\n", 1)
 
 
 def setUpModule():
@@ -33,7 +35,8 @@ def setUpModule():
     Cores.lab = Lab(config=TEXT).start(nginx=False)
     # The kernel would pass on what the client's TCP leaves for a port to cut, and more than a packet
     # finds no room in the ring of an af_packet port.
-    Cores.lab.sh(*Cores.lab.in_cli("ethtool", "-K", "eth0", "tso", "off", "gso", "off"))
+    with Cores.lab.socket_in(Cores.lab.cli) as sock:
+        offloads_off(sock, "eth0")
     Cores.origin = Origin(Cores.lab)
 
 
@@ -246,6 +249,7 @@ class Cores(unittest.TestCase):
             v.gate.set()
             for s in socks:
                 s.close()
+        wait_until(lambda: max(self.counters("tcp_conns")[0]) < 100, 10, "both cores are free again")
         self.assertEqual({(r.status, r.body) for r in got}, {(200, b"v1")})
         self.assertEqual(v.asked, 1)
         collapsed = sum("; collapsed" in r["cache-status"] for r in got)
@@ -411,6 +415,78 @@ class Cores(unittest.TestCase):
             cores = wait_until(lambda: self.listed6(ports), 5, "listed")
             self.assertEqual(set(cores.values()), {0, 1})
             self.answered(swarm, 0, 10)
+
+    def raw_pair(self, v6):
+        """A connection of single frames on each core."""
+        got = {}
+        for port in range(30000 + 100 * v6, 30040 + 100 * v6):
+            c = RawTcp(self.lab, port, v6).open()
+            self.addCleanup(c.close)
+            found = wait_until(lambda: cores_of(self.lab, [port], c.address), 5, "listed")
+            got.setdefault(found[port], c)
+            if len(got) == 2:
+                return got[0], got[1]
+        self.fail("40 connections, all on one core")
+
+    def test_fragments(self):
+        """A port knows no connection of a fragment: the core that joins them finds whose they are."""
+        p = self.on("a", answer(b"x" * 64, 200, FRESH))
+        question = request(p, ["X-Fill: " + "f" * 400])
+        joined, elsewhere = self.counters("frag_joined", "rx_from_core")
+        for v6 in (False, True):
+            for c in self.raw_pair(v6):
+                c.send(ACK | PSH, question, cut=64)
+                got = wait_until(lambda c=c: next(iter([t for t in [c.take()] if t and t[3]]), None), 5,
+                                 f"an answer, {c.address} {c.port}")
+                self.assertIn(b"200 OK", got[3])
+        joined2, elsewhere2 = self.counters("frag_joined", "rx_from_core")
+        # Both questions of IPv6 come from one address, and so to one core. Fragments of IPv4 are
+        # joined by the kernel, which is asked to by the port.
+        self.assertEqual(sum(joined2) - sum(joined), 2)
+        self.assertEqual(sum(elsewhere2) - sum(elsewhere), 1)
+
+    def test_too_big(self):
+        """A router's word reaches the connection, on whichever core it is."""
+        p = self.on("a", answer(b"x" * 20000, 200, FRESH))
+        self.lab.get(p)
+        for v6, mtu in ((False, 1000), (True, 1300)):
+            for c in self.raw_pair(v6):
+                c.send(ACK | PSH, request(p))
+                full = wait_until(lambda c=c: next(
+                    iter([t for t in [c.take()] if t and len(t[4]) > mtu]), None), 5, "a full packet")
+                c.too_big(full[4], mtu)
+
+                def smaller(c=c, seq=full[1], size=len(full[4])):
+                    t = c.take()
+                    return t and t[1] == seq and len(t[4]) < size and t
+                again = wait_until(smaller, 5, f"the same in less, {c.address} {c.port}")
+                self.assertEqual(len(again[4]), mtu)
+
+    def test_flood(self):
+        """A flood on both cores: who comes meanwhile gets in by a cookie of the core that he comes to."""
+        p = self.on("a", Version())
+        self.lab.get(p)
+        names = ("tcp_cookie_sent", "tcp_cookie_accepted")
+        try:
+            link = Link(self.lab)
+            syn_frames(link, 4000, 0)
+            before = self.counters(*names)
+            self.assertGreater(min(before[0]), 0, "cookies of both")
+            socks = sockets(self.lab, 200)
+            connect_all(socks, seconds=5)
+            for s in socks:
+                s.sendall(request(p))
+            self.assertEqual({r.status for r in read_all(socks)}, {200})
+            accepted = [a - b for a, b in zip(self.counters(*names)[1], before[1])]
+            self.assertGreater(min(accepted), 0)
+            self.assertEqual(sum(accepted), 200)
+            for s in socks:
+                s.close()
+            link.close()
+        finally:
+            self.lab.kill("dataplane")
+            self.lab.start_dataplane()
+            self.attached()
 
     def listed6(self, ports):
         cores = cores_of(self.lab, ports, "fd78::2")

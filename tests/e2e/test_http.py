@@ -361,6 +361,15 @@ class Messages(Http):
                 self.assertEqual(r.body, b"")
                 self.assertEqual(c.ask("/echo").status, 200)
 
+    def test_max_forwards(self):
+        """RFC 9110 7.6.2: counted down for OPTIONS, answered here at 0, and nothing to other methods."""
+        for method, said, told in (("OPTIONS", "5", "4"), ("OPTIONS", "1", "0"), ("OPTIONS", "x", "x"),
+                                   ("GET", "0", "0"), ("GET", "5", "5")):
+            r = self.get("/echo", f"Max-Forwards: {said}", method=method)
+            self.assertIn(["Max-Forwards", told], json.loads(r.body)["fields"], method)
+        r = self.get("/echo", "Max-Forwards: 0", method="OPTIONS")
+        self.assertEqual((r.status, r.body), (204, b""))
+
     def test_options_of_a_path_is_forwarded(self):
         self.assertEqual(json.loads(self.get("/echo", method="OPTIONS").body)["method"], "OPTIONS")
 
@@ -648,9 +657,14 @@ class Answers(Http):
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
             b"HTTP/1.1 200 OK\r\n" + b"X-A: 1\r\n" * 200 + ok + b"\r\nok",
             b"HTTP/1.1 200 OK\r\nX-A: " + b"x" * 20000 + b"\r\n" + ok + b"\r\nok",
+            # No end of a head will come of these, and the origin waits for us.
+            b"hello world",
+            b"SSH-2.0-OpenSSH_9.2\r\n",
+            b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok",
+            lambda r, peer: [(peer.send(b), time.sleep(0.02)) for b in (b"HT", b"TP/", b"2")],
         ]
         for i, data in enumerate(bad):
-            with self.subTest(data[:80]):
+            with self.subTest(i=i, data=data[:80] if isinstance(data, bytes) else "pieces"):
                 p = self.origin.on(f"/badhead/{i}", data)
                 self.assertEqual(self.get(p).status, 502)
                 self.cached(p, False)

@@ -346,14 +346,15 @@ class Malformed(unittest.TestCase):
         """A byte now and then does not move the deadline."""
         with self.lab.client(timeout=4) as c:
             began = time.monotonic()
-            for b in get(b"X-A: " + b"x" * 100 + b"\r\n"):
+            for b in get(b"X-A: " + b"x" * 100 + b"\r\n", target=b"/drip"):
                 c.send(bytes([b]))
                 if select.select([c.sock], [], [], 0.05)[0]:
                     break
             self.assertLess(time.monotonic() - began, 1.5)
             self.assertEqual(c.response().status, 408)
             self.assertTrue(c.ended())
-        self.assertEqual(self.origin.count(), 0)
+        # What an earlier test cut off may come late.
+        self.assertEqual(self.origin.count("/drip"), 0)
 
     def test_slow_body(self):
         for data in (post(b"Content-Length: 10\r\n", b"abc"), chunked(b"5\r\nab"),

@@ -19,6 +19,7 @@ BLOCK = 1 << 20
 EXTRA = """
 timeouts:
     send_ms: 3000
+    stall_ms: 800
 """
 
 
@@ -211,6 +212,23 @@ class Stream(unittest.TestCase):
             for c in clients:
                 with self.assertRaises(Cut):
                     c.response(sink=lambda b: None)
+        finally:
+            for c in clients:
+                c.close()
+
+    def test_crowd_that_reads_nothing(self):
+        """More of them than the channel has blocks for: they go after stall_ms, others are served."""
+        before = self.lab.metric("sluice_shed_total", reason="slow_reader")
+        self.lab.put("/stored", os.urandom(1 << 20))
+        self.assertEqual(self.lab.get("/stored").status, 200)
+        clients = [Client(self.lab.connect(timeout=20, rcvbuf=8192)) for _ in range(600)]
+        try:
+            for c in clients:
+                c.send(request("/stored"))
+            wait_until(lambda: self.lab.metric("sluice_shed_total", reason="slow_reader") > before,
+                       2.8, "clients that read nothing are reset before send_ms")
+            r = wait_until(lambda: (r := self.lab.get("/odd/echo")).status == 200 and r, 5, "a miss")
+            self.assertEqual(json.loads(r.body)["target"], "/odd/echo")
         finally:
             for c in clients:
                 c.close()

@@ -174,7 +174,7 @@ void target_misc(struct target *t, uint8_t what)
 		nic_sim_set_faults(t->nic, how & (NIC_SIM_STARVED | NIC_SIM_REFUSES));
 		break;
 	case 2:
-		tcp_relieve(t->tcp, how * 100, t->now_ns);
+		tcp_relieve(t->tcp, how * 100, (how & 1) != 0, t->now_ns);
 		break;
 	case 3:
 		tcp_reseed(t->tcp, seed);

@@ -214,7 +214,7 @@ static void host_run(struct world *w, struct host *host)
 	net_tick(host->net, w->now_ns);
 	tcp_timers(host->tcp, w->now_ns);
 	if (host == &w->server)
-		tcp_relieve(host->tcp, idle_ms(w->sc), w->now_ns);
+		tcp_relieve(host->tcp, idle_ms(w->sc), false, w->now_ns);
 	ends_ready(w, host);
 	net_flush(host->net);
 	host->busy = false;

@@ -220,6 +220,12 @@ static void take_head(struct ask *a, const struct chan_msg *m, const void *p)
 	assert_true(object_head_valid(p, m->len));
 	assert_int_equal(m->off % 8, 0);
 	memcpy(&a->head, p, sizeof(a->head));
+	if (a->head.status < 200) {
+		assert_int_equal(a->heads, 0);
+		assert_int_equal(m->flags, 0);
+		a->interims++;
+		return;
+	}
 	struct span f = object_fields(p);
 	memcpy(a->fields, f.ptr, f.len);
 	a->fields[f.len] = '\0';

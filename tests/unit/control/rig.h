@@ -38,6 +38,7 @@ struct ask {
 	uint16_t code;
 	uint32_t put_before; /* objects that its core had got when its head came */
 	char key[2048];
+	uint32_t interims; /* 1xx ahead of the head */
 	uint32_t heads;
 	uint32_t bodies;
 	uint16_t fail;

@@ -157,7 +157,8 @@ static void bad_heads(void **state)
 	struct rig *r = *state;
 	static const struct head_case cases[] = {
 	        {"method", {.method = "GE T", .path = "/"}},
-	        {"unknown method", {.method = "BREW", .path = "/"}},
+	        {"no token", {.method = "BR\x7fW", .path = "/"}},
+	        {"line in method", {.method = "A / HTTP/1.1\r\nX:", .path = "/"}},
 	        {"connect", {.method = "CONNECT", .path = "/"}},
 	        {"space in target", {.path = "/a b"}},
 	        {"line in target", {.path = "/a HTTP/1.1\r\nX: y\r\n\r\n"}},

@@ -90,6 +90,8 @@ static void bodies(void **state)
 		struct ask *a = get(r, c->path);
 
 		assert_int_equal(a->fail, 0);
+		/* 103 is passed on, 100 is not. */
+		assert_int_equal(a->interims, strcmp(c->path, "/interim") == 0);
 		assert_int_equal(a->head.status, 200);
 		assert_int_equal(a->got, c->len);
 		assert_int_equal(a->head.body_len, c->body_len);

@@ -83,6 +83,10 @@ static void slow_clients_leave_room(void **state)
 	struct ask *b = rig_ask(r, &(struct rig_req){.path = "/fixed/100"});
 	RIG_UNTIL(r, b->done);
 	assert_int_equal(b->got, 100);
+	/* Nor do they take all: an eighth is for heads alone, of another no stream has two. */
+	assert_true(chan_server_down_blocks_free(r->ctl.chan) > r->geo.down_blocks / 8);
+	assert_int_equal(chan_down_is_short(&r->core[1].port),
+	                 chan_server_down_blocks_free(r->ctl.chan) < r->geo.down_blocks / 4);
 	for (uint32_t i = 0; i < N; i++)
 		rig_cancel(r, i % 2, a[i]);
 	RIG_UNTIL(r, fetcher_active(r->ctl.fetcher) == 0);

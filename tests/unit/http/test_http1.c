@@ -26,6 +26,21 @@ static void methods(void **state)
 	}
 	for (size_t i = 0; i < ARRAY_LEN(unknown); i++)
 		assert_int_equal(http_method_parse(span_cstr(unknown[i])), HTTP_OTHER);
+	for (int m = HTTP_OTHER; m < HTTP_METHOD_COUNT; m++)
+		assert_true(http_method_idempotent((enum http_method)m) ||
+		            !http_method_safe((enum http_method)m));
+	assert_true(http_method_safe(HTTP_QUERY));
+	assert_true(http_method_safe(HTTP_PROPFIND));
+	assert_false(http_method_safe(HTTP_OTHER));
+	assert_false(http_method_safe(HTTP_PROPPATCH));
+	assert_true(http_method_idempotent(HTTP_UNLOCK));
+	assert_false(http_method_idempotent(HTTP_LOCK));
+	assert_int_equal(http_method_bits(SPAN_LIT("GET")), 1u << HTTP_GET);
+	assert_int_equal(http_method_bits(SPAN_LIT("M-SEARCH")), 1u << HTTP_OTHER);
+	assert_int_equal(http_method_bits(SPAN_LIT("*")) >> HTTP_METHOD_COUNT, 0);
+	for (int m = HTTP_OTHER; m < HTTP_METHOD_COUNT; m++)
+		assert_int_equal(http_method_bits(SPAN_LIT("*")) >> m & 1,
+		                 m != HTTP_TRACE && m != HTTP_CONNECT);
 	assert_true(http_method_idempotent(HTTP_PUT));
 	assert_true(http_method_idempotent(HTTP_GET));
 	assert_false(http_method_idempotent(HTTP_POST));

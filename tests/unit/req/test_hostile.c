@@ -105,7 +105,7 @@ static void test_bad_heads(void **state)
 			o.etag_len = 10;
 			o.etag_off = UINT32_MAX - 5;
 		}
-		o.status = i == STATUS_0 ? 0 : i == STATUS_1XX ? 199 : i == STATUS_BIG ? 1000 : 200;
+		o.status = i == STATUS_0 ? 0 : i == STATUS_1XX ? 101 : i == STATUS_BIG ? 1000 : 200;
 		m = head_msg(&o, "", "");
 		uint32_t lent = m.block;
 		if (i == BLOCK)
@@ -125,21 +125,62 @@ static void test_bad_heads(void **state)
 		post(&m);
 		if (i == BLOCK)
 			chan_block_put(&fx.rig.down, lent);
-		if (i != HUGE && (ctr(CTR_chan_bad) != (uint64_t)i + 1 || w->rx_len != 0))
-			fail_msg("case %d: %zu bytes", i, w->rx_len);
 		if (i == HUGE)
 			break;
-		m = body_msg("hello", CHAN_F_END); /* before a head: bad too, does not end it */
-		if (i == 0) {
-			post(&m);
-			got_nothing(w);
-			fx.rig.core->ctr->v[CTR_chan_bad]--;
-		} else {
-			chan_block_put(&fx.rig.down, m.block);
-		}
+		if (ctr(CTR_chan_bad) != (uint64_t)i + 1)
+			fail_msg("case %d is not counted", i);
+		/* At once: nothing better comes. */
+		got(w, 502);
+		drain_control();
+		assert_int_equal(fx.cancels, i + 1);
+		assert_int_equal(fx.rig.core->chan.miss_live, 0);
+		reply("", SPAN_LIT("late"));
+		got_nothing(w);
+		w = ask(GET("/x"));
+		next_request();
 		reply("", SPAN_LIT("right"));
 		got_body(w, 200, SPAN_LIT("right"));
 	}
+	down();
+}
+
+/* A 1xx that ends the ticket is none; sound ones come ahead of the answer, and not behind it. */
+static void test_interim(void **state)
+{
+	const char *hint = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
+	struct object o = {.status = 103, .fields_len = 12};
+	struct chan_msg m;
+	struct web *w;
+
+	(void)state;
+	up(&quick);
+	attach();
+	w = ask(GET("/x"));
+	next_request();
+	for (int i = 0; i < 2; i++) {
+		m = head_msg(&o, "", "Link: </a>\r\n");
+		post(&m);
+	}
+	run_ms(2);
+	assert_int_equal(w->rx_len, 2 * strlen(hint));
+	assert_memory_equal(w->rx, hint, strlen(hint));
+	reply("", SPAN_LIT("right"));
+	got_body(w, 200, SPAN_LIT("right"));
+	assert_int_equal(ctr(CTR_http_1xx), 2);
+	w = ask("GET /x HTTP/1.0\r\nHost: h\r\n\r\n");
+	next_request();
+	m = head_msg(&o, "", "Link: </a>\r\n");
+	post(&m);
+	reply("", SPAN_LIT("right"));
+	got_body(w, 200, SPAN_LIT("right"));
+	assert_int_equal(ctr(CTR_http_interim_dropped), 1);
+	w = ask(GET("/x"));
+	next_request();
+	m = head_msg(&o, "", "Link: </a>\r\n");
+	m.flags = CHAN_F_END;
+	post(&m);
+	got(w, 502);
+	assert_int_equal(ctr(CTR_chan_bad), 1);
 	down();
 }
 
@@ -387,10 +428,11 @@ static void test_random(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_wrong_ticket),   cmocka_unit_test(test_bad_heads),
-	        cmocka_unit_test(test_no_answer),      cmocka_unit_test(test_bad_bodies),
-	        cmocka_unit_test(test_short_fill),     cmocka_unit_test(test_head_twice),
-	        cmocka_unit_test(test_bogus_releases), cmocka_unit_test(test_random),
+	        cmocka_unit_test(test_wrong_ticket), cmocka_unit_test(test_bad_heads),
+	        cmocka_unit_test(test_interim),      cmocka_unit_test(test_no_answer),
+	        cmocka_unit_test(test_bad_bodies),   cmocka_unit_test(test_short_fill),
+	        cmocka_unit_test(test_head_twice),   cmocka_unit_test(test_bogus_releases),
+	        cmocka_unit_test(test_random),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

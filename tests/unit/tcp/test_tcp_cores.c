@@ -194,6 +194,33 @@ static void strays_are_answered_once(void **state)
 	}
 }
 
+/* Two cores answer the same client's SYN, the first and its repetition; he takes the second. */
+static void second_syn_elsewhere(void **state)
+{
+	struct wire_seg syn = {.seq = 1000, .wnd = 5000, .flags = TH_SYN};
+	struct wire_seg got;
+
+	(void)state;
+	cores_open(TCP_COOKIES_OFF);
+	for (uint32_t core = 0; core < 2; core++) {
+		wire_send(&wires[core], &syn);
+		assert_true(wire_take(&wires[core], &got));
+	}
+	wire_flags(&wires[0], TH_ACK, 1001, got.seq + 1);
+	cores_run();
+	assert_int_equal(wires[0].opened, 0);
+	assert_int_equal(wires[1].opened, 1);
+	assert_int_equal(count_all(CTR_tcp_rst_out), 0);
+	/* An acknowledgment that fits neither is still refused, once. */
+	wires[0].port = wires[1].port = wires[2].port = 4001;
+	wire_send(&wires[0], &syn);
+	assert_true(wire_take(&wires[0], &got));
+	wire_flags(&wires[0], TH_ACK, 1001, got.seq + 77);
+	cores_run();
+	assert_int_equal(count_all(CTR_tcp_rst_out), 1);
+	cores_close();
+}
+
 /* Only the core that made a cookie knows it. */
 static void cookies_are_found(void **state)
 {
@@ -241,11 +268,9 @@ static void full_queue(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(connections_are_found),
-	        cmocka_unit_test(resets_are_found),
-	        cmocka_unit_test(strays_are_answered_once),
-	        cmocka_unit_test(cookies_are_found),
-	        cmocka_unit_test(full_queue),
+	        cmocka_unit_test(connections_are_found),    cmocka_unit_test(resets_are_found),
+	        cmocka_unit_test(strays_are_answered_once), cmocka_unit_test(cookies_are_found),
+	        cmocka_unit_test(second_syn_elsewhere),     cmocka_unit_test(full_queue),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -259,12 +259,12 @@ static void test_silent_holes(void **state)
 	assert_true(rx_buf_reserve(&w->tcp->rx_mem, rx, 0,
 	                           rx_mem_free(&w->tcp->rx_mem) * TCP_RX_BLOCK));
 	assert_false(open_one(w, &p[1], 1001));
-	tcp_relieve(w->tcp, 5000, w->now_ns);
+	tcp_relieve(w->tcp, 5000, false, w->now_ns);
 	assert_int_equal(wire_count(w, CTR_shed_rx_ooo), 1);
 	assert_null(c->rx);
 	assert_true(open_one(w, &p[1], 1001));
 	/* No more than is needed. */
-	tcp_relieve(w->tcp, 5000, w->now_ns);
+	tcp_relieve(w->tcp, 5000, false, w->now_ns);
 	assert_int_equal(wire_count(w, CTR_shed_rx_ooo), 1);
 	rx_buf_put(&w->tcp->rx_mem, rx);
 	wire_close(w);
@@ -274,7 +274,7 @@ static void relieve(struct wire *w, uint32_t ms)
 {
 	for (uint32_t i = 0; i < ms; i += 10) {
 		w->now_ns += 10 * NS_PER_MS;
-		tcp_relieve(w->tcp, 5000, w->now_ns);
+		tcp_relieve(w->tcp, 5000, false, w->now_ns);
 		wire_run(w);
 	}
 }
@@ -322,6 +322,34 @@ static void test_slow_reader(void **state)
 	wire_close(w);
 }
 
+/* Enough of TCP's own memory; it is what the queued bytes refer to that is short. */
+static void test_slow_reader_of_owners(void **state)
+{
+	struct wire *w = &wire;
+	struct conn *c;
+	struct tcp_config cfg;
+	struct peer p;
+
+	(void)state;
+	tcp_config_small(&cfg);
+	wire_open(w, &cfg, true);
+	assert_true(open_one(w, &p, 1000));
+	c = w->conn;
+	assert_int_equal(tcp_tx_copy(w->tcp, c, text, 20000), ST_OK);
+	wire_run(w);
+	tcp_relieve(w->tcp, 5000, true, w->now_ns);
+	w->now_ns += 4900 * NS_PER_MS;
+	tcp_relieve(w->tcp, 5000, true, w->now_ns);
+	assert_int_equal(wire_count(w, CTR_shed_slow_reader), 0);
+	w->now_ns += 400 * NS_PER_MS;
+	tcp_relieve(w->tcp, 5000, false, w->now_ns);
+	assert_int_equal(wire_count(w, CTR_shed_slow_reader), 0);
+	tcp_relieve(w->tcp, 5000, true, w->now_ns);
+	assert_int_equal(wire_count(w, CTR_shed_slow_reader), 1);
+	assert_int_equal(c->state, TCP_CLOSED);
+	wire_close(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -332,6 +360,7 @@ int main(void)
 	        cmocka_unit_test(test_no_memory_no_newcomers),
 	        cmocka_unit_test(test_silent_holes),
 	        cmocka_unit_test(test_slow_reader),
+	        cmocka_unit_test(test_slow_reader_of_owners),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
