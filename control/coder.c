@@ -6,12 +6,11 @@
 #include <zlib.h>
 #include <zstd.h>
 
-/* Windows are bounded, for the memory of many coders; a client must take the largest of zstd's
- * anyway only up to 8 MiB (RFC 9659). */
+/* Windows are bounded, for the memory of many coders; RFC 9659 would allow zstd 8 MiB. */
 #define GZIP_WINDOW   (15 + 16) /* 32 KiB, with gzip's header (RFC 1952) */
 #define GZIP_MEMORY   8
-#define ZSTD_WINDOW   19
-#define BROTLI_WINDOW 19
+#define ZSTD_WINDOW   18 /* 256 KiB */
+#define BROTLI_WINDOW 18
 #define OUT_LEAST     4096u /* room for each call of a library */
 
 struct coder {

@@ -71,7 +71,7 @@ struct config_limits {
 	uint32_t target_bytes;        /* 4096 */
 	uint32_t fields;              /* 64, at most 100 */
 	uint64_t body_bytes;          /* 413 above; 0: no limit: 0 */
-	uint32_t coders;              /* answers compressed at a time: 64 */
+	uint32_t coders;              /* answers compressed at a time: 32 */
 	uint32_t key_body_bytes;      /* body that a cache key is made of: 16384 */
 	uint32_t object_bytes;        /* largest object in the hot table: 65536 */
 	uint32_t store_object_bytes;  /* largest object in the node's store: 64 MiB */

@@ -89,8 +89,8 @@ static bool compress_ok(const struct snapshot *s, const struct snap_route *r)
 	for (; i < CONFIG_CODING_COUNT; i++)
 		if (r->codings[i] != CONFIG_CODING_NONE)
 			return false;
-	return r->levels[CONFIG_CODING_BR] <= 11 && r->levels[CONFIG_CODING_ZSTD] >= 1 &&
-	       r->levels[CONFIG_CODING_ZSTD] <= 15 && r->levels[CONFIG_CODING_GZIP] >= 1 &&
+	return r->levels[CONFIG_CODING_BR] <= 6 && r->levels[CONFIG_CODING_ZSTD] >= 1 &&
+	       r->levels[CONFIG_CODING_ZSTD] <= 7 && r->levels[CONFIG_CODING_GZIP] >= 1 &&
 	       r->levels[CONFIG_CODING_GZIP] <= 9 && text_ok(s, r->types_off, r->types_len);
 }
 
