@@ -115,6 +115,7 @@ struct hot_table {
 	struct shm shm;
 	struct inval *inval;
 	struct hot_marks marks;
+	uint64_t born_max;
 	struct hot_sweep sweep;
 	struct hot_tally tallies[HOT_TALLIES];
 };

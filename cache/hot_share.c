@@ -140,6 +140,11 @@ struct hot_view *hot_share_view(struct hot_share *s, uint32_t core)
 	return &s->views[core];
 }
 
+uint64_t hot_view_born(const struct hot_view *v)
+{
+	return max_u64(hot_born_max(v->own), v->l0 != NULL ? hot_born_max(v->l0) : 0);
+}
+
 struct hot_table *hot_view_own(struct hot_view *v)
 {
 	return v->own;

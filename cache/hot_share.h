@@ -35,7 +35,8 @@ enum status hot_share_create(struct hot_share **out, uint32_t cores);
 enum status hot_share_join(struct hot_share *s, uint32_t core, const struct hot_config *cfg,
                            struct counters *ctr);
 void hot_share_link(struct hot_share *s);
-/* The core's thread has ended: its counters may go. Its tables stay, since others still read them. */
+/* The core's thread has ended: its counters may go. Its tables stay, since others still read them.
+ */
 void hot_share_leave(struct hot_share *s, uint32_t core);
 /* When no thread uses a view any more. */
 void hot_share_destroy(struct hot_share *s);
@@ -72,6 +73,8 @@ uint32_t hot_view_poll(struct hot_view *v);
 
 void hot_view_wall(struct hot_view *v, uint64_t wall_ms);
 struct hot_table *hot_view_own(struct hot_view *v);
+/* The highest born_seq of what the core stored, in either table. */
+uint64_t hot_view_born(const struct hot_view *v);
 struct hot_table *hot_view_l0(struct hot_view *v); /* NULL: there is none */
 
 struct hot_view_counts {

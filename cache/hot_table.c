@@ -279,6 +279,7 @@ const struct object *hot_fill_commit(struct hot_table *t, struct hot_fill *f)
 	}
 	o->body_len = f->written;
 	o->mark = hot_mark_now(t, o);
+	t->born_max = max_u64(t->born_max, o->born_seq);
 	o->flags = (uint16_t)(o->flags & ~OBJECT_CHUNKED);
 	hot_log_shrink(t, o, units_of(object_head_bytes(o) + f->written));
 
@@ -291,6 +292,11 @@ const struct object *hot_fill_commit(struct hot_table *t, struct hot_fill *f)
 	hot_unpin(t, f->pin);
 	f->obj = NULL;
 	return o;
+}
+
+uint64_t hot_born_max(const struct hot_table *t)
+{
+	return t->born_max;
 }
 
 const struct object *hot_next(struct hot_table *t, uint64_t *cursor)
@@ -308,6 +314,14 @@ const struct object *hot_next(struct hot_table *t, uint64_t *cursor)
 			return hot_at(t, b->unit[slot]);
 	}
 	return NULL;
+}
+
+uint32_t hot_uses(const struct hot_table *t, uint64_t cursor)
+{
+	struct hot_place at = {&t->buckets[(cursor - 1) / HOT_SLOTS],
+	                       (uint32_t)((cursor - 1) % HOT_SLOTS)};
+
+	return hot_freq(at);
 }
 
 uint32_t hot_count(const struct hot_table *t)

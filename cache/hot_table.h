@@ -51,7 +51,7 @@ void hot_unpin(struct hot_table *t, uint64_t cookie);
  * OBJECT_CHUNKED) the most that may come, as far as there is room for it. ST_TOOBIG, ST_FULL (no
  * segment is free). Several fills may be open at a time. */
 struct hot_fill {
-	struct object *obj; /* NULL when no fill is open */
+	struct object *obj;      /* NULL when no fill is open */
 	struct hot_table *table; /* set by hot_fill_begin: the one to append and commit to */
 	uint64_t pin;
 	uint64_t written; /* body bytes so far */
@@ -68,6 +68,8 @@ void hot_fill_abort(struct hot_table *t, struct hot_fill *f);
 
 /* The highest number of a purge that was seen (cache/inval.h). */
 uint64_t hot_purge_seq(const struct hot_table *t);
+/* The highest born_seq of an object that was ever stored. */
+uint64_t hot_born_max(const struct hot_table *t);
 /* Takes effect at once: from here on nothing is found, nor stored, that was born before p->seq and
  * matches. A soft one makes it stale from now (hot_set_wall). Returns how many entries it hit by
  * now: of a key 0 or 1; of others 0, because what they hit is found when it is looked up, or by the
@@ -94,6 +96,9 @@ bool hot_is_alive(const struct hot_table *t, const struct hot_marks *owner, bool
 /* Walks live entries from *cursor (0 at first); NULL at the end. The table may change in between.
  */
 const struct object *hot_next(struct hot_table *t, uint64_t *cursor);
+/* How often the object was used that hot_next gave with this cursor, as far as eviction counts: at
+ * most 3. */
+uint32_t hot_uses(const struct hot_table *t, uint64_t cursor);
 uint32_t hot_count(const struct hot_table *t);
 
 /* The wall clock, for dropping expired objects at eviction. Optional: without it the newest

@@ -10,6 +10,13 @@
  * and a collision makes an object void too early, never too late. So a purge by key, tag, group,
  * user or policy is O(1), however many objects it hits. Patterns are kept apart, INVAL_PATTERNS of
  * them: who owns the tier walks it in the background and says so by inval_swept. */
+/* Raising born_seq. A table with floors takes what is as old as the floor for void, whatever its
+ * key. So a tier that has judged an object by its own log at number N, and found that no purge up
+ * to N hit it (a stored object: hard purges of its key would have removed it), may pass it on as
+ * born at N. That is sound in every tier that sees the same purges: those up to N do not match it,
+ * and those after N void it as before. Not for what a soft purge hit: it would be fresh again. What
+ * was replaced by a fresh copy under a number below N is spared where it was passed on so; it is
+ * stale, and goes when it is asked for again. (store_live_seq) */
 #ifndef CACHE_INVAL_H
 #define CACHE_INVAL_H
 

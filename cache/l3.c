@@ -30,6 +30,7 @@ struct l3 {
 	char *password;
 	size_t prefix_len;
 	bool closing;
+	bool ready; /* the purges that were kept at the start are known */
 };
 
 struct l3_wait {
@@ -64,18 +65,26 @@ static enum status backend_find(const char *name, const struct l3_backend **out)
 	return ST_INVALID;
 }
 
-static void purge_record(void *owner, struct span record, bool lost)
+static void purge_tell(struct l3 *l, const struct l3_purge *p, bool lost)
+{
+	if (l->purge_fn != NULL)
+		l->purge_fn(l->purge_arg, p, lost);
+}
+
+static void purge_lost(void *owner)
+{
+	struct l3 *l = owner;
+
+	l->counts.purges_lost++;
+	l3_purges_floor(l->purges, wall_ms());
+	purge_tell(l, NULL, true);
+}
+
+static void purge_record(void *owner, struct span record, uint64_t at_ms)
 {
 	struct l3 *l = owner;
 	struct l3_purge p;
 
-	if (lost) {
-		l->counts.purges_lost++;
-		l3_purges_floor(l->purges, wall_ms());
-		if (l->purge_fn != NULL)
-			l->purge_fn(l->purge_arg, NULL, true);
-		return;
-	}
 	switch (l3_purges_read(l->purges, record, &p)) {
 	case ST_OK:
 		break;
@@ -85,17 +94,29 @@ static void purge_record(void *owner, struct span record, bool lost)
 		l->counts.corrupt++;
 		return;
 	}
+	/* Who could not write for a while wrote late: then it counts from there. */
+	if (!l->ready)
+		p.before_ms = max_u64(p.wall_ms, at_ms) + L3_SETTLE_MS;
 	l->counts.purges_seen++;
 	l3_purges_add(l->purges, &p, wall_ms());
-	if (l->purge_fn != NULL)
-		l->purge_fn(l->purge_arg, &p, false);
+	purge_tell(l, &p, false);
 }
 
 static void purge_floor(void *owner, uint64_t floor_ms)
 {
 	struct l3 *l = owner;
+	struct l3_purge all = {
+	        .kind = INVAL_ALL, .wall_ms = floor_ms, .before_ms = floor_ms + L3_SETTLE_MS};
 
 	l3_purges_floor(l->purges, floor_ms);
+	purge_tell(l, &all, false);
+}
+
+static void purge_ready(void *owner)
+{
+	struct l3 *l = owner;
+
+	l->ready = true;
 }
 
 static enum status secrets_copy(struct l3 *l)
@@ -142,7 +163,9 @@ enum status l3_create(struct l3 **out, struct loop *loop, const struct l3_config
 	        .counts = &l->counts,
 	        .owner = l,
 	        .purge_record = purge_record,
+	        .purge_lost = purge_lost,
 	        .purge_floor = purge_floor,
+	        .purge_ready = purge_ready,
 	};
 	l->backend = backend;
 	if (backend != NULL && st == ST_OK) {
@@ -248,6 +271,10 @@ static enum status get_one(struct l3 *l, struct l3_ask *ask)
 		return ST_CLOSED;
 	if (ask->key.len > CACHE_KEY_MAX)
 		return ST_TOOBIG;
+	if (l->purge_fn != NULL && !l->ready) {
+		l->counts.refused++;
+		return ST_CLOSED;
+	}
 	w = malloc(sizeof(*w) + ask->key.len);
 	if (w == NULL)
 		return ST_NOMEM;
@@ -354,6 +381,7 @@ void l3_publish_purge(struct l3 *l, const struct l3_purge *p)
 void l3_counts(const struct l3 *l, struct l3_counts *out)
 {
 	*out = l->counts;
+	out->ready = l->ready;
 	if (l->backend != NULL)
 		l->backend->state(l->b, out);
 }

@@ -24,6 +24,9 @@
 /* How far the clocks of two nodes may be apart; for so long after a purge, what is fetched anew is
  * not shared. */
 #define L3_SKEW_MS 1000u
+/* When every node that reads the stream of purges knows those that were ordered so long ago, by
+ * whichever clock. */
+#define L3_SETTLE_MS (2 * L3_SKEW_MS)
 
 struct l3;
 
@@ -96,12 +99,17 @@ void l3_delete(struct l3 *l, struct span key_text);
 /* Purges travel to other nodes through the backend, in order, and those that were missed in a
  * partition are read afterwards, also those from before the start as far as they are kept. fn: one
  * of another node; lost (p is NULL): there were more than are kept, everything must be taken for
- * void. The tier itself heeds both. */
+ * void. The tier itself heeds both: while it has not read what was kept when it began, it answers
+ * no get (ST_CLOSED), since it could be void. */
 struct l3_purge {
 	uint8_t kind; /* enum inval_kind */
 	bool soft;    /* heeded by other tiers; in this one a soft purge is as good as a hard one */
 	struct span text;
 	uint64_t wall_ms; /* of the sender, when it was ordered */
+	/* Out: 0: it came now. Else it was kept when this node began to read, and what was asked
+	 * for from this wall time on is certainly younger; KIND may be INVAL_ALL then for purges
+	 * that are not kept any more. What was asked for before may have missed it */
+	uint64_t before_ms;
 };
 typedef void (*l3_purge_fn)(void *arg, const struct l3_purge *p, bool lost);
 void l3_watch_purges(struct l3 *l, l3_purge_fn fn, void *arg);
@@ -126,6 +134,7 @@ struct l3_counts {
 	uint32_t servers;      /* known */
 	uint32_t servers_open; /* of these, with an open circuit: no commands */
 	bool open;             /* no server takes commands */
+	bool ready; /* the purges that were kept at the start are known: gets are answered */
 };
 void l3_counts(const struct l3 *l, struct l3_counts *out);
 const char *l3_backend_name(const struct l3 *l);

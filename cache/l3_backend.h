@@ -16,11 +16,15 @@ struct l3_env {
 	 * bytes_out, sends, purges_sent, purges_lost. */
 	struct l3_counts *counts;
 	void *owner;
-	/* A record of the purge stream, of whichever node; records come in their order. lost: some
-	 * before it are missing, and record is empty. */
-	void (*purge_record)(void *owner, struct span record, bool lost);
+	/* A record of the purge stream, of whichever node, and the server's wall time when it was
+	 * appended; records come in their order. */
+	void (*purge_record)(void *owner, struct span record, uint64_t at_ms);
+	/* Some before the next are missing. */
+	void (*purge_lost)(void *owner);
 	/* Purges ordered before wall_ms may be forgotten by the stream (at the start only). */
 	void (*purge_floor)(void *owner, uint64_t wall_ms);
+	/* Once: all that was kept when the watch began has been told. */
+	void (*purge_ready)(void *owner);
 };
 
 /* The longest value that a backend has to bring. */

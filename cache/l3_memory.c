@@ -188,7 +188,9 @@ static enum status memory_get(void *b, struct span key, struct l3_wait *wait)
 
 static void memory_watch(void *b)
 {
-	(void)b;
+	struct memory *m = b;
+
+	m->env->purge_ready(m->env->owner);
 }
 
 static void memory_publish(void *b, struct span record, struct span everything)

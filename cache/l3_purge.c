@@ -123,6 +123,7 @@ enum status l3_purges_read(const struct l3_purges *v, struct span record, struct
 	p->kind = r.kind;
 	p->soft = r.soft != 0;
 	p->wall_ms = r.wall_ms;
+	p->before_ms = 0;
 	p->text = span_of(record.ptr + sizeof(r), record.len - sizeof(r));
 	return ST_OK;
 }

@@ -9,7 +9,8 @@
  * The stream is trimmed from its old end, so while the last known entry is there, nothing after it
  * is missing. Once it is not, entries may be: that is told as lost, and reading begins anew from
  * the oldest. The first round of all asks XLEN instead: a stream of its full length was trimmed, so
- * what is older than its oldest entry is not known to this node.
+ * what is older than its oldest entry is not known to this node. Until all that was kept is read,
+ * the server is not asked to wait (no BLOCK): gets wait for that.
  *
  * Writing goes by the connection for commands, one entry at a time, so that they stay in order;
  * what cannot be written waits, and if that is too much, one purge of everything stands for all. */
@@ -21,7 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define READ_COUNT     "256"
+#define READ_COUNT     256u
 #define BLOCK_MS       1000u
 #define WAITING_MAX    4096u    /* purges that wait to be written */
 #define WAITING_BYTES  1048576u /* and their bytes */
@@ -53,6 +54,7 @@ struct rstream {
 	char key[KEY_MAX];
 	bool watching;
 	bool opened;
+	bool ready;   /* once all that was kept was read */
 	bool writing; /* the first that waits is under way */
 };
 
@@ -115,16 +117,26 @@ static void reading_again(struct rstream *st)
 
 static void round_begin(struct rstream *st)
 {
+	char count[16];
 	char block[16];
+	int count_len = snprintf(count, sizeof(count), "%u", READ_COUNT);
 	int block_len = snprintf(block, sizeof(block), "%u", BLOCK_MS);
 	struct span key = span_cstr(st->key);
 	struct span last = span_cstr(st->last);
-	const struct span read[8] = {
+	const struct span waiting[8] = {
 	        SPAN_LIT("XREAD"),
 	        SPAN_LIT("COUNT"),
-	        SPAN_LIT(READ_COUNT),
+	        span_of(count, (size_t)count_len),
 	        SPAN_LIT("BLOCK"),
 	        span_of(block, (size_t)block_len),
+	        SPAN_LIT("STREAMS"),
+	        key,
+	        last,
+	};
+	const struct span at_once[6] = {
+	        SPAN_LIT("XREAD"),
+	        SPAN_LIT("COUNT"),
+	        span_of(count, (size_t)count_len),
 	        SPAN_LIT("STREAMS"),
 	        key,
 	        last,
@@ -132,7 +144,7 @@ static void round_begin(struct rstream *st)
 	const struct span check[6] = {SPAN_LIT("XRANGE"), key,          last, last,
 	                              SPAN_LIT("COUNT"),  SPAN_LIT("1")};
 	const struct span length[2] = {SPAN_LIT("XLEN"), key};
-	bool ok = queue(st, read, 8) &&
+	bool ok = (st->ready ? queue(st, waiting, 8) : queue(st, at_once, 6)) &&
 	          (at_the_start(st) ? queue(st, length, 2) : queue(st, check, 6));
 
 	st->answers = 0;
@@ -162,7 +174,8 @@ static bool entry_take(struct rstream *st, const struct reply *entry)
 		return false;
 	memcpy(st->last, id->text.ptr, id->text.len + 1);
 	/* Whoever else writes to the stream: the record is not sound, and counted. */
-	env->purge_record(env->owner, record != NULL ? record->text : (struct span){0}, false);
+	env->purge_record(env->owner, record != NULL ? record->text : (struct span){0},
+	                  strtoull(st->last, NULL, 10));
 	return true;
 }
 
@@ -172,7 +185,7 @@ static void tell_lost(struct rstream *st)
 
 	log_warn("l3", "purges of other nodes were lost: everything from before now is void");
 	snprintf(st->last, sizeof(st->last), FROM_THE_START);
-	env->purge_record(env->owner, (struct span){0}, true);
+	env->purge_lost(env->owner);
 }
 
 /* The first round: how far back the stream goes. */
@@ -204,6 +217,10 @@ static bool round_end(struct rstream *st, const struct reply *second)
 	for (uint32_t i = 0; entries != NULL && i < entries->count; i++)
 		if (!entry_take(st, reply_item(entries, i, REPLY_ARRAY)))
 			return false;
+	if (!st->ready && (entries == NULL || entries->count < READ_COUNT)) {
+		st->ready = true;
+		st->r->env->purge_ready(st->r->env->owner);
+	}
 	return true;
 }
 

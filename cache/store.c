@@ -69,10 +69,18 @@ static void variants_move(struct item *from, struct item *to)
 	from->var_count = 0;
 }
 
+static void mark_lose(struct item *it)
+{
+	uint8_t mark = store_mark_take(&it->e);
+
+	it->s->counts.marks_lost[mark] += mark != 0;
+}
+
 void store_unlink(struct item *it)
 {
 	struct store *s = it->s;
 
+	mark_lose(it);
 	while (it->var_oldest != NULL)
 		store_unlink(it->var_oldest);
 	variant_remove(it);
@@ -165,6 +173,31 @@ void store_drop(struct store_entry *e)
 		store_item_free(it);
 }
 
+void store_mark(struct store_entry *e, uint8_t mark)
+{
+	struct item *it = (struct item *)(void *)e;
+
+	assert(mark > 0 && mark < STORE_MARKS);
+	if (!it->linked) { /* its place was taken already */
+		it->s->counts.marks_lost[mark]++;
+		return;
+	}
+	mark_lose(it);
+	e->mark = mark;
+	it->s->counts.marked[mark]++;
+}
+
+uint8_t store_mark_take(struct store_entry *e)
+{
+	struct item *it = (struct item *)(void *)e;
+	uint8_t mark = e->mark;
+
+	if (mark != 0)
+		it->s->counts.marked[mark]--;
+	e->mark = 0;
+	return mark;
+}
+
 /* --- purges and walks --- */
 
 uint32_t store_purge(struct store *s, const struct inval_purge *p)
@@ -179,7 +212,7 @@ uint32_t store_purge(struct store *s, const struct inval_purge *p)
 	if (p->kind != INVAL_KEY)
 		return 0;
 	it = store_find(s, p->text, store_hash(s, p->text));
-	if (it == NULL)
+	if (it == NULL || it->e.head->born_seq >= p->seq) /* a purge of long ago */
 		return 0;
 	store_unlink(it);
 	s->counts.purged += before - s->counts.entries;
@@ -188,6 +221,15 @@ uint32_t store_purge(struct store *s, const struct inval_purge *p)
 
 uint64_t store_seq(const struct store *s)
 {
+	return inval_seq(s->inval);
+}
+
+uint64_t store_live_seq(const struct store *s, const struct store_entry *e)
+{
+	const struct item *it = (const struct item *)(const void *)e;
+
+	if (!it->linked || it->stale || inval_check(s->inval, e->head) != INVAL_LIVE)
+		return 0;
 	return inval_seq(s->inval);
 }
 
@@ -236,6 +278,8 @@ static uint32_t walk_bucket(struct store *s, uint64_t wall_ms)
 
 		looked++;
 		it->stale |= state == INVAL_STALE;
+		if (it->stale || !object_is_fresh(it->e.head, wall_ms))
+			mark_lose(it);
 		if (!dead && !expired(it->e.head, wall_ms)) {
 			it = next;
 			continue;

@@ -24,10 +24,13 @@ struct store_config {
 	uint32_t max_variants;     /* of one key, from 1; the oldest goes */
 };
 
+#define STORE_MARKS 4u
+
 /* The head (struct object, key, field lines, tags) and the body lie behind it. */
 struct store_entry {
 	uint32_t refs; /* of those who hold it */
 	uint32_t head_len;
+	uint8_t mark; /* store_mark; 0: none */
 	uint64_t body_len;
 	const struct object *head;
 	const unsigned char *body;
@@ -71,10 +74,21 @@ struct store_entry *store_put(struct store *s, const struct object *head, struct
 struct store_entry *store_refresh(struct store *s, const struct store_entry *e,
                                   const struct object *head);
 
+/* A mark, from 1 to STORE_MARKS - 1, stays on a stored entry until it is taken (0: there was none),
+ * or lost with the entry or its freshness: was what somebody stored ahead of need ever needed? */
+void store_mark(struct store_entry *e, uint8_t mark);
+uint8_t store_mark_take(struct store_entry *e);
+
 /* Takes the purge down (its number orders it against fills); how many entries it removed at once:
  * those of a key. The rest goes when it is looked up or swept. */
 uint32_t store_purge(struct store *s, const struct inval_purge *p);
 uint64_t store_seq(const struct store *s);
+/* The number up to which no purge has hit an entry that is stored, hard or soft; 0: one has, or it
+ * is not stored any more. The entry may go to another tier as one that was born then: purges up to
+ * this number do not match it, or it would be gone or stale, and later ones will void it there. Its
+ * own born_seq says less: in a tier that has forgotten which old purges there were (the floors of
+ * cache/inval.h) it is too low for every key that shares a bucket. */
+uint64_t store_live_seq(const struct store *s, const struct store_entry *e);
 /* Has no purge after its born_seq hit an object with this head, that is not stored? */
 bool store_is_live(const struct store *s, const struct object *head);
 /* Background work: looks at up to n entries and removes what is void, or has expired and is of no
@@ -99,6 +113,8 @@ struct store_counts {
 	uint64_t purged;  /* removed by a purge, at once or when it was met */
 	uint64_t too_big;
 	uint64_t variants_dropped; /* the oldest of more than max_variants */
+	uint64_t marked[STORE_MARKS];     /* entries with the mark, now */
+	uint64_t marks_lost[STORE_MARKS]; /* marks that nobody took */
 };
 void store_counts(const struct store *s, struct store_counts *out);
 

@@ -44,6 +44,7 @@ struct core_link {
 	uint32_t queue_first;
 	uint32_t queue_count;
 	uint64_t purge_pos;   /* in the log of purges: the next one to send */
+	uint64_t replace_pos; /* likewise in that of copies that were replaced */
 	uint64_t purge_floor; /* no purge has a lower number for this core */
 	bool purge_all;       /* it missed some that are not in the log any more */
 	struct link_pending *pending;
@@ -112,6 +113,8 @@ struct chan_server {
 	struct query queries[QUERIES_MAX];
 	uint64_t query_seq;
 	struct purge_log purges;
+	struct purge_log
+	        replaces; /* no purges: keys that have a new copy. Its numbers are theirs */
 	uint64_t snap_id; /* waits for the dataplane's answer; 0: none */
 	control_done_fn snap_done;
 	void *snap_arg;
@@ -147,8 +150,8 @@ bool purges_wait(const struct chan_server *s, uint32_t core);
 /* Before blocks that came back are given to answers: these wait behind the purges and would hold
  * the blocks that the purges wait for. */
 void purges_first(struct chan_server *s);
-/* The core has seen purges up to this number. */
-void purges_sync(struct chan_server *s, uint32_t core, uint64_t seen);
+/* The core has seen purges up to this number, and stored answers born up to that one. */
+void purges_sync(struct chan_server *s, uint32_t core, uint64_t seen, uint64_t born);
 /* chan_query.c */
 /* NULL: too many are under way. */
 struct query *query_new(struct chan_server *s, chan_result_fn cb, void *arg, uint64_t wait_ns);

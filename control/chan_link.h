@@ -13,8 +13,11 @@
 /* Group of provided buffers whose memory is the down slab. */
 #define LINK_RECV_GROUP 0u
 
-/* Number of the last purge: born_seq of what a request that leaves now brings. */
+/* The last number that was given. */
 uint64_t link_purge_seq(const struct chan_server *s);
+/* born_seq of what a request that leaves now brings: no purge that was ordered has a higher one,
+ * and it is not below the wall clock (microseconds), unless that went back. */
+uint64_t link_purge_now(struct chan_server *s);
 /* A number of its own for a request that refreshes something stored: its answer is younger than
  * what is stored now (chan_server_replace). */
 uint64_t link_purge_next(struct chan_server *s);

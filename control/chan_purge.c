@@ -3,7 +3,11 @@
  * Purges on their way to the cores (docs/CACHE-PURGES.md). Each gets a number and a place in a log;
  * each core has its own position there, so that a full ring, a slab without blocks or an attachment
  * that broke off delays a purge but does not lose it. A core that falls behind the whole log is
- * told to void everything. */
+ * told to void everything.
+ *
+ * Copies that were replaced go the same way, in a log of their own, so that they push no purge out.
+ * A core that falls behind that one is not told of all: its old copies are stale, and it will ask
+ * for them again. */
 #include "control/chan_internal.h"
 
 #include "cache/l3.h"
@@ -13,9 +17,11 @@
 
 #include <stdlib.h>
 
+#define US_PER_MS 1000ull
+
 struct purge_entry {
 	struct inval_purge p; /* text: of this entry */
-	bool replaces;        /* no purge: the key has a new copy */
+	uint64_t order;       /* p.seq, or where in the order one stands that has a lower number */
 	uint8_t flags;
 	uint16_t slot; /* of the query, with its seq; seq 0: nobody waits */
 	uint64_t query_seq;
@@ -28,18 +34,22 @@ static struct purge_entry *entry_at(const struct purge_log *log, uint64_t pos)
 }
 
 /* Control's numbers go on above those of the process before it, unless the clock went back: then
- * SYNC raises them. */
+ * SYNC raises them. Whenever a request leaves they catch up with the clock (microseconds), so that
+ * a number says when an answer was asked for: also to the next process, which reads in the shared
+ * store what was purged while nobody did (struct purge_order, before_us). */
 enum status purges_create(struct chan_server *s)
 {
 	s->purges.entries = calloc(PURGE_LOG, sizeof(*s->purges.entries));
 	s->purges.block = CHAN_NO_BLOCK;
 	s->purges.seq = clock_wall_ns() / NS_PER_US;
-	return s->purges.entries != NULL ? ST_OK : ST_NOMEM;
+	s->replaces.entries = calloc(PURGE_LOG, sizeof(*s->replaces.entries));
+	return s->purges.entries != NULL && s->replaces.entries != NULL ? ST_OK : ST_NOMEM;
 }
 
 void purges_destroy(struct chan_server *s)
 {
 	free(s->purges.entries);
+	free(s->replaces.entries);
 }
 
 void purges_round_end(struct chan_server *s)
@@ -54,9 +64,16 @@ uint64_t link_purge_seq(const struct chan_server *s)
 	return s->purges.seq;
 }
 
+uint64_t link_purge_now(struct chan_server *s)
+{
+	s->purges.seq = max_u64(s->purges.seq, clock_wall_ns() / NS_PER_US);
+	return s->purges.seq;
+}
+
 uint64_t link_purge_next(struct chan_server *s)
 {
-	return ++s->purges.seq;
+	s->purges.seq++;
+	return link_purge_now(s);
 }
 
 /* Texts of a round share a block: purges come by the hundred. */
@@ -118,6 +135,21 @@ static bool send_all(struct chan_server *s, uint32_t core)
 	return true;
 }
 
+static bool replaces_flush(struct chan_server *s, uint32_t core)
+{
+	struct core_link *l = &s->links[core];
+	struct purge_log *log = &s->replaces;
+
+	if (log->count - l->replace_pos > PURGE_LOG) {
+		s->counts.replaces_lost += log->count - PURGE_LOG - l->replace_pos;
+		l->replace_pos = log->count - PURGE_LOG;
+	}
+	for (; l->replace_pos < log->count; l->replace_pos++)
+		if (!purge_send(s, core, entry_at(log, l->replace_pos)))
+			return false;
+	return true;
+}
+
 bool purges_flush(struct chan_server *s, uint32_t core)
 {
 	struct core_link *l = &s->links[core];
@@ -132,14 +164,14 @@ bool purges_flush(struct chan_server *s, uint32_t core)
 	for (; l->purge_pos < log->count; l->purge_pos++)
 		if (!purge_send(s, core, entry_at(log, l->purge_pos)))
 			return false;
-	return true;
+	return replaces_flush(s, core);
 }
 
 bool purges_wait(const struct chan_server *s, uint32_t core)
 {
 	const struct core_link *l = &s->links[core];
 
-	return l->purge_all || l->purge_pos < s->purges.count;
+	return l->purge_all || l->purge_pos < s->purges.count || l->replace_pos < s->replaces.count;
 }
 
 void purges_first(struct chan_server *s)
@@ -149,25 +181,25 @@ void purges_first(struct chan_server *s)
 			(void)purges_flush(s, c);
 }
 
-void purges_sync(struct chan_server *s, uint32_t core, uint64_t seen)
+void purges_sync(struct chan_server *s, uint32_t core, uint64_t seen, uint64_t born)
 {
 	struct core_link *l = &s->links[core];
 	struct purge_log *log = &s->purges;
 	uint64_t first = log->count > PURGE_LOG ? log->count - PURGE_LOG : 0;
 
 	l->purge_floor = 0;
+	l->replace_pos = s->replaces.count;
 	l->purge_all = log->lost_seq > seen;
 	l->purge_pos = first;
-	if (seen > log->seq) {
+	if (max_u64(seen, born) > log->seq) {
 		/* Of a process before this one, whose clock was ahead: what was ordered here is
 		 * new to the core, and younger than all that it holds. */
-		log->seq = seen + 1;
+		log->seq = max_u64(seen, born) + 1;
 		l->purge_floor = log->seq;
 		l->purge_all = log->count > PURGE_LOG;
 		return;
 	}
-	while (l->purge_pos < log->count && (entry_at(log, l->purge_pos)->replaces ||
-	                                     entry_at(log, l->purge_pos)->p.seq <= seen))
+	while (l->purge_pos < log->count && entry_at(log, l->purge_pos)->order <= seen)
 		l->purge_pos++;
 }
 
@@ -179,18 +211,17 @@ static void send_out(struct chan_server *s)
 			s->counts.doorbells += chan_flush(&s->links[c].port);
 }
 
-static struct purge_entry *append(struct chan_server *s, const struct inval_purge *p)
+static struct purge_entry *append(struct purge_log *log, const struct inval_purge *p)
 {
-	struct purge_log *log = &s->purges;
 	struct purge_entry *e = entry_at(log, log->count);
 
-	if (log->count >= PURGE_LOG && !e->replaces)
-		log->lost_seq = max_u64(log->lost_seq, e->p.seq);
+	if (log->count >= PURGE_LOG)
+		log->lost_seq = max_u64(log->lost_seq, e->order);
 	e->p = *p;
+	e->order = p->seq;
 	e->p.text = span_of(e->text, min_size(p->text.len, sizeof(e->text)));
 	if (e->p.text.len > 0)
 		memcpy(e->text, p->text.ptr, e->p.text.len);
-	e->replaces = false;
 	e->flags = p->soft ? CHAN_F_SOFT : 0;
 	e->slot = 0;
 	e->query_seq = 0;
@@ -223,6 +254,7 @@ static void on_foreign(void *arg, const struct l3_purge *p, bool lost)
 		o.kind = (enum inval_kind)p->kind;
 		o.soft = p->soft;
 		o.text = p->text;
+		o.before_us = min_u64(p->before_ms, INVAL_SEQ_MAX / US_PER_MS) * US_PER_MS;
 	}
 	chan_server_purge(arg, &o, NULL, NULL);
 }
@@ -237,14 +269,16 @@ uint64_t chan_server_purge(struct chan_server *s, const struct purge_order *o, c
                            void *arg)
 {
 	struct inval_purge p = {.kind = o->kind, .soft = o->soft, .text = o->text};
+	uint64_t number = ++s->purges.seq;
 	struct purge_entry *e;
 
 	assert(o->text.len <= INVAL_TEXT_MAX);
-	p.seq = ++s->purges.seq;
+	p.seq = o->before_us > 0 ? min_u64(number, o->before_us) : number;
 	fetcher_purge(s->ctl->fetcher, &p);
 	if (!o->foreign)
 		publish(s, &p);
-	e = append(s, &p);
+	e = append(&s->purges, &p);
+	e->order = number;
 	s->counts.purges++;
 	if (cb != NULL && s->state == LINK_SERVING) {
 		struct query *q = query_new(s, cb, arg, o->count ? COUNT_WAIT_NS : QUERY_WAIT_NS);
@@ -252,7 +286,7 @@ uint64_t chan_server_purge(struct chan_server *s, const struct purge_order *o, c
 		if (q == NULL) {
 			send_out(s);
 			cb(arg, ST_FULL, NULL, 0, 0);
-			return p.seq;
+			return number;
 		}
 		q->purge = true;
 		q->waiting = s->cores == 64 ? UINT64_MAX : (1ull << s->cores) - 1;
@@ -265,7 +299,7 @@ uint64_t chan_server_purge(struct chan_server *s, const struct purge_order *o, c
 		if (cb != NULL)
 			cb(arg, ST_CLOSED, NULL, 0, 0);
 	}
-	return p.seq;
+	return number;
 }
 
 void chan_server_replace(struct chan_server *s, struct span key, uint64_t born_seq)
@@ -274,6 +308,6 @@ void chan_server_replace(struct chan_server *s, struct span key, uint64_t born_s
 
 	if (s->state != LINK_SERVING)
 		return; /* the old copies are stale: they will be asked for again */
-	append(s, &p)->replaces = true;
+	append(&s->replaces, &p);
 	send_out(s);
 }

@@ -137,10 +137,10 @@ static void rx_sync(struct chan_server *s, uint32_t core, const struct chan_msg 
 
 	if (!l->synced) {
 		l->synced = m->type == CHAN_SYNC && m->n == s->epoch;
-		if (l->synced && m->ticket.seq > INVAL_SEQ_MAX - UINT32_MAX)
+		if (l->synced && max_u64(m->ticket.seq, m->born) > INVAL_SEQ_MAX - UINT32_MAX)
 			malformed(s);
 		else if (l->synced)
-			purges_sync(s, core, m->ticket.seq);
+			purges_sync(s, core, m->ticket.seq, m->born);
 		return;
 	}
 	if (m->type != CHAN_HELD || m->code > CHAN_RELEASE_MAX) {

@@ -43,6 +43,9 @@ struct purge_order {
 	                     many; else at once, and counts only what a key hit */
 	bool foreign;     /* not told to other nodes: it came from one, or is of this one alone */
 	struct span text; /* at most INVAL_TEXT_MAX */
+	/* It was ordered long ago, and answers that left for the origin (or the shared store) from
+	 * this wall time on are younger: they stay. 0: it is ordered now */
+	uint64_t before_us;
 };
 /* From here on nothing is served that was born before and matches: neither from control (fetches,
  * store) nor, when cb is called with ST_OK, from any core. Other outcomes: ST_CLOSED, no dataplane
@@ -77,6 +80,7 @@ struct chan_server_counts {
 	uint64_t bogus_releases; /* of a block that was not lent */
 	uint64_t purges;
 	uint64_t purges_overrun; /* a core missed more than are kept: it voided all that it held */
+	uint64_t replaces_lost;  /* copies that were replaced, and a core was not told */
 	uint32_t recv_buffers;   /* blocks that wait in the kernel for bytes, now */
 };
 void chan_server_counts(const struct chan_server *s, struct chan_server_counts *out);

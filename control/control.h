@@ -17,6 +17,7 @@ struct chan_server; /* control/chan_server.h: the channel's end, attach and re-a
 struct fetcher;     /* control/fetch.h: requests in progress, coalescing */
 struct upstreams;   /* control/upstream/upstream.h: pools of connections */
 struct l3;          /* cache/l3.h: the store that nodes share */
+struct warm;        /* control/warm.h: answers fetched ahead of clients */
 struct clock_watch; /* control/clock_watch.h */
 struct admin;       /* control/admin/admin_server.h */
 struct metrics;     /* control/metrics/prometheus.h */
@@ -30,6 +31,7 @@ struct control {
 	struct fetcher *fetcher;
 	struct upstreams *upstreams;
 	struct l3 *l3;             /* NULL: none */
+	struct warm *warm;         /* NULL: not started yet, or in tests */
 	struct clock_watch *clock; /* NULL: none */
 	struct admin *admin;
 	struct metrics *metrics;

@@ -67,6 +67,7 @@ void fetch_background_end(struct fetch *f)
 	if (!f->background)
 		return;
 	f->background = false;
+	fetch_warm_end(f);
 	fetch_drop(f);
 }
 

@@ -37,6 +37,35 @@ enum fetcher_took fetcher_body(struct fetcher *f, const struct chan_msg *m, cons
  * cores are told by the caller. */
 uint32_t fetcher_purge(struct fetcher *f, const struct inval_purge *p);
 
+/* Warming (control/warm.h): an answer that no client asked for yet. */
+enum warm_result {
+#define WARM_RESULT(id, group, help) WARM_##id,
+#include "control/warm.def"
+#undef WARM_RESULT
+	WARM_RESULTS
+};
+enum warm_source { WARM_LIST = 1, WARM_SAVED, WARM_PEER, WARM_SOURCES };
+
+struct request;
+struct fetch;
+
+struct fetch_warm {
+	void (*done)(struct fetch_warm *w); /* called once, maybe before fetcher_warm returns */
+	uint8_t source;                     /* enum warm_source */
+	enum warm_result result;
+	uint16_t status;     /* what the origin answered; 0: nothing */
+	uint64_t bytes;      /* of bodies that came, from the origin or the shared store */
+	struct fetch *fetch; /* the fetcher's; NULL: none is under way */
+};
+/* Has r's answer fetched into the node's store, unless it is there. r (request_read) is taken over.
+ * Clients that want the same meanwhile join as always. */
+void fetcher_warm(struct fetcher *f, struct request *r, struct fetch_warm *w);
+/* Is r's origin at ease, so that one more request that nobody waits for does no harm: none waits for
+ * a connection, at most half of them are busy, and blocks are plenty? */
+bool fetcher_warm_may(struct fetcher *f, const struct request *r);
+/* done is not called any more; what is under way goes on. */
+void fetcher_warm_forget(struct fetch_warm *w);
+
 /* The node's store, for reports; NULL: none (memory.store_bytes 0). */
 struct store *fetcher_store(struct fetcher *f);
 /* Once a round: goes on with what waited for blocks; how much that was. */
@@ -102,6 +131,7 @@ struct fetcher_counts {
 	uint64_t passes;        /* remarks that a key's answers are not for sharing */
 	uint64_t lists;         /* lists of variants made anew */
 	uint64_t invalidations; /* keys made void by unsafe requests (RFC 9111 4.4) */
+	uint64_t warm_used[WARM_SOURCES]; /* warmed, and asked for by a client while fresh */
 	/* Write-through (fetch_write.c): answers to unsafe requests as those that GET would get */
 	uint64_t writes;            /* stored in the node's store */
 	uint64_t writes_unfit;      /* such an answer may not be stored */

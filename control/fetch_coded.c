@@ -62,22 +62,6 @@ struct store_entry *fetch_coded_find(struct fetcher *fr, const struct store_entr
 	return NULL;
 }
 
-/* Is e what the store has now, and not stale by a purge? Then it has outlived every purge that was
- * ordered, and what is made of it now is as if it were born now. */
-static uint64_t born_seq(const struct fetch *f)
-{
-	const struct store_entry *e = f->entry;
-	struct store_entry *now;
-	bool stale = false;
-	bool same;
-
-	now = store_peek(f->f->store, object_key(e->head), &stale);
-	same = now == e && !stale;
-	if (now != NULL)
-		store_drop(now);
-	return same ? max_u64(e->head->born_seq, link_purge_seq(fetch_chan(f))) : e->head->born_seq;
-}
-
 uint32_t fetch_coded_head(struct fetch *f, bool head_only, void *buf, uint32_t cap)
 {
 	const struct store_entry *e = f->entry;
@@ -95,7 +79,7 @@ uint32_t fetch_coded_head(struct fetch *f, bool head_only, void *buf, uint32_t c
 	len = response_code_head(e->head, plain ? CODING_IDENTITY : f->coding, &key, buf, cap);
 	if (len == 0)
 		return 0;
-	o->born_seq = born_seq(f);
+	o->born_seq = max_u64(o->born_seq, store_live_seq(f->f->store, e));
 	if (plain || head_only)
 		return len;
 	how = (struct fetch_coding){

@@ -291,6 +291,7 @@ static void head_take(struct fetch *f, const struct exchange_head *h, struct wor
 		fetch_put_set(f, k->list, k->list_len);
 	else
 		pass_set(f, k);
+	fetch_warm_head(f, h, &k->out);
 	share(f, &k->out, variant);
 }
 

@@ -13,6 +13,7 @@
  *   fetch_code.c      compression: codes what comes from an origin or out of the store
  *   fetch_coded.c     coded forms beside the answer that they are made of: found, freshened, void
  *   fetch_purge.c     purges
+ *   fetch_warm.c      answers that are fetched ahead of clients
  *   fetch_write.c     write-through: answers to unsafe requests that are stored for GET
  *   fetch_send.c      what the cores get
  *   plan.c            configurations by id
@@ -137,6 +138,7 @@ struct fetch {
 	bool validating;           /* the origin was given the entry's validators */
 	bool holds_exchange;       /* waits for the end of an exchange whose answer is not sent */
 	bool background;           /* fetches for the store; nobody has to wait */
+	struct fetch_warm *warm;   /* whoever wanted it fetched ahead of clients, or NULL */
 	uint64_t sent_off;         /* of the entry's body */
 	struct store_fill *fill;
 	bool written; /* the fill is what an unsafe request wrote (fetch_write.c) */
@@ -261,8 +263,13 @@ bool fetch_list_fits(const struct object *list, const struct plan_choice *plan);
 bool request_no_store(const struct request *r);
 /* Begins the origin's request, with the validators of the entry if there is one. */
 void fetch_origin(struct fetch *f);
+/* No tier has it: to the origin, unless the request wants a stored answer only (504). */
+void fetch_onwards(struct fetch *f);
 /* A refresh that a core asked for: takes r over. */
 void fetch_refresh(struct fetcher *fr, struct request *r, const struct plan_choice *plan);
+/* The same for one that is fetched ahead of clients. */
+void fetch_warm_route(struct fetcher *fr, struct request *r, const struct plan_choice *plan,
+                      struct fetch_warm *w);
 /* The fields of a request, parsed; r outlives them. */
 void request_fields(const struct request *r, struct http_fields *out);
 /* The key of r's variant by a list; false: none. buf: CACHE_KEY_MAX. */
@@ -319,8 +326,9 @@ void fetch_source_restart(struct fetch *f);
 /* f waits for blocks, or does not any more. */
 void fetch_dry_add(struct fetch *f);
 void fetch_dry_remove(struct fetch *f);
-/* An object without body for store and hot tables goes behind f's head. len 0: nothing. */
-void fetch_put_set(struct fetch *f, const void *object, size_t len);
+/* An object without body for store and hot tables goes behind f's head, where it lies then. NULL:
+ * len is 0, or no room. */
+struct object *fetch_put_set(struct fetch *f, const void *object, size_t len);
 void fetch_fill_begin(struct fetch *f, const struct object *head);
 void fetch_fill_append(struct fetch *f, struct span bytes);
 void fetch_fill_abort(struct fetch *f);
@@ -396,6 +404,16 @@ void fetch_invalidate(struct fetch *f, const struct exchange_head *h);
 
 /* fetch_purge_method.c: w's request is PURGE. */
 void fetch_purge_method(struct waiter *w);
+
+/* fetch_warm.c; of a fetch that nobody warms they do nothing. */
+void fetch_warm_end(struct fetch *f);
+/* The origin's head came, and what may be stored of it has a fill. */
+void fetch_warm_head(struct fetch *f, const struct exchange_head *h,
+                     const struct response_out *out);
+/* The store has the answer; takes note of how to ask for it, whoever did. */
+void fetch_warm_kept(struct fetch *f, struct store_entry *e, enum warm_result result);
+/* A client was answered with e, which is fresh. */
+void fetch_warm_asked(struct fetcher *fr, struct store_entry *e);
 
 /* fetch_send.c */
 void waiter_pump(struct waiter *w);

@@ -32,7 +32,7 @@ bool fetch_l3_ask(struct fetch *f)
 
 	if (!may_ask(f))
 		return false;
-	f->l3_seq = f->purge_seq != 0 ? f->purge_seq : link_purge_seq(fetch_chan(f));
+	f->l3_seq = f->purge_seq != 0 ? f->purge_seq : link_purge_now(fetch_chan(f));
 	if (l3_get(f->f->ctl->l3, &ask, 1) == 0)
 		return false;
 	f->l3 = ask.wait;
@@ -82,7 +82,7 @@ static void on_list(struct fetch *f, struct store_entry *list)
 		fetch_unjoin(f);
 	fetch_split(f, known ? fetch_same_variant : NULL);
 	if (!known || !fetch_l3_ask(f))
-		fetch_origin(f);
+		fetch_onwards(f);
 }
 
 static bool may_use(struct fetch *f, const struct waiter *w)
@@ -96,11 +96,12 @@ static void on_entry(struct fetch *f, struct store_entry *e)
 		if (f->entry != NULL)
 			store_drop(f->entry);
 		f->entry = e;
-		fetch_origin(f);
+		fetch_onwards(f);
 		return;
 	}
 	f->f->counts.l3_hits++;
 	fetch_coded_void(f->f, object_key(e->head), CODING_IDENTITY);
+	fetch_warm_kept(f, e, WARM_shared);
 	fetch_refreshed(f, e);
 	fetch_unjoin(f);
 	/* Who joined may ask for a newer one than the first did. */
@@ -128,7 +129,7 @@ static void answer(void *arg, enum status st, const struct object *head, struct 
 		e = keep(f, head, body);
 	if (e == NULL) {
 		f->f->counts.l3_misses++;
-		fetch_origin(f);
+		fetch_onwards(f);
 	} else if (e->head->flags & OBJECT_VARY) {
 		on_list(f, e);
 	} else {

@@ -6,6 +6,7 @@
 #include "control/fetch_internal.h"
 
 #include "cache/vary.h"
+#include "control/warm.h"
 #include "lib/clock.h"
 
 #include <stdlib.h>
@@ -230,7 +231,7 @@ static bool serialise(struct fetch *f)
 void fetch_origin(struct fetch *f)
 {
 	if (f->purge_seq == 0)
-		f->born_seq = link_purge_seq(fetch_chan(f));
+		f->born_seq = link_purge_now(fetch_chan(f));
 	f->started_wall_ms = clock_wall_ns() / NS_PER_MS;
 	f->x = (struct exchange){
 	        .ops = &fetch_exchange_ops,
@@ -246,6 +247,14 @@ void fetch_origin(struct fetch *f)
 	f->f->counts.origin++;
 	f->f->counts.validations += f->validating;
 	exchange_start(&f->x, f->plan.upstream);
+}
+
+void fetch_onwards(struct fetch *f)
+{
+	if (f->asks.only_if_cached)
+		fetch_refuse(f, 504);
+	else
+		fetch_origin(f);
 }
 
 /* --- routing --- */
@@ -296,7 +305,7 @@ static struct fetch *fetch_begin(struct fetcher *fr, struct request *r,
 static void fetch_go(struct fetch *f, const struct found *fd)
 {
 	if (fd->pass || fd->unkeyed || !fetch_l3_ask(f))
-		fetch_origin(f);
+		fetch_onwards(f);
 }
 
 /* What is shared was made for a request without credentials: with those of whoever happens to ask
@@ -310,38 +319,60 @@ static void forget_credentials(struct request *r, const struct store_entry *e)
 	r->anonymous = true;
 }
 
+/* Of what nobody waits for the answer itself is fetched: its coded forms follow when they are asked
+ * for. Is it on its way already? */
+static bool behind_running(struct fetcher *fr, const struct plan_choice *plan, struct found *fd)
+{
+	if (fd->base.len > 0)
+		fd->key.text = fd->base;
+	fd->coding = CODING_IDENTITY;
+	return fetch_find(fr, fd->key.text, plan) != NULL ||
+	       (fd->base.len > 0 && fetch_find_base(fr, fd->base, plan) != NULL);
+}
+
+/* A fetch that nobody waits for; NULL: no memory, and r is gone. */
+static struct fetch *behind_begin(struct fetcher *fr, struct request *r,
+                                  const struct plan_choice *plan, struct found *fd)
+{
+	struct fetch *f = fetch_begin(fr, r, plan, fd);
+
+	if (f == NULL) {
+		free(r);
+		return NULL;
+	}
+	f->background = true;
+	f->asks = (struct cache_request){.lookup = true, .store = true, .max_age_s = UINT32_MAX};
+	if (!fd->unkeyed)
+		fetch_offer(f);
+	return f;
+}
+
+/* The fetch has its own hold until its end (fetch_background_end). */
+static void behind_go(struct fetch *f, const struct found *fd)
+{
+	fetch_hold(f);
+	fetch_go(f, fd);
+	fetch_drop(f);
+}
+
 static void refresh_behind(struct fetcher *fr, struct request *r, const struct plan_choice *plan,
                            struct found *fd)
 {
 	struct fetch *f;
 
 	forget_credentials(r, fd->entry);
-	/* The answer itself: its coded forms follow when they are asked for. */
-	if (fd->base.len > 0)
-		fd->key.text = fd->base;
-	fd->coding = CODING_IDENTITY;
-	if (fetch_find(fr, fd->key.text, plan) != NULL ||
-	    (fd->base.len > 0 && fetch_find_base(fr, fd->base, plan) != NULL)) {
+	if (behind_running(fr, plan, fd)) {
 		fr->counts.refresh_joined++;
 		free(r);
 		return;
 	}
-	f = fetch_begin(fr, r, plan, fd);
-	if (f == NULL) {
-		free(r);
+	f = behind_begin(fr, r, plan, fd);
+	if (f == NULL)
 		return;
-	}
 	fr->counts.refreshes++;
-	f->background = true;
 	f->purge_seq = link_purge_next(fr->ctl->chan);
 	f->born_seq = f->purge_seq;
-	f->asks = (struct cache_request){.lookup = true, .store = true, .max_age_s = UINT32_MAX};
-	if (!fd->unkeyed)
-		fetch_offer(f);
-	fetch_hold(f);
-	fetch_go(f, fd);
-	fetch_drop(f);
-	/* The other hold is let go at its end (fetch_background_end). */
+	behind_go(f, fd);
 }
 
 static void answer_found(struct waiter *w, const struct plan_choice *plan, struct found *fd,
@@ -352,6 +383,8 @@ static void answer_found(struct waiter *w, const struct plan_choice *plan, struc
 
 	fr->counts.store_hits++;
 	fr->counts.store_stale += use != CACHE_USE_FRESH;
+	if (use == CACHE_USE_FRESH)
+		fetch_warm_asked(fr, fd->base_entry != NULL ? fd->base_entry : fd->entry);
 	if (use == CACHE_USE_REFRESH && may_validate(r)) {
 		w->req = NULL;
 		store_hold(fd->entry);
@@ -374,17 +407,18 @@ void fetch_route(struct waiter *w, const struct plan_choice *plan, bool share)
 
 	look_up(fr, w->req, plan, &fd);
 	w->coding = (uint8_t)fd.coding;
+	warm_note_asked(fr->ctl->warm, fd.base.len > 0 ? fd.base : fd.key.text);
 	if (fd.entry != NULL)
 		use = found_use(&fd, &w->asks);
-	share = share && !fd.pass && !fd.unkeyed && request_may_share(w->req);
+	/* Who wants a stored answer only does not wait for an origin (RFC 9111 5.2.1.7). */
+	share = share && !fd.pass && !fd.unkeyed && !w->asks.only_if_cached &&
+	        request_may_share(w->req);
 	if (use == CACHE_USE_NOT && share)
 		other = fetch_find(fr, fd.key.text, plan);
 	if (use == CACHE_USE_NOT && share && other == NULL && fd.base.len > 0)
 		form = fetch_find_base(fr, fd.base, plan);
 	if (use != CACHE_USE_NOT) {
 		answer_found(w, plan, &fd, use);
-	} else if (w->asks.only_if_cached) { /* RFC 9111 5.2.1.7 */
-		waiter_refuse(w, 504);
 	} else if (other != NULL) {
 		fetch_join(other, w);
 	} else if (form != NULL) {
@@ -450,10 +484,50 @@ void fetch_refresh(struct fetcher *fr, struct request *r, const struct plan_choi
 	}
 	look_up(fr, r, plan, &fd);
 	if (fd.entry != NULL && found_use(&fd, &asks) == CACHE_USE_FRESH) {
+		fetch_warm_asked(fr, fd.base_entry != NULL ? fd.base_entry : fd.entry);
 		refresh_fresh(fr, &fd);
 		free(r);
 	} else {
 		refresh_behind(fr, r, plan, &fd);
+	}
+	found_drop(&fd);
+}
+
+/* Why it is not fetched; WARM_RESULTS: nothing speaks against it. */
+static enum warm_result warm_needless(struct fetcher *fr, struct found *fd,
+                                      const struct plan_choice *plan)
+{
+	const struct cache_request asks = {.lookup = true, .max_age_s = UINT32_MAX};
+
+	if (fd->entry != NULL && found_use(fd, &asks) == CACHE_USE_FRESH)
+		return WARM_fresh;
+	if (fd->pass)
+		return WARM_forbidden;
+	if (fd->unkeyed)
+		return WARM_vary;
+	return behind_running(fr, plan, fd) ? WARM_joined : WARM_RESULTS;
+}
+
+void fetch_warm_route(struct fetcher *fr, struct request *r, const struct plan_choice *plan,
+                      struct fetch_warm *w)
+{
+	struct fetch *f = NULL;
+	struct found fd;
+
+	look_up(fr, r, plan, &fd);
+	w->result = warm_needless(fr, &fd, plan);
+	if (w->result == WARM_RESULTS) {
+		w->result = WARM_failed;
+		f = behind_begin(fr, r, plan, &fd);
+	} else {
+		free(r);
+	}
+	if (f != NULL) {
+		f->warm = w;
+		w->fetch = f;
+		behind_go(f, &fd);
+	} else {
+		w->done(w);
 	}
 	found_drop(&fd);
 }

@@ -60,6 +60,7 @@ static void put_list(struct fetch *f, const struct object *o)
 {
 	struct span first = vary_primary(object_key(o));
 	struct store_entry *list;
+	struct object *put;
 	bool stale;
 
 	if (first.len == o->key_len)
@@ -67,7 +68,9 @@ static void put_list(struct fetch *f, const struct object *o)
 	list = store_peek(f->f->store, first, &stale);
 	if (list == NULL)
 		return;
-	fetch_put_set(f, list->head, list->head_len);
+	put = fetch_put_set(f, list->head, list->head_len);
+	if (put != NULL)
+		put->born_seq = max_u64(put->born_seq, store_live_seq(f->f->store, list));
 	store_drop(list);
 }
 
@@ -87,6 +90,7 @@ static void write_head(struct fetch *f, uint32_t block)
 	}
 	f->f->counts.coded_hits += (e->head->flags & OBJECT_CODED) != 0;
 	o->pad = 0;
+	o->born_seq = max_u64(o->born_seq, store_live_seq(f->f->store, e));
 	/* Used although it is stale: for this time only. */
 	if (f->code >= 400)
 		o->expires_ms = min_u64(o->expires_ms, clock_wall_ns() / NS_PER_MS);
@@ -292,20 +296,21 @@ void fetch_answer_all(struct fetch *f, struct store_entry *e, uint8_t tier, uint
 
 /* --- into the store --- */
 
-void fetch_put_set(struct fetch *f, const void *object, size_t len)
+struct object *fetch_put_set(struct fetch *f, const void *object, size_t len)
 {
 	uint32_t off = (uint32_t)align_up(f->gather_off, 8);
 	unsigned char *at = down_at(fetch_down(f), f->head_block) + off;
 	struct object *o = (struct object *)(void *)at;
 
 	if (len == 0 || off + len > fetch_down(f)->slab.block_bytes)
-		return;
+		return NULL;
 	memcpy(at, object, len);
 	o->hash = hash128(object_key(o).ptr, o->key_len, link_hash_seed(fetch_chan(f)));
 	o->pad = 0;
 	f->put_off = off;
 	f->put_len = (uint32_t)len;
 	f->gather_off = (uint32_t)align_up(off + len, 8);
+	return o;
 }
 
 void fetch_fill_begin(struct fetch *f, const struct object *head)
@@ -319,8 +324,11 @@ void fetch_fill_begin(struct fetch *f, const struct object *head)
 
 void fetch_fill_append(struct fetch *f, struct span bytes)
 {
-	if (f->fill != NULL && store_fill_append(f->fill, bytes) != ST_OK)
-		fetch_fill_abort(f);
+	if (f->fill == NULL || store_fill_append(f->fill, bytes) == ST_OK)
+		return;
+	fetch_fill_abort(f);
+	if (f->warm != NULL)
+		f->warm->result = WARM_size;
 }
 
 void fetch_fill_abort(struct fetch *f)
@@ -366,10 +374,14 @@ void fetch_fill_commit(struct fetch *f)
 	}
 	e = store_fill_commit(f->fill);
 	f->fill = NULL;
-	if (e == NULL)
+	if (e == NULL) {
+		if (f->warm != NULL)
+			f->warm->result = WARM_purged;
 		return;
+	}
 	e = fetch_tagged(f, e, f->plan.rule.make_etag);
 	fetch_coded_void(f->f, object_key(e->head), f->coding);
+	fetch_warm_kept(f, e, WARM_origin);
 	fetch_l3_put(f, e);
 	fetch_refreshed(f, e);
 	store_drop(e);

@@ -28,6 +28,7 @@ static void answer_fresh(struct fetch *f, struct store_entry *e)
 {
 	f->f->counts.validated++;
 	fetch_coded_freshen(f->f, f->entry->head, e);
+	fetch_warm_kept(f, e, WARM_confirmed);
 	fetch_l3_put(f, e);
 	fetch_refreshed(f, e);
 	leave_exchange(f);

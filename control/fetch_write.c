@@ -18,9 +18,6 @@
 
 #include <stdlib.h>
 
-/* Until a purge of another node is here that was ordered before it: skew, and the stream's way. */
-#define LATER_MS (2 * L3_SKEW_MS)
-
 struct later {
 	struct later *next;
 	uint64_t due_ns;
@@ -125,7 +122,7 @@ void fetch_write_begin(struct fetch *f, struct object *head)
 {
 	if (head == NULL)
 		return;
-	head->born_seq = link_purge_seq(fetch_chan(f));
+	head->born_seq = link_purge_now(fetch_chan(f));
 	f->write_wall_ms = clock_wall_ns() / NS_PER_MS;
 	f->written = true;
 	fetch_fill_begin(f, head);
@@ -230,7 +227,7 @@ static void later_add(struct fetch *f, const struct store_entry *e)
 		return;
 	}
 	*l = (struct later){
-	        .due_ns = loop_now_ns(fr->ctl->loop) + LATER_MS * NS_PER_MS,
+	        .due_ns = loop_now_ns(fr->ctl->loop) + L3_SETTLE_MS * NS_PER_MS,
 	        /* Younger than this request's purges, and void by any of the next millisecond. */
 	        .asked_ms = f->write_wall_ms + L3_SKEW_MS + 1,
 	        .born_seq = e->head->born_seq,

@@ -66,6 +66,10 @@ enum status l3_start(const struct config *cfg, struct loop *loop, struct l3 **ou
 	};
 	enum status st = ST_OK;
 
+	if (c->backend != L3_BACKEND_NONE && cfg->memory.store_bytes == 0)
+		log_warn("l3", "memory.store_bytes is 0: what the shared store has is answered by "
+		               "way of the node's store, so without one only purges are shared; "
+		               "give it some bytes, or set cache.l3.backend to none");
 	if (c->password_file != NULL && c->backend == L3_BACKEND_REDIS) {
 		st = password_read(c->password_file, password);
 		l3.password = password;

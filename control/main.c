@@ -9,6 +9,7 @@
 #include "control/l3_start.h"
 #include "control/metrics/prometheus.h"
 #include "control/upstream/upstream.h"
+#include "control/warm.h"
 
 #include "lib/clock.h"
 #include "lib/http1.h"
@@ -195,6 +196,9 @@ static enum status modules_start(struct process *p)
 	st = chan_server_start(ctl, &ctl->chan);
 	if (st != ST_OK)
 		return start_failed("the channel", st);
+	st = warm_start(ctl, &ctl->warm);
+	if (st != ST_OK)
+		return start_failed("the warmer (cache.warm)", st);
 	st = clock_watch_start(ctl, &ctl->clock);
 	if (st != ST_OK)
 		return start_failed("the watch of the clock", st);
@@ -215,6 +219,8 @@ static void modules_stop(struct process *p)
 	clock_watch_stop(ctl->clock);
 	if (ctl->chan != NULL)
 		chan_server_stop(ctl->chan);
+	warm_stop(ctl->warm);
+	ctl->warm = NULL;
 	if (ctl->fetcher != NULL)
 		fetcher_destroy(ctl->fetcher);
 	l3_destroy(ctl->l3);

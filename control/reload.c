@@ -133,6 +133,7 @@ static void restart_text(const struct config *a, const struct config *b, char ou
 	        {tables_differ(&a->limits, &b->limits), "limits of tables and buffers"},
 	        {tcp_differs(&a->tcp, &b->tcp), "tcp"},
 	        {l3_differs(&a->cache.l3, &b->cache.l3), "cache.l3"},
+	        {a->cache.warm.notes_bytes != b->cache.warm.notes_bytes, "cache.warm.notes_bytes"},
 	        {admin_differs(&a->admin, &b->admin), "admin"},
 	        {text_differs(a->run_dir, b->run_dir), "run_dir"},
 	};

@@ -120,6 +120,24 @@ struct request *request_read(const void *bytes, uint32_t len, bool has_body)
 	return NULL;
 }
 
+struct span request_key_host(struct span host)
+{
+	if (host.len > 3 && memcmp(host.ptr + host.len - 3, ":80", 3) == 0)
+		host.len -= 3;
+	return host;
+}
+
+struct span request_route_host(struct span host)
+{
+	size_t n = host.len;
+
+	while (n > 0 && host.ptr[n - 1] >= '0' && host.ptr[n - 1] <= '9')
+		n--;
+	if (n > 0 && n < host.len + 1 && host.ptr[n - 1] == ':')
+		host.len = n - 1;
+	return host;
+}
+
 /* --- the origin's head --- */
 
 struct writer {

@@ -29,6 +29,11 @@ struct request {
  * no memory. free() it. */
 struct request *request_read(const void *bytes, uint32_t len, bool has_body);
 
+/* The host of a request as it stands in keys: without the port of the scheme (RFC 9110 4.2.3). */
+struct span request_key_host(struct span host);
+/* And as routes compare it: without a port. */
+struct span request_route_host(struct span host);
+
 struct request_style {
 	const char *node;        /* for Via */
 	const char *host_header; /* instead of the client's, or NULL */

@@ -45,26 +45,6 @@ static struct span text_join(struct maker *m, const struct span parts[4])
 
 /* --- the request --- */
 
-/* As it stands in keys: without the port of the scheme (RFC 9110 4.2.3). */
-static struct span key_host(struct span host)
-{
-	if (host.len > 3 && memcmp(host.ptr + host.len - 3, ":80", 3) == 0)
-		host.len -= 3;
-	return host;
-}
-
-/* As routes compare it: without a port. */
-static struct span route_host(struct span host)
-{
-	size_t n = host.len;
-
-	while (n > 0 && host.ptr[n - 1] >= '0' && host.ptr[n - 1] <= '9')
-		n--;
-	if (n > 0 && n < host.len + 1 && host.ptr[n - 1] == ':')
-		host.len = n - 1;
-	return host;
-}
-
 static void input_make(struct maker *m, struct span target, uint64_t seed)
 {
 	const struct request *r = m->r;
@@ -74,7 +54,7 @@ static void input_make(struct maker *m, struct span target, uint64_t seed)
 	http1_scan_fields(r->fields.ptr, r->fields.len + 2, &pos, &m->fields);
 	m->in = (struct key_input){
 	        .fields = &m->fields,
-	        .host = key_host(r->host),
+	        .host = request_key_host(r->host),
 	        .path = target,
 	        .method = r->method,
 	        .params = m->match.params,
@@ -90,7 +70,7 @@ static void input_make(struct maker *m, struct span target, uint64_t seed)
 /* The route that a method has for the target; NULL: none, or it has no rule. */
 static const struct snap_rule *route_rule(struct maker *m, enum http_method method)
 {
-	struct span host = route_host(m->r->host);
+	struct span host = request_route_host(m->r->host);
 
 	if (snapshot_route(m->s, host, m->in.path, method, &m->match) != ROUTE_FOUND)
 		return NULL;

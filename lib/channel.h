@@ -24,7 +24,7 @@
 #include "lib/status.h"
 
 #define CHAN_MAGIC     0x314e48434c53ull /* "SLCHN1" */
-#define CHAN_VERSION   1u
+#define CHAN_VERSION   2u
 #define CHAN_MAX_CORES 64u
 #define CHAN_NO_BLOCK  UINT32_MAX
 
@@ -41,18 +41,19 @@ enum chan_type {
 	CHAN_NONE,
 	/* core to control */
 	CHAN_SYNC,    /* first message of an attach epoch; n: the epoch; ticket.seq: the highest
-	                 number of a purge that it has seen. What came before is void */
+	                 number of a purge that it has seen; born: the highest born_seq that it
+	                 stored. What came before is void */
 	CHAN_HELD,    /* after an attach: blocks of the down slab that this core still sends from */
 	CHAN_REQUEST, /* block: struct chan_request; CHAN_F_END when no body follows */
 	CHAN_CANCEL,  /* the client is gone: stop, answer nothing */
 	CHAN_RESULT,  /* answer to CHAN_QUERY or CHAN_PURGE: block holds records; n: next cursor, or
 	                 how many were purged */
 	/* control to core */
-	CHAN_HEAD, /* block: struct object with key and field lines; CHAN_F_END when no body
-	              follows. code: what the origin answered when the object has another status
-	              (304: a stored one that it confirmed; 5xx: a stale one instead); else 0 */
-	CHAN_FAIL, /* code: the status to answer (502, 503, 504, ...), body-less; ends the ticket.
-	              204 to a CHAN_REQ_PURGE: it is done */
+	CHAN_HEAD,  /* block: struct object with key and field lines; CHAN_F_END when no body
+	               follows. code: what the origin answered when the object has another status
+	               (304: a stored one that it confirmed; 5xx: a stale one instead); else 0 */
+	CHAN_FAIL,  /* code: the status to answer (502, 503, 504, ...), body-less; ends the ticket.
+	               204 to a CHAN_REQ_PURGE: it is done */
 	CHAN_PURGE, /* block: the text of a purge (none for INVAL_ALL), code: enum inval_kind
 	               (CHAN_F_SOFT, CHAN_F_COUNT); n: its number; ticket.seq 0: no answer wanted */
 	CHAN_PUT,   /* block: a struct object without body (OBJECT_VARY, OBJECT_PASS) for the hot
@@ -66,9 +67,9 @@ enum chan_type {
 };
 
 enum chan_flag {
-	CHAN_F_END = 1 << 0,     /* the message ends this direction of the ticket */
-	CHAN_F_FILL = 1 << 1,    /* HEAD: this core shall store the response in its hot table */
-	CHAN_F_COUNT = 1 << 2,   /* PURGE: answer when all that it hits was counted */
+	CHAN_F_END = 1 << 0,   /* the message ends this direction of the ticket */
+	CHAN_F_FILL = 1 << 1,  /* HEAD: this core shall store the response in its hot table */
+	CHAN_F_COUNT = 1 << 2, /* PURGE: answer when all that it hits was counted */
 	CHAN_F_ABORT =
 	        1 << 3, /* BODY with END: the sender's source broke off; the body is not whole */
 	CHAN_F_SHARED = 1 << 4, /* HEAD: another request's fetch answered this one (collapsed) */
@@ -91,7 +92,10 @@ struct chan_msg {
 	uint32_t block; /* of the sender's slab, or CHAN_NO_BLOCK */
 	uint32_t off;   /* bytes from the block's start */
 	union {
-		uint64_t n;
+		struct {
+			uint64_t n;
+			uint64_t born; /* CHAN_SYNC */
+		};
 		uint32_t blocks[CHAN_RELEASE_MAX];
 	};
 };
@@ -153,7 +157,7 @@ struct chan_conn_row {
 static_assert(sizeof(struct chan_conn_row) == 72, "shared ABI");
 
 /* CHAN_QUERY_CACHE rows: struct object heads one behind the other, each with its key (fields_len
- * 0), aligned to 8. CHAN_QUERY_CACHE_GET: the block of the query holds the key text; the answer is
+ * 0) and how often it was used, as far as the table counts (pad), aligned to 8. CHAN_QUERY_CACHE_GET: the block of the query holds the key text; the answer is
  * one object head with fields, n 1, or len 0 when there is none. */
 
 struct chan_core_info { /* CHAN_QUERY_INFO */

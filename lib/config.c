@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define SCHEMA_MAX_FIELDS 256u
-#define SCHEMA_MAX_NAMES  64u
+#define SCHEMA_MAX_FIELDS 512u
+#define SCHEMA_MAX_NAMES  128u
 
 /* params.def as libcyaml wants it. */
 struct schema {

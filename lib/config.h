@@ -17,6 +17,7 @@ enum config_port_type { PORT_AF_XDP, PORT_MEMIF, PORT_AF_PACKET, PORT_TAP, PORT_
 enum config_idle { IDLE_BUSY, IDLE_ADAPTIVE };
 enum config_credentials { CREDENTIALS_SEPARATE, CREDENTIALS_BYPASS, CREDENTIALS_SHARED };
 enum config_purge_scope { PURGE_SCOPE_TENANT, PURGE_SCOPE_ALL };
+enum config_switch { CONFIG_OFF, CONFIG_ON };
 enum config_bool { CONFIG_FALSE, CONFIG_TRUE };
 enum config_cache_mode { CONFIG_CACHE_OFF, CONFIG_CACHE_ORIGIN, CONFIG_CACHE_TTL };
 enum config_write_through { WRITE_THROUGH_OFF, WRITE_THROUGH_ON, WRITE_THROUGH_ALWAYS };
@@ -46,6 +47,15 @@ struct config_port {
 	uint32_t tx_descriptors; /* 1024 */
 	uint16_t mtu;            /* 0: as the interface says */
 };
+
+/* The fewest packet buffers of a core that the port works with: its descriptors, and what is in
+ * hand. AF_XDP's fill and completion rings hold 2048 each besides. */
+static inline uint32_t config_port_buffers(const struct config_port *p)
+{
+	uint32_t least = p->type == PORT_AF_XDP ? 8192 : 2048;
+
+	return max_u32(least, p->rx_descriptors + p->tx_descriptors + 512);
+}
 
 struct config_memory {
 	enum config_huge huge_pages;   /* auto: when the machine has some free */
@@ -164,9 +174,28 @@ struct config_l3 {
 	uint32_t purges_kept;           /* 10000 */
 };
 
+/* What is fetched ahead of clients (control/warm.h). */
+struct config_warm {
+	enum config_switch on_start; /* off */
+	char *file;                  /* NULL: hot-list in run_dir */
+	uint32_t save_s;             /* 60; 0: never */
+	uint32_t entries;            /* 10000 */
+	uint64_t notes_bytes;        /* 16 MiB */
+	enum config_switch share;    /* off */
+	char **peers;                /* "http://host:port" */
+	unsigned peers_count;
+	uint32_t rate_per_s;  /* 100 */
+	uint32_t concurrency; /* 8 */
+	uint64_t bytes;       /* 256 MiB */
+	uint32_t time_s;      /* 300 */
+	uint32_t peer_ms;     /* 10000 */
+	uint64_t peer_bytes;  /* 16 MiB */
+};
+
 /* Behind the hot tables. */
 struct config_tiers {
 	struct config_l3 l3;
+	struct config_warm warm;
 };
 
 enum config_profile { PROFILE_DEVELOPMENT, PROFILE_STAGING, PROFILE_PRODUCTION };

@@ -96,6 +96,10 @@ static const struct param_name names_l3_backend[] = {
         {"memory", L3_BACKEND_MEMORY},
         {"redis", L3_BACKEND_REDIS},
 };
+static const struct param_name names_off_on[] = {
+        {"off", CONFIG_OFF},
+        {"on", CONFIG_ON},
+};
 static const struct param_name names_l3_cluster[] = {
         {"off", L3_CLUSTER_OFF},
         {"on", L3_CLUSTER_ON},
@@ -116,6 +120,7 @@ static const struct param_name names_pmtu[] = {
 #define STRUCT_ip       struct config_ip
 #define STRUCT_tiers    struct config_tiers
 #define STRUCT_l3       struct config_l3
+#define STRUCT_warm     struct config_warm
 #define STRUCT_upstream struct config_upstream
 #define STRUCT_route    struct config_route
 #define STRUCT_cache    struct config_cache

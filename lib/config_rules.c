@@ -232,12 +232,11 @@ static enum status rules_port(struct rules *r, unsigned i)
 		return doc_error(r->doc, item_at(r, "ports", i, "mtu"), r->err,
 		                 "ports[%u].mtu is %u; it must be 0 or at least 1280 (RFC 8200 5)",
 		                 i, p->mtu);
-	if (r->cfg->memory.packet_buffers < p->rx_descriptors + p->tx_descriptors + 512)
+	if (r->cfg->memory.packet_buffers < config_port_buffers(p))
 		return doc_error(r->doc, key_at(r, "memory", "packet_buffers"), r->err,
 		                 "memory.packet_buffers is %u, too few for the descriptors of "
 		                 "ports[%u]; at least %u",
-		                 r->cfg->memory.packet_buffers, i,
-		                 p->rx_descriptors + p->tx_descriptors + 512);
+		                 r->cfg->memory.packet_buffers, i, config_port_buffers(p));
 	return ST_OK;
 }
 

@@ -75,6 +75,28 @@ static bool prefix_good(const char *text)
 	return true;
 }
 
+static enum status rules_warm(const struct doc *doc, const struct config_warm *w,
+                              struct config_error *err)
+{
+	const struct doc_node *node = doc_key(doc_key(doc->root, "cache"), "warm");
+	const struct doc_node *peers = doc_key(node, "peers");
+	struct tiers t = {.doc = doc, .err = err, .node = node};
+
+	if (w->file && (w->file[0] != '/' || w->file[strlen(w->file) - 1] == '/'))
+		return bad_text(&t, doc_key(node, "file"), w->file,
+		                "is no absolute path of a file; write for example "
+		                "/var/lib/sluice/hot-list");
+	for (unsigned i = 0; i < w->peers_count; i++) {
+		const char *text = w->peers[i];
+
+		if (strncmp(text, "http://", 7) != 0 || config_check_endpoint(text + 7) != NULL)
+			return bad_text(&t, doc_item(peers, i), text,
+			                "is no address of a peer; write for example "
+			                "http://10.0.0.2:9900");
+	}
+	return ST_OK;
+}
+
 enum status config_check_tiers(const struct doc *doc, const struct config *cfg,
                                struct config_error *err)
 {
@@ -97,5 +119,7 @@ enum status config_check_tiers(const struct doc *doc, const struct config *cfg,
 	if (t.l3->user && !file)
 		return doc_error(doc, l3_at(&t, "user"), err,
 		                 "cache.l3.user needs a password; add password_file");
-	return rules_addresses(&t);
+	enum status st = rules_addresses(&t);
+
+	return st == ST_OK ? rules_warm(doc, &cfg->cache.warm, err) : st;
 }

@@ -22,6 +22,9 @@
 
 struct run {
 	struct peers peers;
+	struct hot_share *share; /* of two cores, NULL: the core is alone */
+	struct counters other;   /* the other core's */
+	char item[32];           /* the name of the object that is asked for */
 	const struct path_case *the;
 	bool timed;
 	uint64_t cycles; /* of this batch */
@@ -40,7 +43,15 @@ struct path_case {
 	bool distinct;       /* every request has a target of its own */
 	bool fill;           /* control has the answer stored */
 	bool connects;       /* a connection for each request */
+	bool shared;         /* there is another core */
+	bool elsewhere;      /* which owns the object */
+	const char *yaml;    /* NULL: the rig's */
 };
+
+/* So small that there is no L0. */
+#define YAML_NO_L0                                                                  \
+	"node: rig\nmemory:\n    huge_pages: 'off'\n    hot_table_bytes: 1048576\n" \
+	"    up_blocks: 256\n    down_blocks: 512\n" RIG_YAML_WORLD RIG_YAML_ROUTE
 
 /* A hit whose request is verified is one more row, with the fields that it needs in its request. */
 static const struct path_case cases[] = {
@@ -50,6 +61,30 @@ static const struct path_case cases[] = {
          .fields = FIELDS,
          .body_bytes = 100,
          .stored = true},
+        {.name = "hit_own",
+         .about = "the same with a second core, which owns other objects",
+         .target = "/item/1",
+         .fields = FIELDS,
+         .body_bytes = 100,
+         .stored = true,
+         .shared = true},
+        {.name = "hit_l0",
+         .about = "of an object that the second core owns, from the copy",
+         .target = "/item/1",
+         .fields = FIELDS,
+         .body_bytes = 100,
+         .stored = true,
+         .shared = true,
+         .elsewhere = true},
+        {.name = "hit_remote",
+         .about = "the same, from the second core's table",
+         .target = "/item/1",
+         .fields = FIELDS,
+         .body_bytes = 100,
+         .stored = true,
+         .shared = true,
+         .elsewhere = true,
+         .yaml = YAML_NO_L0},
         {.name = "hit_16k",
          .about = "16 KiB object in segments of 1,448 bytes, an ACK for two of them",
          .target = "/item/1",
@@ -96,7 +131,7 @@ static void request_send(struct run *r, struct peer *p)
 		               (unsigned long long)r->names++);
 	else
 		len = snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: api.test\r\n%s\r\n",
-		               r->the->target, r->the->connects ? "Connection: close\r\n" : "");
+		               r->item, r->the->connects ? "Connection: close\r\n" : "");
 	peer_request(&r->peers, p, span_of(text, (size_t)len));
 }
 
@@ -180,18 +215,67 @@ static void answer_measure(struct run *r)
 	b->bytes = 0;
 }
 
+/* Two cores, of which the second has a table and does nothing. */
+static enum status shared_create(struct run *r)
+{
+	struct peers *b = &r->peers;
+	enum status st = hot_share_create(&r->share, 2);
+	struct hot_config hot;
+
+	if (st == ST_OK)
+		st = peers_create_shared(b, r->the->yaml, r->share);
+	if (st != ST_OK)
+		return st;
+	hot = (struct hot_config){.memory_bytes = b->rig.config->memory.hot_table_bytes,
+	                          .max_object_bytes = b->rig.config->limits.object_bytes};
+	st = hot_share_join(r->share, 1, &hot, &r->other);
+	if (st == ST_OK)
+		hot_share_link(r->share);
+	return st;
+}
+
+/* The first object whose owner is the one that the case wants: what lies elsewhere than with its
+ * owner is not found. */
+static bool object_put(struct run *r)
+{
+	struct rig *rig = &r->peers.rig;
+	struct hot_table *table = rig->core->hot;
+
+	if (r->the->elsewhere)
+		table = hot_view_own(hot_share_view(r->share, 1));
+	for (uint32_t n = 1; n < 64; n++) {
+		struct cache_key key = {0};
+		struct hot_found found;
+		char text[64];
+		bool there;
+
+		snprintf(r->item, sizeof(r->item), "/item/%u", n);
+		snprintf(text, sizeof(text), "api.test%s", r->item);
+		if (rig_table_put(rig, table, text, r->the->fields,
+		                  span_of(r->body, r->the->body_bytes)) != ST_OK)
+			return false;
+		key.text = span_of(text, strlen(text));
+		key.hash = hash128(text, key.text.len, rig->core->hash_seed);
+		there = hot_view_get(rig->core->view, &key, &found) != NULL;
+		hot_view_done(rig->core->view, &found);
+		if (there)
+			return true;
+	}
+	return false;
+}
+
 static bool case_open(struct run *r)
 {
 	struct peers *b = &r->peers;
 
 	memset(r->body, 'x', sizeof(r->body));
-	if (peers_create(b, NULL) != ST_OK)
+	snprintf(r->item, sizeof(r->item), "%s", r->the->target);
+	if ((r->the->shared ? shared_create(r) : peers_create(b, NULL)) != ST_OK)
 		return false;
 	/* Callgrind counts the same on every machine that has AVX2. */
 	if (http1_init("avx2") == NULL)
 		fprintf(stderr, "bench_paths: no AVX2: figures are of another path\n");
-	if (r->the->stored && rig_hot_put(&b->rig, "api.test/item/1", r->the->fields,
-	                                  span_of(r->body, r->the->body_bytes)) != ST_OK)
+	if (r->the->stored && !object_put(r))
 		return false;
 	if (!r->the->stored && !rig_attach(&b->rig, 1))
 		return false;
@@ -230,6 +314,22 @@ static double batches_run(struct run *r, uint32_t batches)
 	return median;
 }
 
+/* All but the first few were answered from where the case says. */
+static bool where_expected(const struct run *r)
+{
+	const struct counters *c = r->peers.rig.core->ctr;
+	uint64_t hits = counter_read(c, CTR_cache_hit);
+	uint64_t l0 = counter_read(c, CTR_cache_hit_l0),
+	         remote = counter_read(c, CTR_cache_hit_remote);
+	uint64_t own = hits - l0 - remote;
+	uint64_t here = !r->the->elsewhere ? own : r->the->yaml != NULL ? remote : l0;
+
+	if (hits > 0 && here + 64 >= hits)
+		return true;
+	fprintf(stderr, "bench_paths: %s: hits came from elsewhere\n", r->the->name);
+	return false;
+}
+
 /* Requests of one case; cycles a request, or below 0 after an error. */
 static double case_run(const struct path_case *the, uint32_t batches, enum config_stages mode)
 {
@@ -248,7 +348,10 @@ static double case_run(const struct path_case *the, uint32_t batches, enum confi
 		fprintf(stderr, "bench_paths: %s: wrong or missing answers\n", the->name);
 		cycles = -1;
 	}
+	if (r->the->shared && !where_expected(r))
+		cycles = -1;
 	peers_destroy(&r->peers);
+	hot_share_destroy(r->share);
 	free(r);
 	return cycles;
 }

@@ -150,7 +150,12 @@ static void same_bytes(void *arg, void *out, size_t len)
 
 enum status peers_create(struct peers *b, const char *yaml)
 {
-	enum status st = rig_create_random(&b->rig, yaml, same_bytes);
+	return peers_create_shared(b, yaml, NULL);
+}
+
+enum status peers_create_shared(struct peers *b, const char *yaml, struct hot_share *share)
+{
+	enum status st = rig_create_shared(&b->rig, yaml, same_bytes, share);
 
 	if (st != ST_OK)
 		return st;

@@ -39,6 +39,8 @@ struct peers {
 /* The rig with this configuration (NULL: its own); path_round is then to be used for all time to
  * pass. b: zeroed. */
 enum status peers_create(struct peers *b, const char *yaml);
+/* The same, and the core is the first one of the share, to which the others are still to come. */
+enum status peers_create_shared(struct peers *b, const char *yaml, struct hot_share *share);
 void peers_destroy(struct peers *b);
 /* Opens all PEERS connections. */
 void peers_open(struct peers *b);

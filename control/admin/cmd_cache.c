@@ -5,6 +5,7 @@
 #include "cache/key.h"
 #include "cache/object.h"
 #include "control/admin/admin_cmd.h"
+#include "control/cache_rows.h"
 #include "control/chan_server.h"
 #include "control/fetch.h"
 #include "lib/clock.h"
@@ -49,33 +50,15 @@ static json_t *object_json(const struct object *o, uint32_t core)
 	                 (int)o->tag_count);
 }
 
-/* A row has a key and no field lines, so what points into those says nothing. */
-static bool row_valid(struct span bytes)
-{
-	struct object *o = (void *)bytes.ptr;
-
-	if (bytes.len < sizeof(*o))
-		return false;
-	o->etag_len = 0;
-	o->etag_off = 0;
-	o->last_modified_len = 0;
-	o->last_modified_off = 0;
-	return o->fields_len == 0 && object_head_valid(bytes.ptr, bytes.len);
-}
-
 static bool rows_take(const struct admin_scan *scan, uint32_t core, struct span bytes, json_t *rows)
 {
+	const struct object *o;
+
 	(void)scan;
-	while (bytes.len > 0) {
-		const struct object *o = (const void *)bytes.ptr;
-
-		if (!row_valid(bytes) || json_array_append_new(rows, object_json(o, core)) != 0)
+	while (cache_row_next(&bytes, &o))
+		if (json_array_append_new(rows, object_json(o, core)) != 0)
 			return false;
-		size_t step = min_size(align_up(object_head_bytes(o), 8), bytes.len);
-
-		bytes = span_of(bytes.ptr + step, bytes.len - step);
-	}
-	return true;
+	return bytes.len == 0;
 }
 
 /* From the cursor on, which is the store's own. */

@@ -94,7 +94,7 @@ void local_completion(FILE *out)
 
 		fprintf(out, "\t'%s'*) words='--socket --output --help", name);
 		options_print(out, (enum command_id)i);
-		fprintf(out, "'%s ;;\n", i == CMD_config_check ? " files=-f" : "");
+		fprintf(out, "'%s ;;\n", i == CMD_config_check || i == CMD_cache_warm ? " files=-f" : "");
 		if (name[len] == ' ' && first_of_group(i, len))
 			group_print(out, name, len);
 	}

@@ -135,7 +135,8 @@ void render(enum command_id cmd, json_t *result, FILE *out)
 	        [CMD_cache_list] = render_cache_list, [CMD_upstream_list] = render_upstreams,
 	        [CMD_config_check] = render_check,    [CMD_config_reload] = render_reload,
 	        [CMD_config_show] = yaml_print,       [CMD_drain] = render_drain,
-	        [CMD_version] = render_version,
+	        [CMD_version] = render_version,       [CMD_cache_stats] = render_cache_stats,
+	        [CMD_cache_warm] = render_warm,
 	};
 
 	if (renders[cmd])

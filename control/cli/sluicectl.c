@@ -6,6 +6,7 @@
 #include "control/cli/cli_client.h"
 #include "control/cli/local.h"
 #include "control/cli/render.h"
+#include "control/cli/warm.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -125,6 +126,26 @@ static int server_run(struct cli_args *args)
 	return result_print(args, result);
 }
 
+/* The list is a file of whoever asks, and the answer comes at the end of the warming. */
+static int warm_server_run(struct cli_args *args)
+{
+	struct cli_client c;
+	json_t *result;
+	int rc;
+
+	if (client_open(&c, args->socket) != ST_OK)
+		return client_fail(&c);
+	if (warm_run(&c, args, &result) != ST_OK) {
+		if (*c.error)
+			return client_fail(&c);
+		client_close(&c);
+		return CLI_FAILED;
+	}
+	client_close(&c);
+	rc = warm_went_well(result) ? 0 : CLI_FAILED;
+	return result_print(args, result) == 0 ? rc : CLI_FAILED;
+}
+
 static int check_run(struct cli_args *args)
 {
 	const char *file = json_string_value(json_object_get(args->args, "file"));
@@ -150,6 +171,9 @@ int main(int argc, char **argv)
 	case CMD_completion:
 		local_completion(stdout);
 		rc = 0;
+		break;
+	case CMD_cache_warm:
+		rc = warm_server_run(&args);
 		break;
 	case CMD_version:
 		rc = version_run(&args);

@@ -307,6 +307,39 @@ static void rule_families(struct text_page *p, const struct metrics_view *view,
 	}
 }
 
+static void warm_families(struct text_page *p, const struct metrics_tiers *t)
+{
+	char labels[LABELS_MAX];
+
+	family_begin(p, METRIC_warm_requests);
+	for (uint32_t i = WARM_LIST * WARM_RESULTS; i < WARM_SOURCES * WARM_RESULTS; i++) {
+		enum warm_source source = (enum warm_source)(i / WARM_RESULTS);
+		enum warm_result result = (enum warm_result)(i % WARM_RESULTS);
+
+		snprintf(labels, sizeof(labels), "source=\"%s\",result=\"%s\"",
+		         warm_source_name(source), warm_result_name(result));
+		page_sample(p, metric_infos[METRIC_warm_requests].name, labels,
+		            t->warm.results[source][result]);
+	}
+	family_begin(p, METRIC_warm_answers);
+	for (uint32_t i = WARM_LIST; i < WARM_SOURCES; i++) {
+		const char *name = warm_source_name((enum warm_source)i);
+
+		snprintf(labels, sizeof(labels), "source=\"%s\",use=\"used\"", name);
+		page_sample(p, metric_infos[METRIC_warm_answers].name, labels,
+		            t->fetch.warm_used[i]);
+		snprintf(labels, sizeof(labels), "source=\"%s\",use=\"unused\"", name);
+		page_sample(p, metric_infos[METRIC_warm_answers].name, labels,
+		            t->store.marks_lost[i]);
+	}
+	family_begin(p, METRIC_warm_waiting);
+	for (uint32_t i = WARM_LIST; i < WARM_SOURCES; i++) {
+		snprintf(labels, sizeof(labels), "source=\"%s\"",
+		         warm_source_name((enum warm_source)i));
+		page_sample(p, metric_infos[METRIC_warm_waiting].name, labels, t->store.marked[i]);
+	}
+}
+
 void metrics_page(struct text_page *p, const struct metrics_view *view, const struct summary *s)
 {
 	process_metrics(p, view);
@@ -315,6 +348,7 @@ void metrics_page(struct text_page *p, const struct metrics_view *view, const st
 	burst_family(p, s);
 	duration_family(p, s);
 	rule_families(p, view, s);
+	warm_families(p, &view->tiers);
 	tier_families(p, view);
 	upstream_families(p, view);
 }

@@ -75,10 +75,13 @@ static uint32_t rows_count(const struct upstreams *u)
 void metrics_tiers_read(const struct control *ctl, struct metrics_tiers *out)
 {
 	*out = (struct metrics_tiers){0};
+	warm_counts(ctl->warm, &out->warm);
 	if (ctl->l3)
 		l3_counts(ctl->l3, &out->l3);
 	if (ctl->clock)
 		out->clock = clock_watch_counts(ctl->clock);
+	if (ctl->chan)
+		chan_server_counts(ctl->chan, &out->chan);
 	if (!ctl->fetcher)
 		return;
 	fetcher_counts(ctl->fetcher, &out->fetch);

@@ -7,17 +7,21 @@
 #define CONTROL_METRICS_METRICS_VIEW_H
 
 #include "cache/l3.h"
+#include "control/chan_server.h"
 #include "control/clock_watch.h"
 #include "control/control.h"
 #include "control/fetch.h"
 #include "control/upstream/upstream.h"
+#include "control/warm.h"
 
 /* What control counts of its tiers; all zero where there is none. */
 struct metrics_tiers {
 	struct fetcher_counts fetch;
 	struct store_counts store;
 	struct l3_counts l3;
+	struct warm_counts warm;
 	struct clock_counts clock;
+	struct chan_server_counts chan;
 };
 /* Loop's thread only. */
 void metrics_tiers_read(const struct control *ctl, struct metrics_tiers *out);

@@ -153,6 +153,17 @@ static struct answer ready_answer(struct metrics *m)
 	return plain(MHD_HTTP_OK, "ready\n");
 }
 
+static struct answer list_answer(struct metrics *m)
+{
+	struct answer a = {MHD_HTTP_OK, "text/plain; charset=utf-8", NULL, 0};
+
+	if (m->ctl->warm != NULL)
+		a.text = warm_list_copy(m->ctl->warm, &a.len);
+	return a.text != NULL ? a
+	                      : plain(MHD_HTTP_NOT_FOUND,
+	                              "There is no hot list, or cache.warm.share is off\n");
+}
+
 static struct answer url_answer(struct metrics *m, const char *url)
 {
 	if (strcmp(url, "/metrics") == 0)
@@ -163,7 +174,10 @@ static struct answer url_answer(struct metrics *m, const char *url)
 		return plain(MHD_HTTP_OK, "ok\n");
 	if (strcmp(url, "/readyz") == 0)
 		return ready_answer(m);
-	return plain(MHD_HTTP_NOT_FOUND, "There are /metrics, /metrics.json, /healthz, /readyz\n");
+	if (strcmp(url, "/hot-list") == 0)
+		return list_answer(m);
+	return plain(MHD_HTTP_NOT_FOUND,
+	             "There are /metrics, /metrics.json, /healthz, /readyz, /hot-list\n");
 }
 
 static enum MHD_Result answer_queue(struct MHD_Connection *connection, struct answer *a)

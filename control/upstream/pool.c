@@ -133,6 +133,15 @@ static struct address *address_choose(struct upstream *up, const struct exchange
 	return best;
 }
 
+bool upstream_at_ease(const struct upstream *up)
+{
+	uint64_t busy = 0;
+
+	for (uint32_t i = 0; i < up->addr_count; i++)
+		busy += up->addrs[i].busy;
+	return up->waiting == 0 && 2 * busy < (uint64_t)up->addr_count * up->cfg.max_connections;
+}
+
 static bool all_tried(const struct upstream *up, const struct exchange *x)
 {
 	uint32_t n = min_u32(up->addr_count, TRIED_MAX);

@@ -95,6 +95,9 @@ void upstream_ref(struct upstream *up);
 void upstream_unref(struct upstream *up);
 const struct config_upstream *upstream_config(const struct upstream *up);
 
+/* No exchange waits for a connection, and less than half of those that there may be are busy. */
+bool upstream_at_ease(const struct upstream *up);
+
 /* Begins. May call ops->fail before it returns. */
 void exchange_start(struct exchange *x, struct upstream *up);
 /* The owner wants no more of it: no further callback. */

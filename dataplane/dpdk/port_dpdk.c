@@ -14,8 +14,6 @@ enum {
 	LINK_BYTES = ETHER_BYTES + 4 + 4, /* VLAN tag, FCS */
 	XDP_HEADROOM = 256,               /* the kernel's, in each AF_XDP buffer */
 	XDP_MAX_MTU = 3400,               /* AF_XDP without segments: a buffer fits a page */
-	XDP_MIN_BUFFERS = 8192, /* fill and completion rings hold 2048 each, and more is in hand */
-	MIN_BUFFERS = 2048,
 	MIN_MTU = 576,
 	MAX_MTU = 9216,
 	POOL_CACHE = 256,
@@ -74,7 +72,6 @@ enum status port_check(struct dpdk *d, struct dpdk_port *port)
 	const struct config_port *c = port->cfg;
 	enum status st = ST_OK;
 	uint32_t mtu;
-	uint32_t min_buffers = c->type == PORT_AF_XDP ? XDP_MIN_BUFFERS : MIN_BUFFERS;
 
 	if (has_interface(c->type))
 		st = check_interface(d, port);
@@ -87,9 +84,9 @@ enum status port_check(struct dpdk *d, struct dpdk_port *port)
 	if (port->iface.mtu != 0 && mtu > port->iface.mtu)
 		return dpdk_fail(d, ST_INVALID, "the MTU %u is larger than that of %s, %u", mtu,
 		                 c->interface, port->iface.mtu);
-	if (d->cfg->memory.packet_buffers < min_buffers)
+	if (d->cfg->memory.packet_buffers < config_port_buffers(c))
 		return dpdk_fail(d, ST_INVALID, "memory.packet_buffers is %u; this port needs %u",
-		                 d->cfg->memory.packet_buffers, min_buffers);
+		                 d->cfg->memory.packet_buffers, config_port_buffers(c));
 	port->mtu = (uint16_t)mtu;
 	if (c->type != PORT_AF_XDP)
 		return ST_OK;

@@ -152,6 +152,7 @@ void miss_sync(struct core *core)
 		m->block = CHAN_NO_BLOCK;
 		m->n = ch->epoch;
 		m->ticket.seq = hot_purge_seq(core->hot);
+		m->born = hot_view_born(core->view);
 		chan_push(&ch->port);
 		ch->sync_sent = true;
 	}

@@ -93,7 +93,7 @@ static uint32_t cache_rows(struct core *core, const struct chan_msg *q, unsigned
 		struct object row = *o;
 		row.fields_len = 0;
 		row.tag_count = 0;
-		row.pad = 0;
+		row.pad = hot_uses(core->hot, *cursor);
 		row.mark = 0;
 		row.etag_len = 0;
 		row.last_modified_len = 0;

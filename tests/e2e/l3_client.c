@@ -363,6 +363,7 @@ static void counts(const struct client *c)
 	COUNT(servers);
 	COUNT(servers_open);
 	COUNT(open);
+	COUNT(ready);
 	printf("rss_kib=%ld\n", ru.ru_maxrss);
 }
 

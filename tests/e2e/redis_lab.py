@@ -192,7 +192,8 @@ class Client:
         return wait_until(lambda: check(self.counts()), seconds, what)
 
     def ready(self):
-        self.until(lambda c: c["servers_open"] == 0, what="every server takes commands")
+        self.until(lambda c: c["servers_open"] == 0 and c["ready"] == 1,
+                   what="every server takes commands")
         return self
 
     def stop(self):

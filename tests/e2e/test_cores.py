@@ -22,8 +22,9 @@ from wire import offloads_off
 CROWD = 10000
 FRESH = "Cache-Control: max-age=600"
 CPUS = sorted(os.sched_getaffinity(0))[:2]
+AF_XDP = "    - type: af_xdp\n      interface: front0"
 TEXT = CONFIG.replace("upstream: web", "upstream: odd").replace(
-    "    - type: af_xdp\n      interface: front0",
+    AF_XDP,
     f"    - type: af_packet\n      interface: front0\n      cores: {CPUS}").replace(
     "hot_table_bytes: 33554432", "hot_table_bytes: 33554432\n    up_blocks: 16384").replace(
     "ports:\n", "limits:\n    object_bytes: 65536\n    syn_backlog: 512\nip:\n    dad_transmits: 0\nports:\n", 1)

@@ -188,9 +188,10 @@ enum status rig_create_random(struct rig *rig, const char *yaml, core_random_fn 
 	return rig_make(rig, yaml, fill, NULL);
 }
 
-enum status rig_create_shared(struct rig *rig, const char *yaml, struct hot_share *share)
+enum status rig_create_shared(struct rig *rig, const char *yaml, core_random_fn fill,
+                              struct hot_share *share)
 {
-	return rig_make(rig, yaml, NULL, share);
+	return rig_make(rig, yaml, fill, share);
 }
 
 void rig_destroy(struct rig *rig)
@@ -516,7 +517,8 @@ bool rig_fail(struct rig *rig, struct chan_ticket ticket, uint16_t status)
 	return true;
 }
 
-enum status rig_hot_put(struct rig *rig, const char *key, const char *fields, struct span body)
+enum status rig_table_put(struct rig *rig, struct hot_table *table, const char *key,
+                          const char *fields, struct span body)
 {
 	size_t head = sizeof(struct object) + strlen(key) + strlen(fields);
 	struct object *o = calloc(1, head);
@@ -529,18 +531,23 @@ enum status rig_hot_put(struct rig *rig, const char *key, const char *fields, st
 	o->response_ms = rig->wall_ns / NS_PER_MS;
 	o->expires_ms = o->response_ms + 3600 * 1000;
 	o->body_len = body.len;
-	o->born_seq = hot_purge_seq(rig->core->hot);
+	o->born_seq = hot_purge_seq(table);
 	o->key_len = (uint32_t)strlen(key);
 	o->fields_len = (uint32_t)strlen(fields);
 	o->status = 200;
 	o->flags = OBJECT_STORABLE;
 	memcpy(o + 1, key, o->key_len);
 	memcpy((char *)(o + 1) + o->key_len, fields, o->fields_len);
-	st = hot_fill_begin(rig->core->hot, &fill, o, body.len);
+	st = hot_fill_begin(table, &fill, o, body.len);
 	if (st == ST_OK)
-		st = hot_fill_append(rig->core->hot, &fill, body);
-	if (st == ST_OK && hot_fill_commit(rig->core->hot, &fill) == NULL)
+		st = hot_fill_append(table, &fill, body);
+	if (st == ST_OK && hot_fill_commit(table, &fill) == NULL)
 		st = ST_FULL;
 	free(o);
 	return st;
+}
+
+enum status rig_hot_put(struct rig *rig, const char *key, const char *fields, struct span body)
+{
+	return rig_table_put(rig, rig->core->hot, key, fields, body);
 }

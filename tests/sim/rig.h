@@ -79,7 +79,8 @@ enum status rig_create(struct rig *rig, const char *yaml);
 /* The same, and the core's keys come from fill (arg: NULL), so that a run can be repeated. */
 enum status rig_create_random(struct rig *rig, const char *yaml, core_random_fn fill);
 /* The same, and the core is the first one of the share; the caller destroys that after the rig. */
-enum status rig_create_shared(struct rig *rig, const char *yaml, struct hot_share *share);
+enum status rig_create_shared(struct rig *rig, const char *yaml, core_random_fn fill,
+                              struct hot_share *share);
 void rig_destroy(struct rig *rig);
 /* Moves time on by dt_ns, and every frame that is due in both directions; one core_round. Returns
  * how much the core did. */
@@ -125,5 +126,8 @@ void rig_release_up(struct rig *rig, uint32_t block);
 
 /* Puts an object straight into the hot table, under "host/path". */
 enum status rig_hot_put(struct rig *rig, const char *key, const char *fields, struct span body);
+/* The same with a table of the core's share. */
+enum status rig_table_put(struct rig *rig, struct hot_table *table, const char *key,
+                          const char *fields, struct span body);
 
 #endif

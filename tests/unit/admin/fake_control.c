@@ -66,6 +66,8 @@ struct control *fake_control_create(const char *dir, uint16_t metrics_port)
 	ctl->upstreams = &fake_upstreams;
 	ctl->fetcher = &fake_fetcher;
 	ctl->started_ns = loop_now_ns(ctl->loop);
+	ctl->warm = (struct warm *)&fake_warm;
+	fake_warm = (struct fake_warm){0};
 	fake_reload = (struct fake_reload){.st = ST_OK, .text = ""};
 	return ctl;
 }
@@ -338,6 +340,12 @@ void fetcher_counts(const struct fetcher *f, struct fetcher_counts *out)
 	(void)f;
 	*out = (struct fetcher_counts){
 	        .requests = 900, .store_hits = 7, .l3_hits = 5, .origin = 42};
+}
+
+void chan_server_counts(const struct chan_server *s, struct chan_server_counts *out)
+{
+	(void)s;
+	*out = (struct chan_server_counts){0};
 }
 
 struct clock_counts clock_watch_counts(const struct clock_watch *w)

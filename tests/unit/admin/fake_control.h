@@ -9,6 +9,7 @@
 #include "control/control.h"
 #include "control/fetch.h"
 #include "control/upstream/upstream.h"
+#include "control/warm.h"
 
 #define FAKE_PENDING_MAX 512u
 
@@ -59,6 +60,18 @@ struct fake_reload {
 	uint32_t calls;
 };
 extern struct fake_reload fake_reload;
+
+/* What the warmer was asked, and gives (fake_warm.c). */
+struct fake_warm {
+	enum status st; /* of a start */
+	struct warm_job_new how;
+	uint32_t started;
+	uint32_t lines;
+	uint32_t full; /* takes nothing so often */
+	bool stopped;
+	bool shares; /* has a hot list */
+};
+extern struct fake_warm fake_warm;
 
 /* A new directory under /tmp; removed with everything in it by fake_dir_remove. */
 char *fake_dir_make(void);

@@ -99,6 +99,91 @@ static void test_stats(void **state)
 	json_decref(r);
 }
 
+/* Each request in one row, whichever tier answered it; none in two. */
+static void test_cache_stats(void **state)
+{
+	static const struct {
+		const char *tier;
+		json_int_t requests;
+	} rows[] = {{"own", 60}, {"l0", 20},    {"remote", 10}, {"l2", 5},
+	            {"l3", 2},   {"origin", 3}, {"bypass", 100}};
+	struct fixture *f = *state;
+	struct core_stats *s = f->ctl->chan->stats;
+	json_t *row;
+	size_t i;
+
+	s[0].counters.v[CTR_cache_hit] = 60;
+	s[1].counters.v[CTR_cache_hit] = 30;
+	s[1].counters.v[CTR_cache_hit_l0] = 20;
+	s[1].counters.v[CTR_cache_hit_remote] = 10;
+	s[1].counters.v[CTR_cache_miss] = 8;
+	s[1].counters.v[CTR_cache_stale] = 2;
+	s[1].counters.v[CTR_cache_node_hit] = 5;
+	s[0].counters.v[CTR_cache_shared_hit] = 2;
+	s[0].counters.v[CTR_cache_bypass] = 100;
+	json_t *r = fixture_ask_ok(f, "{\"cmd\":\"cache stats\"}");
+	json_t *warm = json_object_get(r, "warm");
+
+	assert_int_equal(int_at(r, "requests"), 200);
+	assert_true(json_real_value(json_object_get(r, "hit_ratio")) == 0.97);
+	assert_true(json_real_value(json_object_get(r, "hot_hit_ratio")) == 0.9);
+	assert_int_equal(json_array_size(json_object_get(r, "tiers")), ARRAY_LEN(rows));
+	json_array_foreach(json_object_get(r, "tiers"), i, row)
+	{
+		assert_string_equal(text_at(row, "tier"), rows[i].tier);
+		assert_int_equal(int_at(row, "requests"), rows[i].requests);
+	}
+	row = json_array_get(json_object_get(warm, "sources"), 0);
+	assert_string_equal(text_at(row, "source"), "list");
+	assert_int_equal(int_at(row, "stored"), 1050);
+	assert_true(json_is_null(json_object_get(row, "precision")));
+	assert_int_equal(json_array_size(json_object_get(warm, "jobs")), 1);
+	json_decref(r);
+	/* Without a dataplane control tells what it knows. */
+	f->ctl->chan->attached = false;
+	r = fixture_ask_ok(f, "{\"cmd\":\"cache stats\"}");
+	assert_int_equal(int_at(r, "requests"), 0);
+	assert_int_equal(int_at(json_object_get(r, "origin"), "requests"), 42);
+	json_decref(r);
+}
+
+static void test_warm(void **state)
+{
+	struct fixture *f = *state;
+	json_t *r = fixture_ask_ok(f, "{\"cmd\":\"cache warm\",\"args\":{\"list\":"
+	                              "\"a.test\\nbad\\na.test\",\"rate\":7,\"bytes\":9}}");
+	json_t *bad = json_array_get(json_object_get(r, "bad"), 0);
+
+	assert_int_equal(int_at(r, "job"), 7);
+	assert_true(json_is_true(json_object_get(r, "taken")));
+	assert_int_equal(json_array_size(json_object_get(r, "bad")), 1);
+	assert_int_equal(int_at(bad, "line"), 2);
+	assert_int_equal(int_at(r, "stored"), 1050);
+	assert_int_equal(int_at(r, "fresh"), 100);
+	assert_int_equal(int_at(r, "not_storable"), 10);
+	assert_int_equal(int_at(r, "failed"), 8);
+	assert_int_equal(int_at(r, "fetched"), 1010);
+	json_decref(r);
+	assert_int_equal(fake_warm.how.source, WARM_LIST);
+	assert_int_equal(fake_warm.how.limits.rate_per_s, 7);
+	assert_int_equal(fake_warm.how.limits.bytes, 9);
+	assert_int_equal(fake_warm.how.limits.concurrency, 0);
+	/* A full queue takes nothing, and says so. */
+	fake_warm.full = 1;
+	r = fixture_ask_ok(f, "{\"cmd\":\"cache warm\",\"args\":{\"list\":\"a\",\"job\":7}}");
+	assert_true(json_is_false(json_object_get(r, "taken")));
+	json_decref(r);
+	assert_int_equal(fake_warm.started, 1);
+	fake_warm.st = ST_UNSUPPORTED;
+	expect_error(f, "{\"cmd\":\"cache warm\",\"args\":{\"list\":\"a\"}}", "no store");
+	fake_warm.st = ST_FULL;
+	expect_error(f, "{\"cmd\":\"cache warm\",\"args\":{\"list\":\"a\"}}", "Too many");
+	expect_error(f,
+	             "{\"cmd\":\"cache warm\",\"args\":{\"list\":\"a\",\"peer\":\"http://a:1\"}}",
+	             "do not go together");
+	expect_error(f, "{\"cmd\":\"cache warm\",\"args\":{\"job\":4294967303}}", "no warming");
+}
+
 static void test_conns(void **state)
 {
 	struct fixture *f = *state;
@@ -454,6 +539,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        TEST(test_status),       TEST(test_status_in_trouble),
 	        TEST(test_stats),        TEST(test_conns),
+	        TEST(test_cache_stats),  TEST(test_warm),
 	        TEST(test_conns_pages),  TEST(test_cursors_refused),
 	        TEST(test_drops),        TEST(test_cache),
 	        TEST(test_purge),        TEST(test_upstream_list),

@@ -135,6 +135,10 @@ static void test_golden(void **state)
 	        {CMD_cache_get, "cache_get"},
 	        {CMD_cache_list, "cache_list"},
 	        {CMD_cache_purge, "cache_purge"},
+	        {CMD_cache_warm, "cache_warm"},
+	        {CMD_cache_warm, "cache_warm_none"},
+	        {CMD_cache_stats, "cache_stats"},
+	        {CMD_cache_stats, "cache_stats_empty"},
 	        {CMD_upstream_list, "upstream_list"},
 	        {CMD_config_check, "config_check"},
 	        {CMD_config_reload, "config_reload"},
@@ -227,67 +231,120 @@ static void test_controls(void **state)
 	free(text);
 }
 
+static const struct command_row {
+	const char *words;
+	int rc;
+	const char *out; /* a part of it */
+	const char *err;
+} command_rows[] = {
+        {"status", 0, "dataplane", ""},
+        {"status -o json", 0, "\"generation\": \"000000000000feed\"", ""},
+        {"-o json status", 0, "\"generation\": \"000000000000feed\"", ""},
+        {"stats", 0, "Hit ratio", ""},
+        {"cores", 0, "CYCLES/REQUEST", ""},
+        {"cores --seconds=61", 1, "", "1 to 60"},
+        {"conns", 0, "[2001:db8::1]:40001", ""},
+        {"conns --state time_wait --limit 1", 0, "time_wait", ""},
+        {"conns --state nonsense", 1, "", "States: closed, listen"},
+        {"drops", 0, "Nothing was dropped", ""},
+        {"drops --all", 0, "drop_tcp_csum", ""},
+        {"cache list", 0, "api.example/v1/1/1", ""},
+        {"cache get api.example/v1/1", 0, "ETag: \"1\"", ""},
+        {"cache purge a/*", 0, "Entries removed: 1\n", ""},
+        {"cache stats", 0, "L2, the node's store", ""},
+        {"cache warm --job 7", 0, "1,050", ""},
+        {"cache warm --job 8", 1, "", "no warming 8"},
+        {"cache warm --job 7 --stop", 0, "Stored", ""},
+        {"cache warm --peer http://10.0.0.2:9900 --rate 7", 0, "Stored", ""},
+        {"cache warm --peer 10.0.0.2", 1, "", "http://10.0.0.2:9900"},
+        {"cache warm --peer http://a:1 --rate 0", 1, "", "rate must be from 1"},
+        {"cache warm", 1, "", "no list"},
+        {"cache warm --stop", 1, "", "do not go together"},
+        {"cache warm /nonexistent", 1, "", "cannot read /nonexistent"},
+        {"cache warm /dev/null", 0, "Stored", ""},
+        {"upstream list", 0, "99.70 %", ""},
+        {"config show", 0, "drain_ms: 30000", ""},
+        {"config reload", 0, "applied", ""},
+        {"drain --timeout-ms 500", 0, "Draining", ""},
+        {"drain --timeout-ms 0", 1, "", "drain --undo"},
+        {"drain --undo", 0, "Taking connections again", ""},
+        {"version", 0, "sluice-control " SLUICE_VERSION, ""},
+        {"completion", 0, "complete -o filenames", ""},
+        {"--help", 0, "cache purge", ""},
+        {"help", 0, "cache purge", ""},
+        {"--version", 0, "sluicectl " SLUICE_VERSION, ""},
+        {"cache --help", 0, "cache purge", ""},
+        {"cache get --help", 0, "KEY", ""},
+        {"conns --help", 0, "--state=STATE", ""},
+        {"", 2, "", "which command?"},
+        {"nonsense", 2, "", "no command 'nonsense'"},
+        {"cache", 2, "", "cache purge"},
+        {"cache nonsense", 2, "", "no command 'cache nonsense'"},
+        {"cache get", 2, "", "KEY is missing"},
+        {"cache get a b", 2, "", "one argument too many"},
+        {"status --nonsense", 2, "", "unrecognized option"},
+        {"conns --limit", 2, "", "requires an argument"},
+        {"conns --limit -1", 2, "", "whole number"},
+        {"conns --limit 99999999999999999999", 2, "", "whole number"},
+        {"conns --limit 1x", 2, "", "whole number"},
+        {"-o xml status", 2, "", "table or json"},
+        {"cache get \xff", 2, "", "must be UTF-8"},
+};
+
 static void test_commands(void **state)
 {
-	static const struct {
-		const char *words;
-		int rc;
-		const char *out; /* a part of it */
-		const char *err;
-	} cases[] = {
-	        {"status", 0, "dataplane", ""},
-	        {"status -o json", 0, "\"generation\": \"000000000000feed\"", ""},
-	        {"-o json status", 0, "\"generation\": \"000000000000feed\"", ""},
-	        {"stats", 0, "Hit ratio", ""},
-	        {"cores", 0, "CYCLES/REQUEST", ""},
-	        {"cores --seconds=61", 1, "", "1 to 60"},
-	        {"conns", 0, "[2001:db8::1]:40001", ""},
-	        {"conns --state time_wait --limit 1", 0, "time_wait", ""},
-	        {"conns --state nonsense", 1, "", "States: closed, listen"},
-	        {"drops", 0, "Nothing was dropped", ""},
-	        {"drops --all", 0, "drop_tcp_csum", ""},
-	        {"cache list", 0, "api.example/v1/1/1", ""},
-	        {"cache get api.example/v1/1", 0, "ETag: \"1\"", ""},
-	        {"cache purge a/*", 0, "Entries removed: 1\n", ""},
-	        {"upstream list", 0, "99.70 %", ""},
-	        {"config show", 0, "drain_ms: 30000", ""},
-	        {"config reload", 0, "applied", ""},
-	        {"drain --timeout-ms 500", 0, "Draining", ""},
-	        {"drain --timeout-ms 0", 1, "", "drain --undo"},
-	        {"drain --undo", 0, "Taking connections again", ""},
-	        {"version", 0, "sluice-control " SLUICE_VERSION, ""},
-	        {"completion", 0, "complete -o filenames", ""},
-	        {"--help", 0, "cache purge", ""},
-	        {"help", 0, "cache purge", ""},
-	        {"--version", 0, "sluicectl " SLUICE_VERSION, ""},
-	        {"cache --help", 0, "cache purge", ""},
-	        {"cache get --help", 0, "KEY", ""},
-	        {"conns --help", 0, "--state=STATE", ""},
-	        {"", 2, "", "which command?"},
-	        {"nonsense", 2, "", "no command 'nonsense'"},
-	        {"cache", 2, "", "cache purge"},
-	        {"cache nonsense", 2, "", "no command 'cache nonsense'"},
-	        {"cache get", 2, "", "KEY is missing"},
-	        {"cache get a b", 2, "", "one argument too many"},
-	        {"status --nonsense", 2, "", "unrecognized option"},
-	        {"conns --limit", 2, "", "requires an argument"},
-	        {"conns --limit -1", 2, "", "whole number"},
-	        {"conns --limit 99999999999999999999", 2, "", "whole number"},
-	        {"conns --limit 1x", 2, "", "whole number"},
-	        {"-o xml status", 2, "", "table or json"},
-	        {"cache get \xff", 2, "", "must be UTF-8"},
-	};
 	struct fixture *f = *state;
 
-	for (uint32_t i = 0; i < ARRAY_LEN(cases); i++) {
-		int rc = ctl(f, cases[i].words);
+	for (uint32_t i = 0; i < ARRAY_LEN(command_rows); i++) {
+		int rc = ctl(f, command_rows[i].words);
 
-		if (rc != cases[i].rc || !strstr(f->out, cases[i].out) ||
-		    !strstr(f->err, cases[i].err) || (rc != 0) != (*f->err != '\0'))
-			fail_msg("sluicectl %s: %d\n%s\n%s", cases[i].words, rc, f->out, f->err);
+		if (rc != command_rows[i].rc || !strstr(f->out, command_rows[i].out) ||
+		    !strstr(f->err, command_rows[i].err) || (rc != 0) != (*f->err != '\0'))
+			fail_msg("sluicectl %s: %d\n%s\n%s", command_rows[i].words, rc, f->out,
+			         f->err);
 	}
 	assert_string_equal(f->ctl->chan->purge_text, "a/*");
 	assert_int_equal(fake_reload.calls, 1);
+}
+
+/* A list goes in parts that fit; its bad lines are named by their numbers in the file, and what
+ * there is no room for is sent again. */
+static void test_warm_list(void **state)
+{
+	struct fixture *f = *state;
+	char path[128], words[192], want[192];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/list", f->dir);
+	file = fopen(path, "w");
+	for (uint32_t i = 1; i <= 5000; i++) {
+		if (i % 1000 == 0)
+			fprintf(file, "bad%u\n", i);
+		else if (i % 1000 == 1)
+			fprintf(file, "# \"comment\"\n");
+		else if (i == 2500)
+			fprintf(file, "\xff\n");
+		else
+			fprintf(file, "http://a.test/\"%u\"\tA: b\r\n", i);
+	}
+	fclose(file);
+	fake_warm.full = 2;
+	snprintf(words, sizeof(words), "cache warm %s --rate 9", path);
+	assert_int_equal(ctl(f, words), 1);
+	assert_int_equal(fake_warm.started, 1);
+	assert_int_equal(fake_warm.how.limits.rate_per_s, 9);
+	assert_int_equal(fake_warm.lines, 5000 - 5 - 1);
+	char *at = f->err;
+
+	for (uint32_t i = 1000; i <= 5000; i += i == 2000 || i == 2500 ? 500 : 1000) {
+		snprintf(want, sizeof(want), "%s:%u: %s\n", path, i,
+		         i == 2500 ? "the line is not UTF-8; write other bytes as %XX"
+		                   : "it is bad; write better ones");
+		if (strncmp(at, want, strlen(want)) != 0)
+			fail_msg("%s", f->err);
+		at += strlen(want);
+	}
+	assert_string_equal(at, "");
 }
 
 /* Every command of the table has help of its own. */
@@ -405,6 +462,7 @@ int main(int argc, char **argv)
 	        TEST(test_commands),
 	        TEST(test_help_of_each),
 	        TEST(test_listing),
+	        TEST(test_warm_list),
 	        TEST(test_no_server),
 	        TEST(test_config_check),
 	        TEST(test_show_is_a_file),

@@ -60,6 +60,11 @@ static void test_promised(void **state)
 	assert_int_equal(c->cache.l3.timeout_ms, 50);
 	assert_int_equal(c->cache.l3.pending_bytes, 64 << 20);
 	assert_int_equal(c->cache.l3.purges_kept, 10000);
+	assert_int_equal(c->cache.warm.on_start, CONFIG_OFF);
+	assert_int_equal(c->cache.warm.share, CONFIG_OFF);
+	assert_int_equal(c->cache.warm.save_s, 60);
+	assert_int_equal(c->cache.warm.peers_count, 0);
+	assert_null(c->cache.warm.file);
 	assert_int_equal(c->limits.connections, 65536);
 	assert_int_equal(c->limits.head_bytes, 8192);
 	assert_int_equal(c->limits.body_bytes, 0);

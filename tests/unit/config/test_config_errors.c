@@ -103,6 +103,9 @@ static const struct bad values[] = {
         {END, "memory: {hot_table_bytes: 64MiB}",
          "10:27: memory.hot_table_bytes is '64MiB'; it must be a whole number from 1048576 to "
          "1099511627776 bytes"},
+        {END, "memory:\n  channel_ring_entries: 131072",
+         "11:25: memory.channel_ring_entries is '131072'; it must be a power of two from 64 to "
+         "65536"},
         {END, "memory:\n  channel_ring_entries: 5000",
          "11:25: memory.channel_ring_entries is '5000'; it must be a power of two from 64"},
         {END, "memory:\n  up_block_bytes: 12288",
@@ -191,8 +194,14 @@ static const struct bad rules[] = {
         {4, "  - {interface: a, cores: [3]}\n  - {interface: b, cores: [2, 3]}",
          "5:31: ports[1].cores: CPU 3 polls queue 0 of ports[0] already"},
         {4, "  - {interface: a}\n  - {interface: b}", "5:5: ports[1].cores: CPU "},
-        {END, "memory:\n  packet_buffers: 1024",
-         "11:19: memory.packet_buffers is 1024, too few for "},
+        {END, "memory:\n  packet_buffers: 8191",
+         "11:19: memory.packet_buffers is 8191, too few for the descriptors of ports[0]; at least "
+         "8192"},
+        {4,
+         "  - {type: memif, device: /m, rx_descriptors: 2048, tx_descriptors: 2048}\nmemory: "
+         "{packet_buffers: 4607}",
+         "5:26: memory.packet_buffers is 4607, too few for the descriptors of ports[0]; at least "
+         "4608"},
         {END, "limits:\n  head_bytes: 12289",
          "11:15: limits.head_bytes is 12289; it must be at most memory.up_block_bytes - 4096, "
          "which "
@@ -237,6 +246,16 @@ static const struct bad tiers[] = {
          "10:22: cache.l3.prefix 'a b' is no prefix; write 1 to"},
         {END, "cache: {l3: {prefix: \"{a}\"}}", "10:22: cache.l3.prefix '{a}' is no prefix"},
         {END, "cache: {l3: {user: a}}", "10:20: cache.l3.user needs a password; add "},
+        {END, "cache: {warm: {on_start: maybe}}",
+         "10:26: cache.warm.on_start is 'maybe'; it must be one of off, on"},
+        {END, "cache: {warm: {rate_per_s: 0}}", "10:28: cache.warm.rate_per_s is '0'; it must be"},
+        {END, "cache: {warm: {file: hot-list}}",
+         "10:22: cache.warm.file 'hot-list' is no absolute path of a file; write "},
+        {END, "cache: {warm: {file: /var/}}", "10:22: cache.warm.file '/var/' is no absolute"},
+        {END, "cache: {warm: {peers: [\"http://a:1\", \"a:1\"]}}",
+         "10:38: cache.warm.peers[1] 'a:1' is no address of a peer; write for "},
+        {END, "cache: {warm: {peers: [\"http://a\"]}}",
+         "10:24: cache.warm.peers[0] 'http://a' is no address of a peer"},
         {END, "cache: {l3: {password_file: a}}",
          "10:29: cache.l3.password_file 'a' is no absolute path"},
         {END, "cache: {l3: {timeout_ms: 0}}",

@@ -34,6 +34,7 @@ static void core_start(struct rig *r, uint32_t i)
 	c->asks = calloc(RIG_ASKS, sizeof(*c->asks));
 	c->down_held = 0;
 	c->purges_seen = 0;
+	c->born_max = 0;
 	assert_int_equal(inval_create(&c->inval, INVAL_SLOTS_MIN), ST_OK);
 }
 
@@ -134,6 +135,7 @@ static void sync_send(struct rig *r, uint32_t core)
 	struct chan_msg sync = {.type = CHAN_SYNC,
 	                        .block = CHAN_NO_BLOCK,
 	                        .n = r->epoch,
+	                        .born = c->born_max,
 	                        .ticket.seq = c->purges_seen};
 	struct chan_msg held = {.type = CHAN_HELD, .block = CHAN_NO_BLOCK};
 

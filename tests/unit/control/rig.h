@@ -64,6 +64,7 @@ struct rig_core {
 	uint64_t seq;
 	uint32_t purges;
 	uint64_t purges_seen; /* the highest number */
+	uint64_t born_max;    /* what SYNC says of answers that it stored */
 	struct inval *inval;  /* all that it was told, as a tier keeps it */
 	struct chan_msg last_purge;
 	char purge_text[2048];

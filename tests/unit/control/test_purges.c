@@ -65,7 +65,7 @@ static void numbered(void **state)
 		assert_int_equal(r->core[i].last_purge.block, CHAN_NO_BLOCK);
 	}
 	assert_true(both(r, "h/a", all - 1, INVAL_DEAD) && both(r, "h/a", all, INVAL_LIVE));
-	assert_true(link_purge_next(r->ctl.chan) == all + 1);
+	assert_true(link_purge_next(r->ctl.chan) > all);
 	RIG_UNTIL(r, chan_server_down_blocks_free(r->ctl.chan) == r->geo.down_blocks);
 }
 
@@ -148,6 +148,141 @@ static void behind_the_log(void **state)
 	order(r, INVAL_KEY, "h/new", NULL);
 	RIG_UNTIL(r, both(r, "h/new", last, INVAL_DEAD));
 	assert_int_equal(judge(r, 1, "h/else", last), INVAL_LIVE);
+}
+
+/* Copies that were replaced, more than any log keeps: no purge is lost by it, and nothing is voided
+ * that none hit. */
+static void behind_replacements(void **state)
+{
+	struct rig *r = *state;
+	struct chan_server_counts counts;
+	uint64_t born = link_purge_seq(r->ctl.chan);
+	uint32_t n = r->geo.ring_entries + PURGE_LOG + 100;
+	char key[32];
+
+	r->core[1].paused = true;
+	for (uint32_t i = 0; i < n; i++) {
+		snprintf(key, sizeof(key), "h/%u", i);
+		chan_server_replace(r->ctl.chan, span_cstr(key), link_purge_next(r->ctl.chan));
+		if (i == r->geo.ring_entries + 50) /* it is in no ring, but in the log */
+			order(r, INVAL_KEY, "h/gone", NULL);
+		if (i % 32 == 0)
+			rig_step(r);
+	}
+	r->core[1].paused = false;
+	RIG_UNTIL(r, judge(r, 1, key, born) == INVAL_DEAD);
+	assert_true(both(r, "h/gone", born, INVAL_DEAD));
+	/* As all were told to the core that kept up: it is about them alone. */
+	assert_true(both(r, "h/0", born, INVAL_DEAD));
+	chan_server_counts(r->ctl.chan, &counts);
+	assert_int_equal(counts.purges_overrun, 0);
+	assert_true(counts.replaces_lost > 50 && counts.replaces_lost < n);
+	assert_int_equal(r->core[0].purges, n + 1);
+	assert_int_equal(r->core[1].purges, n + 1 - counts.replaces_lost);
+}
+
+static bool would_fill(struct rig *r, uint32_t core, const struct ask *a)
+{
+	return judge(r, core, a->key, a->head.born_seq) == INVAL_LIVE;
+}
+
+/* So many keys are purged that a core's table knows only that there were some in each place. What
+ * the store has still, it may give to the cores; what was softly purged is as old as it was. */
+static void after_many_purges(void **state)
+{
+	static const char *const paths[] = {"/store/10", "/vary/20", "/store/30"};
+	struct rig *r = *state;
+	struct ask *a[3];
+	char key[32];
+
+	for (uint32_t i = 0; i < 3; i++) {
+		a[i] = rig_ask(r, &(struct rig_req){.path = paths[i], .key = paths[i]});
+		RIG_UNTIL(r, a[i]->done);
+	}
+	struct purge_order soft = {.kind = INVAL_KEY, .soft = true, .text = span_cstr(paths[2])};
+	uint64_t before = a[2]->head.born_seq;
+
+	chan_server_purge(r->ctl.chan, &soft, NULL, NULL);
+	for (uint32_t i = 0; i < 8 * INVAL_SLOTS_MIN; i++) {
+		snprintf(key, sizeof(key), "h/%u", i);
+		order(r, INVAL_KEY, key, NULL);
+		if (i % 32 == 0)
+			rig_step(r);
+	}
+	for (uint32_t i = 0; i < 2; i++) {
+		assert_false(would_fill(r, 1, a[i])); /* as it was first sent */
+		a[i] = rig_ask(r, &(struct rig_req){.path = paths[i], .key = paths[i], .core = 1});
+		RIG_UNTIL(r, a[i]->done);
+		assert_int_equal(a[i]->tier, CHAN_F_STORE);
+		assert_true(would_fill(r, 1, a[i]));
+	}
+	/* The list before it as well. */
+	assert_int_equal(judge(r, 1, r->core[1].put_key, r->core[1].last_put.born_seq), INVAL_LIVE);
+	a[2] = rig_ask(r, &(struct rig_req){.path = paths[2],
+	                                    .key = paths[2],
+	                                    .core = 1,
+	                                    .fields = "Cache-Control: max-stale\r\n"});
+	RIG_UNTIL(r, a[2]->done);
+	if (a[2]->tier == CHAN_F_STORE)
+		assert_int_equal(a[2]->head.born_seq, before);
+	/* A purge that comes later voids them as any. */
+	order(r, INVAL_KEY, paths[0], NULL);
+	RIG_UNTIL(r, !would_fill(r, 1, a[0]));
+}
+
+/* A purge of long ago, that was kept for us: what was asked for since then stays, in the store as
+ * in the cores, and a core that was not there gets it with the next attachment. */
+static void of_long_ago(void **state)
+{
+	struct rig *r = *state;
+	uint64_t before_us = link_purge_now(r->ctl.chan);
+	struct purge_order late = {.kind = INVAL_KEY, .foreign = true, .before_us = before_us};
+	struct ask *a = rig_ask(r, &(struct rig_req){.path = "/store/10", .key = "/store/10"});
+
+	RIG_UNTIL(r, a->done);
+	assert_true(a->head.born_seq >= before_us);
+	order(r, INVAL_KEY, "h/between", NULL);
+	late.text = SPAN_LIT("/store/10");
+	assert_true(chan_server_purge(r->ctl.chan, &late, NULL, NULL) > before_us);
+	late.text = SPAN_LIT("");
+	late.kind = INVAL_ALL;
+	chan_server_purge(r->ctl.chan, &late, NULL, NULL);
+	RIG_UNTIL(r, r->core[0].purges == 3 && r->core[1].purges == 3);
+	assert_true(both(r, "/store/10", before_us, INVAL_LIVE));
+	assert_true(both(r, "/store/10", before_us - 1, INVAL_DEAD));
+	a = rig_ask(r, &(struct rig_req){.path = "/store/10", .key = "/store/10", .core = 1});
+	RIG_UNTIL(r, a->done);
+	assert_int_equal(a->tier, CHAN_F_STORE);
+	/* Its place in the order is that of its arrival. */
+	rig_sock_break(r);
+	RIG_UNTIL(r, !chan_server_attached(r->ctl.chan));
+	late.kind = INVAL_TAG;
+	late.text = SPAN_LIT("/tag");
+	late.before_us = before_us - 5;
+	chan_server_purge(r->ctl.chan, &late, NULL, NULL);
+	rig_attach(r);
+	RIG_UNTIL(r, r->core[0].last_purge.code == INVAL_TAG);
+	assert_int_equal(r->core[0].last_purge.n, before_us - 5);
+	/* None from the future. */
+	late.before_us = UINT64_MAX >> 2;
+	uint64_t last = chan_server_purge(r->ctl.chan, &late, NULL, NULL);
+	RIG_UNTIL(r, r->core[0].last_purge.n == last);
+}
+
+/* The clock went back while no control was there: purges are younger than every answer that the
+ * cores have, also where they saw none since. */
+static void answers_from_the_future(void **state)
+{
+	struct rig *r = *state;
+	uint64_t ahead = link_purge_seq(r->ctl.chan) + 100000000;
+
+	rig_sock_break(r);
+	RIG_UNTIL(r, !chan_server_attached(r->ctl.chan));
+	r->core[1].born_max = ahead;
+	rig_attach(r);
+	RIG_UNTIL(r, chan_server_attached(r->ctl.chan));
+	order(r, INVAL_KEY, "h/a", NULL);
+	RIG_UNTIL(r, both(r, "h/a", ahead, INVAL_DEAD));
 }
 
 /* The attachment breaks with purges in a ring (this core throws them away) and others ordered while
@@ -306,6 +441,10 @@ int main(void)
 	        T(replaced),
 	        T(before_answers),
 	        T(behind_the_log),
+	        T(of_long_ago),
+	        T(answers_from_the_future),
+	        T(behind_replacements),
+	        T(after_many_purges),
 	        T(again_after_a_break),
 	        T(clock_went_back),
 	        T(without_blocks),

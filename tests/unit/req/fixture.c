@@ -36,7 +36,7 @@ void up(const struct fx_config *cfg)
 	         part(cfg->routes, "    - path: /*\n      upstream: origin\n"));
 	memset(&fx, 0, sizeof(fx));
 	log_set_level(LOG_ERROR);
-	assert_int_equal(rig_create_shared(&fx.rig, yaml, cfg->share), ST_OK);
+	assert_int_equal(rig_create_shared(&fx.rig, yaml, NULL, cfg->share), ST_OK);
 	web_attach(&fx.rig);
 }
 
