@@ -158,6 +158,16 @@ class Compress(unittest.TestCase):
         self.check(path, None, body, "Cache-Control: no-transform", accept="gzip")
         self.assertEqual(self.origin.count(path), 1)
 
+    def test_explain(self):
+        path = self.origin.on("/z/explain", answer(text_of(4000), 200, FRESH, JSON))
+        self.check(path, None, text_of(4000))
+        for _ in range(2):
+            x = self.lab.ctl_json("cache", "explain", "GET", "http://api.test" + path, "--header",
+                                  "Accept-Encoding: gzip")
+            self.assertEqual(x["verdict"], "answered out of the cache", x)
+            self.assertIn("=gzip", x["variant"])
+            self.check(path, "gzip", text_of(4000))
+
     def test_curl(self):
         body = text_of(30000, 2)
         path = self.origin.on("/z/curl", answer(body, 200, FRESH, JSON))
