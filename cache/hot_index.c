@@ -9,14 +9,16 @@
 #include <emmintrin.h>
 #endif
 
-static struct hot_bucket *first_bucket(const struct hot_table *t, struct hash128 h)
+static struct hot_bucket *first_bucket(const struct hot_table *t, uint32_t hash)
 {
-	return hot_first_bucket(t->buckets, t->bucket_count, h);
+	uint32_t i = hash & t->bucket_mask;
+
+	return &t->buckets[i < t->bucket_count ? i : i & t->bucket_mask >> 1];
 }
 
-static struct hot_bucket *second_bucket(const struct hot_table *t, struct hash128 h)
+static struct hot_bucket *second_bucket(const struct hot_table *t, uint32_t hash)
 {
-	return hot_second_bucket(t->buckets, t->bucket_count, h);
+	return first_bucket(t, hot_hash_other(hash));
 }
 
 /* A bit for each slot that holds the tag. */
@@ -38,16 +40,16 @@ static uint32_t match_tag(const struct hot_bucket *b, uint16_t tag)
 
 void hot_prefetch(const struct hot_table *t, struct hash128 hash)
 {
-	__builtin_prefetch(first_bucket(t, hash), 1);
+	__builtin_prefetch(first_bucket(t, hot_hash_bits(hash)), 1);
 }
 
 void hot_prefetch_object(const struct hot_table *t, struct hash128 hash)
 {
-	const struct hot_bucket *b = first_bucket(t, hash);
+	const struct hot_bucket *b = first_bucket(t, hot_hash_bits(hash));
 	uint32_t m = match_tag(b, hot_hash_tag(hash));
 
 	if (m == 0 && b->over != 0) {
-		__builtin_prefetch(second_bucket(t, hash), 1);
+		__builtin_prefetch(second_bucket(t, hot_hash_bits(hash)), 1);
 		return;
 	}
 	for (; m != 0; m &= m - 1) {
@@ -77,9 +79,8 @@ static bool find_key(const struct hot_table *t, struct hot_bucket *b, const stru
 {
 	for (uint32_t m = match_tag(b, hot_hash_tag(key->hash)); m != 0; m &= m - 1) {
 		uint32_t slot = (uint32_t)__builtin_ctz(m);
-		const struct object *o = hot_at(t, b->unit[slot]);
 
-		if (hash128_eq(o->hash, key->hash) && span_eq(object_key(o), key->text)) {
+		if (likely(hot_is_key(hot_at(t, b->unit[slot]), key))) {
 			*out = (struct hot_place){b, slot};
 			return true;
 		}
@@ -89,19 +90,18 @@ static bool find_key(const struct hot_table *t, struct hot_bucket *b, const stru
 
 bool hot_index_find(const struct hot_table *t, const struct cache_key *key, struct hot_place *out)
 {
-	struct hot_bucket *first = first_bucket(t, key->hash);
+	uint32_t hash = hot_hash_bits(key->hash);
+	struct hot_bucket *first = first_bucket(t, hash);
 
 	if (find_key(t, first, key, out))
 		return true;
-	return first->over != 0 && find_key(t, second_bucket(t, key->hash), key, out);
+	return first->over != 0 && find_key(t, second_bucket(t, hash), key, out);
 }
 
-static bool find_unit(struct hot_bucket *b, uint16_t tag, uint32_t unit, struct hot_place *out)
+static bool find_unit(struct hot_bucket *b, uint32_t unit, struct hot_place *out)
 {
-	for (uint32_t m = match_tag(b, tag); m != 0; m &= m - 1) {
-		uint32_t slot = (uint32_t)__builtin_ctz(m);
-
-		if (b->unit[slot] == unit) {
+	for (uint32_t slot = 0; slot < HOT_SLOTS; slot++) {
+		if (b->unit[slot] == unit && b->tag[slot] != 0) {
 			*out = (struct hot_place){b, slot};
 			return true;
 		}
@@ -109,20 +109,20 @@ static bool find_unit(struct hot_bucket *b, uint16_t tag, uint32_t unit, struct 
 	return false;
 }
 
-bool hot_index_find_unit(const struct hot_table *t, const struct object *o, struct hot_place *out)
+bool hot_index_find_unit(const struct hot_table *t, const struct hot_entry *e,
+                         struct hot_place *out)
 {
-	struct hot_bucket *first = first_bucket(t, o->hash);
-	uint16_t tag = hot_hash_tag(o->hash);
-	uint32_t unit = hot_unit_of(t, o);
+	struct hot_bucket *first = first_bucket(t, e->hash);
+	uint32_t unit = hot_unit_of(t, e);
 
-	if (find_unit(first, tag, unit, out))
+	if (find_unit(first, unit, out))
 		return true;
-	return first->over != 0 && find_unit(second_bucket(t, o->hash), tag, unit, out);
+	return first->over != 0 && find_unit(second_bucket(t, e->hash), unit, out);
 }
 
-static void count_change(struct hot_table *t, const struct object *o, int sign)
+static void count_change(struct hot_table *t, const struct hot_entry *e, int sign)
 {
-	uint64_t bytes = (uint64_t)o->pad * HOT_UNIT_BYTES;
+	uint64_t bytes = hot_unit_bytes(t, hot_entry_units(t, e));
 
 	if (sign > 0) {
 		t->count++;
@@ -131,7 +131,7 @@ static void count_change(struct hot_table *t, const struct object *o, int sign)
 		t->count--;
 		t->bytes -= bytes;
 	}
-	if (t->segs[hot_seg_of(t, hot_unit_of(t, o))].queue == HOT_MAIN)
+	if (t->segs[hot_seg_of(t, hot_unit_of(t, e))].queue == HOT_MAIN)
 		t->main_count += sign > 0 ? 1u : UINT32_MAX;
 	counter_set(t->ctr, CTR_cache_objects, t->count);
 	counter_set(t->ctr, CTR_cache_bytes, t->bytes);
@@ -139,13 +139,13 @@ static void count_change(struct hot_table *t, const struct object *o, int sign)
 
 void hot_index_remove(struct hot_table *t, struct hot_place at)
 {
-	const struct object *o = hot_at(t, at.b->unit[at.slot]);
-	struct hot_bucket *first = first_bucket(t, o->hash);
+	const struct hot_entry *e = hot_at(t, at.b->unit[at.slot]);
+	struct hot_bucket *first = first_bucket(t, e->hash);
 
 	if (first != at.b)
 		hot_over_add(first, UINT32_MAX);
 	hot_slot_clear(at);
-	count_change(t, o, -1);
+	count_change(t, e, -1);
 }
 
 static bool free_slot(struct hot_bucket *b, struct hot_place *out)
@@ -158,14 +158,41 @@ static bool free_slot(struct hot_bucket *b, struct hot_place *out)
 	return true;
 }
 
+void hot_index_home(struct hot_table *t, struct hot_place *at)
+{
+	const struct hot_entry *e = hot_at(t, at->b->unit[at->slot]);
+	struct hot_bucket *first = first_bucket(t, e->hash);
+	struct hot_place to;
+
+	if (first == at->b || !free_slot(first, &to))
+		return;
+	hot_slot_set(to, at->b->tag[at->slot], at->b->unit[at->slot], hot_freq(*at));
+	hot_over_add(first, UINT32_MAX);
+	hot_slot_clear(*at);
+	*at = to;
+}
+
+bool hot_index_get(struct hot_table *t, const struct cache_key *key, struct hot_place *out)
+{
+	uint32_t hash = hot_hash_bits(key->hash);
+	struct hot_bucket *first = first_bucket(t, hash);
+
+	if (likely(find_key(t, first, key, out)))
+		return true;
+	if (first->over == 0 || !find_key(t, second_bucket(t, hash), key, out))
+		return false;
+	hot_index_home(t, out);
+	return true;
+}
+
 /* Moves one entry of a full bucket to its other bucket, as cuckoo hashing does, but never further.
  */
 static bool make_room(struct hot_table *t, struct hot_bucket *b, struct hot_place *out)
 {
 	for (uint32_t slot = 0; slot < HOT_SLOTS; slot++) {
-		const struct object *o = hot_at(t, b->unit[slot]);
-		struct hot_bucket *first = first_bucket(t, o->hash);
-		struct hot_bucket *other = first == b ? second_bucket(t, o->hash) : first;
+		const struct hot_entry *e = hot_at(t, b->unit[slot]);
+		struct hot_bucket *first = first_bucket(t, e->hash);
+		struct hot_bucket *other = first == b ? second_bucket(t, e->hash) : first;
 		struct hot_place to;
 
 		if (!free_slot(other, &to))
@@ -192,10 +219,88 @@ static struct hot_place evict_slot(struct hot_table *t, struct hot_bucket *b)
 	return at;
 }
 
-void hot_index_insert(struct hot_table *t, const struct object *o, uint8_t freq)
+/* --- growth --- */
+
+/* A ghost: 11 bits of the tag over 5 bits of the time it was put. 0 is empty. */
+#define GHOST_TIME_BITS 5u
+#define GHOST_TIME_MASK ((1u << GHOST_TIME_BITS) - 1)
+
+/* Of 64: buckets are split while more slots are taken, as far as there is room for buckets; another
+ * segment is asked for when it would be many more. */
+#define LOAD_SPLIT 40u
+#define LOAD_FULL  56u
+#define SPLITS_MAX 4u /* in one insertion */
+
+void hot_index_sized(struct hot_table *t)
 {
-	struct hot_bucket *first = first_bucket(t, o->hash);
-	struct hot_bucket *second = second_bucket(t, o->hash);
+	bool room = t->bucket_count < t->bucket_room;
+	uint64_t slots = (uint64_t)t->bucket_count * HOT_SLOTS;
+
+	t->bucket_mask = hot_bucket_mask(t->bucket_count);
+	t->split_at = (uint32_t)(slots * (room ? LOAD_SPLIT : LOAD_FULL) / 64);
+	/* The clock of ghosts must not wrap before every ghost has been overwritten. */
+	while (((uint64_t)t->bucket_count * HOT_GHOST_WAYS * 4 >> t->ghost_shift) > GHOST_TIME_MASK)
+		t->ghost_shift++;
+}
+
+/* To which of two buckets an entry of the first belongs once there are count of them. */
+static bool stays(const struct hot_table *t, const struct hot_entry *e, const struct hot_bucket *b,
+                  uint32_t count)
+{
+	return hot_first_bucket(t->buckets, count, e->hash) == b ||
+	       hot_second_bucket(t->buckets, count, e->hash) == b;
+}
+
+/* The next bucket takes from the one that it is split from. What moves is in both before the new
+ * count is told, and leaves the old one afterwards: other cores find it at any time. Whose first
+ * bucket is which of the two and lies elsewhere is not known: both count all of them. */
+static void split(struct hot_table *t)
+{
+	uint32_t count = t->bucket_count;
+	struct hot_bucket *to = &t->buckets[count];
+	struct hot_bucket *from = &t->buckets[count - (1u << (31 - __builtin_clz(count)))];
+	uint32_t moved = 0;
+
+	memset(to, 0, sizeof(*to));
+	to->over = from->over;
+	for (uint32_t slot = 0; slot < HOT_SLOTS; slot++) {
+		const struct hot_entry *e = hot_at(t, from->unit[slot]);
+		struct hot_place at = {from, slot};
+
+		if (from->tag[slot] == 0)
+			continue;
+		if (!stays(t, e, from, count + 1)) {
+			hot_slot_set((struct hot_place){to, slot}, from->tag[slot],
+			             from->unit[slot], hot_freq(at));
+			moved |= 1u << slot;
+		} else if (hot_first_bucket(t->buckets, count + 1, e->hash) == to) {
+			to->over++;
+		}
+	}
+	__atomic_store_n(&t->bucket_count, count + 1, __ATOMIC_RELEASE);
+	for (; moved != 0; moved &= moved - 1)
+		hot_slot_clear((struct hot_place){from, (uint32_t)__builtin_ctz(moved)});
+}
+
+static NOINLINE void grow(struct hot_table *t)
+{
+	for (uint32_t n = 0; n < SPLITS_MAX && t->count >= t->split_at; n++) {
+		if (t->bucket_count == t->bucket_room) {
+			hot_log_give(t);
+			break;
+		}
+		split(t);
+		hot_index_sized(t);
+	}
+}
+
+void hot_index_insert(struct hot_table *t, const struct hot_entry *e, uint16_t tag, uint8_t freq)
+{
+	if (unlikely(t->count >= t->split_at))
+		grow(t);
+
+	struct hot_bucket *first = first_bucket(t, e->hash);
+	struct hot_bucket *second = second_bucket(t, e->hash);
 	struct hot_place at;
 
 	if (!free_slot(first, &at) && !free_slot(second, &at) && !make_room(t, first, &at) &&
@@ -203,39 +308,33 @@ void hot_index_insert(struct hot_table *t, const struct object *o, uint8_t freq)
 		at = evict_slot(t, first);
 	if (at.b != first)
 		hot_over_add(first, 1);
-	hot_slot_set(at, hot_hash_tag(o->hash), hot_unit_of(t, o), freq);
-	count_change(t, o, 1);
+	hot_slot_set(at, tag, hot_unit_of(t, e), freq);
+	count_change(t, e, 1);
 }
 
-/* A ghost: 20 bits of the hash over 12 bits of the time it was put. 0 is empty. */
-#define GHOST_TIME_MASK 0xfffu
+/* --- ghosts --- */
 
-static uint32_t *ghost_bucket(const struct hot_table *t, struct hash128 h)
+static uint16_t ghost_print(uint16_t tag)
 {
-	return &t->ghosts[((h.hi >> 32) * t->ghost_buckets >> 32) * HOT_GHOST_WAYS];
+	uint16_t print = (uint16_t)(tag << GHOST_TIME_BITS);
+
+	return print != 0 ? print : 1u << GHOST_TIME_BITS;
 }
 
-static uint32_t ghost_print(struct hash128 h)
-{
-	uint32_t print = (uint32_t)(h.hi >> 16) << 12;
-
-	return print != 0 ? print : 1u << 12;
-}
-
-static uint32_t ghost_age(const struct hot_table *t, uint32_t ghost)
+static uint32_t ghost_age(const struct hot_table *t, uint16_t ghost)
 {
 	return ((t->ghost_clock >> t->ghost_shift) - ghost) & GHOST_TIME_MASK;
 }
 
-void hot_evict_prefetch(const struct hot_table *t, struct hash128 hash)
+void hot_evict_prefetch(const struct hot_table *t, const struct hot_entry *e)
 {
-	hot_prefetch(t, hash);
-	__builtin_prefetch(ghost_bucket(t, hash), 1);
+	__builtin_prefetch(first_bucket(t, e->hash), 1);
 }
 
-void hot_ghost_put(struct hot_table *t, struct hash128 hash)
+void hot_ghost_put(struct hot_table *t, uint32_t hash, uint16_t tag)
 {
-	uint32_t *g = ghost_bucket(t, hash);
+	uint16_t *g = first_bucket(t, hash)->ghosts;
+	uint32_t now = t->ghost_clock >> t->ghost_shift & GHOST_TIME_MASK;
 	uint32_t victim = 0;
 
 	for (uint32_t i = 0; i < HOT_GHOST_WAYS; i++) {
@@ -246,14 +345,14 @@ void hot_ghost_put(struct hot_table *t, struct hash128 hash)
 		if (ghost_age(t, g[i]) > ghost_age(t, g[victim]))
 			victim = i;
 	}
-	g[victim] = ghost_print(hash) | ((t->ghost_clock >> t->ghost_shift) & GHOST_TIME_MASK);
+	g[victim] = (uint16_t)(ghost_print(tag) | now);
 	t->ghost_clock++;
 }
 
-bool hot_ghost_take(struct hot_table *t, struct hash128 hash)
+bool hot_ghost_take(struct hot_table *t, uint32_t hash, uint16_t tag)
 {
-	uint32_t *g = ghost_bucket(t, hash);
-	uint32_t print = ghost_print(hash);
+	uint16_t *g = first_bucket(t, hash)->ghosts;
+	uint16_t print = ghost_print(tag);
 
 	for (uint32_t i = 0; i < HOT_GHOST_WAYS; i++) {
 		if ((g[i] & ~GHOST_TIME_MASK) != print)

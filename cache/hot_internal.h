@@ -4,31 +4,39 @@
  * hot_log.c (segments, eviction) and hot_purge.c. Nobody else includes it, except tests that look
  * at the inside.
  *
- *   memory:  struct hot_table | struct hot_seg[] | struct hot_bucket[] | ghosts[] | log
+ *   memory:  struct hot_table | struct hot_seg[] | struct hot_bucket[] | log
  *   log:     segment 0 | segment 1 | ...          all of the same size
- *   segment: entry | entry | ... | unused tail    entries begin on 16-byte units
+ *   segment: entry | entry | gap | entry | ... | unused tail
  *
- * An entry is a struct object with what follows it; its field pad holds the entry's units. An entry
- * is live exactly when a slot of its bucket holds its unit number: replaced, purged and aborted
- * entries need no mark of their own. */
+ * An entry (cache/hot_entry.h) begins on a unit of 4 bytes, in tables beyond 16 GiB of 16, and its
+ * lengths say where the next one begins. It is live exactly when a slot of its bucket holds its
+ * unit number: replaced and purged entries need no mark of their own. What fills took and did not
+ * use is a gap.
+ *
+ * The index grows with the entries that there are, bucket by bucket (W. Litwin, Linear Hashing,
+ * VLDB 1980), and takes the segments next to it, the lowest ones, out of the log for that. */
 #ifndef CACHE_HOT_INTERNAL_H
 #define CACHE_HOT_INTERNAL_H
 
+#include "cache/hot_entry.h"
 #include "cache/hot_table.h"
 #include "cache/inval.h"
 #include "lib/shm.h"
 
-#define HOT_UNIT_BYTES     16u
+#define HOT_UNIT_SHIFT     2u
+#define HOT_UNIT_SHIFT_BIG 4u /* where units of 4 bytes are too many */
 #define HOT_SLOTS          8u /* of a bucket */
 #define HOT_FREQ_MAX       3u /* as in S3-FIFO: two bits of use */
-#define HOT_GHOST_WAYS     8u
+#define HOT_GHOST_WAYS     3u /* of a bucket */
 #define HOT_PREFETCH_LINES 5u /* of an object: head, key, and of a small one the rest */
 #define HOT_NO_SEG         UINT32_MAX
 #define HOT_GEN_MASK       0xffffffu /* of a segment's reuses, in cookies */
 #define HOT_INVAL_SHARE    512u      /* bytes of memory to one slot of what remembers purges */
 #define HOT_INVAL_MAX      65536u
 #define HOT_TALLIES        8u
-#define HOT_SLOT_BYTES     192u /* of the log to one slot of the index */
+#define HOT_SLOT_BYTES     1792u /* of the log to one slot of the index as it begins */
+#define HOT_LOG_LEAST      4u    /* the index takes at most one segment in so many */
+#define HOT_BUCKETS_MAX    (1u << HOT_HASH_BITS)
 #define HOT_SEGS_WANTED    64u
 #define HOT_SEGS_LEAST     16u /* what large objects may bring it down to */
 #define HOT_SEGS_MIN       8u
@@ -41,8 +49,9 @@ struct hot_bucket {
 	uint16_t tag[HOT_SLOTS]; /* 0: empty */
 	uint32_t unit[HOT_SLOTS];
 	uint8_t freq[HOT_SLOTS];
-	uint32_t over; /* entries whose first bucket this is and that lie in their second */
-	uint32_t pad;
+	/* At least as many entries have this for their first bucket and lie in their second. */
+	uint16_t over;
+	uint16_t ghosts[HOT_GHOST_WAYS]; /* the owner's alone */
 } ALIGNED(CACHE_LINE);
 static_assert(sizeof(struct hot_bucket) == CACHE_LINE, "a bucket is one cache line");
 
@@ -54,7 +63,7 @@ struct hot_seg {
 	uint8_t queue; /* enum hot_queue_id */
 };
 
-enum hot_queue_id { HOT_SMALL, HOT_MAIN, HOT_FREE, HOT_QUEUES };
+enum hot_queue_id { HOT_SMALL, HOT_MAIN, HOT_FREE, HOT_QUEUES, HOT_INDEX = HOT_QUEUES };
 
 /* Segments in a chain from the oldest to the newest. */
 struct hot_queue {
@@ -93,19 +102,23 @@ struct hot_tally {
 struct hot_table {
 	struct hot_bucket *buckets;
 	char *log;
-	uint32_t bucket_count;
+	uint32_t bucket_count; /* other cores read it */
+	uint32_t bucket_mask;  /* below the power of two that is not less than bucket_count */
+	uint32_t bucket_room;  /* what it may rise to without another segment */
+	uint32_t split_at;     /* entries from which on a bucket is split */
+	uint32_t seg_first;    /* segments below are the index's */
 	uint32_t seg_count;
 	uint32_t seg_units;
+	uint32_t unit_shift;
 	uint32_t small_target; /* segments */
 	struct hot_seg *segs;
 	uint32_t *remote_pins; /* a row of hot_pin_row() counts for each reader */
 	uint32_t readers;
-	uint32_t *ghosts;
-	uint32_t ghost_buckets;
-	uint32_t ghost_clock; /* ghosts put so far */
-	uint32_t ghost_shift; /* ghost_clock to the 12 bits of an entry */
-	uint32_t main_count;  /* live entries in the main queue */
-	uint32_t count;       /* live entries */
+	uint32_t ghost_clock ALIGNED(CACHE_LINE); /* ghosts put so far */
+	uint32_t ghost_shift;                     /* ghost_clock to the 5 bits of an entry */
+	bool giving;                              /* seg_first is for the index, when it is free */
+	uint32_t main_count;                      /* live entries in the main queue */
+	uint32_t count;                           /* live entries */
 	uint32_t max_object_bytes;
 	uint64_t bytes;   /* of live entries, in whole units */
 	uint64_t wall_ms; /* for expiry at eviction */
@@ -118,16 +131,41 @@ struct hot_table {
 	uint64_t born_max;
 	struct hot_sweep sweep;
 	struct hot_tally tallies[HOT_TALLIES];
+	/* What the table gave last: by hot_get, hot_peek, hot_next, hot_fill_commit. */
+	struct object found ALIGNED(CACHE_LINE);
+	struct object peeked;
+	struct object walked;
+	struct object stored;
 };
 
-static inline struct object *hot_at(const struct hot_table *t, uint32_t unit)
+static inline struct hot_entry *hot_at(const struct hot_table *t, uint32_t unit)
 {
-	return (struct object *)(void *)(t->log + (size_t)unit * HOT_UNIT_BYTES);
+	return (struct hot_entry *)(void *)(t->log + ((size_t)unit << t->unit_shift));
 }
 
-static inline uint32_t hot_unit_of(const struct hot_table *t, const struct object *o)
+static inline uint32_t hot_unit_of(const struct hot_table *t, const struct hot_entry *e)
 {
-	return (uint32_t)((size_t)((const char *)o - t->log) / HOT_UNIT_BYTES);
+	return (uint32_t)((size_t)((const char *)e - t->log) >> t->unit_shift);
+}
+
+static inline uint32_t hot_units(const struct hot_table *t, uint64_t bytes)
+{
+	return (uint32_t)((bytes + (1u << t->unit_shift) - 1) >> t->unit_shift);
+}
+
+static inline uint64_t hot_unit_bytes(const struct hot_table *t, uint64_t units)
+{
+	return units << t->unit_shift;
+}
+
+static inline uint32_t hot_entry_units(const struct hot_table *t, const struct hot_entry *e)
+{
+	return hot_units(t, hot_entry_head_bytes(e) + (uint64_t)e->body_len);
+}
+
+static inline bool hot_is_gap(const struct hot_entry *e)
+{
+	return e->life >= HOT_GAP;
 }
 
 /* Counts from one reader's row to the next: rows share no cache line. */
@@ -163,7 +201,7 @@ static inline void hot_slot_clear(struct hot_place at)
 
 static inline void hot_over_add(struct hot_bucket *b, uint32_t n)
 {
-	__atomic_store_n(&b->over, b->over + n, __ATOMIC_RELAXED);
+	__atomic_store_n(&b->over, (uint16_t)(b->over + n), __ATOMIC_RELAXED);
 }
 
 static inline uint8_t hot_freq(struct hot_place at)
@@ -187,57 +225,89 @@ static inline uint16_t hot_hash_tag(struct hash128 h)
 	return tag != 0 ? tag : 1;
 }
 
-static inline struct hot_bucket *hot_first_bucket(struct hot_bucket *b, uint32_t count,
-                                                  struct hash128 h)
+static inline uint32_t hot_bucket_mask(uint32_t count)
 {
-	return &b[(h.lo >> 32) * count >> 32];
+	return (2u << (31 - __builtin_clz(count))) - 1;
+}
+
+/* Of count buckets, all below the power of two, and those that were split already. hash:
+ * hot_hash_bits. */
+static inline struct hot_bucket *hot_first_bucket(struct hot_bucket *b, uint32_t count,
+                                                  uint32_t hash)
+{
+	uint32_t mask = hot_bucket_mask(count);
+	uint32_t i = hash & mask;
+
+	return &b[i < count ? i : i & mask >> 1];
+}
+
+static inline bool hot_is_key(const struct hot_entry *e, const struct cache_key *key)
+{
+	return e->hash == hot_hash_bits(key->hash) &&
+	       span_eq(span_of(hot_entry_text(e), e->key_len), key->text);
+}
+
+/* Chooses the second bucket: for keys of one first bucket it is any. */
+static inline uint32_t hot_hash_other(uint32_t hash)
+{
+	uint32_t mixed = (hash + 1) * 0x9e3779b1u;
+
+	return mixed ^ mixed >> 16;
 }
 
 static inline struct hot_bucket *hot_second_bucket(struct hot_bucket *b, uint32_t count,
-                                                   struct hash128 h)
+                                                   uint32_t hash)
 {
-	uint64_t i = (h.lo & UINT32_MAX) * count >> 32;
-
-	if (i == (h.lo >> 32) * count >> 32)
-		i = i + 1 == count ? 0 : i + 1;
-	return &b[i];
+	return hot_first_bucket(b, count, hot_hash_other(hash));
 }
 
 /* index */
 bool hot_index_find(const struct hot_table *t, const struct cache_key *key, struct hot_place *out);
+/* The same for a get: brings an entry home that lies in its second bucket. */
+bool hot_index_get(struct hot_table *t, const struct cache_key *key, struct hot_place *out);
+/* Into its first bucket, if that has room: splitting makes it. */
+void hot_index_home(struct hot_table *t, struct hot_place *at);
 /* By position instead of by key. */
-bool hot_index_find_unit(const struct hot_table *t, const struct object *o, struct hot_place *out);
+bool hot_index_find_unit(const struct hot_table *t, const struct hot_entry *e,
+                         struct hot_place *out);
 /* Always finds a slot: at worst an entry of little use goes (counted as evicted). */
-void hot_index_insert(struct hot_table *t, const struct object *o, uint8_t freq);
+void hot_index_insert(struct hot_table *t, const struct hot_entry *e, uint16_t tag, uint8_t freq);
 /* Takes the entry out of the index and of the counts. */
 void hot_index_remove(struct hot_table *t, struct hot_place at);
-/* Bucket and ghosts of a key that is about to be evicted. */
-void hot_evict_prefetch(const struct hot_table *t, struct hash128 hash);
+/* After bucket_count or bucket_room has changed. */
+void hot_index_sized(struct hot_table *t);
+/* Bucket and ghosts of an entry that is about to be evicted. */
+void hot_evict_prefetch(const struct hot_table *t, const struct hot_entry *e);
 /* The objects of a bucket that a walk comes to soon. */
 void hot_walk_prefetch(const struct hot_table *t, const struct hot_bucket *b);
-void hot_ghost_put(struct hot_table *t, struct hash128 hash);
+/* hash: hot_hash_bits. */
+void hot_ghost_put(struct hot_table *t, uint32_t hash, uint16_t tag);
 /* Was the key evicted from the small queue lately? Forgets it. */
-bool hot_ghost_take(struct hot_table *t, struct hash128 hash);
+bool hot_ghost_take(struct hot_table *t, uint32_t hash, uint16_t tag);
 
 /* log */
 void hot_log_init(struct hot_table *t);
+/* The lowest segment is for the index: at once, or as soon as it is evicted. */
+void hot_log_give(struct hot_table *t);
 /* Room for an entry in the queue, evicting when there is no free segment; NULL when all are pinned.
  */
-struct object *hot_log_alloc(struct hot_table *t, enum hot_queue_id queue, uint32_t units);
-/* Shortens an entry (0 units: gives all back) if it is the last of its segment. */
-void hot_log_shrink(struct hot_table *t, struct object *o, uint32_t units);
+struct hot_entry *hot_log_alloc(struct hot_table *t, enum hot_queue_id queue, uint32_t units);
+/* An entry that took so many units keeps that many of them, 0: none. */
+void hot_log_shrink(struct hot_table *t, struct hot_entry *e, uint32_t units, uint32_t keep);
 
 /* purge */
 /* The mark of an entry that is stored now. */
-uint32_t hot_mark_now(const struct hot_table *t, const struct object *o);
+uint32_t hot_mark_now(const struct hot_table *t, const struct hot_entry *e);
 /* A look at an entry whose mark is old. */
 bool hot_purge_look(struct hot_table *t, struct hot_place at);
 /* False when a purge took the entry, and it is gone. */
 static inline bool hot_look(struct hot_table *t, struct hot_place at)
 {
-	const struct object *o = hot_at(t, at.b->unit[at.slot]);
+	const struct hot_entry *e = hot_at(t, at.b->unit[at.slot]);
 
-	return likely(o->mark == t->marks.now[o->mark >> 31]) || hot_purge_look(t, at);
+	uint32_t mark = hot_entry_mark(e);
+
+	return likely(mark == t->marks.now[mark >> 31]) || hot_purge_look(t, at);
 }
 
 #endif

@@ -6,8 +6,8 @@
 
 #include "cache/vary.h"
 
-#define MARK_MASK (HOT_MARK_TAGGED - 1)
-/* Marks are counts of 31 bits. A sweep renews them all long before one could come round. */
+#define MARK_MASK (HOT_MARK_TAGGED - HOT_MARK_UNIT)
+/* Marks are counts of 21 bits. A sweep renews them all long before one could come round. */
 #define MARK_AGE_MAX (1u << 29)
 
 uint64_t hot_purge_seq(const struct hot_table *t)
@@ -15,17 +15,17 @@ uint64_t hot_purge_seq(const struct hot_table *t)
 	return inval_seq(t->inval);
 }
 
-uint32_t hot_mark_now(const struct hot_table *t, const struct object *o)
+uint32_t hot_mark_now(const struct hot_table *t, const struct hot_entry *e)
 {
-	bool variant = memchr(object_key(o).ptr, VARY_SEP, o->key_len) != NULL;
+	bool variant = memchr(hot_entry_text(e), VARY_SEP, e->key_len) != NULL;
 
-	return t->marks.now[o->tag_count > 0 || variant];
+	return t->marks.now[e->tag_count > 0 || variant];
 }
 
 static void mark_next(struct hot_table *t, bool tagged)
 {
 	uint32_t *now = &t->marks.now[tagged];
-	uint32_t next = (*now & HOT_MARK_TAGGED) | ((*now + 1) & MARK_MASK);
+	uint32_t next = (*now & HOT_MARK_TAGGED) | ((*now + HOT_MARK_UNIT) & MARK_MASK);
 
 	__atomic_store_n(now, next, __ATOMIC_RELEASE);
 }
@@ -49,36 +49,41 @@ static void remove_entry(struct hot_table *t, struct hot_place at, uint64_t seq)
  * Other cores may read the entry. */
 static bool make_stale(struct hot_table *t, struct hot_place at, uint64_t seq)
 {
-	struct object *o = hot_at(t, at.b->unit[at.slot]);
+	struct hot_entry *e = hot_at(t, at.b->unit[at.slot]);
+	uint32_t life = hot_life_pack(hot_entry_made_ms(e), t->wall_ms);
 
-	if (o->flags & OBJECT_VARY)
+	if (e->flags & OBJECT_VARY)
 		return true;
-	if (o->flags & OBJECT_PASS) {
+	if (e->flags & OBJECT_PASS) {
 		remove_entry(t, at, seq);
 		return false;
 	}
-	if (o->expires_ms <= t->wall_ms)
+	if (hot_entry_expires_ms(e) <= t->wall_ms)
 		return true;
-	__atomic_store_n(&o->expires_ms, t->wall_ms, __ATOMIC_RELAXED);
+	__atomic_store_n(&e->life, life, __ATOMIC_RELAXED);
 	tally(t, seq);
 	return true;
 }
 
 /* Was it looked at after the last sweep began? Entries move between buckets, so that a sweep may
  * pass one by: its mark tells. */
-static bool was_swept(const struct hot_table *t, const struct object *o)
+static bool was_swept(const struct hot_table *t, const struct hot_entry *e)
 {
-	uint32_t now = t->marks.now[o->mark >> 31];
-	uint32_t since = (now - t->sweep.covered[o->mark >> 31]) & MARK_MASK;
+	uint32_t mark = hot_entry_mark(e);
+	uint32_t now = t->marks.now[mark >> 31];
+	uint32_t since = (now - t->sweep.covered[mark >> 31]) & MARK_MASK;
 
-	return ((now - o->mark) & MARK_MASK) <= since;
+	return ((now - mark) & MARK_MASK) <= since;
 }
 
 bool hot_purge_look(struct hot_table *t, struct hot_place at)
 {
-	struct object *o = hot_at(t, at.b->unit[at.slot]);
+	struct hot_entry *e = hot_at(t, at.b->unit[at.slot]);
+	struct object o = {0};
 	uint64_t by;
-	enum inval_state state = inval_judge(t->inval, o, was_swept(t, o), &by);
+
+	hot_entry_view(e, &o);
+	enum inval_state state = inval_judge(t->inval, &o, was_swept(t, e), &by);
 
 	if (state == INVAL_DEAD) {
 		remove_entry(t, at, by);
@@ -86,7 +91,7 @@ bool hot_purge_look(struct hot_table *t, struct hot_place at)
 	}
 	if (state == INVAL_STALE && !make_stale(t, at, by))
 		return false;
-	__atomic_store_n(&o->mark, t->marks.now[o->mark >> 31], __ATOMIC_RELAXED);
+	hot_entry_mark_set(e, t->marks.now[hot_entry_mark(e) >> 31]);
 	return true;
 }
 
@@ -98,17 +103,18 @@ static uint32_t purge_key(struct hot_table *t, const struct inval_purge *p, stru
 	/* What an earlier purge took is not this one's. */
 	if (!hot_index_find(t, &key, &at) || !hot_look(t, at))
 		return 0;
-	const struct object *o = hot_at(t, at.b->unit[at.slot]);
-	if (o->born_seq >= p->seq)
+	const struct hot_entry *e = hot_at(t, at.b->unit[at.slot]);
+	uint32_t flags = e->flags;
+	if (hot_entry_born_seq(e) >= p->seq)
 		return 0;
 	if (!p->soft) {
 		remove_entry(t, at, p->seq);
 		return 1;
 	}
-	if (o->flags & OBJECT_VARY)
+	if (flags & OBJECT_VARY)
 		mark_next(t, true);
-	bool counts = (o->flags & OBJECT_VARY) == 0 &&
-	              ((o->flags & OBJECT_PASS) != 0 || object_is_fresh(o, t->wall_ms));
+	bool counts = (flags & OBJECT_VARY) == 0 &&
+	              ((flags & OBJECT_PASS) != 0 || t->wall_ms < hot_entry_expires_ms(e));
 	make_stale(t, at, p->seq);
 	return counts;
 }
@@ -232,7 +238,7 @@ bool hot_is_ahead(const struct hot_table *t, const struct hot_marks *owner)
 bool hot_is_alive(const struct hot_table *t, const struct hot_marks *owner, bool ahead,
                   const struct object *o)
 {
-	uint32_t mark = __atomic_load_n(&o->mark, __ATOMIC_RELAXED);
+	uint32_t mark = hot_entry_mark(hot_entry_of(o));
 
 	if (likely(ahead && mark == __atomic_load_n(&owner->now[mark >> 31], __ATOMIC_ACQUIRE)))
 		return true;

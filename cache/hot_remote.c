@@ -24,29 +24,37 @@ void hot_remote_open(struct hot_remote *out, struct hot_table *t, uint32_t reade
 	        .buckets = t->buckets,
 	        .log = t->log,
 	        .pins = t->remote_pins + reader * hot_pin_row(t->seg_count),
-	        .bucket_count = t->bucket_count,
+	        .bucket_count = &t->bucket_count,
 	        .seg_units = t->seg_units,
+	        .unit_shift = t->unit_shift,
 	};
 }
 
 uint32_t hot_place_of(const struct hot_table *t, const struct object *o)
 {
-	return hot_unit_of(t, o);
+	return hot_unit_of(t, hot_entry_of(o));
+}
+
+/* By acquire: the buckets below are made. */
+static uint32_t bucket_count(const struct hot_remote *r)
+{
+	return __atomic_load_n(r->bucket_count, __ATOMIC_ACQUIRE);
 }
 
 void hot_remote_prefetch(const struct hot_remote *r, struct hash128 hash)
 {
-	__builtin_prefetch(hot_first_bucket(r->buckets, r->bucket_count, hash));
+	__builtin_prefetch(hot_first_bucket(r->buckets, bucket_count(r), hot_hash_bits(hash)));
 }
 
-static const struct object *entry_at(const struct hot_remote *r, uint32_t unit)
+static const struct hot_entry *entry_at(const struct hot_remote *r, uint32_t unit)
 {
-	return (const void *)(r->log + (size_t)unit * HOT_UNIT_BYTES);
+	return (const void *)(r->log + ((size_t)unit << r->unit_shift));
 }
 
 void hot_remote_prefetch_object(const struct hot_remote *r, struct hash128 hash)
 {
-	const struct hot_bucket *b = hot_first_bucket(r->buckets, r->bucket_count, hash);
+	const struct hot_bucket *b =
+	        hot_first_bucket(r->buckets, bucket_count(r), hot_hash_bits(hash));
 	uint16_t tag = hot_hash_tag(hash);
 
 	for (uint32_t slot = 0; slot < HOT_SLOTS; slot++) {
@@ -90,8 +98,8 @@ static uint32_t slot_unit(const struct hot_bucket *b, uint32_t slot)
 }
 
 /* Holds what the slot names, if it still does once it is held: see above. */
-static const struct object *slot_hold(const struct hot_remote *r, struct hot_place at, uint16_t tag,
-                                      uint32_t *hold)
+static const struct hot_entry *slot_hold(const struct hot_remote *r, struct hot_place at,
+                                         uint16_t tag, uint32_t *hold)
 {
 	uint32_t unit = slot_unit(at.b, at.slot);
 
@@ -105,8 +113,8 @@ static const struct object *slot_hold(const struct hot_remote *r, struct hot_pla
 	return NULL;
 }
 
-static const struct object *bucket_get(const struct hot_remote *r, struct hot_bucket *b,
-                                       const struct cache_key *key, uint32_t *hold)
+static const struct hot_entry *bucket_get(const struct hot_remote *r, struct hot_bucket *b,
+                                          const struct cache_key *key, uint32_t *hold)
 {
 	uint16_t tag = hot_hash_tag(key->hash);
 
@@ -116,31 +124,42 @@ static const struct object *bucket_get(const struct hot_remote *r, struct hot_bu
 		if (likely(slot_tag(b, slot) != tag))
 			continue;
 		HOT_REMOTE_STEP();
-		const struct object *o = slot_hold(r, at, tag, hold);
-		if (o == NULL)
+		const struct hot_entry *e = slot_hold(r, at, tag, hold);
+		if (e == NULL)
 			continue;
-		if (likely(hash128_eq(o->hash, key->hash) && span_eq(object_key(o), key->text))) {
+		if (likely(hot_is_key(e, key))) {
 			hot_use(at);
-			return o;
+			return e;
 		}
 		hot_remote_drop(r, *hold);
 	}
 	return NULL;
 }
 
-const struct object *hot_remote_get(const struct hot_remote *r, const struct cache_key *key,
-                                    uint32_t *hold)
+static const struct object *found(struct hot_remote *r, const struct hot_entry *e,
+                                  struct hash128 hash)
 {
-	struct hot_bucket *first = hot_first_bucket(r->buckets, r->bucket_count, key->hash);
-	const struct object *o = bucket_get(r, first, key, hold);
-
-	if (o != NULL || __atomic_load_n(&first->over, __ATOMIC_RELAXED) == 0)
-		return o;
-	return bucket_get(r, hot_second_bucket(r->buckets, r->bucket_count, key->hash), key, hold);
+	if (e == NULL)
+		return NULL;
+	hot_entry_view(e, &r->found);
+	r->found.hash = hash;
+	return &r->found;
 }
 
-static const struct object *bucket_at(const struct hot_remote *r, struct hot_bucket *b,
-                                      uint16_t tag, uint32_t unit, uint32_t *hold)
+const struct object *hot_remote_get(struct hot_remote *r, const struct cache_key *key,
+                                    uint32_t *hold)
+{
+	uint32_t hash = hot_hash_bits(key->hash);
+	struct hot_bucket *first = hot_first_bucket(r->buckets, bucket_count(r), hash);
+	const struct hot_entry *e = bucket_get(r, first, key, hold);
+
+	if (e == NULL && __atomic_load_n(&first->over, __ATOMIC_RELAXED) != 0)
+		e = bucket_get(r, hot_second_bucket(r->buckets, bucket_count(r), hash), key, hold);
+	return found(r, e, key->hash);
+}
+
+static const struct hot_entry *bucket_at(const struct hot_remote *r, struct hot_bucket *b,
+                                         uint16_t tag, uint32_t unit, uint32_t *hold)
 {
 	for (uint32_t slot = 0; slot < HOT_SLOTS; slot++) {
 		struct hot_place at = {b, slot};
@@ -151,18 +170,19 @@ static const struct object *bucket_at(const struct hot_remote *r, struct hot_buc
 	return NULL;
 }
 
-const struct object *hot_remote_at(const struct hot_remote *r, struct hash128 hash, uint32_t place,
+const struct object *hot_remote_at(struct hot_remote *r, struct hash128 hash, uint32_t place,
                                    uint32_t *hold)
 {
+	uint32_t bits = hot_hash_bits(hash);
 	uint16_t tag = hot_hash_tag(hash);
-	const struct object *o;
+	const struct hot_entry *e;
 
-	o = bucket_at(r, hot_first_bucket(r->buckets, r->bucket_count, hash), tag, place, hold);
-	if (o == NULL)
-		o = bucket_at(r, hot_second_bucket(r->buckets, r->bucket_count, hash), tag, place,
+	e = bucket_at(r, hot_first_bucket(r->buckets, bucket_count(r), bits), tag, place, hold);
+	if (e == NULL)
+		e = bucket_at(r, hot_second_bucket(r->buckets, bucket_count(r), bits), tag, place,
 		              hold);
-	if (o == NULL || hash128_eq(o->hash, hash))
-		return o;
+	if (e == NULL || e->hash == bits)
+		return found(r, e, hash);
 	hot_remote_drop(r, *hold);
 	return NULL;
 }

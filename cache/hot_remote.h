@@ -17,13 +17,15 @@
 
 struct hot_bucket;
 
-/* What a reader must know of the table; it never changes, so it shares no line with the owner. */
+/* What a reader must know of the table, and what it found there last. */
 struct hot_remote {
 	struct hot_bucket *buckets;
 	char *log;
-	uint32_t *pins; /* this reader's row: holds of each segment */
-	uint32_t bucket_count;
+	uint32_t *pins;               /* this reader's row: holds of each segment */
+	const uint32_t *bucket_count; /* the owner's: it grows */
 	uint32_t seg_units;
+	uint32_t unit_shift;
+	struct object found;
 };
 
 /* reader: below the hot_config.readers that the table was made with, and nobody else's. Before the
@@ -33,11 +35,11 @@ void hot_remote_open(struct hot_remote *out, struct hot_table *t, uint32_t reade
 void hot_remote_prefetch(const struct hot_remote *r, struct hash128 hash);
 void hot_remote_prefetch_object(const struct hot_remote *r, struct hash128 hash);
 /* The object whose key text equals, fresh or stale, held; or NULL. Marks it as used. *hold names
- * the hold, below 2^32. */
-const struct object *hot_remote_get(const struct hot_remote *r, const struct cache_key *key,
+ * the hold, below 2^32. The struct object is r's, and holds until the next of these two calls. */
+const struct object *hot_remote_get(struct hot_remote *r, const struct cache_key *key,
                                     uint32_t *hold);
 /* The same for the entry at a place that its owner told (hot_place_of); NULL when it is gone. */
-const struct object *hot_remote_at(const struct hot_remote *r, struct hash128 hash, uint32_t place,
+const struct object *hot_remote_at(struct hot_remote *r, struct hash128 hash, uint32_t place,
                                    uint32_t *hold);
 /* Holds once more what is held: each is dropped by itself. */
 void hot_remote_again(const struct hot_remote *r, uint32_t hold);

@@ -20,8 +20,9 @@ struct peer {
 
 /* An offer that is being copied. */
 struct pull {
-	const struct object *o; /* NULL: none */
-	const struct hot_remote *from;
+	bool open;
+	struct object o;
+	struct hot_remote *from;
 	uint32_t hold;
 	struct hot_fill fill;
 };
@@ -205,7 +206,7 @@ static const struct object *copy_near(struct hot_view *v, const struct object *o
 static const struct object *get_remote(struct hot_view *v, const struct cache_key *key,
                                        struct hot_found *found)
 {
-	const struct peer *peer = &v->peers[found->peer];
+	struct peer *peer = &v->peers[found->peer];
 	bool ahead = hot_is_ahead(v->own, peer->marks);
 	const struct object *o = hot_remote_get(&peer->own, key, &found->hold);
 	const struct object *copy;
@@ -243,7 +244,7 @@ static NOINLINE const struct object *get_shared(struct hot_view *v, const struct
 	/* What was copied just now may lie where the near one lay. */
 	if (near != NULL)
 		near = found->where == HOT_L0 ? NULL : hot_get(v->l0, key);
-	if (near != NULL && (far == NULL || object_expires_ms(far) <= object_expires_ms(near))) {
+	if (near != NULL && (far == NULL || far->expires_ms <= near->expires_ms)) {
 		hot_view_done(v, found);
 		found->where = HOT_L0;
 		v->counts.l0_hits++;
@@ -365,7 +366,7 @@ void hot_view_stored(struct hot_view *v, struct hot_table *t, const struct objec
 static void pull_end(struct hot_view *v)
 {
 	hot_remote_drop(v->pull.from, v->pull.hold);
-	v->pull.o = NULL;
+	v->pull.open = false;
 }
 
 /* An own object that is as new stays. */
@@ -374,8 +375,7 @@ static bool is_news(struct hot_view *v, const struct object *o)
 	struct cache_key key = {.hash = o->hash, .text = object_key(o)};
 	const struct object *have = hot_peek(v->own, &key);
 
-	if (have == NULL || have->response_ms < o->response_ms ||
-	    object_expires_ms(have) < object_expires_ms(o))
+	if (have == NULL || have->response_ms < o->response_ms || have->expires_ms < o->expires_ms)
 		return true;
 	/* Lists of variants have no time. */
 	return (o->flags & OBJECT_VARY) != 0 && !span_eq(object_fields(have), object_fields(o));
@@ -389,12 +389,14 @@ static bool pull_begin(struct hot_view *v)
 	if (!hot_offers_take(&v->offers, &offer))
 		return false;
 	p->from = offer.l0 ? &v->peers[offer.core].l0 : &v->peers[offer.core].own;
-	p->o = hot_remote_at(p->from, offer.hash, offer.place, &p->hold);
-	if (p->o == NULL) {
+	const struct object *o = hot_remote_at(p->from, offer.hash, offer.place, &p->hold);
+	if (o == NULL) {
 		v->counts.gone++;
 		return true;
 	}
-	if (!is_news(v, p->o) || hot_fill_begin(v->own, &p->fill, p->o, p->o->body_len) != ST_OK) {
+	p->open = true;
+	p->o = *o; /* look-ups in that table go on */
+	if (!is_news(v, o) || hot_fill_begin(v->own, &p->fill, o, o->body_len) != ST_OK) {
 		v->counts.gone++;
 		pull_end(v);
 	}
@@ -404,7 +406,7 @@ static bool pull_begin(struct hot_view *v)
 static uint32_t pull_step(struct hot_view *v, uint32_t room)
 {
 	struct pull *p = &v->pull;
-	struct span body = object_body(p->o);
+	struct span body = object_body(&p->o);
 	uint32_t n = (uint32_t)min_u64(body.len - p->fill.written, room);
 
 	(void)hot_fill_append(v->own, &p->fill, span_of(body.ptr + p->fill.written, n));
@@ -426,8 +428,8 @@ uint32_t hot_view_poll(struct hot_view *v)
 	if (v->cores == 1)
 		return 0;
 	/* Each object counts a little beyond its bytes, so that many small ones end a poll too. */
-	while (room > 0 && (v->pull.o != NULL || pull_begin(v))) {
-		uint32_t cost = v->pull.o != NULL ? pull_step(v, room) + 512 : 512;
+	while (room > 0 && (v->pull.open || pull_begin(v))) {
+		uint32_t cost = v->pull.open ? pull_step(v, room) + 512 : 512;
 
 		room -= min_u32(room, cost);
 		did++;

@@ -11,13 +11,12 @@ struct layout {
 	size_t segs_off;
 	size_t pins_off;
 	size_t buckets_off;
-	size_t ghosts_off;
 	size_t log_off;
 	uint64_t buckets;
-	uint64_t ghost_buckets;
 	uint64_t segs;
 	uint64_t seg_bytes;
 	uint32_t inval_slots;
+	uint32_t unit_shift;
 };
 
 /* An object lies in one segment. Large objects make segments large, but never so few that eviction
@@ -27,7 +26,7 @@ static uint64_t segment_bytes(uint64_t log_bytes, uint64_t max_object_bytes)
 	uint64_t want = min_u64(log_bytes / HOT_SEGS_WANTED, HOT_SEG_BYTES);
 	uint64_t most = max_u64(want, log_bytes / HOT_SEGS_LEAST);
 
-	return align_up(max_u64(want, min_u64(max_object_bytes, most)), HOT_UNIT_BYTES);
+	return align_up(max_u64(want, min_u64(max_object_bytes, most)), CACHE_LINE);
 }
 
 static uint32_t inval_slots(size_t memory_bytes)
@@ -47,37 +46,28 @@ static enum status layout_plan(const struct hot_config *cfg, struct layout *l)
 	l->inval_off = align_up(sizeof(struct hot_table), CACHE_LINE);
 	l->segs_off = align_up(l->inval_off + inval_bytes(l->inval_slots), CACHE_LINE);
 
-	/* Of each slot's share of the log go 8 bytes to the slot and 2 to ghosts. */
-	uint64_t share = HOT_SLOT_BYTES + sizeof(struct hot_bucket) / HOT_SLOTS + 2;
-	uint64_t log_bytes = (cfg->memory_bytes - l->segs_off) / share * HOT_SLOT_BYTES;
+	uint64_t slot = sizeof(struct hot_bucket) / HOT_SLOTS;
+	uint64_t log_bytes =
+	        (cfg->memory_bytes - l->segs_off) / (HOT_SLOT_BYTES + slot) * HOT_SLOT_BYTES;
 
 	l->seg_bytes = segment_bytes(log_bytes, cfg->max_object_bytes);
 	l->buckets = log_bytes / HOT_SLOT_BYTES / HOT_SLOTS;
-	l->ghost_buckets = l->buckets / 2;
 	l->pins_off = align_up(l->segs_off + (log_bytes / l->seg_bytes) * sizeof(struct hot_seg),
 	                       CACHE_LINE);
 	l->buckets_off = l->pins_off + hot_pin_row((uint32_t)(log_bytes / l->seg_bytes)) *
 	                                       cfg->readers * sizeof(uint32_t);
-	l->ghosts_off = l->buckets_off + l->buckets * sizeof(struct hot_bucket);
-	l->log_off = align_up(l->ghosts_off + l->ghost_buckets * HOT_GHOST_WAYS * sizeof(uint32_t),
-	                      HOT_UNIT_BYTES);
+	l->log_off = l->buckets_off + l->buckets * sizeof(struct hot_bucket);
 	l->segs = (cfg->memory_bytes - l->log_off) / l->seg_bytes;
 	l->segs = min_u64(l->segs, log_bytes / l->seg_bytes);
 	if (l->segs < HOT_SEGS_MIN)
 		return ST_INVALID;
-	if (l->segs * l->seg_bytes / HOT_UNIT_BYTES > UINT32_MAX || l->buckets > UINT32_MAX)
+	l->unit_shift = HOT_UNIT_SHIFT;
+	if (l->segs * l->seg_bytes >> HOT_UNIT_SHIFT > UINT32_MAX)
+		l->unit_shift = HOT_UNIT_SHIFT_BIG;
+	if (l->segs * l->seg_bytes >> l->unit_shift > UINT32_MAX || l->buckets > HOT_BUCKETS_MAX ||
+	    l->seg_bytes >> l->unit_shift > HOT_GAP_MAX)
 		return ST_TOOBIG;
 	return ST_OK;
-}
-
-/* The clock of ghosts has 12 bits; it must not wrap before every ghost has been overwritten. */
-static uint32_t ghost_shift(uint64_t ghosts)
-{
-	uint32_t shift = 0;
-
-	while ((ghosts * 4 >> shift) > 4096)
-		shift++;
-	return shift;
 }
 
 enum status hot_create(struct hot_table **out, const struct hot_config *cfg, struct counters *ctr)
@@ -103,13 +93,12 @@ enum status hot_create(struct hot_table **out, const struct hot_config *cfg, str
 	t->remote_pins = (void *)(base + l.pins_off);
 	t->readers = cfg->readers;
 	t->buckets = (void *)(base + l.buckets_off);
-	t->ghosts = (void *)(base + l.ghosts_off);
 	t->log = base + l.log_off;
-	t->bucket_count = (uint32_t)l.buckets;
-	t->ghost_buckets = (uint32_t)l.ghost_buckets;
-	t->ghost_shift = ghost_shift(l.ghost_buckets * HOT_GHOST_WAYS);
+	t->bucket_count = t->bucket_room = (uint32_t)l.buckets;
+	hot_index_sized(t);
 	t->seg_count = (uint32_t)l.segs;
-	t->seg_units = (uint32_t)(l.seg_bytes / HOT_UNIT_BYTES);
+	t->unit_shift = l.unit_shift;
+	t->seg_units = (uint32_t)(l.seg_bytes >> l.unit_shift);
 	t->small_target = max_u32(t->seg_count / 10, 2);
 	t->max_object_bytes = (uint32_t)min_u64(cfg->max_object_bytes, l.seg_bytes);
 	hot_log_init(t);
@@ -145,12 +134,15 @@ const struct object *hot_get(struct hot_table *t, const struct cache_key *key)
 {
 	struct hot_place at;
 
-	if (!hot_index_find(t, key, &at))
+	if (!hot_index_get(t, key, &at))
 		return NULL;
 	if (unlikely(!hot_look(t, at)))
 		return NULL;
+	const struct hot_entry *e = hot_at(t, at.b->unit[at.slot]);
 	hot_use(at);
-	return hot_at(t, at.b->unit[at.slot]);
+	hot_entry_view(e, &t->found);
+	t->found.hash = key->hash;
+	return &t->found;
 }
 
 const struct object *hot_peek(struct hot_table *t, const struct cache_key *key)
@@ -159,15 +151,22 @@ const struct object *hot_peek(struct hot_table *t, const struct cache_key *key)
 
 	if (!hot_index_find(t, key, &at) || !hot_look(t, at))
 		return NULL;
-	return hot_at(t, at.b->unit[at.slot]);
+	hot_entry_view(hot_at(t, at.b->unit[at.slot]), &t->peeked);
+	t->peeked.hash = key->hash;
+	return &t->peeked;
+}
+
+static uint64_t pin_entry(struct hot_table *t, const struct hot_entry *e)
+{
+	uint32_t seg = hot_seg_of(t, hot_unit_of(t, e));
+
+	t->segs[seg].pins++;
+	return (uint64_t)(t->segs[seg].gen & HOT_GEN_MASK) << 32 | seg;
 }
 
 uint64_t hot_pin(struct hot_table *t, const struct object *o)
 {
-	uint32_t seg = hot_seg_of(t, hot_unit_of(t, o));
-
-	t->segs[seg].pins++;
-	return (uint64_t)(t->segs[seg].gen & HOT_GEN_MASK) << 32 | seg;
+	return pin_entry(t, hot_entry_of(o));
 }
 
 void hot_unpin(struct hot_table *t, uint64_t cookie)
@@ -179,11 +178,6 @@ void hot_unpin(struct hot_table *t, uint64_t cookie)
 	seg->pins--;
 }
 
-static uint32_t units_of(uint64_t bytes)
-{
-	return (uint32_t)((bytes + HOT_UNIT_BYTES - 1) / HOT_UNIT_BYTES);
-}
-
 /* A key that is in main, or that left the small queue lately, has proved itself. */
 static enum hot_queue_id choose_queue(struct hot_table *t, const struct cache_key *key)
 {
@@ -191,54 +185,45 @@ static enum hot_queue_id choose_queue(struct hot_table *t, const struct cache_ke
 
 	if (hot_index_find(t, key, &at))
 		return t->segs[hot_seg_of(t, at.b->unit[at.slot])].queue;
-	return hot_ghost_take(t, key->hash) ? HOT_MAIN : HOT_SMALL;
-}
-
-/* Each byte is read once: head may lie in memory that another process writes, and what is checked
- * must be what is stored; or in the table of another core, whose owner renews two words of it. */
-static void head_read(struct object *to, const struct object *from)
-{
-	const size_t expires = offsetof(struct object, expires_ms);
-	const size_t mark = offsetof(struct object, mark);
-	const size_t between = expires + sizeof(to->expires_ms);
-	const char *p = (const char *)from;
-
-	static_assert(offsetof(struct object, mark) + sizeof(to->mark) == sizeof(*to), "the last");
-	memcpy(to, p, expires);
-	to->expires_ms = __atomic_load_n(&from->expires_ms, __ATOMIC_RELAXED);
-	memcpy((char *)to + between, p + between, mark - between);
-	to->mark = 0; /* the other table's */
+	return hot_ghost_take(t, hot_hash_bits(key->hash), hot_hash_tag(key->hash)) ? HOT_MAIN
+	                                                                            : HOT_SMALL;
 }
 
 enum status hot_fill_begin(struct hot_table *t, struct hot_fill *f, const struct object *head,
                            uint64_t capacity)
 {
-	struct object h;
+	/* Once: head may lie in memory that another process writes, and what is checked must be
+	 * what is stored. */
+	struct object h = *head;
+	struct hot_entry made;
 
-	head_read(&h, head);
-	size_t head_bytes = object_head_bytes(&h);
 	f->obj = NULL;
-	if (h.key_len == 0 || !object_head_valid(&h, head_bytes))
+	if (h.key_len == 0 || !object_lengths_valid(&h))
 		return ST_INVALID;
+	h.text = object_text(head);
+	size_t head_bytes = sizeof(made) + object_text_bytes(&h);
 	if (h.flags & OBJECT_CHUNKED)
 		capacity = min_u64(capacity,
 		                   t->max_object_bytes - min_u64(head_bytes, t->max_object_bytes));
-	if (head_bytes > t->max_object_bytes || capacity > t->max_object_bytes - head_bytes)
+	if (head_bytes > t->max_object_bytes || capacity > t->max_object_bytes - head_bytes ||
+	    !hot_entry_make(&made, &h))
 		return ST_TOOBIG;
 
-	struct cache_key key = {.hash = h.hash, .text = span_of(head + 1, h.key_len)};
-	h.pad = units_of(head_bytes + capacity);
-	struct object *o = hot_log_alloc(t, choose_queue(t, &key), h.pad);
-	if (o == NULL)
+	struct cache_key key = {.hash = h.hash, .text = object_key(&h)};
+	struct hot_entry *e =
+	        hot_log_alloc(t, choose_queue(t, &key), hot_units(t, head_bytes + capacity));
+	if (e == NULL)
 		return ST_FULL;
-	memcpy(o, &h, sizeof(h));
-	memcpy(o + 1, head + 1, head_bytes - sizeof(h));
-	f->obj = o;
+	*e = made;
+	e->body_len = (uint32_t)capacity;
+	memcpy(e + 1, h.text, head_bytes - sizeof(made));
+	f->obj = e;
 	f->table = t;
-	f->pin = hot_pin(t, o);
+	f->pin = pin_entry(t, e);
 	f->written = 0;
 	f->judged = false;
 	f->capacity = capacity;
+	f->hash = h.hash;
 	if (!t->wall_given)
 		t->wall_ms = max_u64(t->wall_ms, h.response_ms);
 	return ST_OK;
@@ -250,48 +235,63 @@ enum status hot_fill_append(struct hot_table *t, struct hot_fill *f, struct span
 	if (bytes.len > f->capacity - f->written)
 		return ST_TOOBIG;
 	if (bytes.len > 0)
-		memcpy((char *)f->obj + object_head_bytes(f->obj) + f->written, bytes.ptr,
+		memcpy((char *)f->obj + hot_entry_head_bytes(f->obj) + f->written, bytes.ptr,
 		       bytes.len);
 	f->written += bytes.len;
 	return ST_OK;
+}
+
+/* What it took at its begin. */
+static uint32_t fill_units(const struct hot_table *t, const struct hot_fill *f)
+{
+	return hot_units(t, hot_entry_head_bytes(f->obj) + f->capacity);
 }
 
 void hot_fill_abort(struct hot_table *t, struct hot_fill *f)
 {
 	if (f->obj == NULL)
 		return;
-	hot_log_shrink(t, f->obj, 0);
+	hot_log_shrink(t, f->obj, fill_units(t, f), 0);
 	hot_unpin(t, f->pin);
 	f->obj = NULL;
 }
 
 const struct object *hot_fill_commit(struct hot_table *t, struct hot_fill *f)
 {
-	struct object *o = f->obj;
+	struct hot_entry *e = f->obj;
+	struct object *o = &t->stored;
 	uint8_t freq = 0;
 	struct hot_place at;
 
-	if (o == NULL)
+	if (e == NULL)
 		return NULL;
+	e->body_len = (uint32_t)f->written;
+	e->flags &= HOT_FLAGS_MAX & ~(uint32_t)OBJECT_CHUNKED;
+	hot_entry_view(e, o);
+	o->hash = f->hash;
 	if (!f->judged && inval_check_fill(t->inval, o) != INVAL_LIVE) {
 		hot_fill_abort(t, f);
 		return NULL;
 	}
-	o->body_len = f->written;
-	o->mark = hot_mark_now(t, o);
+	hot_entry_mark_set(e, hot_mark_now(t, e));
+	hot_log_shrink(t, e, fill_units(t, f), hot_entry_units(t, e));
 	t->born_max = max_u64(t->born_max, o->born_seq);
-	o->flags = (uint16_t)(o->flags & ~OBJECT_CHUNKED);
-	hot_log_shrink(t, o, units_of(object_head_bytes(o) + f->written));
 
 	struct cache_key key = {.hash = o->hash, .text = object_key(o)};
 	if (hot_index_find(t, &key, &at)) {
 		freq = hot_freq(at); /* the key's use, not the object's */
 		hot_index_remove(t, at);
 	}
-	hot_index_insert(t, o, freq);
+	hot_index_insert(t, e, hot_hash_tag(o->hash), freq);
 	hot_unpin(t, f->pin);
 	f->obj = NULL;
 	return o;
+}
+
+static const struct object *walked(struct hot_table *t, const struct hot_entry *e)
+{
+	hot_entry_view(e, &t->walked);
+	return &t->walked;
 }
 
 uint64_t hot_born_max(const struct hot_table *t)
@@ -311,7 +311,7 @@ const struct object *hot_next(struct hot_table *t, uint64_t *cursor)
 			hot_walk_prefetch(t, b + 2);
 		++*cursor;
 		if (b->tag[slot] != 0 && hot_look(t, (struct hot_place){b, slot}))
-			return hot_at(t, b->unit[slot]);
+			return walked(t, hot_at(t, b->unit[slot]));
 	}
 	return NULL;
 }

@@ -4,8 +4,10 @@
  * these functions. Entries lie in log segments; a 64-byte bucket holds tags and offsets; eviction
  * is log-structured S3-FIFO (Yang et al., SOSP 2023), whole segments at a time. See docs/decisions.
  *
- * An object returned by hot_get stays where it is until the next hot_fill_begin, or as long as it
- * is pinned: a pinned segment is not reused. */
+ * An entry is smaller than a struct object (cache/hot_entry.h), which is made of it when it is
+ * found. That lies in the table and holds until the same function is called again; its text and
+ * body stay where they are until the next hot_fill_begin, or as long as the object is pinned: a
+ * pinned segment is not reused. */
 #ifndef CACHE_HOT_TABLE_H
 #define CACHE_HOT_TABLE_H
 
@@ -50,19 +52,21 @@ void hot_unpin(struct hot_table *t, uint64_t cookie);
  * replaces an older object of the key. capacity: the body's length when known, else (with
  * OBJECT_CHUNKED) the most that may come, as far as there is room for it. ST_TOOBIG, ST_FULL (no
  * segment is free). Several fills may be open at a time. */
+struct hot_entry;
 struct hot_fill {
-	struct object *obj;      /* NULL when no fill is open */
+	struct hot_entry *obj;   /* NULL when no fill is open */
 	struct hot_table *table; /* set by hot_fill_begin: the one to append and commit to */
 	uint64_t pin;
 	uint64_t written; /* body bytes so far */
 	uint64_t capacity;
+	struct hash128 hash;
 	bool judged; /* it has outlived every purge that this table knows: it is not asked again */
 };
 enum status hot_fill_begin(struct hot_table *t, struct hot_fill *f, const struct object *head,
                            uint64_t capacity);
 enum status hot_fill_append(struct hot_table *t, struct hot_fill *f, struct span bytes);
 /* Publishes the object. The body must be complete: body_len is set to what was written. Returns the
- * object in its place, or NULL when a purge since its born_seq, hard or soft, took it. */
+ * object as hot_get would, or NULL when a purge since its born_seq, hard or soft, took it. */
 const struct object *hot_fill_commit(struct hot_table *t, struct hot_fill *f);
 void hot_fill_abort(struct hot_table *t, struct hot_fill *f);
 
@@ -94,7 +98,7 @@ bool hot_is_alive(const struct hot_table *t, const struct hot_marks *owner, bool
                   const struct object *o);
 
 /* Walks live entries from *cursor (0 at first); NULL at the end. The table may change in between.
- */
+ * The objects have no hash. */
 const struct object *hot_next(struct hot_table *t, uint64_t *cursor);
 /* How often the object was used that hot_next gave with this cursor, as far as eviction counts: at
  * most 3. */

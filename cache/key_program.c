@@ -11,191 +11,6 @@ const struct snap_rule *key_rule(const struct snapshot *s, const struct snap_rou
 	return route->rule == 0 ? NULL : &rules[route->rule - 1];
 }
 
-static struct span text_at(const struct run *r, uint32_t off, uint32_t len)
-{
-	return snapshot_text(r->s, off, len);
-}
-
-/* --- sources --- */
-
-/* Security: a field that Connection lists is not passed on (RFC 9110 7.6.1), so the origin would
- * answer without what the key says. */
-static enum key_status field_load(struct run *r, struct span name, enum http_hdr id)
-{
-	const struct http_fields *fs = r->in->fields;
-	const struct http_field *found = NULL;
-
-	if (id != HDR_OTHER && !http_fields_have(fs, id))
-		return KEY_OK;
-	for (uint32_t i = 0; i < fs->count; i++) {
-		if (fs->f[i].id != id || (id == HDR_OTHER && !span_eq_nocase(fs->f[i].name, name)))
-			continue;
-		if (found)
-			return KEY_BYPASS;
-		found = &fs->f[i];
-	}
-	if (!found)
-		return KEY_OK;
-	if (http_fields_have(fs, HDR_CONNECTION) && http_field_is_hop(fs, found))
-		return KEY_BYPASS;
-	r->v.text = found->value;
-	r->v.present = true;
-	return KEY_OK;
-}
-
-/* RFC 6265 4.2.1; a name twice, in one field or in several, is read differently by servers. */
-static enum key_status cookie_load(struct run *r, struct span name)
-{
-	const struct http_fields *fs = r->in->fields;
-
-	if (!http_fields_have(fs, HDR_COOKIE))
-		return KEY_OK;
-	for (uint32_t i = 0; i < fs->count; i++) {
-		struct span rest = fs->f[i].value;
-
-		while (fs->f[i].id == HDR_COOKIE && rest.len > 0) {
-			const char *end = memchr(rest.ptr, ';', rest.len);
-			size_t n = end ? (size_t)(end - rest.ptr) : rest.len;
-			struct span pair = span_trim(span_of(rest.ptr, n));
-
-			n += end != NULL;
-			rest = span_of(rest.ptr + n, rest.len - n);
-			if (pair.len <= name.len || pair.ptr[name.len] != '=' ||
-			    memcmp(pair.ptr, name.ptr, name.len) != 0)
-				continue;
-			if (r->v.present)
-				return KEY_BYPASS;
-			r->v.text = span_of(pair.ptr + name.len + 1, pair.len - name.len - 1);
-			r->v.present = true;
-		}
-	}
-	return KEY_OK;
-}
-
-/* The policy of a PF-Sig field (lib/pfsig.h) is its first hash. */
-static void policy_of_signature(struct run *r, struct span name)
-{
-	static const struct span prefix = SPAN_LIT("pf-sig-v1:");
-	struct span t = r->v.text;
-
-	if (!r->v.present || !span_eq_nocase(name, SPAN_LIT("PF-Sig")))
-		return;
-	if (t.len >= prefix.len + 64 && memcmp(t.ptr, prefix.ptr, prefix.len) == 0)
-		r->v.text = span_of(t.ptr + prefix.len, 64);
-}
-
-static enum key_status identity_load(struct run *r, const struct rule_op *op)
-{
-	enum rule_source source = (enum rule_source)op->a;
-	const struct snap_rules *rules = &r->s->rules;
-	const struct rule_text *t = source == RULE_TENANT ? &rules->tenant
-	                            : source == RULE_USER ? &rules->user
-	                                                  : &rules->policy;
-	struct span name = text_at(r, t->off, t->len);
-	enum key_status st;
-
-	if (name.len == 0)
-		return KEY_OK;
-	st = field_load(r, name, (enum http_hdr)op->n);
-	if (st == KEY_OK && source == RULE_POLICY)
-		policy_of_signature(r, name);
-	return st;
-}
-
-static enum key_status body_load(struct run *r, uint32_t i)
-{
-	size_t len;
-
-	if (r->in->body.ptr == NULL)
-		return KEY_OK;
-	r->json = r->body[i].kind;
-	r->v.present = r->json != JSON_ABSENT;
-	r->v.text = r->body[i].raw;
-	if (r->json == JSON_STRING) {
-		if (!json_unescape(r->body[i].raw, r->scratch, sizeof(r->scratch), &len))
-			return KEY_BYPASS;
-		r->v.text = span_of(r->scratch, len);
-	} else if (r->json == JSON_OBJECT || r->json == JSON_ARRAY) {
-		if (!json_compact(r->body[i].raw, r->scratch, sizeof(r->scratch), &len))
-			return KEY_TOO_LONG;
-		r->v.text = span_of(r->scratch, len);
-	}
-	return KEY_OK;
-}
-
-static enum key_status query_all_load(struct run *r, bool listed)
-{
-	size_t len;
-
-	if (r->in->query.ptr == NULL)
-		return KEY_OK;
-	if (!run_query_text(r, listed, r->scratch, &len))
-		return KEY_TOO_LONG;
-	r->v.text = span_of(r->scratch, len);
-	r->v.present = true;
-	return KEY_OK;
-}
-
-/* The host of a key is in lower case (RFC 3986 6.2.2.1). */
-static enum key_status host_load(struct run *r)
-{
-	r->v.text = r->in->host;
-	r->v.present = r->in->host.len > 0;
-	return norm_lower(&r->v) ? KEY_OK : KEY_TOO_LONG;
-}
-
-static enum key_status load_param(struct run *r, uint32_t n)
-{
-	const uint8_t *map = (const uint8_t *)r->s + r->in->route->rule_map_off;
-
-	r->v.present = map[n] < r->in->param_count;
-	if (r->v.present)
-		r->v.text = r->in->params[map[n]];
-	return KEY_OK;
-}
-
-static enum key_status load(struct run *r, const struct rule_op *op)
-{
-	r->v = (struct norm){.buf = r->scratch};
-	r->json = JSON_STRING;
-	switch (op->a) {
-	case RULE_PATH:
-		r->v.text = r->in->path;
-		r->v.present = true;
-		return KEY_OK;
-	case RULE_PATH_PARAM:
-		return load_param(r, op->n);
-	case RULE_QUERY:
-	case RULE_QUERY_LIST:
-		return query_all_load(r, op->a == RULE_QUERY_LIST);
-	case RULE_QUERY_NAMED:
-		if (r->named_twice & 1u << op->n)
-			return KEY_BYPASS;
-		r->v.present = (r->named_seen & 1u << op->n) != 0;
-		if (r->v.present)
-			r->v.text = r->named[op->n];
-		return KEY_OK;
-	case RULE_HEADER:
-		return field_load(r, text_at(r, op->off, op->len), (enum http_hdr)op->n);
-	case RULE_COOKIE:
-		return cookie_load(r, text_at(r, op->off, op->len));
-	case RULE_BODY:
-		r->v.text = r->in->body;
-		r->v.present = r->in->body.ptr != NULL;
-		return KEY_OK;
-	case RULE_BODY_FIELD:
-		return body_load(r, op->n);
-	case RULE_HOST:
-		return host_load(r);
-	case RULE_METHOD:
-		r->v.text = span_cstr(http_method_name(r->in->method));
-		r->v.present = true;
-		return KEY_OK;
-	default:
-		return identity_load(r, op);
-	}
-}
-
 /* --- filters --- */
 
 /* Two keyed hashes of 64 bits under different keys: nobody without the secret can aim at another's
@@ -292,13 +107,13 @@ static struct span table_find(const struct run *r, uint32_t n, struct span text)
 	while (lo < hi) {
 		uint32_t mid = lo + (hi - lo) / 2;
 		const struct rule_text *pair = &pairs[2 * mid];
-		struct span from = text_at(r, pair->off, pair->len);
+		struct span from = run_text(r, pair->off, pair->len);
 		int order = from.len == text.len  ? memcmp(text.ptr, from.ptr, from.len)
 		            : text.len < from.len ? -1
 		                                  : 1;
 
 		if (order == 0)
-			return text_at(r, pair[1].off, pair[1].len);
+			return run_text(r, pair[1].off, pair[1].len);
 		if (order < 0)
 			hi = mid;
 		else
@@ -342,14 +157,14 @@ static void default_apply(struct run *r, const struct rule_op *op)
 
 	if (r->v.present && r->v.text.len > 0 && !null)
 		return;
-	r->v.text = text_at(r, op->off, op->len);
+	r->v.text = run_text(r, op->off, op->len);
 	r->v.present = true;
 	r->json = JSON_STRING;
 }
 
 /* --- output --- */
 
-static enum key_status put(struct run *r, struct span text)
+enum key_status run_put(struct run *r, struct span text)
 {
 	if (text.len > (size_t)(r->end - r->at))
 		return KEY_TOO_LONG;
@@ -358,19 +173,19 @@ static enum key_status put(struct run *r, struct span text)
 	return KEY_OK;
 }
 
-static enum key_status emit(struct run *r, enum rule_form form)
+enum key_status run_emit(struct run *r, enum rule_form form)
 {
 	bool ok;
 
 	if (!r->v.present)
 		return KEY_OK;
-	if (form == RULE_FORM_JSON && r->json != JSON_STRING && put(r, SPAN_LIT("!")) != KEY_OK)
+	if (form == RULE_FORM_JSON && r->json != JSON_STRING && run_put(r, SPAN_LIT("!")) != KEY_OK)
 		return KEY_TOO_LONG;
 	/* Present and empty is not absent. */
 	if (r->v.text.len == 0)
-		return put(r, SPAN_LIT("%"));
+		return run_put(r, SPAN_LIT("%"));
 	if (form == RULE_FORM_PLAIN)
-		return put(r, r->v.text);
+		return run_put(r, r->v.text);
 	ok = form == RULE_FORM_URI ? run_put_uri(&r->at, r->end, r->v.text)
 	                           : run_put_bytes(&r->at, r->end, r->v.text);
 	return ok ? KEY_OK : KEY_TOO_LONG;
@@ -398,11 +213,11 @@ static enum key_status scope(struct run *r, const struct rule_op *op)
 
 	if (op->a == RULE_METHOD && (r->in->method == HTTP_GET || r->in->method == HTTP_HEAD))
 		return KEY_OK;
-	st = load(r, op);
+	st = run_load(r, op);
 	if (st != KEY_OK || !r->v.present)
 		return st;
-	st = put(r, span_of(label, sizeof(label)));
-	return st == KEY_OK ? emit(r, RULE_FORM_BYTES) : st;
+	st = run_put(r, span_of(label, sizeof(label)));
+	return st == KEY_OK ? run_emit(r, RULE_FORM_BYTES) : st;
 }
 
 /* Is it one of the fields that show who asks? *index: which. */
@@ -416,7 +231,7 @@ static bool credential_is(const struct run *r, const struct http_field *f, uint3
 	for (*index = 0; *index < rules->cred_count; (*index)++) {
 		const struct rule_text *t = &names[*index];
 
-		if (span_eq_nocase(f->name, text_at(r, t->off, t->len)))
+		if (span_eq_nocase(f->name, run_text(r, t->off, t->len)))
 			return true;
 	}
 	return false;
@@ -455,9 +270,9 @@ static enum key_status credential(struct run *r, bool refuse)
 	if (len == 0)
 		return KEY_OK;
 	digest(r, span_of(r->scratch, len), hex);
-	if (put(r, SPAN_LIT("|a=")) != KEY_OK)
+	if (run_put(r, SPAN_LIT("|a=")) != KEY_OK)
 		return KEY_TOO_LONG;
-	return put(r, span_of(hex, sizeof(hex)));
+	return run_put(r, span_of(hex, sizeof(hex)));
 }
 
 /* The key of requests without a rule. A byte that divides keys from scopes is in no sound target,
@@ -489,10 +304,10 @@ static enum key_status step(struct run *r, const struct rule_op *op)
 {
 	switch (op->code) {
 	case RULE_OP_LITERAL:
-		return put(r, text_at(r, op->off, op->len));
+		return run_put(r, run_text(r, op->off, op->len));
 	case RULE_OP_LOAD:
 		r->wild = false;
-		return load(r, op);
+		return run_load(r, op);
 	case RULE_OP_DEFAULT:
 		default_apply(r, op);
 		return KEY_OK;
@@ -505,7 +320,7 @@ static enum key_status step(struct run *r, const struct rule_op *op)
 		unit(r, op->n);
 		return KEY_OK;
 	case RULE_OP_EMIT:
-		return r->wild ? put(r, SPAN_LIT("*")) : emit(r, (enum rule_form)op->a);
+		return r->wild ? run_put(r, SPAN_LIT("*")) : run_emit(r, (enum rule_form)op->a);
 	case RULE_OP_TARGET:
 		return target(r);
 	case RULE_OP_SCOPE:
@@ -531,7 +346,7 @@ static enum key_status prepare(struct run *r)
 	for (uint32_t i = 0; i < rule->body_count; i++) {
 		const struct rule_text *t = run_texts(r, rule->body_off) + i;
 
-		paths[i] = text_at(r, t->off, t->len);
+		paths[i] = run_text(r, t->off, t->len);
 	}
 	return json_find(r->in->body, paths, rule->body_count, r->body) ? KEY_OK : KEY_BYPASS;
 }
@@ -545,15 +360,7 @@ enum key_status key_program_run(const struct snapshot *s, const struct rule_prog
 	struct run r;
 	enum key_status st;
 
-	/* Its buffers are large, and need no zeros. */
-	r.s = s;
-	r.in = in;
-	r.rule = key_rule(s, in->route);
-	r.at = buf;
-	r.end = buf + CACHE_KEY_MAX;
-	r.v = (struct norm){.buf = r.scratch};
-	r.json = JSON_STRING;
-	r.wild = false;
+	run_begin(&r, s, in, buf);
 	st = prepare(&r);
 	for (uint32_t i = 0; i < program->op_count && st == KEY_OK; i++) {
 		st = step(&r, &ops[i]);

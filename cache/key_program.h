@@ -60,6 +60,10 @@ static inline const struct rule_program *key_programs(const struct snapshot *s, 
 	return (const struct rule_program *)(const void *)((const char *)s + off);
 }
 
+/* Is a body with these fields one that keys can be made of: application/json, or a type whose syntax
+ * is JSON (RFC 6839 3.1), perhaps with parameters, and not encoded? */
+bool key_body_is_json(const struct http_fields *fs);
+
 /* The part of a key's text in front of its scope. */
 struct span key_base(struct span key_text);
 /* The value of a part of the scope ('t' for tenant), escaped as it stands there; ptr NULL: none. */

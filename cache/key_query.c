@@ -149,6 +149,28 @@ bool run_query_read(struct run *r)
 	return ok && (seen & BYTE_SEMICOLON) == 0;
 }
 
+enum key_status run_query_find(struct run *r, struct span name)
+{
+	struct span rest = r->in->query;
+	char buf[NORM_MAX];
+	uint8_t seen = 0;
+	struct pair p;
+
+	if (rest.len == 0)
+		return KEY_OK;
+	while (pair_next(&rest, &p, &seen)) {
+		struct span have = name_plain(&p, buf);
+
+		if (!span_eq_nocase(have, name))
+			continue;
+		if (r->v.present || !span_eq(have, name))
+			return KEY_BYPASS;
+		r->v.present = true;
+		r->v.text = p.value;
+	}
+	return (seen & BYTE_SEMICOLON) != 0 ? KEY_BYPASS : KEY_OK;
+}
+
 struct entry {
 	struct span name; /* as it stands in the key */
 	struct span whole;

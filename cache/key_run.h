@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * One run of a key program: shared by key_program.c (operations), key_query.c (the query) and
- * key_text.c (how values are written). For these files only. */
+ * One run of a key program: shared by key_program.c (operations), key_load.c (values), key_query.c
+ * (the query), key_text.c (how values are written) and read_set.c (keys of what an answer depends
+ * on). For these files only. */
 #ifndef CACHE_KEY_RUN_H
 #define CACHE_KEY_RUN_H
 
 #include "cache/json_field.h"
 #include "cache/key_program.h"
 #include "cache/normalise.h"
+#include "lib/read_name.h"
 
 struct run {
 	const struct snapshot *s;
@@ -24,6 +26,25 @@ struct run {
 	struct json_value body[RULE_BODY_MAX];
 	char scratch[NORM_MAX];
 };
+
+/* buf: CACHE_KEY_MAX. The other buffers are large, and need no zeros. */
+static inline void run_begin(struct run *r, const struct snapshot *s, const struct key_input *in,
+                             char *buf)
+{
+	r->s = s;
+	r->in = in;
+	r->rule = key_rule(s, in->route);
+	r->at = buf;
+	r->end = buf + CACHE_KEY_MAX;
+	r->v = (struct norm){.buf = r->scratch};
+	r->json = JSON_STRING;
+	r->wild = false;
+}
+
+static inline struct span run_text(const struct run *r, uint32_t off, uint32_t len)
+{
+	return snapshot_text(r->s, off, len);
+}
 
 static inline const struct rule_text *run_texts(const struct run *r, uint32_t off)
 {
@@ -81,6 +102,18 @@ static inline void run_copy(char *to, const char *from, size_t len)
 	}
 }
 
+/* The value of a RULE_OP_LOAD becomes that at work. */
+enum key_status run_load(struct run *r, const struct rule_op *op);
+/* The same for a name that is in no program. KEY_BYPASS: the route has no such parameter, or two
+ * readers could understand the request differently. */
+enum key_status run_load_named(struct run *r, const struct read_name *what);
+/* Appends a text as it is; the value at work, in one of the forms. */
+enum key_status run_put(struct run *r, struct span text);
+enum key_status run_emit(struct run *r, enum rule_form form);
+
+/* The one parameter of this name, which no template needs to have. KEY_BYPASS: it is there twice,
+ * or one whose name differs only in case is. */
+enum key_status run_query_find(struct run *r, struct span name);
 /* Finds the parameters that the rule names. False: one is there twice, or the request has one that
  * its key may not leave out. */
 bool run_query_read(struct run *r);

@@ -29,9 +29,8 @@ static void plain_write(char *out, const struct l3_item *item, uint32_t head_len
 	memcpy(&o, out, sizeof(o));
 	o.hash = (struct hash128){0};
 	o.born_seq = 0;
-	o.pad = 0;
 	o.spare = 0;
-	o.mark = 0;
+	o.text = NULL;
 	memcpy(out, &o, sizeof(o));
 	if (item->body.len > 0)
 		memcpy(out + head_len, item->body.ptr, item->body.len);
@@ -198,7 +197,6 @@ enum status l3_value_decode(struct span bytes, uint64_t max_bytes, struct l3_val
 	o = (struct object *)(void *)mem;
 	o->hash = (struct hash128){0};
 	o->born_seq = 0;
-	o->pad = 0;
 	out->head = o;
 	out->body = span_of(h.packed ? mem + h.head_len : bytes.ptr + sizeof(h) + h.head_len,
 	                    h.body_len);

@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * One stored response, in one layout for every tier and for the channel: this header, then the key
- * text, then the field lines as they are sent ("Name: value\r\n", without the fields that each
- * response gets anew), then the hashes of its tags, then the body. Offsets only, so that it can lie
- * anywhere.
+ * One stored response: this header, and its bytes: the key text, then the field lines as they are
+ * sent ("Name: value\r\n", without the fields that each response gets anew), then the hashes of its
+ * tags, then the body. In messages, in control's store and in the shared one the bytes follow the
+ * header, in one layout that can lie anywhere. Of an object of the hot tables the header is made
+ * when it is found (cache/hot_entry.h), and text says where the bytes lie. Everybody asks the
+ * functions below.
  *
  * Two kinds are no responses and are never sent to a client: a list of the request fields that
- * choose among variants (OBJECT_VARY, cache/vary.h), and the remark that answers to this key are
- * not for sharing (OBJECT_PASS), so that requests for it do not wait for each other.
+ * choose among variants (OBJECT_VARY, cache/vary.h; or cache/read_set.h), and the remark that
+ * answers to this key are not for sharing (OBJECT_PASS), so that requests for it do not wait for
+ * each other.
  *
  * Times are wall-clock milliseconds since 1970, because an object outlives a process. */
 #ifndef CACHE_OBJECT_H
 #define CACHE_OBJECT_H
 
 #include "lib/base.h"
+#include "cache/lines.h"
 #include "lib/hash.h"
 #include "lib/span.h"
 
@@ -27,10 +31,11 @@ enum object_flag {
 	OBJECT_NO_TRANSFORM = 1 << 6, /* RFC 9111 5.2.2.6 */
 	OBJECT_HEURISTIC = 1 << 7,    /* the origin stated no lifetime */
 	OBJECT_AUTHORIZED = 1 << 8,   /* answer to a request with Authorization (RFC 9111 3.5) */
-	OBJECT_TARGETED = 1 << 9, /* its lifetime came from a field that is not kept (RFC 9213) */
-	OBJECT_ETAG_MADE = 1 << 10,   /* its ETag is ours: the origin does not know it */
-	OBJECT_CODED = 1 << 11, /* in a content coding of ours: no parts of it are given */
-	OBJECT_PLAIN = 1 << 12, /* was not smaller in a coding: goes out as it is */
+	OBJECT_TARGETED = 1 << 9,   /* its lifetime came from a field that is not kept (RFC 9213) */
+	OBJECT_ETAG_MADE = 1 << 10, /* its ETag is ours: the origin does not know it */
+	OBJECT_CODED = 1 << 11,     /* in a content coding of ours: no parts of it are given */
+	OBJECT_PLAIN = 1 << 12,     /* was not smaller in a coding: goes out as it is */
+	OBJECT_READS = 1 << 13,     /* with OBJECT_VARY: the list says what answers depend on */
 };
 
 struct object {
@@ -52,48 +57,67 @@ struct object {
 	uint16_t status;
 	uint16_t flags;     /* enum object_flag */
 	uint16_t tag_count; /* hashes of 4 bytes, at most OBJECT_TAGS_MAX */
-	uint16_t spare;     /* 0 */
-	uint32_t pad;       /* 0 in messages; the tier that holds it may use it */
-	uint32_t mark;      /* 0 in messages; the tier's: which purges it has outlived */
+	uint16_t spare;     /* 0; in a row of a query how often it was used */
+	const char *text;   /* where the bytes lie; NULL: behind the header, as in messages */
 };
 static_assert(sizeof(struct object) == 96, "shared ABI");
 
 #define OBJECT_TAGS_MAX 192u /* RFC 9875 2 wants 128 groups at least */
 
+/* A length of ETag or Last-Modified: there is one, and its place is found in the lines when it is
+ * asked for. Never in messages. */
+#define OBJECT_IN_LINES UINT16_MAX
+
+static inline const char *object_text(const struct object *o)
+{
+	return o->text != NULL ? o->text : (const char *)(o + 1);
+}
+
 static inline struct span object_key(const struct object *o)
 {
-	return span_of((const char *)(o + 1), o->key_len);
+	return span_of(object_text(o), o->key_len);
 }
 
 static inline struct span object_fields(const struct object *o)
 {
-	return span_of((const char *)(o + 1) + o->key_len, o->fields_len);
+	return span_of(object_text(o) + o->key_len, o->fields_len);
 }
 
 /* tag_count hashes (cache/inval.h), not aligned. */
 static inline const char *object_tags(const struct object *o)
 {
-	return (const char *)(o + 1) + o->key_len + o->fields_len;
+	return object_text(o) + o->key_len + o->fields_len;
 }
 
+/* Key, lines and tags. */
+static inline size_t object_text_bytes(const struct object *o)
+{
+	return (size_t)o->key_len + o->fields_len + o->tag_count * sizeof(uint32_t);
+}
+
+/* The length of a head message: header and text. */
 static inline size_t object_head_bytes(const struct object *o)
 {
-	return sizeof(*o) + o->key_len + o->fields_len + o->tag_count * sizeof(uint32_t);
+	return sizeof(*o) + object_text_bytes(o);
 }
 
 /* Only where the body lies behind the head (in a tier, not in a head message). */
 static inline struct span object_body(const struct object *o)
 {
-	return span_of((const char *)o + object_head_bytes(o), o->body_len);
+	return span_of(object_text(o) + object_text_bytes(o), o->body_len);
 }
 
 static inline struct span object_etag(const struct object *o)
 {
+	if (unlikely(o->etag_len == OBJECT_IN_LINES))
+		return lines_find(object_fields(o), SPAN_LIT("ETag"));
 	return span_of(object_fields(o).ptr + o->etag_off, o->etag_len);
 }
 
 static inline struct span object_last_modified(const struct object *o)
 {
+	if (unlikely(o->last_modified_len == OBJECT_IN_LINES))
+		return lines_find(object_fields(o), SPAN_LIT("Last-Modified"));
 	return span_of(object_fields(o).ptr + o->last_modified_off, o->last_modified_len);
 }
 
@@ -104,18 +128,16 @@ static inline uint64_t object_age_s(const struct object *o, uint64_t wall_ms)
 	       (wall_ms > o->response_ms ? (wall_ms - o->response_ms) / 1000 : 0);
 }
 
-/* The owner of a hot table may end it early while other cores read the entry. */
-static inline uint64_t object_expires_ms(const struct object *o)
-{
-	return __atomic_load_n(&o->expires_ms, __ATOMIC_RELAXED);
-}
-
 static inline bool object_is_fresh(const struct object *o, uint64_t wall_ms)
 {
-	return wall_ms < object_expires_ms(o);
+	return wall_ms < o->expires_ms;
 }
 
-/* Do the lengths hold within len bytes (head only)? For input that another process wrote. */
+/* Do header and lengths make sense? */
+bool object_lengths_valid(const struct object *o);
+/* And do they hold within len bytes (head only)? For input that another process wrote. */
 bool object_head_valid(const void *mem, size_t len);
+/* Writes the head of any object as a message has it, of object_head_bytes(o). */
+void object_head_write(void *to, const struct object *o);
 
 #endif

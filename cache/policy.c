@@ -3,6 +3,8 @@
  * Requests: what may answer them (RFC 9111 4, 5.2.1; RFC 5861). */
 #include "cache/policy.h"
 
+#include "cache/range.h"
+
 #define ABSENT UINT32_MAX
 
 /* Fields that this cache leaves to the origin: If-Match and If-Unmodified-Since are not for a cache
@@ -21,6 +23,16 @@ static bool request_bypasses(const struct http_fields *fs, bool keyed_body)
 	uint32_t count;
 	struct span value = http_field_get(fs, HDR_CONTENT_LENGTH, &count);
 	return count != 1 || !http_parse_length(value, &len) || len != 0;
+}
+
+/* May the whole be asked for, to store it, where a part is wanted? Not where the answer will hardly
+ * be for others. */
+static NOINLINE bool range_fills(const struct http_fields *fs, const struct cache_rule *rule)
+{
+	uint64_t first;
+
+	return rule->range_fill_bytes > 0 && !http_fields_have(fs, HDR_AUTHORIZATION) &&
+	       range_begins(fs, &first) && first < rule->range_fill_bytes;
 }
 
 void cache_request_policy(enum http_method method, const struct http_fields *fs,
@@ -44,7 +56,9 @@ void cache_request_policy(enum http_method method, const struct http_fields *fs,
 		out->lookup = (method == HTTP_GET || method == HTTP_HEAD) &&
 		              !request_bypasses(fs, keyed_body);
 		/* The answer to HEAD has no body to store, that to Range is a part. */
-		out->store = out->lookup && method == HTTP_GET && !out->range;
+		out->store = out->lookup && method == HTTP_GET;
+		if (unlikely(out->range) && out->store)
+			out->store = range_fills(fs, rule);
 		return;
 	}
 	cache_control_parse(fs, &cc);
@@ -55,7 +69,7 @@ void cache_request_policy(enum http_method method, const struct http_fields *fs,
 	/* Pragma counts only where Cache-Control says nothing (RFC 9111 5.4). */
 	if (!cc.present && http_field_has_token(fs, HDR_PRAGMA, SPAN_LIT("no-cache")))
 		out->lookup = false;
-	out->store = method == HTTP_GET && !out->range && !cc.no_store;
+	out->store = method == HTTP_GET && !cc.no_store && (!out->range || range_fills(fs, rule));
 	out->max_age_s = cc.max_age_s;
 	out->min_fresh_s = cc.min_fresh_s == ABSENT ? 0 : cc.min_fresh_s;
 	out->max_stale_s = cc.max_stale_s == ABSENT ? 0 : cc.max_stale_s;

@@ -74,6 +74,9 @@ struct cache_rule {
 	uint8_t write_through;  /* enum cache_write_kind (cache_written) */
 	uint32_t ttl_min_ms;    /* CACHE_TTL: a lifetime is twice the former one after a 304, and */
 	uint32_t ttl_max_ms;    /* half of it after a change, within these; 0: always ttl_ms */
+	/* A Range that begins below this asks for the whole, to store it; and no more than this is
+	 * fetched when nobody waits any more. */
+	uint32_t range_fill_bytes;
 	bool keyed_body; /* the key is made of the request's body: POST is as GET (RFC 9110 9.3.3)
 	                  */
 };
@@ -84,7 +87,7 @@ struct cache_request {
 	bool store;             /* the response may be stored */
 	bool only_if_cached;    /* 504 instead of going to the origin (RFC 9111 5.2.1.7) */
 	bool authorized;        /* carries Authorization (RFC 9111 3.5) */
-	bool range;             /* asks for a part; lookup may hold, store does not */
+	bool range;             /* asks for a part; with store, the whole is to be fetched */
 	uint32_t max_age_s;     /* the stored response must not be older; UINT32_MAX: no demand */
 	uint32_t min_fresh_s;   /* it must stay fresh that long; 0: no demand */
 	uint32_t max_stale_s;   /* and may be stale by that much; 0: not at all */

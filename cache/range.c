@@ -119,19 +119,39 @@ static bool if_range_holds(const struct object *o, const struct http_fields *req
 	       modified_strong(o);
 }
 
+/* The set of ranges behind "bytes="; empty: there is none. */
+static struct span set_of(const struct http_fields *request)
+{
+	const struct span unit = SPAN_LIT("bytes=");
+	uint32_t lines;
+	struct span v = http_field_get(request, HDR_RANGE, &lines);
+
+	if (lines != 1 || v.len < unit.len || !span_eq_nocase(span_of(v.ptr, unit.len), unit))
+		return span_of(NULL, 0);
+	return span_of(v.ptr + unit.len, v.len - unit.len);
+}
+
+bool range_begins(const struct http_fields *request, uint64_t *first)
+{
+	struct span set = set_of(request);
+	struct byte_range r;
+	size_t i = skip_ows(set, 0);
+	size_t at = i;
+
+	return number(set, &at, first) && spec_read(set, &i, UINT64_MAX, &r) &&
+	       skip_ows(set, i) == set.len;
+}
+
 enum range_result range_resolve(const struct object *o, const struct http_fields *request,
                                 struct byte_range *out, uint32_t *count)
 {
-	uint32_t lines;
-	struct span v = http_field_get(request, HDR_RANGE, &lines);
-	struct span unit = SPAN_LIT("bytes=");
+	struct span set = set_of(request);
 
 	*count = 0;
-	if (lines != 1 || o->status != 200 || o->body_len == UINT64_MAX || v.len < unit.len ||
-	    !span_eq_nocase(span_of(v.ptr, unit.len), unit) || !if_range_holds(o, request))
+	if (set.len == 0 || o->status != 200 || o->body_len == UINT64_MAX ||
+	    !if_range_holds(o, request))
 		return RANGE_WHOLE;
-	enum range_result r =
-	        set_read(span_of(v.ptr + unit.len, v.len - unit.len), o->body_len, out, count);
+	enum range_result r = set_read(set, o->body_len, out, count);
 	if (r == RANGE_WHOLE)
 		*count = 0;
 	return r;

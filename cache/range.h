@@ -25,4 +25,8 @@ enum range_result {
 enum range_result range_resolve(const struct object *o, const struct http_fields *request,
                                 struct byte_range *out, uint32_t *count);
 
+/* Where the one range of bytes begins that the request asks for. False: there is no Range, it is
+ * for the end of a body, for several parts, or not well-formed. */
+bool range_begins(const struct http_fields *request, uint64_t *first);
+
 #endif

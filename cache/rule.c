@@ -30,6 +30,7 @@ void cache_rule_of(const struct snap_route *route, struct cache_rule *out)
 	        .write_through = route->write_through,
 	        .ttl_min_ms = route->ttl_min_ms,
 	        .ttl_max_ms = route->ttl_max_ms,
+	        .range_fill_bytes = route->range_fill_bytes,
 	        .keyed_body = route->keyed_body != 0,
 	};
 }

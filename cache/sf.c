@@ -104,11 +104,15 @@ static bool read_string(struct sf_reader *r, struct sf_value *out)
 }
 
 /* RFC 9651 4.2.6 */
-static bool read_token(struct sf_reader *r)
+static bool read_token(struct sf_reader *r, struct sf_value *out)
 {
+	const char *from = r->at;
+
 	while (r->at < r->end && (is_alpha(*r->at) || is_digit(*r->at) ||
 	                          (*r->at != '\0' && strchr("!#$%&'*+-.^_`|~:/", *r->at))))
 		r->at++;
+	out->type = SF_TOKEN;
+	out->string = span_of(from, (size_t)(r->at - from));
 	return true;
 }
 
@@ -164,7 +168,7 @@ static bool read_bare(struct sf_reader *r, struct sf_value *out)
 	if (c == '"')
 		return read_string(r, out);
 	if (c == '*' || is_alpha(c))
-		return read_token(r);
+		return read_token(r, out);
 	if (c == ':')
 		return read_bytes(r);
 	if (c == '%')

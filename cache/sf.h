@@ -9,12 +9,12 @@
 
 #include "lib/span.h"
 
-enum sf_type { SF_BOOL, SF_INTEGER, SF_STRING, SF_OTHER };
+enum sf_type { SF_BOOL, SF_INTEGER, SF_STRING, SF_TOKEN, SF_OTHER };
 
 struct sf_value {
 	enum sf_type type;
 	int64_t number;     /* SF_INTEGER; SF_BOOL: 0 or 1 */
-	struct span string; /* SF_STRING, between the quotes, with its escapes (sf_string) */
+	struct span string; /* SF_STRING: between the quotes, with its escapes (sf_string); SF_TOKEN */
 };
 
 struct sf_reader {

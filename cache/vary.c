@@ -159,7 +159,7 @@ bool vary_list_read(const struct object *o, uint64_t *id, struct span *names)
 	struct codings offers;
 	struct span only;
 
-	if (!(o->flags & OBJECT_VARY) || fields.len <= sizeof(*id) ||
+	if ((o->flags & (OBJECT_VARY | OBJECT_READS)) != OBJECT_VARY || fields.len <= sizeof(*id) ||
 	    fields.len > sizeof(*id) + VARY_NAMES_MAX)
 		return false;
 	memcpy(id, fields.ptr, sizeof(*id));

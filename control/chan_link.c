@@ -151,7 +151,7 @@ void link_release(struct chan_server *s, uint32_t core, uint32_t block)
 	struct core_link *l;
 	uint32_t cap = s->ch.geo.up_blocks;
 
-	if (s->links == NULL || core >= s->cores)
+	if (block == CHAN_NO_BLOCK || s->links == NULL || core >= s->cores)
 		return; /* the attachment is gone, and the block with it */
 	l = &s->links[core];
 	assert(block < cap && l->up_held[block] != 0);

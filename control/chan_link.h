@@ -39,7 +39,7 @@ bool link_top_up(struct chan_server *s);
 
 /* False when the ring is full; wait for room with link_wait then. */
 bool link_send(struct chan_server *s, uint32_t core, const struct chan_msg *m);
-/* Gives an up block back to its core; never fails. */
+/* Gives an up block back to its core; never fails. CHAN_NO_BLOCK: nothing to do. */
 void link_release(struct chan_server *s, uint32_t core, uint32_t block);
 
 /* Embedded in who waits for room in a core's ring; pump is called in order of arrival, and returns

@@ -26,6 +26,7 @@ struct control {
 	struct loop *loop;
 	const char *config_path;
 	struct config *config;     /* in force */
+	struct config *first;      /* with which the process began: what a restart changes */
 	struct snapshot *snapshot; /* built from it */
 	struct chan_server *chan;
 	struct fetcher *fetcher;

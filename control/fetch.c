@@ -139,6 +139,26 @@ void waiter_leave(struct waiter *w)
 	fetch_drop(f);
 }
 
+static bool nobody_stays(struct fetch *f, const struct waiter *w)
+{
+	(void)f;
+	(void)w;
+	return false;
+}
+
+/* The request that goes to the origin will not be whole: who waits for its answer goes on without.
+ */
+static void upload_lost(struct waiter *w)
+{
+	struct fetch *f = w->fetch;
+
+	if (f == NULL || w->f->detaching || !w->leader || f->req == NULL || !f->req->has_body ||
+	    f->x.body_ended || f->x.upstream == NULL || f->head_block != CHAN_NO_BLOCK)
+		return;
+	fetch_unjoin(f);
+	fetch_split(f, nobody_stays);
+}
+
 void waiter_end(struct waiter *w)
 {
 	struct fetcher *f = w->f;
@@ -146,7 +166,9 @@ void waiter_end(struct waiter *w)
 	link_unwait(f->ctl->chan, w->ticket.core, &w->pending);
 	*slot_of(f, &w->ticket) = NULL;
 	f->active--;
+	upload_lost(w);
 	waiter_leave(w);
+	free(kept_detach(w));
 	free(w->req);
 	free(w);
 }
@@ -241,10 +263,12 @@ static bool refresh_request(struct fetcher *f, struct request *r)
 		f->counts.malformed++;
 		return false;
 	}
-	if (plan_choose(f, &r->wire, &plan))
-		fetch_refresh(f, r, &plan);
-	else
+	if (!plan_choose(f, &r->wire, &plan))
 		free(r);
+	else if (r->wire.flags & CHAN_REQ_CHECK)
+		pattern_check(f, r, &plan);
+	else
+		fetch_refresh(f, r, &plan);
 	return true;
 }
 
@@ -307,6 +331,22 @@ void fetch_ticket_code(struct fetcher *f, const struct chan_ticket *t, uint16_t 
 	waiter_pump(w);
 }
 
+/* Its last client goes: what is to be stored, and is nearly here, is fetched to its end. */
+static void finish_alone(struct fetch *f)
+{
+	const struct object *o;
+
+	if (f->waiter_count > 1 || f->fill == NULL || f->background)
+		return;
+	o = (const struct object *)(const void *)down_at(fetch_down(f), f->head_block);
+	if (o->body_len == UINT64_MAX || o->body_len <= f->body_bytes ||
+	    o->body_len - f->body_bytes > f->plan.rule.range_fill_bytes)
+		return;
+	f->f->counts.finished_alone++;
+	f->background = true;
+	fetch_hold(f);
+}
+
 bool fetcher_cancel(struct fetcher *f, const struct chan_msg *m)
 {
 	struct waiter *w = waiter_of(f, &m->ticket);
@@ -314,6 +354,8 @@ bool fetcher_cancel(struct fetcher *f, const struct chan_msg *m)
 	if (w == NULL)
 		return false;
 	f->counts.cancelled++;
+	if (w->fetch != NULL)
+		finish_alone(w->fetch);
 	waiter_end(w);
 	return true;
 }
@@ -321,6 +363,12 @@ bool fetcher_cancel(struct fetcher *f, const struct chan_msg *m)
 static enum fetcher_took upload_bad(struct fetch *f)
 {
 	fetch_hold(f);
+	for (struct waiter *w = f->waiters; w != NULL; w = w->next) {
+		if (!w->leader)
+			continue;
+		upload_lost(w);
+		break;
+	}
 	exchange_cancel(&f->x);
 	if (f->head_block == CHAN_NO_BLOCK) {
 		fetch_refuse(f, 502);
@@ -343,11 +391,17 @@ enum fetcher_took fetcher_body(struct fetcher *f, const struct chan_msg *m, cons
 	if (w == NULL)
 		return FETCHER_LATE;
 	ft = w->fetch;
-	if (ft == NULL || ft->x.upstream == NULL)
+	if (ft == NULL || (w->kept == NULL && ft->x.upstream == NULL))
 		return FETCHER_DONE; /* answered already; what comes now is not needed */
 	if ((m->flags & CHAN_F_ABORT) != 0) {
 		waiter_end(w);
 		return FETCHER_DONE;
+	}
+	if (w->kept != NULL) {
+		if (kept_take(w, span_of(bytes, m->len), end))
+			return FETCHER_DONE;
+		waiter_refuse(w, 502);
+		return FETCHER_BAD;
 	}
 	if (!w->leader || ft->req == NULL || !ft->req->has_body || ft->x.body_ended ||
 	    m->len > ft->upload_left)
@@ -421,8 +475,11 @@ enum status fetcher_create(struct control *ctl, struct fetcher **out)
 	random_bytes(&f->id_prefix, sizeof(f->id_prefix));
 	random_bytes(&f->key_seed, sizeof(f->key_seed));
 	fetch_writes_create(f);
-	st = store_start(f);
+	st = patterns_create(f, &f->patterns);
+	if (st == ST_OK)
+		st = store_start(f);
 	if (st != ST_OK) {
+		patterns_destroy(f->patterns);
 		free(f);
 		return st;
 	}
@@ -435,6 +492,7 @@ void fetcher_destroy(struct fetcher *f)
 	if (f->store != NULL)
 		loop_timer_cancel(f->ctl->loop, &f->sweep_timer);
 	fetch_writes_destroy(f);
+	patterns_destroy(f->patterns);
 	store_destroy(f->store);
 	plans_destroy(f);
 	free(f);
@@ -463,6 +521,7 @@ enum status fetcher_attached(struct fetcher *f)
 
 void fetcher_detached(struct fetcher *f)
 {
+	f->detaching = true;
 	for (uint32_t c = 0; f->slots != NULL && c < f->cores; c++) {
 		for (uint32_t i = 0; f->slots[c] != NULL && f->active > 0 && i < FETCH_SLOTS; i++)
 			if (f->slots[c][i] != NULL)
@@ -473,6 +532,7 @@ void fetcher_detached(struct fetcher *f)
 	f->slots = NULL;
 	f->cores = 0;
 	/* What nobody waited for. */
+	patterns_detached(f->patterns);
 	while (f->all != NULL) {
 		struct fetch *it = f->all;
 
@@ -484,6 +544,7 @@ void fetcher_detached(struct fetcher *f)
 		assert(it->holds == 1 && it->waiter_count == 0);
 		fetch_drop(it);
 	}
+	f->detaching = false;
 }
 
 uint32_t fetcher_active(const struct fetcher *f)

@@ -60,8 +60,8 @@ struct fetch_warm {
 /* Has r's answer fetched into the node's store, unless it is there. r (request_read) is taken over.
  * Clients that want the same meanwhile join as always. */
 void fetcher_warm(struct fetcher *f, struct request *r, struct fetch_warm *w);
-/* Is r's origin at ease, so that one more request that nobody waits for does no harm: none waits for
- * a connection, at most half of them are busy, and blocks are plenty? */
+/* Is r's origin at ease, so that one more request that nobody waits for does no harm: none waits
+ * for a connection, at most half of them are busy, and blocks are plenty? */
 bool fetcher_warm_may(struct fetcher *f, const struct request *r);
 /* done is not called any more; what is under way goes on. */
 void fetcher_warm_forget(struct fetch_warm *w);
@@ -126,11 +126,12 @@ struct fetcher_counts {
 	uint64_t plain_coded;     /* has a coding already */
 	uint64_t plain_forbidden; /* no-transform */
 	uint64_t plain_status;
-	uint64_t plain_busy;    /* limits.coders */
-	uint64_t plain_useless; /* was not smaller */
-	uint64_t passes;        /* remarks that a key's answers are not for sharing */
-	uint64_t lists;         /* lists of variants made anew */
-	uint64_t invalidations; /* keys made void by unsafe requests (RFC 9111 4.4) */
+	uint64_t plain_busy;     /* limits.coders */
+	uint64_t plain_useless;  /* was not smaller */
+	uint64_t finished_alone; /* fetched to their end for the store although the clients left */
+	uint64_t passes;         /* remarks that a key's answers are not for sharing */
+	uint64_t lists;          /* lists of variants, and of what answers depend on, made anew */
+	uint64_t invalidations;  /* keys made void by unsafe requests (RFC 9111 4.4) */
 	uint64_t warm_used[WARM_SOURCES]; /* warmed, and asked for by a client while fresh */
 	/* Write-through (fetch_write.c): answers to unsafe requests as those that GET would get */
 	uint64_t writes;            /* stored in the node's store */
@@ -138,7 +139,7 @@ struct fetcher_counts {
 	uint64_t writes_overlapped; /* something else changed its key meanwhile */
 	uint64_t writes_shared;     /* given to the shared store later */
 	uint64_t writes_unshared;   /* not given: gone by then, or too many waited */
-	uint64_t interims;      /* 1xx answers passed on */
+	uint64_t interims;          /* 1xx answers passed on */
 	uint64_t interims_dropped;
 };
 void fetcher_counts(const struct fetcher *f, struct fetcher_counts *out);

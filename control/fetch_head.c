@@ -24,6 +24,8 @@ struct work {
 	char names_buf[VARY_NAMES_MAX];
 	uint64_t list[LIST_BYTES / 8 + 1];
 	size_t list_len;
+	bool pattern; /* key is that of shared */
+	struct pattern_key shared;
 	uint64_t head[FETCH_HEAD_MAX / 8];
 };
 
@@ -149,10 +151,36 @@ static void weak_etag(const struct fetch *f, struct work *k, void *buf)
 	k->out.len = len;
 }
 
+/* Under the key of what it depends on, where it says so. */
+static enum status write_shared(struct fetch *f, struct work *k, void *buf)
+{
+	struct span list = span_of(k->list, sizeof(k->list));
+	enum status st;
+
+	k->pattern = false;
+	if (!pattern_place(f->f, f->req, &k->in.head->fields, &k->shared))
+		return ST_NOTFOUND;
+	k->in.key = &k->shared.key;
+	st = response_object(&k->in, buf, k->cap, &k->out);
+	k->pattern = st == ST_OK && k->out.storable && k->out.shared &&
+	             pattern_put(f->f, f->req, &k->shared, f->born_seq, &list);
+	k->list_len = list.len;
+	if (k->pattern)
+		return ST_OK;
+	k->in.key = NULL;
+	return ST_NOTFOUND;
+}
+
 static enum status write_head(struct fetch *f, struct work *k, void *buf)
 {
-	enum status st = response_object(&k->in, buf, k->cap, &k->out);
+	enum status st = write_shared(f, k, buf);
 
+	k->may_code = false;
+	if (st == ST_OK) {
+		weak_etag(f, k, buf);
+		return ST_OK;
+	}
+	st = response_object(&k->in, buf, k->cap, &k->out);
 	k->may_code = st == ST_OK && fetch_may_code(f, &k->in);
 	if (st == ST_OK && list_names(f, k) && variant_key(f, k))
 		k->in.key = &k->key;
@@ -190,6 +218,15 @@ static void store_head(struct fetch *f, struct work *k, const void *buf)
 		fetch_fill_begin(f, o);
 }
 
+/* For every tier: each request for it goes to the origin, and better for the part that it wants. */
+static bool too_large(const struct fetch *f, const struct response_out *out)
+{
+	const struct config_limits *lim = &f->f->ctl->config->limits;
+
+	return out->storable && out->body_len != UINT64_MAX &&
+	       out->body_len > lim->store_object_bytes && out->body_len > lim->object_bytes;
+}
+
 /* The remark that answers to this key are not for sharing: requests shall not wait for each other.
  * A core that has it already asked for an answer of its own. */
 static void pass_set(struct fetch *f, struct work *k)
@@ -199,7 +236,8 @@ static void pass_set(struct fetch *f, struct work *k)
 	struct store_entry *e;
 	size_t len;
 
-	if (!k->out.pass || f->plan.rule.pass_ms == 0 || !(r->wire.flags & CHAN_REQ_COLLAPSE))
+	if ((!k->out.pass && !too_large(f, &k->out)) || f->plan.rule.pass_ms == 0 ||
+	    !(r->wire.flags & CHAN_REQ_COLLAPSE))
 		return;
 	len = cache_pass_write(k->list, sizeof(k->list), &key,
 	                       k->in.response_wall_ms + f->plan.rule.pass_ms);
@@ -216,8 +254,55 @@ static void pass_set(struct fetch *f, struct work *k)
 	fetch_put_set(f, k->list, len);
 }
 
+/* --- who may have it --- */
+
+typedef bool stays_fn(struct fetch *f, const struct waiter *w);
+
+static bool all_stay(struct fetch *f, const struct waiter *w)
+{
+	(void)f;
+	(void)w;
+	return true;
+}
+
+/* Does w ask for what is shared under f's key? */
+static bool same_pattern(struct fetch *f, const struct waiter *w)
+{
+	struct pattern_key *k = malloc(sizeof(*k));
+	bool same = k != NULL && w->req != NULL && pattern_find(f->f, w->req, k) &&
+	            span_eq(k->key.text, f->key);
+
+	free(k);
+	return same;
+}
+
+/* f gets the answer's key. Returns who may stay of those that joined under the former one; NULL:
+ * only the first. */
+static stays_fn *key_take(struct fetch *f, struct work *k)
+{
+	struct span key = k->in.key != NULL ? k->in.key->text : f->req->key;
+	bool same = span_eq(f->key, key), was = f->pattern;
+
+	f->pattern = k->pattern;
+	if (was && !k->pattern) {
+		/* Their keys are others than that of the first, though they joined. */
+		fetch_unjoin(f);
+		f->key = f->req->key;
+		same = k->in.key == NULL;
+	}
+	if (k->in.key != NULL && !same && !fetch_rekey(f, key)) {
+		fetch_unjoin(f);
+		k->out.shared = false;
+	}
+	if (was && !k->pattern)
+		return NULL;
+	if (k->pattern)
+		return same ? all_stay : same_pattern;
+	return k->in.key != NULL ? fetch_same_variant : all_stay;
+}
+
 /* The policy decides whether others may have this answer. */
-static void share(struct fetch *f, const struct response_out *out, bool variant)
+static void share(struct fetch *f, const struct response_out *out, stays_fn *stays)
 {
 	bool small = out->body_len == UINT64_MAX || out->body_len <= FETCH_SHARE_BYTES;
 
@@ -230,8 +315,11 @@ static void share(struct fetch *f, const struct response_out *out, bool variant)
 		return;
 	}
 	f->retain = f->hash_prev != NULL;
-	if (variant)
-		fetch_split(f, fetch_same_variant);
+	if (stays == all_stay)
+		return;
+	if (stays == NULL)
+		fetch_unjoin(f);
+	fetch_split(f, stays);
 }
 
 /* What the waiters get is the answer in a coding, under that coding's key where there is a list;
@@ -269,6 +357,7 @@ static void head_take(struct fetch *f, const struct exchange_head *h, struct wor
 	void *buf = down_at(fetch_down(f), block);
 	bool variant = k->in.key != NULL;
 	struct object *written = fetch_write_head(f, h);
+	stays_fn *stays;
 
 	store_head(f, k, buf);
 	if (!code_head(f, k, buf))
@@ -283,16 +372,13 @@ static void head_take(struct fetch *f, const struct exchange_head *h, struct wor
 	down_ref(fetch_down(f), block);
 	fetch_invalidate(f, h);
 	fetch_write_begin(f, written);
-	if (variant && !span_eq(f->key, k->key.text) && !fetch_rekey(f, k->key.text)) {
-		fetch_unjoin(f);
-		k->out.shared = false;
-	}
+	stays = key_take(f, k);
 	if (variant)
 		fetch_put_set(f, k->list, k->list_len);
 	else
 		pass_set(f, k);
 	fetch_warm_head(f, h, &k->out);
-	share(f, &k->out, variant);
+	share(f, &k->out, stays);
 }
 
 static void head_refuse(struct fetch *f, uint16_t code)

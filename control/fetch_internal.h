@@ -5,6 +5,7 @@
  *   fetch.c           tickets, life of a fetch
  *   fetch_join.c      which tickets share a fetch
  *   fetch_route.c     where a request's answer comes from: the store, the shared store, the origin
+ *   fetch_kept.c      bodies of requests that wait for another's fetch
  *   fetch_stream.c    what the origin sends
  *   fetch_head.c      its head: what may be stored and shared, variants, remarks
  *   fetch_validate.c  stale answers: 304, failures, refreshing in the background
@@ -16,6 +17,7 @@
  *   fetch_warm.c      answers that are fetched ahead of clients
  *   fetch_write.c     write-through: answers to unsafe requests that are stored for GET
  *   fetch_send.c      what the cores get
+ *   pattern.c, pattern_check.c   answers that are shared by what they depend on
  *   plan.c            configurations by id
  *
  *   fetch ---- exchange (upstream/pool.h), or an entry of the store
@@ -35,6 +37,7 @@
 #include "control/chan_link.h"
 #include "control/coder.h"
 #include "control/fetch.h"
+#include "control/pattern.h"
 #include "control/request.h"
 #include "control/response.h"
 #include "control/rule_effects.h"
@@ -45,6 +48,7 @@
 #define FETCH_HOLD_BYTES   65536u     /* bodies up to that are coded before their head is sent */
 #define FETCH_CODE_BYTES   65536u /* coded out of the store in a round of the loop, all together */
 #define FETCH_SLICE_BYTES  16384u /* and at a time */
+#define FETCH_KEPT_BYTES   (16u << 20) /* bodies of requests that wait; others do not wait */
 #define FETCH_BUCKETS      4096u
 #define FETCH_SLOTS        65536u /* a ticket's slot is 16 bits */
 
@@ -69,6 +73,14 @@ struct chunk {
 	uint32_t wanted; /* waiters that have not got it */
 };
 
+/* The body of a request that waits for another one's fetch: it may have to be sent after all. */
+struct kept_body {
+	uint32_t room;
+	uint32_t len;
+	bool ended;
+	char bytes[];
+};
+
 struct waiter {
 	struct link_pending pending; /* the core's ring is full */
 	struct fetcher *f;
@@ -76,7 +88,8 @@ struct waiter {
 	struct waiter *next;
 	struct waiter **prev_next;
 	struct chan_ticket ticket;
-	struct request *req; /* NULL for the one whose request the fetch took over */
+	struct request *req;    /* NULL for the one whose request the fetch took over */
+	struct kept_body *kept; /* while it waits, or NULL */
 	struct cache_request asks;
 	enum http_method method;
 	uint32_t cursor; /* index of its next chunk */
@@ -117,6 +130,7 @@ struct fetch {
 	/* Under which it is joined and stored: the request's key, or that of its variant */
 	struct span key; /* in req, or variant */
 	char *variant;   /* text, or NULL */
+	bool pattern;    /* it is that of an answer which other keys' requests may have */
 	/* In the table of fetches that may be joined */
 	uint64_t key_hash;
 	struct fetch *hash_next;
@@ -188,8 +202,10 @@ struct fetcher {
 	struct waiter ***slots; /* [core][slot] */
 	uint32_t cores;
 	uint32_t active;
+	bool detaching;      /* nothing is begun */
 	bool left_over;      /* a request came while control was stopping */
 	struct store *store; /* NULL: none */
+	struct patterns *patterns;
 	struct loop_timer sweep_timer;
 	struct fetch *all;
 	struct fetch *dry; /* wait for blocks, oldest first */
@@ -203,6 +219,7 @@ struct fetcher {
 	struct plan *plan_next;
 	struct plan *plan_now;
 	struct plan *plan_before;
+	uint64_t kept_bytes; /* of all waiters */
 	uint64_t id_prefix;
 	uint64_t id_seq;
 	struct later *later; /* writes that the shared store gets, oldest first */
@@ -267,6 +284,8 @@ void fetch_origin(struct fetch *f);
 void fetch_onwards(struct fetch *f);
 /* A refresh that a core asked for: takes r over. */
 void fetch_refresh(struct fetcher *fr, struct request *r, const struct plan_choice *plan);
+/* What requests to the upstream have of this node. */
+struct request_style fetch_style(struct fetcher *fr, const struct upstream *up);
 /* The same for one that is fetched ahead of clients. */
 void fetch_warm_route(struct fetcher *fr, struct request *r, const struct plan_choice *plan,
                       struct fetch_warm *w);
@@ -275,6 +294,17 @@ void request_fields(const struct request *r, struct http_fields *out);
 /* The key of r's variant by a list; false: none. buf: CACHE_KEY_MAX. */
 bool request_variant(struct fetcher *fr, const struct request *r, const struct object *list,
                      char *buf, struct cache_key *out);
+
+/* fetch_kept.c */
+/* Room for the body of w's request, which is about to join; true also when it has none. */
+bool kept_begin(struct waiter *w);
+/* A piece of it; false: more than was said. */
+bool kept_take(struct waiter *w, struct span bytes, bool end);
+/* What came of it so far goes to the origin; the rest will come as any upload does. Takes k over.
+ */
+void kept_push(struct fetch *f, struct kept_body *k);
+/* Takes it off w. */
+struct kept_body *kept_detach(struct waiter *w);
 
 /* fetch_stream.c */
 extern const struct exchange_ops fetch_exchange_ops;

@@ -106,7 +106,7 @@ static bool rule_eq(const struct cache_rule *a, const struct cache_rule *b)
 	       a->heuristic_max_s == b->heuristic_max_s && a->stale_while_s == b->stale_while_s &&
 	       a->stale_error_s == b->stale_error_s && a->pass_ms == b->pass_ms &&
 	       a->ttl_jitter_pct == b->ttl_jitter_pct && a->heuristic_pct == b->heuristic_pct &&
-	       a->make_etag == b->make_etag;
+	       a->make_etag == b->make_etag && a->range_fill_bytes == b->range_fill_bytes;
 }
 
 static bool plan_eq(const struct plan_choice *a, const struct plan_choice *b)

@@ -5,6 +5,7 @@
  * questions: for the list, then for the variant. */
 #include "control/fetch_internal.h"
 
+#include "cache/read_set.h"
 #include "cache/vary.h"
 #include "lib/clock.h"
 
@@ -17,7 +18,7 @@ static bool may_ask(const struct fetch *f)
 	const struct l3 *l3 = f->f->ctl->l3;
 
 	return l3 != NULL && l3_enabled(l3) && f->f->store != NULL && f->asks.lookup &&
-	       f->key.len > 0 && !f->req->has_body &&
+	       f->key.len > 0 && !f->req->has_body && !f->pattern &&
 	       (f->req->method == HTTP_GET || f->req->method == HTTP_HEAD);
 }
 
@@ -159,7 +160,9 @@ void fetch_l3_give(struct fetcher *fr, const struct store_entry *e, uint64_t ask
 	struct store_entry *list = NULL;
 	bool stale;
 
-	if (l3 == NULL || !l3_enabled(l3) || items[0].keep_ms == 0)
+	/* Another node could not check what is shared by a pattern. */
+	if (l3 == NULL || !l3_enabled(l3) || items[0].keep_ms == 0 ||
+	    read_set_front_of(object_key(e->head)).len < e->head->key_len)
 		return;
 	/* Nobody finds a variant without its list. */
 	if (first.len < e->head->key_len)

@@ -63,6 +63,16 @@ static void order(struct purging *p, enum purge_by by, struct span name, bool so
 	chan_server_purge(p->f->ctl->chan, &o, on_purged, p);
 }
 
+/* What answers the target by a pattern goes too. */
+static void order_shared(struct purging *p, const struct request *r, bool soft)
+{
+	struct pattern_key *k = malloc(sizeof(*k));
+
+	if (k != NULL && pattern_find(p->f, r, k))
+		order(p, PURGE_BY_KEY, k->key.text, soft);
+	free(k);
+}
+
 /* Names divided by blanks and commas; how many. */
 static uint32_t each_name(struct span text, struct span *names, uint32_t room)
 {
@@ -133,6 +143,8 @@ void fetch_purge_method(struct waiter *w)
 	*p = (struct purging){.f = f, .ticket = w->ticket, .waiting = 1};
 	if (wanted.count == 0)
 		order(p, PURGE_BY_KEY, r->key, wanted.soft);
+	if (wanted.count == 0)
+		order_shared(p, r, wanted.soft);
 	for (uint32_t i = 0; i < wanted.count; i++)
 		order(p, PURGE_BY_TAG, wanted.tags[i], wanted.soft);
 	done_one(p);

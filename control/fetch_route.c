@@ -22,6 +22,7 @@ struct found {
 	enum coding coding; /* that the request gets, if the answer may be coded */
 	struct span base;   /* key of the answer of which its key is a coded form; len 0: of none */
 	struct store_entry *base_entry; /* held; NULL: entry is it, or there is none */
+	bool pattern; /* key and entry are of an answer that other keys' requests may have */
 	char text[CACHE_KEY_MAX];
 	char base_text[CACHE_KEY_MAX];
 };
@@ -59,8 +60,8 @@ static bool request_may_look(const struct request *r)
 
 bool request_may_share(const struct request *r)
 {
-	return (r->wire.flags & CHAN_REQ_COLLAPSE) != 0 && r->key.len > 0 && !r->has_body &&
-	       !r->conditional && r->method == HTTP_GET;
+	return (r->wire.flags & CHAN_REQ_COLLAPSE) != 0 && r->key.len > 0 && !r->conditional &&
+	       (r->keyed_body || (!r->has_body && r->method == HTTP_GET));
 }
 
 /* The answer itself, and the form of it that is asked for, as long as it is as old. */
@@ -144,12 +145,61 @@ static enum coding request_coding(const struct request *r, const struct plan_cho
 	return coding_choose(&plan->offers, &fields);
 }
 
+/* Without a fresh answer of its own it may have one by what that depends on. */
+static void look_pattern(struct fetcher *fr, const struct request *r, struct found *out)
+{
+	uint64_t now_ms = clock_wall_ns() / NS_PER_MS;
+	struct pattern_key *k;
+	struct store_entry *e;
+	bool soft = false;
+
+	if (out->entry != NULL && object_is_fresh(out->entry->head, now_ms) && !out->soft)
+		return;
+	k = malloc(sizeof(*k));
+	if (k == NULL || !pattern_find(fr, r, k)) {
+		free(k);
+		return;
+	}
+	e = store_get(fr->store, k->key.text, &soft);
+	if (e != NULL && (e->head->flags & (OBJECT_VARY | OBJECT_PASS))) {
+		store_drop(e);
+		e = NULL;
+	}
+	if (out->entry == NULL || (e != NULL && object_is_fresh(e->head, now_ms) && !soft)) {
+		if (out->entry != NULL)
+			store_drop(out->entry);
+		if (out->base_entry != NULL)
+			store_drop(out->base_entry);
+		out->base_entry = NULL;
+		out->base = span_of(NULL, 0);
+		out->entry = e;
+		out->soft = soft;
+		memcpy(out->text, k->key.text.ptr, k->key.text.len);
+		out->key = (struct cache_key){k->key.hash, span_of(out->text, k->key.text.len)};
+		out->variant = out->pattern = true;
+		out->unkeyed = false;
+	} else if (e != NULL) {
+		store_drop(e);
+	}
+	free(k);
+}
+
+static bool takes_pass(struct found *out)
+{
+	uint64_t now_ms = clock_wall_ns() / NS_PER_MS;
+
+	if (out->entry == NULL || (out->entry->head->flags & OBJECT_PASS) == 0)
+		return false;
+	out->pass = object_is_fresh(out->entry->head, now_ms) && !out->soft;
+	store_drop(out->entry);
+	out->entry = NULL;
+	return out->pass;
+}
+
 /* A look at the store; may be done again for a request. */
 static void look_up(struct fetcher *fr, const struct request *r, const struct plan_choice *plan,
                     struct found *out)
 {
-	uint64_t now_ms = clock_wall_ns() / NS_PER_MS;
-
 	out->key = request_key(r);
 	out->entry = NULL;
 	out->soft = false;
@@ -159,16 +209,14 @@ static void look_up(struct fetcher *fr, const struct request *r, const struct pl
 	out->coding = request_coding(r, plan);
 	out->base = span_of(NULL, 0);
 	out->base_entry = NULL;
+	out->pattern = false;
 	if (fr->store == NULL || !request_may_look(r))
 		return;
 	out->entry = store_get(fr->store, r->key, &out->soft);
 	if (out->entry != NULL && (out->entry->head->flags & OBJECT_VARY))
 		look_variant(fr, r, plan, out);
-	if (out->entry == NULL || (out->entry->head->flags & OBJECT_PASS) == 0)
-		return;
-	out->pass = object_is_fresh(out->entry->head, now_ms) && !out->soft;
-	store_drop(out->entry);
-	out->entry = NULL;
+	if (!takes_pass(out))
+		look_pattern(fr, r, out);
 }
 
 static enum cache_use found_use(const struct found *fd, const struct cache_request *asks)
@@ -202,23 +250,31 @@ static bool may_validate(const struct request *r)
 
 /* --- the origin --- */
 
-static bool serialise(struct fetch *f)
+struct request_style fetch_style(struct fetcher *fr, const struct upstream *up)
 {
-	struct fetcher *fr = f->f;
-	const struct config_upstream *cu = upstream_config(f->plan.upstream);
-	struct request_style style = {
+	const struct config_upstream *cu = upstream_config(up);
+
+	return (struct request_style){
 	        .node = fr->ctl->config->node,
 	        .host_header = cu->host_header,
 	        .address = cu->name,
 	        .id_hi = fr->id_prefix,
 	        .id_lo = ++fr->id_seq,
-	        .plain = f->plan.offers.count > 0,
-	        .whole = f->coding != CODING_IDENTITY,
 	};
+}
+
+/* The validators of a shared answer may be those of another resource. */
+static bool serialise(struct fetch *f)
+{
+	struct request_style style = fetch_style(f->f, f->plan.upstream);
+
+	style.plain = f->plan.offers.count > 0;
+	style.whole = f->coding != CODING_IDENTITY;
 
 	f->validating = false;
 	/* A coded form has not the origin's ETag, and a 304 would say nothing of it. */
-	if (f->entry != NULL && may_validate(f->req) && !(f->entry->head->flags & OBJECT_CODED)) {
+	if (f->entry != NULL && !f->pattern && may_validate(f->req) &&
+	    !(f->entry->head->flags & OBJECT_CODED)) {
 		if (!(f->entry->head->flags & OBJECT_ETAG_MADE))
 			style.etag = object_etag(f->entry->head);
 		style.last_modified = object_last_modified(f->entry->head);
@@ -286,6 +342,7 @@ static struct fetch *fetch_begin(struct fetcher *fr, struct request *r,
 	f->req = r;
 	f->coding = fd->coding;
 	f->upload_left = r->has_body ? r->wire.body_len : 0;
+	f->pattern = fd->pattern;
 	if (!effects_make(f) || !take_key(f, fd)) {
 		f->req = NULL;
 		fetch_drop(f);
@@ -381,6 +438,8 @@ static void answer_found(struct waiter *w, const struct plan_choice *plan, struc
 	struct fetcher *fr = w->f;
 	struct request *r = w->req;
 
+	if (fd->pattern)
+		pattern_store_hit(fr, r, plan);
 	fr->counts.store_hits++;
 	fr->counts.store_stale += use != CACHE_USE_FRESH;
 	if (use == CACHE_USE_FRESH)
@@ -417,6 +476,10 @@ void fetch_route(struct waiter *w, const struct plan_choice *plan, bool share)
 		other = fetch_find(fr, fd.key.text, plan);
 	if (use == CACHE_USE_NOT && share && other == NULL && fd.base.len > 0)
 		form = fetch_find_base(fr, fd.base, plan);
+	if ((other != NULL || form != NULL) && !kept_begin(w)) {
+		other = NULL;
+		form = NULL;
+	}
 	if (use != CACHE_USE_NOT) {
 		answer_found(w, plan, &fd, use);
 	} else if (other != NULL) {
@@ -429,6 +492,8 @@ void fetch_route(struct waiter *w, const struct plan_choice *plan, bool share)
 			waiter_refuse(w, 503);
 	}
 	if (f != NULL) {
+		struct kept_body *kept = kept_detach(w);
+
 		w->req = NULL;
 		w->leader = true;
 		f->asks = w->asks;
@@ -436,6 +501,7 @@ void fetch_route(struct waiter *w, const struct plan_choice *plan, bool share)
 		if (share)
 			fetch_offer(f);
 		fetch_go(f, &fd);
+		kept_push(f, kept);
 		fetch_drop(f);
 	}
 	found_drop(&fd);

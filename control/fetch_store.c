@@ -5,6 +5,7 @@
  */
 #include "control/fetch_internal.h"
 
+#include "cache/read_set.h"
 #include "cache/vary.h"
 #include "lib/clock.h"
 
@@ -64,6 +65,8 @@ static void put_list(struct fetch *f, const struct object *o)
 	bool stale;
 
 	if (first.len == o->key_len)
+		first = read_set_front_of(first);
+	if (first.len == o->key_len)
 		return;
 	list = store_peek(f->f->store, first, &stale);
 	if (list == NULL)
@@ -89,7 +92,6 @@ static void write_head(struct fetch *f, uint32_t block)
 		o->hash = hash128(object_key(o).ptr, o->key_len, link_hash_seed(fetch_chan(f)));
 	}
 	f->f->counts.coded_hits += (e->head->flags & OBJECT_CODED) != 0;
-	o->pad = 0;
 	o->born_seq = max_u64(o->born_seq, store_live_seq(f->f->store, e));
 	/* Used although it is stale: for this time only. */
 	if (f->code >= 400)
@@ -306,7 +308,6 @@ struct object *fetch_put_set(struct fetch *f, const void *object, size_t len)
 		return NULL;
 	memcpy(at, object, len);
 	o->hash = hash128(object_key(o).ptr, o->key_len, link_hash_seed(fetch_chan(f)));
-	o->pad = 0;
 	f->put_off = off;
 	f->put_len = (uint32_t)len;
 	f->gather_off = (uint32_t)align_up(off + len, 8);

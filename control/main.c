@@ -126,8 +126,10 @@ static void on_signal(struct loop_op *op, int result)
 	while (result > 0 && read(p->signal_fd, &si, sizeof(si)) == sizeof(si)) {
 		if (si.ssi_signo == SIGHUP)
 			control_reload(&p->ctl, reload_done, NULL);
-		else
+		else if (si.ssi_signo == SIGTERM || si.ssi_signo == SIGINT)
 			stop_begin(p);
+		else
+			log_info("control", "signal %u does nothing here", si.ssi_signo);
 	}
 	if (!op->more && result != -ECANCELED)
 		loop_poll(p->ctl.loop, op, p->signal_fd, POLLIN, true);
@@ -141,6 +143,9 @@ static enum status signals_start(struct process *p)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
+	/* By habit sent to daemons, to open logs anew: no reason to end. */
+	sigaddset(&set, SIGUSR1);
+	sigaddset(&set, SIGUSR2);
 	signal(SIGPIPE, SIG_IGN);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
 		return ST_IO;
@@ -257,8 +262,9 @@ int main(int argc, char **argv)
 	argp_parse(&arg_table, argc, argv, 0, NULL, &opt);
 	p.ctl.config_path = opt.config_path;
 	p.ctl.started_ns = clock_mono_ns();
-	if (config_load(opt.config_path, &p.ctl.config, &err) != ST_OK ||
-	    snapshot_build(p.ctl.config, &p.ctl.snapshot, &err) != ST_OK) {
+	if (config_load(opt.config_path, &p.ctl.first, &err) == ST_OK)
+		p.ctl.config = p.ctl.first;
+	if (p.ctl.config == NULL || snapshot_build(p.ctl.config, &p.ctl.snapshot, &err) != ST_OK) {
 		fprintf(stderr, "sluice-control: %s\n", err.text);
 	} else if (opt.check) {
 		printf("%s: ok\n", opt.config_path);
@@ -268,6 +274,8 @@ int main(int argc, char **argv)
 		rc = run(&p);
 	}
 	free(p.ctl.snapshot);
-	config_free(p.ctl.config);
+	if (p.ctl.config != p.ctl.first)
+		config_free(p.ctl.config);
+	config_free(p.ctl.first);
 	return rc;
 }

@@ -75,6 +75,7 @@ void fetcher_plan_commit(struct fetcher *f)
 	f->plan_before = f->plan_now;
 	f->plan_now = f->plan_next;
 	f->plan_next = NULL;
+	patterns_reset(f->patterns);
 }
 
 void fetcher_plan_drop(struct fetcher *f)

@@ -166,11 +166,11 @@ static void reload_commit(struct reload *r)
 	struct snapshot *old_snapshot = ctl->snapshot;
 	char text[TEXT_MAX];
 
-	restart_text(old_config, r->config, text);
+	restart_text(ctl->first, r->config, text);
 	fetcher_plan_commit(ctl->fetcher);
 	ctl->config = r->config;
 	ctl->snapshot = r->snapshot;
-	r->config = old_config;
+	r->config = old_config == ctl->first ? NULL : old_config;
 	r->snapshot = old_snapshot;
 	log_set_level(ctl->config->log_level);
 	reload_end(r, ST_OK, text);

@@ -120,6 +120,34 @@ struct request *request_read(const void *bytes, uint32_t len, bool has_body)
 	return NULL;
 }
 
+size_t request_bytes_used(const struct request *r)
+{
+	/* Behind the fields is room for the CRLF that ends them. */
+	return sizeof(*r) + r->key.len + r->method_text.len + r->host.len + r->target.len +
+	       r->fields.len + 2;
+}
+
+static void rebase(struct span *s, const struct request *from, const struct request *to)
+{
+	s->ptr = to->data + (s->ptr - from->data);
+}
+
+struct request *request_copy(const struct request *r)
+{
+	size_t bytes = request_bytes_used(r);
+	struct request *copy = malloc(bytes);
+
+	if (copy == NULL)
+		return NULL;
+	memcpy(copy, r, bytes);
+	rebase(&copy->key, r, copy);
+	rebase(&copy->method_text, r, copy);
+	rebase(&copy->host, r, copy);
+	rebase(&copy->target, r, copy);
+	rebase(&copy->fields, r, copy);
+	return copy;
+}
+
 struct span request_key_host(struct span host)
 {
 	if (host.len > 3 && memcmp(host.ptr + host.len - 3, ":80", 3) == 0)

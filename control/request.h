@@ -29,6 +29,11 @@ struct request {
  * no memory. free() it. */
 struct request *request_read(const void *bytes, uint32_t len, bool has_body);
 
+/* A copy of its own; NULL: no memory. */
+struct request *request_copy(const struct request *r);
+/* Bytes that it takes. */
+size_t request_bytes_used(const struct request *r);
+
 /* The host of a request as it stands in keys: without the port of the scheme (RFC 9110 4.2.3). */
 struct span request_key_host(struct span host);
 /* And as routes compare it: without a port. */

@@ -12,7 +12,7 @@ bool response_field_drops(const struct http_fields *fs, const struct http_field 
 	const struct span proxy_info = SPAN_LIT("Proxy-Authentication-Info");
 
 	return http_field_is_hop(fs, f) || f->id == HDR_AGE || f->id == HDR_SLUICE_CACHE_CONTROL ||
-	       f->id == HDR_SURROGATE_KEY ||
+	       f->id == HDR_SURROGATE_KEY || f->id == HDR_SLUICE_READ_SET ||
 	       (f->id == HDR_OTHER && span_eq_nocase(f->name, proxy_info));
 }
 
@@ -20,10 +20,10 @@ void response_put_field(struct writer *w, const struct http_field *f, struct obj
 {
 	uint32_t off = put_line(w, f->name, f->value);
 
-	if (f->id == HDR_ETAG && f->value.len <= UINT16_MAX) {
+	if (f->id == HDR_ETAG && f->value.len < OBJECT_IN_LINES) {
 		o->etag_off = off;
 		o->etag_len = (uint16_t)f->value.len;
-	} else if (f->id == HDR_LAST_MODIFIED && f->value.len <= UINT16_MAX) {
+	} else if (f->id == HDR_LAST_MODIFIED && f->value.len < OBJECT_IN_LINES) {
 		o->last_modified_off = off;
 		o->last_modified_len = (uint16_t)f->value.len;
 	}

@@ -152,8 +152,7 @@ uint32_t response_code_head(const struct object *base, enum coding c, const stru
 	o.key_len = (uint32_t)key->text.len;
 	o.etag_len = 0;
 	o.last_modified_len = 0;
-	o.pad = 0;
-	o.mark = 0;
+	o.text = NULL;
 	if (c != CODING_IDENTITY) {
 		o.flags = (uint16_t)((o.flags & ~OBJECT_PLAIN) | OBJECT_CODED);
 		if (!(o.flags & OBJECT_NO_BODY))

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "control/rule_effects.h"
 
-#include "cache/key_program.h"
+#include "cache/read_set.h"
 #include "cache/rule.h"
+#include "control/request_input.h"
 
 #include <stdlib.h>
 
@@ -12,9 +13,7 @@ struct maker {
 	const struct snapshot *s;
 	const struct request *r;
 	struct rule_effects *out;
-	struct key_input in;
-	struct http_fields fields;
-	struct route_match match;
+	struct request_input made;
 	struct span tenant; /* as the request says it; empty: none */
 	char key[CACHE_KEY_MAX];
 	char text[INVAL_TEXT_MAX];
@@ -47,45 +46,23 @@ static struct span text_join(struct maker *m, const struct span parts[4])
 
 static void input_make(struct maker *m, struct span target, uint64_t seed)
 {
-	const struct request *r = m->r;
-	const char *mark = memchr(target.ptr, '?', target.len);
-	size_t pos = 0;
-
-	http1_scan_fields(r->fields.ptr, r->fields.len + 2, &pos, &m->fields);
-	m->in = (struct key_input){
-	        .fields = &m->fields,
-	        .host = request_key_host(r->host),
-	        .path = target,
-	        .method = r->method,
-	        .params = m->match.params,
-	        .seed = seed,
-	        .wild = true,
-	};
-	if (mark != NULL) {
-		m->in.path.len = (size_t)(mark - target.ptr);
-		m->in.query = span_of(mark + 1, target.len - m->in.path.len - 1);
-	}
+	request_input_make(m->r, target, seed, &m->made);
+	m->made.in.wild = true;
 }
 
 /* The route that a method has for the target; NULL: none, or it has no rule. */
 static const struct snap_rule *route_rule(struct maker *m, enum http_method method)
 {
-	struct span host = request_route_host(m->r->host);
-
-	if (snapshot_route(m->s, host, m->in.path, method, &m->match) != ROUTE_FOUND)
-		return NULL;
-	m->in.route = m->match.route;
-	m->in.param_count = m->match.param_count;
-	return key_rule(m->s, m->match.route);
+	return request_input_route(m->s, m->r, method, &m->made);
 }
 
 static struct span field_value(const struct maker *m, const struct rule_text *name)
 {
 	struct span want = snapshot_text(m->s, name->off, name->len);
 
-	for (uint32_t i = 0; i < m->fields.count && want.len > 0; i++)
-		if (span_eq_nocase(m->fields.f[i].name, want))
-			return m->fields.f[i].value;
+	for (uint32_t i = 0; i < m->made.fields.count && want.len > 0; i++)
+		if (span_eq_nocase(m->made.fields.f[i].name, want))
+			return m->made.fields.f[i].value;
 	return span_of(NULL, 0);
 }
 
@@ -128,6 +105,19 @@ static void tags_of_key(struct maker *m, struct span key)
 	}
 }
 
+/* Of all that the rule shares; and of what is shared by one list of names. */
+static void tags_of_pattern(struct maker *m)
+{
+	struct cache_key front;
+
+	m->made.in.wild = false;
+	if (read_set_front(m->s, &m->made.in, m->key, &front) == KEY_OK) {
+		tags_of_key(m, key_base(front.text));
+		tag_named(m, SPAN_LIT(RULE_EFFECT_FRONT), front.text);
+	}
+	m->made.in.wild = true;
+}
+
 static void tags_make(struct maker *m, const struct snap_rule *rule, struct span key)
 {
 	const struct rule_program *programs = key_programs(m->s, rule->tags_off);
@@ -141,10 +131,12 @@ static void tags_make(struct maker *m, const struct snap_rule *rule, struct span
 		tag_named(m, SPAN_LIT("policy:"), field_value(m, &rules->policy));
 	}
 	tags_of_key(m, key_base(key));
+	if (rule->flags & RULE_PATTERN)
+		tags_of_pattern(m);
 	for (uint32_t i = 0; i < rule->tag_count; i++) {
 		struct cache_key text;
 
-		if (key_program_run(m->s, &programs[i], &m->in, m->key, &text) == KEY_OK)
+		if (key_program_run(m->s, &programs[i], &m->made.in, m->key, &text) == KEY_OK)
 			tag_named(m, SPAN_LIT("tag:"), text.text);
 	}
 }
@@ -217,13 +209,24 @@ static void purges_make(struct maker *m, const struct snap_rule *rule)
 	for (uint32_t i = 0; i < rule->purge_count; i++) {
 		struct cache_key text;
 
-		if (key_program_run(m->s, &programs[i], &m->in, m->key, &text) != KEY_OK)
+		if (key_program_run(m->s, &programs[i], &m->made.in, m->key, &text) != KEY_OK)
 			purge_put(m, INVAL_ALL, span_of(NULL, 0));
 		else if (text.text.len > 4 && memcmp(text.text.ptr, "tag:", 4) == 0)
 			purge_put(m, INVAL_TAG, text.text);
 		else
 			purge_key(m, text.text, all);
 	}
+}
+
+/* In m->key: the base of all that the rule shares. */
+static struct span pattern_base(struct maker *m, const struct snap_rule *rule)
+{
+	const struct span prefix = SPAN_LIT(RULE_PATTERN_PREFIX);
+
+	memcpy(m->key, prefix.ptr, prefix.len);
+	memcpy(m->key + prefix.len, snapshot_text(m->s, rule->name.off, rule->name.len).ptr,
+	       rule->name.len);
+	return span_of(m->key, prefix.len + rule->name.len);
 }
 
 /* RFC 9111 4.4: the target itself, where what GET has of it lies under a rule's key. */
@@ -234,8 +237,11 @@ static void purge_target(struct maker *m)
 
 	if (rule == NULL)
 		return;
-	m->in.method = HTTP_GET;
-	if (key_program_run(m->s, &rule->key, &m->in, m->key, &key) == KEY_OK)
+	m->made.in.method = HTTP_GET;
+	/* Which of the shared answers is the target's is not known, where the origin says it. */
+	if (rule->flags & RULE_PATTERN)
+		purge_key(m, pattern_base(m, rule), (rule->flags & RULE_PURGE_ALL) != 0);
+	if (key_program_run(m->s, &rule->key, &m->made.in, m->key, &key) == KEY_OK)
 		purge_key(m, key_base(key.text), (rule->flags & RULE_PURGE_ALL) != 0);
 	else
 		purge_put(m, INVAL_ALL, span_of(NULL, 0));
@@ -323,12 +329,13 @@ static bool write_key(struct maker *m, const struct snap_rule *rule, struct rule
 	struct cache_key key;
 	bool ok;
 
-	m->in.method = HTTP_GET;
-	m->in.wild = false;
+	m->made.in.method = HTTP_GET;
+	m->made.in.wild = false;
 	if (rule != NULL)
-		ok = key_program_run(m->s, &rule->key, &m->in, w->key, &key) == KEY_OK;
+		ok = key_program_run(m->s, &rule->key, &m->made.in, w->key, &key) == KEY_OK;
 	else
-		ok = cache_key_default(w->key, m->in.host, m->in.path, m->in.query, 0, &key);
+		ok = cache_key_default(w->key, m->made.in.host, m->made.in.path, m->made.in.query,
+		                       0, &key);
 	w->key_len = ok ? (uint32_t)key.text.len : 0;
 	return ok;
 }
@@ -343,13 +350,13 @@ bool rule_write_make(const struct rule_target *t, struct rule_write **out)
 	if (w == NULL || m == NULL)
 		goto end;
 	rule = route_rule(m, HTTP_GET);
-	if (m->match.route == NULL || m->match.route->upstream != t->r->wire.upstream)
+	if (m->made.match.route == NULL || m->made.match.route->upstream != t->r->wire.upstream)
 		goto end;
 	ok = write_key(m, rule, w);
 	if (!ok)
 		goto end;
-	cache_rule_of(m->match.route, &w->rule);
-	w->authorized = http_fields_have(&m->fields, HDR_AUTHORIZATION) &&
+	cache_rule_of(m->made.match.route, &w->rule);
+	w->authorized = http_fields_have(&m->made.fields, HDR_AUTHORIZATION) &&
 	                (rule == NULL || (rule->flags & RULE_KEYED_AUTH) == 0);
 	if (rule != NULL)
 		tags_make(m, rule, span_of(w->key, w->key_len));

@@ -24,6 +24,8 @@
 #include "control/request.h"
 #include "lib/snapshot.h"
 
+/* Prefix of the tag of answers that are shared under one list (cache/read_set.h). */
+#define RULE_EFFECT_FRONT  "front:"
 #define RULE_EFFECT_LEVELS 3u
 #define RULE_EFFECT_TAGS   32u
 #define RULE_EFFECT_PURGES 64u

@@ -71,29 +71,44 @@ void warm_note_stored(struct warm *w, const struct request *r, const struct stor
 
 /* --- the start --- */
 
+/* All of a file; NULL: *wrong says why, or (NULL too) there is none. */
+static char *file_read(const char *path, uint64_t most, size_t *len, const char **wrong)
+{
+	FILE *f = fopen(path, "rbe");
+	char *text = NULL;
+	long end;
+
+	*wrong = NULL;
+	if (f == NULL) {
+		if (errno != ENOENT)
+			*wrong = strerror(errno);
+		return NULL;
+	}
+	end = fseek(f, 0, SEEK_END) == 0 ? ftell(f) : -1;
+	rewind(f);
+	if (end < 0)
+		*wrong = "it is no file";
+	else if ((uint64_t)end > most)
+		*wrong = "it is longer than cache.warm.peer_bytes";
+	else
+		text = malloc((size_t)end + 1);
+	if (text != NULL)
+		*len = fread(text, 1, (size_t)end, f);
+	fclose(f);
+	return text;
+}
+
 /* The node's own list, as it was when the process before this one ended. */
 static void start_read(struct warm *w)
 {
-	const struct config_warm *cfg = &w->ctl->config->cache.warm;
+	const struct config *cfg = w->ctl->config;
+	const char *wrong;
 	char path[1024];
-	const char *wrong = NULL;
-	FILE *f = fopen(warm_save_path(w->ctl->config, path), "rbe");
-	long len;
+	size_t len;
+	char *text = file_read(warm_save_path(cfg, path), cfg->cache.warm.peer_bytes, &len, &wrong);
 
-	if (f == NULL) {
-		if (errno != ENOENT)
-			log_warn("warm", "cannot read %s: %s", path, strerror(errno));
-		return;
-	}
-	len = fseek(f, 0, SEEK_END) == 0 ? ftell(f) : -1;
-	rewind(f);
-	if (len < 0 || (uint64_t)len > cfg->peer_bytes)
-		wrong = "it is longer than cache.warm.peer_bytes, or no file";
-	else
-		w->start_text = malloc((size_t)len + 1);
-	if (w->start_text != NULL)
-		w->start_len = fread(w->start_text, 1, (size_t)len, f);
-	fclose(f);
+	if (text != NULL)
+		wrong = warm_list_take(&w->start_list, text, len);
 	if (wrong != NULL)
 		log_warn("warm", "%s: %s; nothing is warmed from it", path, wrong);
 }
@@ -106,13 +121,11 @@ static bool start_next(struct warm *w)
 	struct warm_job_new how = {.source = WARM_SAVED};
 	char path[1024];
 
-	if (w->start_text != NULL) {
+	if (w->start_list.text != NULL) {
 		how.name = warm_save_path(w->ctl->config, path);
-		if (warm_job_start(w, &how, &w->start_job) == ST_OK)
-			warm_job_list(warm_job_get(w, w->start_job),
-			              span_of(w->start_text, w->start_len), NULL);
-		free(w->start_text);
-		w->start_text = NULL;
+		if (warm_job_start(w, &how, &w->start_job) != ST_OK)
+			return false;
+		warm_job_list(warm_job_get(w, w->start_job), &w->start_list);
 		return true;
 	}
 	if (w->start_peer >= cfg->peers_count)
@@ -178,7 +191,7 @@ void warm_stop(struct warm *w)
 	warm_save_stop(w);
 	warm_jobs_free(w);
 	warm_notes_destroy(w->notes);
-	free(w->start_text);
+	free(w->start_list.text);
 	free(w);
 }
 

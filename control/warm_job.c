@@ -10,7 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define LINES_ROUND 64u              /* lines of a job that one look works off */
+#define LINES_ROUND 16u              /* lines of a job that one look works off */
+#define BAD_SAID    3u               /* bad lines of a list that the log names */
 #define EASE_NS     (5 * NS_PER_MS)  /* until an origin that is busy is looked at again */
 #define AWAY_NS     (50 * NS_PER_MS) /* until a dataplane that is away is, or a peer's list */
 #define SOON_NS     (NS_PER_MS)
@@ -34,12 +35,13 @@ static bool text_room(struct warm_job *j, size_t n)
 {
 	char *bigger;
 
-	if (j->off > 0) {
+	/* Not each time: there may be much. */
+	if (j->off > j->len / 2) {
 		memmove(j->text, j->text + j->off, j->len - j->off);
 		j->len -= j->off;
 		j->off = 0;
 	}
-	if (j->len + n > WARM_PENDING_BYTES)
+	if (j->len - j->off + n > WARM_PENDING_BYTES)
 		return false;
 	bigger = realloc(j->text, pow2_ceil(max_u64(4096, j->len + n)));
 	if (bigger == NULL)
@@ -115,37 +117,42 @@ enum status warm_job_add(struct warm *w, uint32_t id, struct span text, warm_bad
 	return ST_OK;
 }
 
-struct log_bad {
-	const struct warm_job *j;
-	uint32_t said;
-};
-
-/* The first few: a list of a peer may name much that is not routed here. */
-static void bad_log(void *arg, uint32_t number, const char *why)
+const char *warm_list_take(struct warm_list *list, char *text, size_t len)
 {
-	struct log_bad *b = arg;
+	const char *wrong;
 
-	if (b->said++ < 3)
-		log_warn("warm", "%s: line %u: %s", b->j->name, number + 1, why);
+	*list = (struct warm_list){.text = text};
+	wrong = warm_list_check(span_of(text, len), &list->body, &list->count);
+	if (wrong == NULL)
+		return NULL;
+	free(text);
+	*list = (struct warm_list){0};
+	return wrong;
 }
 
-void warm_job_list(struct warm_job *j, struct span text, const char *trouble)
+void warm_job_list(struct warm_job *j, struct warm_list *list)
 {
-	struct log_bad b = {.j = j};
-	struct span body = span_of(NULL, 0);
-	size_t taken = 0;
+	free(j->text);
+	j->text = list->text;
+	j->off = (size_t)(list->body.ptr - list->text);
+	j->len = j->off + list->body.len;
+	j->line = 1; /* that which says what it is */
+	j->asked += list->count;
+	j->waiting += list->count;
+	*list = (struct warm_list){0};
+}
 
-	if (trouble == NULL)
-		trouble = warm_list_check(text, &body);
-	if (trouble == NULL && body.len > 0) {
-		(void)warm_job_add(j->w, j->id, body, bad_log, &b, &taken);
-		if (taken == 0)
-			trouble = "it is longer than a job takes (16 MiB)";
-	}
-	if (trouble == NULL)
-		return;
+void warm_job_no_list(struct warm_job *j, const char *trouble)
+{
 	snprintf(j->trouble, sizeof(j->trouble), "%s", trouble);
 	log_warn("warm", "%s: %s; nothing is warmed from it", j->name, trouble);
+}
+
+/* The first few of a list: one of a peer may name much that is not routed here. */
+static void bad_log(struct warm_job *j, const char *why)
+{
+	if (j->source != WARM_LIST && j->bad_said++ < BAD_SAID)
+		log_warn("warm", "%s: line %llu: %s", j->name, (unsigned long long)j->line, why);
 }
 
 /* --- tasks --- */
@@ -193,16 +200,25 @@ static struct warm_task *task_next(struct warm_job *j)
 		j->ready = t->next;
 		return t;
 	}
+	if (j->waiting == 0)
+		return NULL;
 	rest = span_of(j->text + j->off, j->len - j->off);
-	if (j->len == j->off || !warm_line_next(&rest, &line))
-		return NULL;
+	do {
+		if (!warm_line_next(&rest, &line))
+			return NULL;
+		j->line++;
+		j->off = j->len - rest.len;
+	} while (warm_line_empty(line));
+	line.len = min_size(line.len, WARM_LINE_MAX + 1); /* enough to find it too long */
 	t = calloc(1, sizeof(*t) + line.len);
-	if (t == NULL)
+	if (t == NULL) { /* it is lost, and counted so */
+		j->waiting--;
+		result_count(j, WARM_failed, 1);
 		return NULL;
+	}
 	t->job = j;
 	t->len = (uint32_t)line.len;
 	memcpy(t->line, line.ptr, line.len);
-	j->off = j->len - rest.len;
 	return t;
 }
 
@@ -211,7 +227,7 @@ static bool task_make(struct warm_task *t)
 {
 	const struct control *ctl = t->job->w->ctl;
 	struct warm_line *l;
-	const char *why;
+	const char *why = "out of memory";
 
 	if (t->r != NULL && t->r->wire.snapshot_id == ctl->snapshot->id)
 		return true;
@@ -221,6 +237,8 @@ static bool task_make(struct warm_task *t)
 	if (l != NULL && warm_line_read(span_of(t->line, t->len), l, &why) == WARM_LINE_REQUEST)
 		t->r = warm_request(ctl->snapshot, link_hash_seed(ctl->chan), l, &why);
 	free(l);
+	if (t->r == NULL)
+		bad_log(t->job, why);
 	return t->r != NULL;
 }
 
@@ -265,7 +283,11 @@ static void job_end(struct warm_job *j)
 	        j->results[WARM_origin] + j->results[WARM_shared] + j->results[WARM_confirmed];
 
 	j->ended_ns = max_u64(1, now_of(j->w));
-	if (j->source == WARM_LIST)
+	free(j->text);
+	j->text = NULL;
+	j->len = 0;
+	j->off = 0;
+	if (j->source == WARM_LIST || j->trouble[0] != '\0')
 		return; /* whoever gave it is told */
 	log_info("warm",
 	         "%s: of %llu requests %llu answers were stored, %llu were there; %llu failed, "

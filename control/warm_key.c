@@ -112,7 +112,7 @@ static const char *policy_check(const struct snap_route *route, const struct war
 	cache_request_policy(HTTP_GET, &l->fields, &rule, &asks);
 	if (rule.mode == CACHE_OFF)
 		return "its route is not cached (cache.mode: off); take the line out";
-	if (!asks.store || !asks.lookup)
+	if (!asks.store || !asks.lookup || asks.range)
 		return "its fields forbid a stored answer; take Cache-Control, Range and the like "
 		       "out";
 	return NULL;

@@ -146,12 +146,18 @@ static const char *fields_read(struct span rest, struct warm_line *out)
 	return NULL;
 }
 
+bool warm_line_empty(struct span line)
+{
+	line = span_trim(line);
+	return line.len == 0 || line.ptr[0] == '#';
+}
+
 enum warm_line_kind warm_line_read(struct span line, struct warm_line *out, const char **wrong)
 {
 	struct span rest, url;
 
 	line = span_trim(line);
-	if (line.len == 0 || line.ptr[0] == '#')
+	if (warm_line_empty(line))
 		return WARM_LINE_EMPTY;
 	if (line.len > WARM_LINE_MAX) {
 		*wrong = "the line is longer than 8192 bytes; take it out";
@@ -177,18 +183,18 @@ size_t warm_list_end(struct span text, uint64_t count, char out[WARM_LIST_END_MA
 	                        (unsigned long long)hash64(text.ptr, text.len, 0));
 }
 
-/* Lines of requests in a body. */
+/* Lines of requests in a body, good ones or not. */
 static uint64_t lines_count(struct span body)
 {
 	struct span line;
 	uint64_t n = 0;
 
 	while (warm_line_next(&body, &line))
-		n += line.len > 0 && line.ptr[0] != '#';
+		n += !warm_line_empty(line);
 	return n;
 }
 
-const char *warm_list_check(struct span text, struct span *body)
+const char *warm_list_check(struct span text, struct span *body, uint64_t *count)
 {
 	const struct span head = SPAN_LIT(WARM_LIST_HEAD);
 	char want[WARM_LIST_END_MAX];
@@ -203,7 +209,8 @@ const char *warm_list_check(struct span text, struct span *body)
 	if (at < head.len)
 		return "it is torn: its line '# end' is missing";
 	*body = span_of(text.ptr + head.len, at - head.len);
-	len = warm_list_end(span_of(text.ptr, at), lines_count(*body), want);
+	*count = lines_count(*body);
+	len = warm_list_end(span_of(text.ptr, at), *count, want);
 	if (!span_eq(span_of(want, len), span_of(text.ptr + at, text.len - at)))
 		return "it is torn or was changed: its line '# end' does not fit what stands "
 		       "before";

@@ -38,12 +38,15 @@ enum warm_line_kind { WARM_LINE_EMPTY, WARM_LINE_REQUEST, WARM_LINE_BAD };
 /* line: without its line end. On BAD *wrong says what is wrong and what would be right. */
 enum warm_line_kind warm_line_read(struct span line, struct warm_line *out, const char **wrong);
 
+/* Does it say nothing? */
+bool warm_line_empty(struct span line);
+
 /* Cuts the next line off *text, without its line end ("\n" or "\r\n"). False: there is none. */
 bool warm_line_next(struct span *text, struct span *line);
 
-/* Is text a whole hot list? NULL when it is; *body is then its lines of requests. Else what is
- * wrong. */
-const char *warm_list_check(struct span text, struct span *body);
+/* Is text a whole hot list? NULL when it is; *body is then its lines of requests, *count how many
+ * there are. Else what is wrong. */
+const char *warm_list_check(struct span text, struct span *body, uint64_t *count);
 /* Writes the last line for text (head and count lines of requests) into out; its length. */
 #define WARM_LIST_END_MAX 64u
 size_t warm_list_end(struct span text, uint64_t count, char out[WARM_LIST_END_MAX]);

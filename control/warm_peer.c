@@ -113,10 +113,26 @@ static bool get_grow(struct get *g)
 	return true;
 }
 
-/* Until the connection ends. */
+/* Head and body have so many bytes; 0: the head is not whole, or does not say. */
+static uint64_t whole_bytes(const struct get *g)
+{
+	struct http_response_head head;
+	struct http_framing framing;
+	size_t head_len;
+
+	if (http1_parse_response(g->buf, g->len, &head, &head_len) != HTTP_SCAN_DONE)
+		return 0;
+	framing = http1_response_framing(&head.fields, head.minor, HTTP_GET, head.status);
+	return framing.kind == HTTP_BODY_LENGTH ? head_len + (uint64_t)framing.length : 0;
+}
+
+/* Until all is there, or the connection ends. */
 static bool get_read(struct get *g)
 {
-	for (;;) {
+	uint64_t whole = 0;
+
+	while (whole == 0 || g->len < whole) {
+		size_t before = g->len;
 		ssize_t n;
 
 		if (!get_grow(g) || !ready(g, POLLIN))
@@ -128,7 +144,10 @@ static bool get_read(struct get *g)
 			g->len += (size_t)n;
 		else if (errno != EAGAIN && errno != EINTR)
 			return trouble(g, strerror(errno));
+		if (whole == 0 && before <= HEAD_MAX) /* the head ends in what came now, or later */
+			whole = whole_bytes(g);
 	}
+	return true;
 }
 
 /* The body goes to the front of buf. */
@@ -171,8 +190,10 @@ static void peer_work(struct warm_worker *k)
 	};
 
 	if (get_connect(&g) && get_send(&g) && get_read(&g) && get_parse(&g)) {
-		p->text = g.buf;
-		p->len = g.len;
+		const char *wrong = warm_list_take(&p->list, g.buf, g.len);
+
+		if (wrong != NULL)
+			trouble(&g, wrong);
 	} else {
 		free(g.buf);
 	}
@@ -188,7 +209,7 @@ bool warm_peer_start(struct warm *w, struct warm_job *j, const char *peer)
 	p->job = j;
 	p->timeout_ms = cfg->peer_ms;
 	p->max_bytes = cfg->peer_bytes;
-	p->text = NULL;
+	p->list = (struct warm_list){0};
 	p->trouble[0] = '\0';
 	if (strncmp(peer, "http://", 7) == 0)
 		peer += 7;
@@ -206,10 +227,10 @@ void warm_peer_look(struct warm *w)
 	if (!warm_worker_ended(&p->worker))
 		return;
 	p->job->fetching = false;
-	warm_job_list(p->job, span_of(p->text, p->text != NULL ? p->len : 0),
-	              p->text != NULL ? NULL : p->trouble);
-	free(p->text);
-	p->text = NULL;
+	if (p->list.text != NULL)
+		warm_job_list(p->job, &p->list);
+	else
+		warm_job_no_list(p->job, p->trouble);
 }
 
 void warm_peer_stop(struct warm *w)
@@ -221,5 +242,5 @@ void warm_peer_stop(struct warm *w)
 	atomic_store(&p->stop, true);
 	pthread_join(p->worker.thread, NULL);
 	p->worker.running = false;
-	free(p->text);
+	free(p->list.text);
 }

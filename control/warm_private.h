@@ -24,6 +24,13 @@ struct warm_worker {
 	bool running; /* the loop's */
 };
 
+/* A whole list that came at once. */
+struct warm_list {
+	char *text; /* to be given to free(); NULL: none */
+	struct span body;
+	uint64_t count;
+};
+
 struct warm_task {
 	struct fetch_warm fw;
 	struct warm_job *job;
@@ -49,6 +56,8 @@ struct warm_job {
 	size_t off;
 	uint64_t waiting;
 	uint64_t asked;
+	uint64_t line;           /* number of the last that was taken off a whole list */
+	uint32_t bad_said;       /* bad lines of it that were named in the log */
 	struct warm_task *ready; /* the next; or those that a lost dataplane broke off */
 	struct warm_task *active;
 	uint64_t results[WARM_RESULTS];
@@ -62,8 +71,7 @@ struct warm_peer {
 	uint32_t timeout_ms;
 	uint64_t max_bytes;
 	/* What came of it */
-	char *text; /* NULL: none */
-	size_t len;
+	struct warm_list list;
 	char trouble[WARM_NAME_MAX * 2];
 };
 
@@ -83,6 +91,7 @@ struct warm_save {
 	char path[1024];
 	bool write;
 	bool failed;
+	bool said; /* that it cannot be written: once, until it can */
 	char *list; /* made by the thread */
 	size_t list_len;
 	/* What peers get */
@@ -102,10 +111,9 @@ struct warm {
 	struct warm_peer peer;
 	struct warm_save save;
 	/* Jobs at the start */
-	char *start_text; /* the node's own list, until a dataplane is attached */
-	size_t start_len;
-	uint32_t start_job;  /* the one that runs */
-	uint32_t start_peer; /* the next to be asked */
+	struct warm_list start_list; /* the node's own, until a dataplane is attached */
+	uint32_t start_job;          /* the one that runs */
+	uint32_t start_peer;         /* the next to be asked */
 	bool starting;
 	atomic_uint_fast64_t served;
 	struct warm_counts counts;
@@ -124,8 +132,13 @@ void warm_start_look(struct warm *w);
 void warm_kick(struct warm *w);
 void warm_jobs_run(struct loop_timer *t);
 void warm_jobs_free(struct warm *w);
-/* A whole list (warm_list_check) for the job; NULL: it is none, and trouble says why. */
-void warm_job_list(struct warm_job *j, struct span text, const char *trouble);
+/* A whole list for a job that has none yet; its text is taken over. It may be long, and a
+ * stranger's: its lines are looked at one by one, when their turn comes. */
+void warm_job_list(struct warm_job *j, struct warm_list *list);
+/* There is none, and trouble says why. */
+void warm_job_no_list(struct warm_job *j, const char *trouble);
+/* Takes text over and checks it. NULL, or what is wrong with it (then there is no list). */
+const char *warm_list_take(struct warm_list *list, char *text, size_t len);
 struct warm_job *warm_job_get(const struct warm *w, uint32_t id);
 
 /* warm_peer.c */

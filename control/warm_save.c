@@ -98,7 +98,7 @@ static void folder_sync(const char *path)
 }
 
 /* Beside the file and then in its place: whoever reads it finds the old list or the new one. */
-static bool file_write(const struct warm_save *s)
+static bool file_write(struct warm_save *s)
 {
 	char beside[1040];
 	int fd;
@@ -113,9 +113,10 @@ static bool file_write(const struct warm_save *s)
 	ok = ok && rename(beside, s->path) == 0;
 	if (ok)
 		folder_sync(s->path);
-	else
+	else if (!s->said)
 		log_warn("warm", "cannot write the hot list %s: %s; see cache.warm.file", s->path,
 		         strerror(errno));
+	s->said = !ok;
 	return ok;
 }
 
@@ -213,7 +214,7 @@ static void page_take(struct warm *w, struct span bytes)
 
 	while (cache_row_next(&bytes, &o))
 		if ((o->flags & (OBJECT_VARY | OBJECT_PASS)) == 0)
-			(void)warm_notes_use(w->notes, object_key(o), o->pad);
+			(void)warm_notes_use(w->notes, object_key(o), o->spare);
 }
 
 static void on_page(void *arg, enum status st, const void *bytes, size_t len, uint64_t next)

@@ -54,6 +54,8 @@ static void core_carve(struct core *core, struct carve *c, const struct core_con
 	core->out = carve_take(c, CORE_OUT_BYTES);
 	core->head_copy = carve_take(c, CORE_OUT_BYTES / 2);
 	core->key_buf = carve_take(c, CACHE_KEY_MAX);
+	core->pattern_buf = carve_take(c, CACHE_KEY_MAX);
+	core->check_in = carve_take(c, sizeof(core->check_in[0]) * RULES_MAX);
 }
 
 static_assert((int)CONFIG_PACING_ON == (int)TCP_PACING_ON &&
@@ -272,6 +274,7 @@ err:
 
 void core_destroy(struct core *core)
 {
+	nic_pkt_free(core->nic, core->rx, core->rx_count);
 	if (core->tcp != NULL)
 		tcp_destroy(core->tcp);
 	if (core->view != NULL && core->share == NULL)
@@ -307,42 +310,70 @@ static bool tx_waits(const struct core *core)
 	return unlikely(net_queued(core->net) > NIC_BURST);
 }
 
-static void segments_input(struct core *core, struct pkt *pkts, unsigned n)
+static uint32_t tx_flush(struct core *core);
+static uint32_t messages_take(struct core *core, uint32_t most);
+
+/* Whatever control had put into the ring before these segments came has been done. Else somebody
+ * who was told by another core that what is stored here is void could still get it. False: the port
+ * takes nothing, so that not all of it can be done now. */
+static bool orders_read(struct core *core)
 {
-	tcp_input_burst(core->tcp, pkts, n, core->now_ns);
+	uint32_t left = core->chan.port.rx.mask + 1;
+
+	while (left > 0) {
+		uint32_t n;
+
+		if (tx_waits(core) && (tx_flush(core), tx_waits(core)))
+			return false;
+		n = messages_take(core, min_u32(left, COMPLETIONS));
+		if (n == 0)
+			return true;
+		left -= n;
+	}
+	return true;
+}
+
+static void segments_input(struct core *core)
+{
+	uint32_t n = core->rx_count;
+
+	if (!orders_read(core))
+		return;
+	core->rx_count = 0;
+	tcp_input_burst(core->tcp, core->rx, n, core->now_ns);
 	stage_mark(&core->stages, STAGE_tcp, n);
 	core_ready(core);
 	/* Only now: until here, payload was lent to connections and parsed where it lay. */
 	if (n > 0)
-		nic_pkt_free(core->nic, pkts, n);
+		nic_pkt_free(core->nic, core->rx, n);
 	stage_mark(&core->stages, STAGE_rx, 0);
 }
 
 void core_rx(struct core *core)
 {
-	struct pkt pkts[NIC_BURST];
-	unsigned n = tx_waits(core) ? 0 : nic_rx_burst(core->nic, pkts, NIC_BURST), got;
+	if (likely(core->rx_count == 0)) {
+		uint32_t n = tx_waits(core) ? 0 : nic_rx_burst(core->nic, core->rx, NIC_BURST);
 
-	stage_mark(&core->stages, STAGE_rx, n);
-	if (n == 0)
-		return;
-	core->did += n;
-	stages_burst(&core->stages, n);
-	got = n;
-	n = net_input(core->net, pkts, n, core->now_ns);
-	stage_mark(&core->stages, STAGE_net, got);
-	segments_input(core, pkts, n);
+		stage_mark(&core->stages, STAGE_rx, n);
+		if (n == 0)
+			return;
+		core->did += n;
+		stages_burst(&core->stages, n);
+		core->rx_count = net_input(core->net, core->rx, n, core->now_ns);
+		stage_mark(&core->stages, STAGE_net, n);
+	}
+	segments_input(core);
 }
 
 /* What came to another core of the port and belongs here. */
 static void core_passed(struct core *core)
 {
-	struct pkt pkts[NIC_BURST];
-	unsigned n = tx_waits(core) ? 0 : net_passed(core->net, pkts, NIC_BURST);
-
-	core->did += n;
-	if (unlikely(n > 0))
-		segments_input(core, pkts, n);
+	if (unlikely(core->rx_count > 0) || tx_waits(core))
+		return;
+	core->rx_count = net_passed(core->net, core->rx, NIC_BURST);
+	core->did += core->rx_count;
+	if (unlikely(core->rx_count > 0))
+		segments_input(core);
 }
 
 void core_ready(struct core *core)
@@ -354,15 +385,15 @@ void core_ready(struct core *core)
 	stage_mark(&core->stages, STAGE_request, sum);
 }
 
-void core_completions(struct core *core)
+static uint32_t messages_take(struct core *core, uint32_t most)
 {
 	struct core_chan *ch = &core->chan;
 	struct chan_msg m;
 	uint32_t n = 0;
 
 	if (ch->epoch == 0)
-		return;
-	while (n < COMPLETIONS && !tx_waits(core) && chan_recv(&ch->port, &m)) {
+		return 0;
+	while (n < most && !tx_waits(core) && chan_recv(&ch->port, &m)) {
 		n++;
 		if (m.type == CHAN_RELEASE)
 			miss_released_up(core, &m);
@@ -375,12 +406,24 @@ void core_completions(struct core *core)
 		chan_rx_done(&ch->port);
 		counter_add(core->ctr, CTR_chan_rx, n);
 		core->did += n;
+		stage_mark(&core->stages, STAGE_completion, n);
+		core_ready(core);
 	}
+	return n;
+}
+
+void core_completions(struct core *core)
+{
+	struct core_chan *ch = &core->chan;
+
+	if (ch->epoch == 0)
+		return;
+	messages_take(core, COMPLETIONS);
 	if (ch->syncing)
 		miss_sync(core);
 	else if (ch->park_head != NULL)
 		miss_wake_parked(core);
-	stage_mark(&core->stages, STAGE_completion, n);
+	stage_mark(&core->stages, STAGE_completion, 0);
 	core_ready(core);
 }
 

@@ -152,10 +152,10 @@ struct core {
 	struct nic *nic;
 	struct net *net;
 	struct tcp *tcp;
-	struct hot_view *view;   /* what the cores have in their hot tables */
-	struct hot_table *hot;   /* the own one */
-	struct hot_table *l0;    /* copies of what others have; NULL: none */
-	struct hot_found found;  /* where the object lies that the request which runs now got */
+	struct hot_view *view;  /* what the cores have in their hot tables */
+	struct hot_table *hot;  /* the own one */
+	struct hot_table *l0;   /* copies of what others have; NULL: none */
+	struct hot_found found; /* where the object lies that the request which runs now got */
 	struct hot_share *joined;
 	struct hot_share *share; /* NULL: not this core's to destroy */
 	struct core_stats *stats;
@@ -163,14 +163,19 @@ struct core {
 	struct pool reqs; /* struct req */
 	struct core_chan chan;
 	uint64_t hash_seed;
-	uint32_t did;  /* work of this round */
-	uint32_t hits; /* requests answered here and now, in this round */
+	struct pkt rx[NIC_BURST];
+	uint32_t rx_count; /* segments in rx that TCP has not seen yet */
+	uint32_t did;      /* work of this round */
+	uint32_t hits;     /* requests answered here and now, in this round */
 	bool draining;
 	struct stage_clock stages; /* for reports alone */
 	uint64_t date_s;           /* the second that date holds */
 	char date[HTTP_DATE_LEN + 3];
 	uint32_t cache_name_len; /* "Cache-Status: " and this node's name: reply_prepare */
 	char cache_name[CORE_NAME_BYTES];
+
+	uint32_t *check_in; /* for each rule that is a pattern: its hits until the next check */
+	uint64_t check_random;
 
 	uint64_t boundaries; /* of multipart answers so far */
 
@@ -180,6 +185,7 @@ struct core {
 	struct turn *turns;        /* CORE_TURNS */
 	char *out;                 /* CORE_OUT_BYTES, for heads that do not fit a chunk */
 	char *key_buf;             /* CACHE_KEY_MAX */
+	char *pattern_buf;         /* likewise */
 	unsigned char *head_copy;  /* CORE_OUT_BYTES / 2: a head of control, before it is checked */
 
 	/* Housekeeping */

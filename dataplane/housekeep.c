@@ -101,7 +101,8 @@ static void drain_step(struct core *core)
 	for (uint32_t i = 0; i < DRAIN_WALK; i++) {
 		conn = tcp_conn_walk(core->tcp, &core->drain_cursor);
 		if (conn == NULL) {
-			/* TIME-WAIT only keeps a 4-tuple; nobody waits for its end. */
+			/* TIME-WAIT only keeps a 4-tuple, and in FIN-WAIT-2 the client has all that
+			 * it was sent: nobody waits for their end. */
 			if (core->drain_seen == 0)
 				__atomic_store_n(&core->shared->drained, 1, __ATOMIC_RELEASE);
 			core->drain_cursor = 0;
@@ -110,7 +111,7 @@ static void drain_step(struct core *core)
 			break;
 		}
 		tcp_conn_info(conn, &info);
-		core->drain_seen += info.state != TCP_TIME_WAIT;
+		core->drain_seen += info.state != TCP_TIME_WAIT && info.state != TCP_FIN_WAIT_2;
 		if (late)
 			tcp_abort(core->tcp, conn);
 		else

@@ -62,8 +62,8 @@ static const struct argp argp_spec = {
                "answers "
                "HTTP requests from per-core tables, and passes misses to sluice-control.\v"
                "Signals: TERM and INT drain connections for at most timeouts.drain_ms, then stop; "
-               "a "
-               "second one stops at once.\n"
+               "a second one stops at once. HUP is no reload here, and ends nothing: see "
+               "sluicectl config reload.\n"
                "Example: sluice-dataplane --config docs/examples/minimal.yaml",
 };
 
@@ -223,6 +223,20 @@ static enum status net_shared_make(struct dataplane *d)
 	return st;
 }
 
+static const char *socket_remedy(enum status st)
+{
+	switch (st) {
+	case ST_EXISTS:
+		return "another dataplane runs with this run_dir";
+	case ST_NOTFOUND:
+		return "of run_dir only the last directory is made: make the others, or name "
+		       "another "
+		       "(run_dir)";
+	default:
+		return "may this user write there? See run_dir";
+	}
+}
+
 static enum status dataplane_start(struct dataplane *d, struct snapshot *snap)
 {
 	char why[512] = "";
@@ -265,8 +279,8 @@ static enum status dataplane_start(struct dataplane *d, struct snapshot *snap)
 	};
 	st = attach_create(&d->attach, &ac);
 	if (st != ST_OK) {
-		log_error("main", "%s/dataplane.sock: %s%s", d->cfg->run_dir, status_text(st),
-		          st == ST_EXISTS ? "; another dataplane runs with this run_dir" : "");
+		log_error("main", "%s/dataplane.sock: %s; %s", d->cfg->run_dir, status_text(st),
+		          socket_remedy(st));
 		return st;
 	}
 	return threads_start(d);
@@ -295,14 +309,28 @@ static void touch_ahead(struct dataplane *d)
 		tcp_touch_ahead(d->workers[i].core->tcp);
 }
 
+/* A signal to stop has come. */
+static bool stop_asked(int sig_fd)
+{
+	struct signalfd_siginfo si;
+
+	if (read(sig_fd, &si, sizeof(si)) != (ssize_t)sizeof(si))
+		return false;
+	if (si.ssi_signo == SIGTERM || si.ssi_signo == SIGINT)
+		return true;
+	log_info("main", "signal %u does nothing here; sluicectl config reload reads the file",
+	         si.ssi_signo);
+	return false;
+}
+
 /* Until a signal says stop and the drain is over. */
 static void dataplane_run(struct dataplane *d, int sig_fd)
 {
 	struct pollfd fds[1 + ATTACH_POLL_FDS];
 	uint64_t drain_until_ns = 0;
+	uint64_t watch_ns = 0;
 
 	for (;;) {
-		struct signalfd_siginfo si;
 		unsigned n = 1;
 
 		fds[0] = (struct pollfd){.fd = sig_fd, .events = POLLIN};
@@ -310,7 +338,11 @@ static void dataplane_run(struct dataplane *d, int sig_fd)
 		poll(fds, n, attach_busy(d->attach) ? STEP_BUSY_MS : STEP_MS);
 		attach_step(d->attach);
 		touch_ahead(d);
-		if (read(sig_fd, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
+		if (clock_mono_ns() >= watch_ns) {
+			dpdk_watch(d->dpdk);
+			watch_ns = clock_mono_ns() + NS_PER_S;
+		}
+		if (stop_asked(sig_fd)) {
 			if (drain_until_ns != 0)
 				return;
 			drain_begin(d);
@@ -358,6 +390,10 @@ static int signals_open(void)
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	/* By habit sent to daemons, to reload or to open logs anew: no reason to drop clients. */
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGUSR1);
+	sigaddset(&set, SIGUSR2);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
@@ -386,6 +422,7 @@ int main(int argc, char **argv)
 	clock_cycles_per_ns();
 	sig_fd = signals_open();
 	if (listeners_make(&d) == ST_OK && dataplane_start(&d, snap) == ST_OK) {
+		dpdk_warn_shared(d.cfg);
 		log_info("main", "ready: %u core(s), pid %d", d.cores, getpid());
 		dataplane_run(&d, sig_fd);
 		rc = 0;

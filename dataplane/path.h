@@ -44,8 +44,9 @@ enum req_next miss_upload(struct core *core, struct req *req);
 bool miss_has_room(struct core *core);
 /* Names the request in its head block (len bytes) to control, under a new sequence number. */
 void miss_send(struct core *core, struct req *req, uint32_t len, bool has_body);
-/* Asks to fetch anew what the request's key answers, with nobody waiting; false without room. */
-bool miss_refresh(struct core *core, struct req *req);
+/* Asks to fetch anew what the request's key answers, with nobody waiting; false without room.
+ * flags: CHAN_REQ_REFRESH, and what else it is. */
+bool miss_refresh(struct core *core, struct req *req, uint16_t flags);
 void miss_cancel(struct core *core, struct req *req);
 void miss_end(struct core *core, struct req *req); /* frees the slot; control has ended it too */
 /* req/miss_answer.c: what control says */

@@ -51,7 +51,8 @@ enum chan_type {
 	/* control to core */
 	CHAN_HEAD,  /* block: struct object with key and field lines; CHAN_F_END when no body
 	               follows. code: what the origin answered when the object has another status
-	               (304: a stored one that it confirmed; 5xx: a stale one instead); else 0 */
+	               (304: a stored one that it confirmed; 5xx: a stale one instead); else 0.
+	               Status 102 to 199: an interim answer (no flags), ahead of that */
 	CHAN_FAIL,  /* code: the status to answer (502, 503, 504, ...), body-less; ends the ticket.
 	               204 to a CHAN_REQ_PURGE: it is done */
 	CHAN_PURGE, /* block: the text of a purge (none for INVAL_ALL), code: enum inval_kind
@@ -108,6 +109,8 @@ enum chan_request_flag {
 	CHAN_REQ_AUTHORIZED = 1 << 3, /* carries Authorization (RFC 9111 3.5) */
 	CHAN_REQ_TLS = 1 << 4,        /* came by https */
 	CHAN_REQ_PURGE = 1 << 6,      /* the method was PURGE; the method's text is GET */
+	CHAN_REQ_CHECK = 1 << 7,      /* with REFRESH: the answer that the client got is another
+	                                 request's, by a pattern: is the origin's the same? */
 	CHAN_REQ_REFRESH = 1 << 5     /* a client got a stale answer; nobody waits for this one. The
 	                                 ticket's seq is 0, and nothing but RELEASE comes back */
 };
@@ -157,8 +160,9 @@ struct chan_conn_row {
 static_assert(sizeof(struct chan_conn_row) == 72, "shared ABI");
 
 /* CHAN_QUERY_CACHE rows: struct object heads one behind the other, each with its key (fields_len
- * 0) and how often it was used, as far as the table counts (pad), aligned to 8. CHAN_QUERY_CACHE_GET: the block of the query holds the key text; the answer is
- * one object head with fields, n 1, or len 0 when there is none. */
+ * 0) and how often it was used, as far as the table counts (spare), aligned to 8.
+ * CHAN_QUERY_CACHE_GET: the block of the query holds the key text; the answer is one object head
+ * with fields, n 1, or len 0 when there is none. */
 
 struct chan_core_info { /* CHAN_QUERY_INFO */
 	uint64_t uptime_ms;

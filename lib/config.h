@@ -16,6 +16,7 @@
 enum config_port_type { PORT_AF_XDP, PORT_MEMIF, PORT_AF_PACKET, PORT_TAP, PORT_PCI };
 enum config_idle { IDLE_BUSY, IDLE_ADAPTIVE };
 enum config_credentials { CREDENTIALS_SEPARATE, CREDENTIALS_BYPASS, CREDENTIALS_SHARED };
+enum config_rule_match { RULE_MATCH_KEY, RULE_MATCH_PATTERN };
 enum config_purge_scope { PURGE_SCOPE_TENANT, PURGE_SCOPE_ALL };
 enum config_switch { CONFIG_OFF, CONFIG_ON };
 enum config_bool { CONFIG_FALSE, CONFIG_TRUE };
@@ -228,6 +229,7 @@ struct config_cache {
 	uint32_t stale_if_error_s;
 	enum config_etag etag; /* "off" (default), "weak", "strong" */
 	uint32_t pass_s;
+	uint32_t range_fill_bytes; /* 0: a Range goes to the origin as it is */
 	enum config_write_through write_through;
 	char *rule; /* name, or NULL */
 };
@@ -279,6 +281,10 @@ struct config_rule {
 	enum config_bool public; /* no tenant, policy and credential in the key */
 	enum config_credentials credentials;
 	enum config_bool any_host; /* the host is not in the key */
+	enum config_rule_match match;
+	char **reads; /* for a pattern: what answers depend on, or "origin" */
+	unsigned reads_count;
+	uint32_t check_one_in; /* for a pattern: of its hits */
 	char **ignore_query;
 	unsigned ignore_query_count;
 	uint32_t ttl_s;     /* 0: as the route and the origin say */

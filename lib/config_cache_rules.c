@@ -5,6 +5,7 @@
 #include "lib/config_private.h"
 #include "lib/http1.h"
 #include "lib/key_template.h"
+#include "lib/read_name.h"
 #include "lib/snapshot_format.h"
 
 #include <stdlib.h>
@@ -214,6 +215,53 @@ static enum status check_adapts(struct cache_rules *r, const struct doc_node *it
 	        doc_path(node, r->path));
 }
 
+static enum status check_reads(struct cache_rules *r, const struct doc_node *item,
+                               const struct config_rule *rule)
+{
+	const struct doc_node *list = doc_key(item, "reads");
+	struct read_names names = {.len = 0};
+
+	if (rule->reads_count > 0 && strcmp(rule->reads[0], "origin") == 0)
+		return rule->reads_count == 1
+		               ? ST_OK
+		               : bad(r, doc_item(list, 1), rule->reads[1],
+		                     "stands beside 'origin', which says it alone; remove one");
+	for (unsigned i = 0; i < rule->reads_count; i++)
+		if (!read_names_add(&names, span_cstr(rule->reads[i])))
+			return bad(r, doc_item(list, i), rule->reads[i],
+			           "is nothing that an answer can be said to read, or is too "
+			           "long with the others; write for example query.page, "
+			           "header.accept-language, cookie.lang, path.id, tenant (but "
+			           "nothing of a body), or [origin] alone");
+	return ST_OK;
+}
+
+static enum status check_pattern(struct cache_rules *r, const struct doc_node *item,
+                                 const struct config_rule *rule, const struct template_rule *shared)
+{
+	static const char *const only[] = {"reads", "check_one_in"};
+
+	if (rule->key && strncmp(rule->key, RULE_PATTERN_PREFIX, strlen(RULE_PATTERN_PREFIX)) == 0)
+		return bad(r, doc_key(item, "key"), rule->key,
+		           "begins as the keys of patterns do; begin it with another word");
+	for (size_t i = 0; i < ARRAY_LEN(only) && rule->match == RULE_MATCH_KEY; i++) {
+		const struct doc_node *node = doc_key(item, only[i]);
+
+		if (node)
+			return doc_key_error(r->doc, node, r->err,
+			                     "%s is for rules with match: pattern; remove it, or "
+			                     "say so",
+			                     doc_path(node, r->path));
+	}
+	if (rule->match == RULE_MATCH_KEY)
+		return ST_OK;
+	if (shared->flags & RULE_NEEDS_BODY)
+		return bad(r, doc_key(item, "key"), rule->key,
+		           "reads the body, which a rule with match: pattern cannot check; "
+		           "remove one of them");
+	return check_reads(r, item, rule);
+}
+
 static enum status check_rule(struct cache_rules *r, unsigned i)
 {
 	const struct doc_node *item = doc_item(doc_key(r->doc->root, "rules"), i);
@@ -229,6 +277,8 @@ static enum status check_rule(struct cache_rules *r, unsigned i)
 	};
 	if (st == ST_OK && key)
 		st = check_template(r, key, TEMPLATE_KEY, shared);
+	if (st == ST_OK)
+		st = check_pattern(r, item, rule, shared);
 	all = !key || (shared->flags & RULE_ALL_QUERY);
 	if (st == ST_OK && rule->public && doc_key(item, "credentials"))
 		st = doc_key_error(r->doc, doc_key(item, "credentials"), r->err,
@@ -347,6 +397,26 @@ static enum status check_shared(struct cache_rules *r, const struct doc_node *no
 	return ST_OK;
 }
 
+/* An answer may be another resource's: it must be of the same origin. */
+static enum status check_one_upstream(struct cache_rules *r, const struct doc_node *node,
+                                      unsigned i, const struct config_rule *rule)
+{
+	const struct config_route *route = &r->cfg->routes[i];
+
+	for (unsigned k = 0; k < i && rule->match == RULE_MATCH_PATTERN; k++) {
+		const struct config_route *other = &r->cfg->routes[k];
+
+		if (other->cache.rule && strcmp(other->cache.rule, rule->name) == 0 &&
+		    strcmp(other->upstream, route->upstream) != 0)
+			return doc_error(r->doc, node, r->err,
+			                 "%s '%.60s' is a pattern, and the rule of routes[%u] too, "
+			                 "whose upstream is another, so that they would share "
+			                 "answers; give each its own",
+			                 doc_path(node, r->path), rule->name, k);
+	}
+	return ST_OK;
+}
+
 static enum status check_route_ttl(struct cache_rules *r, const struct doc_node *cache,
                                    const struct config_rule *rule)
 {
@@ -383,6 +453,8 @@ static enum status check_route(struct cache_rules *r, unsigned i, const struct d
 			        (int)min_size(shared->path.names[k].len, 32),
 			        shared->path.names[k].ptr);
 	st = check_route_ttl(r, cache, &r->cfg->rules[rule]);
+	if (st == ST_OK)
+		st = check_one_upstream(r, node, i, &r->cfg->rules[rule]);
 	if (st != ST_OK || !r->cfg->rules[rule].key || !answers_kept(route, shared))
 		return st;
 	st = check_path_used(r, node, route, shared);

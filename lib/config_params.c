@@ -77,6 +77,10 @@ static const struct param_name names_credentials[] = {
         {"bypass", CREDENTIALS_BYPASS},
         {"shared", CREDENTIALS_SHARED},
 };
+static const struct param_name names_rule_match[] = {
+        {"key", RULE_MATCH_KEY},
+        {"pattern", RULE_MATCH_PATTERN},
+};
 static const struct param_name names_purge_scope[] = {
         {"tenant", PURGE_SCOPE_TENANT},
         {"all", PURGE_SCOPE_ALL},

@@ -84,18 +84,13 @@ static enum status check_upstream(struct routes *r, unsigned i)
 /* Has the route a method whose answers write through, and a cache that they could go to? */
 static enum status check_writes(struct routes *r, unsigned i)
 {
+	const uint32_t writes = 1u << HTTP_PUT | 1u << HTTP_PATCH | 1u << HTTP_POST;
 	const struct config_route *route = &r->cfg->routes[i];
 	const struct doc_node *node = doc_key(route_at(r, "cache"), "write_through");
-	bool writes = false;
 
 	if (route->cache.write_through == WRITE_THROUGH_OFF)
 		return ST_OK;
-	for (unsigned k = 0; k < route->methods_count; k++) {
-		enum http_method m = http_method_parse(span_cstr(route->methods[k]));
-
-		writes |= m == HTTP_PUT || m == HTTP_PATCH || m == HTTP_POST;
-	}
-	if (!writes)
+	if ((r->methods[i] & writes) == 0)
 		return doc_key_error(r->doc, node, r->err,
 		                     "routes[%u].cache.write_through is for PUT, PATCH and POST, "
 		                     "which the route does not take; remove it or add one to "

@@ -38,7 +38,15 @@ struct counters {
 };
 
 /* Requests of routes with a cache rule, by the rule's index in the snapshot. */
-enum rule_result { RULE_HIT, RULE_MISS, RULE_STALE, RULE_BYPASS, RULE_RESULTS };
+enum rule_result {
+	RULE_HIT,
+	RULE_MISS,
+	RULE_STALE,
+	RULE_BYPASS,
+	RULE_PATTERN_HIT, /* by an answer that is shared by what it depends on */
+	RULE_PATTERN_STALE,
+	RULE_RESULTS
+};
 
 #define RULE_STATS_MAX 256u
 

@@ -94,6 +94,14 @@ static const struct {
         {"user", RULE_USER, RULE_SOURCE_COUNT},     {"policy", RULE_POLICY, RULE_SOURCE_COUNT},
 };
 
+enum rule_source template_source(struct span word, bool named)
+{
+	for (size_t i = 0; i < ARRAY_LEN(sources); i++)
+		if (span_eq(word, span_cstr(sources[i].word)))
+			return named ? sources[i].named : sources[i].alone;
+	return RULE_SOURCE_COUNT;
+}
+
 /* Index of the name in the list, which it is added to; UINT32_MAX: the list is full. */
 static uint32_t name_index(struct template_names *list, struct span text, uint32_t most)
 {

@@ -57,6 +57,9 @@ struct template_error {
 bool template_compile(struct span text, enum template_kind kind, struct template_rule *rule,
                       struct template *out, struct template_error *err);
 
+/* What "word" (named: "word.X") stands for; RULE_SOURCE_COUNT: nothing. */
+enum rule_source template_source(struct span word, bool named);
+
 /* Adds one operation; false when there is no room. */
 bool template_add(struct template *t, struct template_op op);
 

@@ -27,6 +27,12 @@
 #define RULE_NAME_MAX     64u
 #define RULE_ROUND_MAX    9u /* digits */
 #define RULE_NUMBER_MAX   999999999u
+#define RULE_CHECK_MAX    1000000u
+/* Bytes of the names of what an answer depends on, with their commas (cache/read_set.h). */
+#define RULE_READS_MAX   256u
+#define RULE_READS_COUNT 16u
+/* How the keys of patterns begin; no template of a key does. */
+#define RULE_PATTERN_PREFIX "pattern:"
 /* Divides a key from its scope (host, method, tenant, policy, credential); in no part of either. */
 #define RULE_SCOPE_SEP '|'
 
@@ -95,7 +101,8 @@ enum rule_flag {
 	RULE_SORTS_QUERY = 1 << 3, /* the key has several in order */
 	RULE_PURGE_ALL = 1 << 4,   /* purges go beyond the request's tenant */
 	RULE_KEYED_AUTH = 1 << 5,  /* the key says whose answer it is (RFC 9111 3.5) */
-	RULE_FLAGS_ALL = (1 << 6) - 1
+	RULE_PATTERN = 1 << 6,     /* answers may be shared by what they depend on */
+	RULE_FLAGS_ALL = (1 << 7) - 1
 };
 
 struct rule_op {
@@ -119,8 +126,13 @@ struct rule_program {
 
 struct snap_rule {
 	struct rule_text name;
-	struct rule_program key; /* op_count 0: the rule has no key of its own: the target */
-	uint32_t tags_off;       /* struct rule_program[tag_count] */
+	struct rule_program key;     /* op_count 0: the rule has no key of its own: the target */
+	struct rule_program pattern; /* with RULE_PATTERN: what all its shared answers have in
+	                                front (cache/read_set.h) */
+	struct rule_text reads;      /* names, sorted, with ','; empty: the origin says */
+	uint32_t check_one_in;       /* of the hits of shared answers; 0 without RULE_PATTERN */
+	uint32_t pad;
+	uint32_t tags_off; /* struct rule_program[tag_count] */
 	uint32_t tag_count;
 	uint32_t purges_off;
 	uint32_t purge_count;
@@ -136,7 +148,7 @@ struct snap_rule {
 	                      */
 	uint16_t key_query_count; /* the first of the query names: those of the key itself */
 };
-static_assert(sizeof(struct snap_rule) == 64, "shared ABI");
+static_assert(sizeof(struct snap_rule) == 88, "shared ABI");
 
 /* A table of "from" and "to", sorted by from (snap_text_order). */
 struct snap_table {

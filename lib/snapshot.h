@@ -51,6 +51,7 @@ struct snap_route {
 	uint8_t codings[CONFIG_CODING_COUNT]; /* enum config_coding, the preferred first; 0: no
 	                                         more */
 	uint8_t levels[CONFIG_CODING_COUNT];  /* by enum config_coding */
+	uint32_t range_fill_bytes;            /* cache/policy.h */
 	uint8_t write_through;                /* enum config_write_through */
 	uint8_t pad[3];                       /* 0 */
 };

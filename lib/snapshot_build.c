@@ -325,6 +325,7 @@ static void route_put_cache(const struct config_cache *from, struct snap_route *
 	to->stale_while_s = from->stale_while_revalidate_s;
 	to->stale_error_s = from->stale_if_error_s;
 	to->pass_ms = ms_of(from->pass_s);
+	to->range_fill_bytes = from->range_fill_bytes;
 	to->ttl_jitter_pct = (uint8_t)from->ttl_jitter_percent;
 	to->heuristic_pct = (uint8_t)from->heuristic_percent;
 	to->etag = (uint8_t)from->etag;

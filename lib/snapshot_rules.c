@@ -4,6 +4,7 @@
  * with the scope of the key behind the operator's part. config_cache_rules.c has told what is wrong
  * with them before. */
 #include "lib/key_template.h"
+#include "lib/read_name.h"
 #include "lib/snapshot_format.h"
 
 #include <stdio.h>
@@ -179,8 +180,8 @@ static struct rule_program program_put(struct rules_builder *b)
 	return p;
 }
 
-/* What the operator's template does not say itself. */
-static bool scope_add(struct rules_builder *b, const struct config_rule *rule)
+/* What the operator's template does not say itself; a pattern has none. */
+static bool scope_add(struct rules_builder *b, const struct config_rule *rule, bool pattern)
 {
 	static const struct {
 		enum rule_source source;
@@ -191,14 +192,14 @@ static bool scope_add(struct rules_builder *b, const struct config_rule *rule)
 	        {RULE_TENANT, true},
 	        {RULE_POLICY, true},
 	};
+	uint32_t said = pattern ? 0 : b->shared.sources;
 	uint8_t last = rule->credentials == CREDENTIALS_BYPASS ? RULE_OP_NO_CREDENTIAL
 	                                                       : RULE_OP_CREDENTIAL;
 
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
-		if ((b->shared.sources & 1u << parts[i].source) ||
-		    (parts[i].secret && rule->public))
+		if ((said & 1u << parts[i].source) || (parts[i].secret && rule->public))
 			continue;
-		if (parts[i].source == RULE_HOST && (rule->any_host || !rule->key))
+		if (parts[i].source == RULE_HOST && (rule->any_host || (!rule->key && !pattern)))
 			continue;
 		if (!template_add(&b->template, (struct template_op){
 		                                        .code = RULE_OP_SCOPE,
@@ -229,12 +230,39 @@ static enum status key_put(struct rules_builder *b, const struct config_rule *ru
 	                             &b->wrong)) {
 		return wrong(b, rule);
 	}
-	if (!scope_add(b, rule)) {
+	if (!scope_add(b, rule, false)) {
 		b->wrong = (struct template_error){.text = "has too many parts with its scope"};
 		return wrong(b, rule);
 	}
 	out->key = program_put(b);
 	out->key_query_count = (uint16_t)b->shared.query.count;
+	return ST_OK;
+}
+
+/* In front of whatever an answer depends on stands whose it is. */
+static enum status pattern_put(struct rules_builder *b, const struct config_rule *rule,
+                               struct snap_rule *out)
+{
+	struct read_names names = {.len = 0};
+
+	if (rule->match != RULE_MATCH_PATTERN)
+		return ST_OK;
+	b->template.count = 0;
+	(void)template_add(&b->template,
+	                   (struct template_op){.code = RULE_OP_LITERAL,
+	                                        .text = SPAN_LIT(RULE_PATTERN_PREFIX)});
+	(void)template_add(&b->template, (struct template_op){.code = RULE_OP_LITERAL,
+	                                                      .text = span_cstr(rule->name)});
+	(void)scope_add(b, rule, true); /* there is room for the few */
+	out->pattern = program_put(b);
+	for (unsigned i = 0; i < rule->reads_count; i++) {
+		b->wrong = (struct template_error){.text = "is no name of a read value"};
+		if (strcmp(rule->reads[i], "origin") != 0 &&
+		    !read_names_add(&names, span_cstr(rule->reads[i])))
+			return wrong(b, rule);
+	}
+	out->reads = text_put(b, span_of(names.text, names.len));
+	out->check_one_in = rule->check_one_in;
 	return ST_OK;
 }
 
@@ -273,6 +301,8 @@ static uint16_t rule_flags(const struct rules_builder *b, const struct config_ru
 	else if (rule->credentials == CREDENTIALS_SHARED ||
 	         (head(b)->rules.cred_seen & http_hdr_bit(HDR_AUTHORIZATION)))
 		flags |= RULE_KEYED_AUTH;
+	if (rule->match == RULE_MATCH_PATTERN)
+		flags |= RULE_PATTERN;
 	if (rule->purge_scope == PURGE_SCOPE_ALL)
 		flags |= RULE_PURGE_ALL;
 	return (uint16_t)flags;
@@ -308,6 +338,8 @@ static enum status rule_put(struct rules_builder *b, uint32_t i)
 	        .table_count = b->cfg->tables_count,
 	};
 	st = key_put(b, rule, &out);
+	if (st == ST_OK)
+		st = pattern_put(b, rule, &out);
 	if (st == ST_OK)
 		st = list_compile(b, rule, &tags, &out.tags_off);
 	if (st == ST_OK)

@@ -104,6 +104,16 @@ static bool programs_ok(const struct snapshot *s, const struct snap_rule *rule,
 	return true;
 }
 
+static bool pattern_ok(const struct snapshot *s, const struct snap_rule *rule)
+{
+	if (!(rule->flags & RULE_PATTERN))
+		return rule->pattern.op_count == 0 && rule->check_one_in == 0;
+	return rule->pattern.op_count > 0 && program_ok(s, rule, &rule->pattern) &&
+	       !(rule->flags & RULE_NEEDS_BODY) && rule->reads.len <= RULE_READS_MAX &&
+	       text_ok(s, rule->reads.off, rule->reads.len) && rule->check_one_in > 0 &&
+	       rule->check_one_in <= RULE_CHECK_MAX;
+}
+
 static bool rule_ok(const struct snapshot *s, const struct snap_rule *rule)
 {
 	const uint32_t tags[2] = {rule->tags_off, rule->tag_count};
@@ -114,7 +124,7 @@ static bool rule_ok(const struct snapshot *s, const struct snap_rule *rule)
 	       rule->purge_count <= RULE_PURGES_MAX && rule->query_count <= RULE_QUERY_MAX &&
 	       rule->ignore_count <= RULE_IGNORE_MAX && rule->body_count <= RULE_BODY_MAX &&
 	       rule->key_query_count <= rule->query_count && rule->path_count <= RULE_PATH_MAX &&
-	       (rule->flags & ~RULE_FLAGS_ALL) == 0 &&
+	       (rule->flags & ~RULE_FLAGS_ALL) == 0 && pattern_ok(s, rule) &&
 	       list_ok(s, rule->query_off, rule->query_count) &&
 	       list_ok(s, rule->ignore_off, rule->ignore_count) &&
 	       list_ok(s, rule->body_off, rule->body_count) && program_ok(s, rule, &rule->key) &&

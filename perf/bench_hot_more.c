@@ -25,7 +25,7 @@ static void *owner_main(void *arg)
 	return NULL;
 }
 
-static uint64_t remote_burst(const struct hot_remote *r, struct bench *b)
+static uint64_t remote_burst(struct hot_remote *r, struct bench *b)
 {
 	uint64_t start = clock_cycles();
 
@@ -45,7 +45,7 @@ static uint64_t remote_burst(const struct hot_remote *r, struct bench *b)
 	return clock_cycles() - start;
 }
 
-static uint64_t remote_single(const struct hot_remote *r, struct bench *b)
+static uint64_t remote_single(struct hot_remote *r, struct bench *b)
 {
 	uint64_t start = clock_cycles();
 
@@ -71,10 +71,10 @@ static int compare_u64(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-typedef uint64_t (*burst_fn)(const struct hot_remote *r, struct bench *b);
+typedef uint64_t (*burst_fn)(struct hot_remote *r, struct bench *b);
 
-static void reads_report(struct report *rep, const struct hot_remote *r, struct bench *b,
-                         uint32_t bursts, const char *name)
+static void reads_report(struct report *rep, struct hot_remote *r, struct bench *b, uint32_t bursts,
+                         const char *name)
 {
 	static const struct {
 		const char *name;
@@ -128,34 +128,50 @@ void remote_run(struct report *rep, uint32_t entries, uint32_t bursts)
 	free(b);
 }
 
+/* Of all lengths around that one; more than fit. */
+static void memory_fill(struct bench *b, size_t memory_bytes, uint32_t body)
+{
+	for (uint32_t id = 0; id < memory_bytes / body; id++)
+		put(b, id, body / 2 + random_below(b, body));
+}
+
+/* What an entry takes besides key, lines, tags and body. */
+static void memory_size(struct report *rep, size_t memory_bytes, uint32_t body)
+{
+	struct hot_config cfg = {.memory_bytes = memory_bytes, .max_object_bytes = 65536};
+	struct bench *b = calloc(1, sizeof(*b));
+	const struct object *o;
+	uint64_t cursor = 0;
+	double payload = 0;
+	char tag[64];
+
+	if (b == NULL || hot_create(&b->t, &cfg, &b->ctr) != ST_OK)
+		exit(1);
+	const struct hot_table *t = b->t;
+	memory_fill(b, memory_bytes, body);
+	while ((o = hot_next(b->t, &cursor)) != NULL)
+		payload += (double)(object_text_bytes(o) + o->body_len);
+	double count = hot_count(t);
+	const char *log_at = t->log + hot_unit_bytes(t, (uint64_t)t->seg_first * t->seg_units);
+	double log =
+	        (double)hot_unit_bytes(t, (uint64_t)(t->seg_count - t->seg_first) * t->seg_units);
+	double live = (double)counter_read(&b->ctr, CTR_cache_bytes);
+	double index = (double)(log_at - (const char *)t->buckets);
+	snprintf(tag, sizeof(tag), "memory_body%u", body);
+	report_add(rep, count, NULL, "%s_entries", tag);
+	report_add(rep, (live - payload) / count, NULL, "%s_head_bytes", tag);
+	report_add(rep, index / count, NULL, "%s_index_bytes", tag);
+	report_add(rep, (live - payload + index) / count, NULL, "%s_overhead_bytes", tag);
+	report_add(rep, ((double)memory_bytes - log - index) / count, NULL, "%s_fixed_bytes", tag);
+	report_add(rep, (log - live) / count, NULL, "%s_unused_bytes", tag);
+	hot_destroy(b->t);
+	free(b);
+}
+
 void memory_run(struct report *rep, size_t memory_bytes)
 {
 	static const uint32_t bodies[] = {64, 500, 2000};
 
-	for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
-		struct hot_config cfg = {.memory_bytes = memory_bytes, .max_object_bytes = 65536};
-		struct bench *b = calloc(1, sizeof(*b));
-		uint32_t body = bodies[i];
-		double payload = 0;
-		uint64_t cursor = 0;
-		const struct object *o;
-
-		if (b == NULL || hot_create(&b->t, &cfg, &b->ctr) != ST_OK)
-			exit(1);
-		/* Of all lengths around it; more than fit. */
-		for (uint32_t id = 0; id < memory_bytes / body; id++)
-			put(b, id, body / 2 + random_below(b, body));
-		while ((o = hot_next(b->t, &cursor)) != NULL)
-			payload += (double)(o->key_len + o->fields_len + o->body_len);
-		double count = hot_count(b->t);
-		double log = (double)b->t->seg_count * b->t->seg_units * HOT_UNIT_BYTES;
-		double live = (double)counter_read(&b->ctr, CTR_cache_bytes);
-		report_add(rep, count, NULL, "memory_body%u_entries", body);
-		report_add(rep, (live - payload) / count, NULL, "memory_body%u_head_bytes", body);
-		report_add(rep, ((double)memory_bytes - log) / count, NULL,
-		           "memory_body%u_index_bytes", body);
-		report_add(rep, (log - live) / count, NULL, "memory_body%u_unused_bytes", body);
-		hot_destroy(b->t);
-		free(b);
-	}
+	for (size_t i = 0; i < ARRAY_LEN(bodies); i++)
+		memory_size(rep, memory_bytes, bodies[i]);
 }

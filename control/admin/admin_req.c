@@ -189,6 +189,7 @@ static bool type_fits(const struct command_arg *arg, const json_t *value)
 {
 	switch (arg->type) {
 	case ARG_STRING:
+	case ARG_LINES:
 		return json_is_string(value);
 	case ARG_UINT:
 		return json_is_integer(value) && json_integer_value(value) >= 0;
@@ -201,7 +202,8 @@ static bool type_fits(const struct command_arg *arg, const json_t *value)
 /* False when it answered. */
 static bool args_check(struct admin_req *req, enum command_id cmd)
 {
-	static const char *const types[] = {"a string", "a whole number from 0", "true or false"};
+	static const char *const types[] = {"a string", "a whole number from 0", "true or false",
+	                                    "a string"};
 	const struct command_arg *arg;
 	const char *name;
 	json_t *value;

@@ -110,29 +110,68 @@ static json_t *origin_json(const struct fetcher_counts *c)
 	                 count(c->invalidations));
 }
 
+/* What control counts of compression for clients: each row of the metrics that is of it. */
+static json_t *compression_json(const struct metrics_tiers *t)
+{
+	static const char prefix[] = "sluice_compress_";
+	static const struct {
+		const char *name;
+		size_t off;
+	} rows[] = {
+#define METRIC(id, name, type, labels, help)
+#define TIER(part, field, name, type, help) {name, offsetof(struct metrics_tiers, part.field)},
+#define UPSTREAM(field, name, type, help)
+#include "control/metrics/metrics.def"
+#undef METRIC
+#undef TIER
+#undef UPSTREAM
+	};
+	const size_t len = sizeof(prefix) - 1;
+	json_t *out = json_object();
+	uint64_t value;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		if (strncmp(rows[i].name, prefix, len) != 0)
+			continue;
+		memcpy(&value, (const char *)t + rows[i].off, sizeof(value));
+		json_object_set_new(out, rows[i].name + len, count(value));
+	}
+	return out;
+}
+
 /* Cores that have another snapshot yet count other rules. */
+static void rule_sum(const struct metrics_view *view, const struct summary *s, uint32_t rule,
+                     uint64_t v[RULE_RESULTS])
+{
+	for (uint32_t c = 0; c < s->cores * RULE_RESULTS; c++) {
+		const struct rule_stats *rs = &s->by_core[c / RULE_RESULTS].rules;
+
+		if (rs->snapshot_id == view->snapshot_id)
+			v[c % RULE_RESULTS] += rs->v[rule][c % RULE_RESULTS];
+	}
+}
+
 static json_t *rules_json(const struct metrics_view *view, const struct summary *s)
 {
 	json_t *rows = json_array();
 
 	for (uint32_t i = 0; i < view->rule_count; i++) {
 		uint64_t v[RULE_RESULTS] = {0};
+		uint64_t pattern = 0, hits;
 
-		for (uint32_t c = 0; c < s->cores * RULE_RESULTS; c++) {
-			const struct rule_stats *rs = &s->by_core[c / RULE_RESULTS].rules;
-
-			if (rs->snapshot_id == view->snapshot_id)
-				v[c % RULE_RESULTS] += rs->v[i][c % RULE_RESULTS];
-		}
-		json_array_append_new(rows,
-		                      json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "rule",
-		                                view->rules[i].name, "match",
-		                                view->rules[i].semantic ? "semantic" : "exact",
-		                                "hit", count(v[RULE_HIT]), "stale",
-		                                count(v[RULE_STALE]), "miss", count(v[RULE_MISS]),
-		                                "bypass", count(v[RULE_BYPASS]), "hit_ratio",
-		                                ratio(v[RULE_HIT] + v[RULE_STALE],
-		                                      v[RULE_HIT] + v[RULE_STALE] + v[RULE_MISS])));
+		rule_sum(view, s, i, v);
+		/* The results that stand behind are hits by pattern. */
+		for (uint32_t k = RULE_BYPASS + 1; k < RULE_RESULTS; k++)
+			pattern += v[k];
+		hits = v[RULE_HIT] + v[RULE_STALE] + pattern;
+		json_array_append_new(
+		        rows, json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "rule",
+		                        view->rules[i].name, "match",
+		                        view->rules[i].semantic ? "semantic" : "exact", "hit",
+		                        count(v[RULE_HIT]), "stale", count(v[RULE_STALE]),
+		                        "pattern", count(pattern), "miss", count(v[RULE_MISS]),
+		                        "bypass", count(v[RULE_BYPASS]), "hit_ratio",
+		                        ratio(hits, hits + v[RULE_MISS])));
 	}
 	return rows;
 }
@@ -161,6 +200,7 @@ void cmd_cache_stats(struct admin_req *req, json_t *args)
 	json_object_set_new(out, "store", store_json(&view.tiers.store));
 	json_object_set_new(out, "shared", shared_json(ctl, &view.tiers.l3));
 	json_object_set_new(out, "origin", origin_json(&view.tiers.fetch));
+	json_object_set_new(out, "compression", compression_json(&view.tiers));
 	json_object_set_new(out, "rules", rules_json(&view, &s));
 	json_object_set_new(out, "warm", warm_json(ctl->warm, &view.tiers));
 	summary_free(&s);

@@ -6,11 +6,13 @@
 #include "cache/key.h"
 #include "cache/key_program.h"
 #include "cache/policy.h"
+#include "cache/read_set.h"
 #include "cache/rule.h"
 #include "cache/vary.h"
 #include "control/admin/admin_cmd.h"
 #include "control/chan_link.h"
 #include "control/fetch.h"
+#include "control/pattern.h"
 #include "lib/clock.h"
 
 #include <stdio.h>
@@ -27,13 +29,18 @@ struct explain {
 	char url[CACHE_KEY_MAX + HOST_MAX];
 	char key_text[CACHE_KEY_MAX];
 	char variant_text[CACHE_KEY_MAX];
+	char front_text[CACHE_KEY_MAX];
+	char shared_text[CACHE_KEY_MAX];
 	enum http_method method;
 	struct span host, path, query;
 	struct route_match match;
 	struct cache_rule rule;
 	struct cache_request asks;
+	struct span body; /* ptr NULL: none */
 	struct cache_key key;
-	bool answered; /* some tier would answer */
+	struct cache_key shared; /* of an answer that a pattern shares; no text: none */
+	bool in_shared;          /* that is what the tiers are asked for now */
+	bool answered;           /* some tier would answer */
 };
 
 static void explain_free(struct explain *x)
@@ -123,29 +130,87 @@ static bool route_say(struct explain *x, const struct config *cfg, const struct 
 		                    json_pack("{s:i, s:s?, s:s?, s:s?}", "index",
 		                              (int)x->match.index, "host", r->host, "path", r->path,
 		                              "upstream", r->upstream));
+		if (r->cache.rule != NULL)
+			say(x, "rule", r->cache.rule);
 	}
 	return true;
 }
 
-static bool key_make(struct explain *x, const struct snapshot *s, uint64_t seed)
+static void input_make(const struct explain *x, uint64_t seed, struct key_input *in)
 {
+	*in = (struct key_input){
+	        .route = x->match.route,
+	        .fields = &x->fields,
+	        .host = x->host,
+	        .path = x->path,
+	        .query = x->query,
+	        .body = x->body,
+	        .method = x->method,
+	        .params = x->match.params,
+	        .param_count = x->match.param_count,
+	        .seed = seed,
+	};
+}
+
+/* What a core demands of a body before it makes a key of it. */
+static bool body_fits(const struct explain *x, const struct config *cfg)
+{
+	return x->body.ptr != NULL && x->body.len > 0 &&
+	       x->body.len <= cfg->limits.key_body_bytes &&
+	       (!http_fields_have(&x->fields, HDR_CONTENT_TYPE) || key_body_is_json(&x->fields));
+}
+
+/* The key of the answer that the rule shares with other requests, by the list that the store has.
+ */
+static void shared_make(struct explain *x, struct control *ctl, uint64_t seed)
+{
+	const struct snapshot *s = ctl->snapshot;
+	const struct snap_rule *rule = key_rule(s, x->match.route);
+	struct store *store = fetcher_store(ctl->fetcher);
+	struct pattern_state state;
+	struct store_entry *e = NULL;
+	struct cache_key front;
+	struct key_input in;
+	struct span names;
+	char name[RULE_NAME_MAX + 1] = "";
+	bool stale;
+
+	if (rule == NULL || !(rule->flags & RULE_PATTERN) || store == NULL)
+		return;
+	memcpy(name, snapshot_text(s, rule->name.off, rule->name.len).ptr, rule->name.len);
+	pattern_state(ctl->fetcher, name, &state);
+	if (state.off) {
+		json_object_set_new(x->out, "shared",
+		                    json_sprintf("nothing: the rule is off (%s)", state.why));
+		return;
+	}
+	input_make(x, seed, &in);
+	if (read_set_front(s, &in, x->front_text, &front) == KEY_OK)
+		e = store_peek(store, front.text, &stale);
+	if (e != NULL && read_list_read(e->head, &names) &&
+	    read_set_key(s, &in, front.text, names, x->shared_text, &x->shared) == KEY_OK)
+		json_object_set_new(x->out, "shared", admin_json_bytes(x->shared.text));
+	else
+		say(x, "shared",
+		    "nothing: no answer has said yet what it depends on, or the "
+		    "request is not clear in that");
+	if (e != NULL)
+		store_drop(e);
+}
+
+static bool key_make(struct explain *x, const struct control *ctl, uint64_t seed)
+{
+	const struct snapshot *s = ctl->snapshot;
 	const struct snap_rule *rule = key_rule(s, x->match.route);
 	enum key_status st = KEY_OK;
 
 	if (rule != NULL) {
-		struct key_input in = {
-		        .route = x->match.route,
-		        .fields = &x->fields,
-		        .host = x->host,
-		        .path = x->path,
-		        .query = x->query,
-		        .method = x->method,
-		        .params = x->match.params,
-		        .param_count = x->match.param_count,
-		        .seed = seed,
-		};
+		struct key_input in;
 
-		st = key_program_run(s, &rule->key, &in, x->key_text, &x->key);
+		input_make(x, seed, &in);
+		st = x->method == HTTP_POST && !body_fits(x, ctl->config)
+		             ? KEY_BYPASS
+		             : key_program_run(s, &rule->key, &in, x->key_text, &x->key);
 	} else if (!cache_key_default(x->key_text, x->host, x->path, x->query, seed, &x->key)) {
 		st = KEY_TOO_LONG;
 	}
@@ -156,8 +221,8 @@ static bool key_make(struct explain *x, const struct snapshot *s, uint64_t seed)
 	say(x, "verdict",
 	    st == KEY_TOO_LONG
 	            ? "past the cache: its key would be too long"
-	            : "past the cache: the rule makes no key of it (a field or parameter "
-	              "that the key needs is missing, given twice, or not allowed)");
+	            : "past the cache: the rule makes no key of it (a field, parameter or JSON "
+	              "body that the key needs is missing, given twice, or not allowed)");
 	return false;
 }
 
@@ -174,7 +239,8 @@ static bool policy_say(struct explain *x)
 	json_object_set_new(x->out, "may_store", json_boolean(x->asks.store));
 	if (x->rule.mode == CACHE_OFF)
 		say(x, "verdict", "past the cache: the route's cache is off");
-	else if (x->method != HTTP_GET && x->method != HTTP_HEAD)
+	else if (x->method != HTTP_GET && x->method != HTTP_HEAD &&
+	         (x->method != HTTP_POST || !x->rule.keyed_body))
 		say(x, "verdict",
 		    "past the cache: the method; its success voids what is stored of the target");
 	else if (!x->asks.lookup && !x->asks.store)
@@ -211,7 +277,8 @@ static void tier_say(struct explain *x, const char *tier, uint32_t core, const s
 	else if (use != CACHE_USE_NOT)
 		x->answered = true;
 	json_array_append_new(x->tiers,
-	                      json_pack("{s:s, s:o, s:s, s:i, s:I, s:I}", "tier", tier, "core",
+	                      json_pack("{s:s, s:b, s:o, s:s, s:i, s:I, s:I}", "tier", tier,
+	                                "shared", x->in_shared, "core",
 	                                core == UINT32_MAX ? json_null() : json_integer(core),
 	                                "what", what, "status", (int)o->status, "age_s",
 	                                (json_int_t)object_age_s(o, now_ms), "fresh_ms",
@@ -224,7 +291,7 @@ static void hot_take(void *arg, uint32_t core, enum status st, struct span bytes
 		tier_say(arg, "hot", core, (const void *)bytes.ptr);
 }
 
-static void store_say(struct explain *x, struct control *ctl)
+static void store_say(struct explain *x, struct control *ctl, const struct cache_key *key)
 {
 	struct store *store = fetcher_store(ctl->fetcher);
 	char base_text[CACHE_KEY_MAX];
@@ -234,12 +301,12 @@ static void store_say(struct explain *x, struct control *ctl)
 
 	if (store == NULL)
 		return;
-	e = store_peek(store, x->key.text, &stale);
+	e = store_peek(store, key->text, &stale);
 	if (e != NULL && (e->head->flags & OBJECT_VARY)) {
 		struct cache_key variant;
 
 		tier_say(x, "store", UINT32_MAX, e->head);
-		bool has = vary_key(x->variant_text, &x->key, e->head, &x->fields, 0, &variant);
+		bool has = vary_key(x->variant_text, key, e->head, &x->fields, 0, &variant);
 		store_drop(e);
 		e = has ? store_peek(store, variant.text, &stale) : NULL;
 		/* A coded form that is still to be made of the answer. */
@@ -255,12 +322,33 @@ static void store_say(struct explain *x, struct control *ctl)
 	store_drop(e);
 }
 
+static void finish(struct admin_req *req, void *arg);
+
+static void tiers_ask(struct admin_req *req, struct explain *x, const struct cache_key *key)
+{
+	struct admin_gather gather = {
+	        .kind = CHAN_QUERY_CACHE_GET,
+	        .key = key->text,
+	        .take = hot_take,
+	        .finish = finish,
+	        .arg = x,
+	};
+
+	admin_gather_start(req, &gather);
+}
+
 static void finish(struct admin_req *req, void *arg)
 {
 	struct explain *x = arg;
+	const struct cache_key *key = x->in_shared ? &x->shared : &x->key;
 
-	if (admin_req_control(req) != NULL && x->key.text.len > 0)
-		store_say(x, admin_req_control(req));
+	if (admin_req_control(req) != NULL && key->text.len > 0)
+		store_say(x, admin_req_control(req), key);
+	if (admin_req_control(req) != NULL && x->shared.text.len > 0 && !x->in_shared) {
+		x->in_shared = true;
+		tiers_ask(req, x, &x->shared);
+		return;
+	}
 	if (json_object_get(x->out, "verdict") == NULL)
 		say(x, "verdict",
 		    x->answered ? "answered out of the cache"
@@ -275,7 +363,9 @@ void cmd_cache_explain(struct admin_req *req, json_t *args)
 {
 	struct control *ctl = admin_req_control(req);
 	const char *method = admin_arg_string(args, "method");
+	const char *data = admin_arg_string(args, "data");
 	struct explain *x = calloc(1, sizeof(*x));
+	uint64_t seed;
 
 	if (x == NULL) {
 		admin_fail(req, NULL, "Out of memory");
@@ -286,26 +376,21 @@ void cmd_cache_explain(struct admin_req *req, json_t *args)
 	x->method = http_method_parse(span_cstr(method));
 	if (x->method == HTTP_OTHER || !url_read(x, admin_arg_string(args, "url")) ||
 	    !fields_read(x, admin_arg_string(args, "header"))) {
-		admin_fail(req,
-		           "For example: sluicectl cache explain GET http://api.test/a --header "
-		           "'Accept: x'",
-		           "The method, the URL or the header field is no good");
+		admin_fail(
+		        req,
+		        "For example: sluicectl cache explain GET http://api.test/a -H 'Accept: x'",
+		        "The method, the URL or a header field is no good");
 		explain_free(x);
 		return;
 	}
+	if (data != NULL)
+		x->body = span_cstr(data);
+	seed = chan_server_attached(ctl->chan) ? link_hash_seed(ctl->chan) : 0;
 	if (!route_say(x, ctl->config, ctl->snapshot) || !policy_say(x) ||
-	    !key_make(x, ctl->snapshot,
-	              chan_server_attached(ctl->chan) ? link_hash_seed(ctl->chan) : 0)) {
+	    !key_make(x, ctl, seed)) {
 		finish(req, x);
 		return;
 	}
-	struct admin_gather gather = {
-	        .kind = CHAN_QUERY_CACHE_GET,
-	        .key = x->key.text,
-	        .take = hot_take,
-	        .finish = finish,
-	        .arg = x,
-	};
-
-	admin_gather_start(req, &gather);
+	shared_make(x, ctl, seed);
+	tiers_ask(req, x, &x->key);
 }

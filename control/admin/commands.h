@@ -24,7 +24,8 @@ struct command_info {
 	bool local; /* sluicectl does it alone */
 };
 
-enum arg_type { ARG_STRING, ARG_UINT, ARG_FLAG };
+/* ARG_LINES: a string too; sluicectl takes it several times, and divides them by line ends. */
+enum arg_type { ARG_STRING, ARG_UINT, ARG_FLAG, ARG_LINES };
 enum arg_kind { ARG_REQUIRED, ARG_POSITIONAL, ARG_OPTION };
 
 struct command_arg {

@@ -168,6 +168,27 @@ struct second {
 	uint32_t required_count;
 };
 
+/* One more line behind those that were given before, if any. */
+static json_t *lines_add(json_t *former, const char *text)
+{
+	return former ? json_sprintf("%s\n%s", json_string_value(former), text) : json_string(text);
+}
+
+/* Letters that people know from curl. */
+static int option_letter(const struct command_arg *arg)
+{
+	if (strcmp(arg->name, "header") == 0)
+		return 'H';
+	return strcmp(arg->name, "data") == 0 ? 'd' : 0;
+}
+
+static int option_key(const struct second *s, uint32_t i)
+{
+	int letter = option_letter(s->options[i]);
+
+	return letter ? letter : OPTION_BASE + (int)i;
+}
+
 static void arg_set(struct second *s, const struct command_arg *arg, const char *text,
                     struct argp_state *state)
 {
@@ -177,6 +198,11 @@ static void arg_set(struct second *s, const struct command_arg *arg, const char 
 	switch (arg->type) {
 	case ARG_FLAG:
 		value = json_true();
+		break;
+	case ARG_LINES:
+		value = lines_add(json_object_get(s->out->args, arg->name), text);
+		if (!value)
+			argp_error(state, "%s must be UTF-8", arg->meta);
 		break;
 	case ARG_STRING:
 		value = json_string(text);
@@ -199,8 +225,10 @@ static error_t second_round(int key, char *text, struct argp_state *state)
 {
 	struct second *s = state->input;
 
-	if (key >= OPTION_BASE && key < OPTION_BASE + (int)s->option_count) {
-		arg_set(s, s->options[key - OPTION_BASE], text, state);
+	for (uint32_t i = 0; i < s->option_count; i++) {
+		if (key != option_key(s, i))
+			continue;
+		arg_set(s, s->options[i], text, state);
 		return 0;
 	}
 	switch (key) {
@@ -257,13 +285,14 @@ static void command_parse(int argc, char **argv, struct cli_args *out)
 			continue;
 		}
 		assert(s.option_count < OPTIONS_MAX);
+		s.options[s.option_count] = arg;
 		options[s.option_count] = (struct argp_option){
 		        .name = option_name(names[s.option_count], arg->name),
-		        .key = OPTION_BASE + (int)s.option_count,
+		        .key = option_key(&s, s.option_count),
 		        .arg = arg->type == ARG_FLAG ? NULL : arg->meta,
 		        .doc = arg->help,
 		};
-		s.options[s.option_count++] = arg;
+		s.option_count++;
 	}
 	struct argp argp = {
 	        .options = s.option_count > 0 ? options : NULL,

@@ -4,6 +4,7 @@
 #include "control/admin/commands.h"
 #include "lib/snapshot.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 static json_t *summary(const struct config *cfg, const char *file)
@@ -103,4 +104,35 @@ void local_completion(FILE *out)
 	      "}\n"
 	      "complete -o filenames -F _sluicectl sluicectl\n",
 	      out);
+}
+
+bool local_file_read(json_t *args, const char *file, const char *data, char error[static 512])
+{
+	const char *name = json_string_value(json_object_get(args, file));
+	char text[ADMIN_LINE_MAX];
+	json_t *value = NULL;
+	size_t len;
+	FILE *in;
+
+	if (name == NULL)
+		return true;
+	in = strcmp(name, "-") == 0 ? stdin : fopen(name, "rb");
+	if (in == NULL) {
+		snprintf(error, 512, "%s: %s", name, strerror(errno));
+		return false;
+	}
+	len = fread(text, 1, sizeof(text), in);
+	if (ferror(in))
+		snprintf(error, 512, "%s: %s", name, strerror(errno));
+	else if (len == sizeof(text))
+		snprintf(error, 512, "%s has more than %u bytes", name, ADMIN_LINE_MAX - 1);
+	else if ((value = json_stringn(text, len)) == NULL)
+		snprintf(error, 512, "%s is no UTF-8", name);
+	if (in != stdin)
+		fclose(in);
+	if (value == NULL)
+		return false;
+	json_object_del(args, file);
+	json_object_set_new(args, data, value);
+	return true;
 }

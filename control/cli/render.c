@@ -128,14 +128,23 @@ static void render_check(json_t *result, FILE *out)
 void render(enum command_id cmd, json_t *result, FILE *out)
 {
 	static void (*const renders[CMD_COUNT])(json_t *, FILE *) = {
-	        [CMD_status] = render_status,         [CMD_stats] = render_stats,
-	        [CMD_cores] = render_cores,           [CMD_conns] = render_conns,
-	        [CMD_drops] = render_drops,           [CMD_cache_get] = render_cache_get,
-	        [CMD_cache_explain] = render_explain, [CMD_cache_purge] = render_purge,
-	        [CMD_cache_list] = render_cache_list, [CMD_upstream_list] = render_upstreams,
-	        [CMD_config_check] = render_check,    [CMD_config_reload] = render_reload,
-	        [CMD_config_show] = yaml_print,       [CMD_drain] = render_drain,
-	        [CMD_version] = render_version,       [CMD_cache_stats] = render_cache_stats,
+	        [CMD_status] = render_status,
+	        [CMD_stats] = render_stats,
+	        [CMD_cores] = render_cores,
+	        [CMD_conns] = render_conns,
+	        [CMD_drops] = render_drops,
+	        [CMD_cache_get] = render_cache_get,
+	        [CMD_cache_explain] = render_explain,
+	        [CMD_cache_purge] = render_purge,
+	        [CMD_cache_list] = render_cache_list,
+	        [CMD_cache_rules] = render_rules,
+	        [CMD_upstream_list] = render_upstreams,
+	        [CMD_config_check] = render_check,
+	        [CMD_config_reload] = render_reload,
+	        [CMD_config_show] = yaml_print,
+	        [CMD_drain] = render_drain,
+	        [CMD_version] = render_version,
+	        [CMD_cache_stats] = render_cache_stats,
 	        [CMD_cache_warm] = render_warm,
 	};
 

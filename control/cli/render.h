@@ -16,7 +16,8 @@ void render(enum command_id cmd, json_t *result, FILE *out);
 /* JSON as YAML: mappings and lists as blocks, texts quoted where YAML would read something else. */
 void yaml_print(json_t *value, FILE *out);
 
-/* render_status.c, render_cores.c, render_lists.c, render_cache.c; for render() only. */
+/* render_status.c, render_cores.c, render_lists.c, render_cache.c, render_rules.c; for render()
+ * only. */
 void render_status(json_t *result, FILE *out);
 void render_stats(json_t *result, FILE *out);
 void render_cores(json_t *result, FILE *out);
@@ -25,6 +26,7 @@ void render_drops(json_t *result, FILE *out);
 void render_cache_list(json_t *result, FILE *out);
 void render_cache_get(json_t *result, FILE *out);
 void render_explain(json_t *result, FILE *out);
+void render_rules(json_t *result, FILE *out);
 void render_upstreams(json_t *result, FILE *out);
 void render_cache_stats(json_t *result, FILE *out);
 void render_warm(json_t *result, FILE *out);

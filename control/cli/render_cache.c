@@ -130,8 +130,8 @@ static void tiers_print(json_t *result, FILE *out)
 static void rules_print(json_t *rules, FILE *out)
 {
 	static const struct table_column columns[] = {
-	        {"RULE", false}, {"MATCH", false}, {"HIT", true},      {"STALE", true},
-	        {"MISS", true},  {"BYPASS", true}, {"HIT RATE", true},
+	        {"RULE", false},   {"MATCH", false}, {"HIT", true},    {"STALE", true},
+	        {"PATTERN", true}, {"MISS", true},   {"BYPASS", true}, {"HIT RATE", true},
 	};
 	struct table *t;
 	char buf[UNIT_TEXT];
@@ -148,6 +148,7 @@ static void rules_print(json_t *rules, FILE *out)
 		table_cell(t, "%s", member_text(row, "match"));
 		table_cell(t, "%s", member_count(buf, row, "hit"));
 		table_cell(t, "%s", member_count(buf, row, "stale"));
+		table_cell(t, "%s", member_count(buf, row, "pattern"));
 		table_cell(t, "%s", member_count(buf, row, "miss"));
 		table_cell(t, "%s", member_count(buf, row, "bypass"));
 		table_cell(t, "%s", percent(buf, row, "hit_ratio"));
@@ -218,12 +219,16 @@ void render_cache_stats(json_t *result, FILE *out)
 {
 	json_t *warm = json_object_get(result, "warm");
 	json_t *list = json_object_get(warm, "list");
+	char text[512];
 	char n[UNIT_TEXT];
 	char m[UNIT_TEXT];
 
 	requests_print(result, out);
 	hits_print(result, out);
 	tiers_print(result, out);
+	if (json_object_size(json_object_get(result, "compression")) > 0)
+		fprintf(out, "Compression: %s\n",
+		        members(text, sizeof(text), json_object_get(result, "compression")));
 	rules_print(json_object_get(result, "rules"), out);
 	fputc('\n', out);
 	sources_print(json_object_get(warm, "sources"), out);

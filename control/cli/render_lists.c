@@ -140,7 +140,8 @@ void render_explain(json_t *result, FILE *out)
 	        {"TIER", false}, {"CORE", true},  {"STATUS", true},
 	        {"AGE", true},   {"FRESH", true}, {"WHAT", false},
 	};
-	static const char *const members[] = {"mode", "key", "variant", "verdict"};
+	static const char *const members[] = {"rule",    "mode",   "key",
+	                                      "variant", "shared", "verdict"};
 	json_t *route = json_object_get(result, "route");
 	json_t *tiers = json_object_get(result, "tiers");
 	struct table *t = table_create(columns, ARRAY_LEN(columns));
@@ -168,7 +169,8 @@ void render_explain(json_t *result, FILE *out)
 		json_int_t age_s = json_integer_value(json_object_get(row, "age_s"));
 		uint64_t left_s = (uint64_t)(left_ms < 0 ? -left_ms : left_ms) / 1000;
 
-		table_cell(t, "%s", member_text(row, "tier"));
+		table_cell(t, "%s%s", member_text(row, "tier"),
+		           json_is_true(json_object_get(row, "shared")) ? ", shared" : "");
 		table_cell(t, "%s", member_count(buf, row, "core"));
 		table_cell(t, "%s", member_count(buf, row, "status"));
 		table_cell(t, "%s", unit_age_s(buf, (uint64_t)age_s));

@@ -112,7 +112,12 @@ static int server_run(struct cli_args *args)
 {
 	struct cli_client c;
 	json_t *result = NULL;
+	char error[512];
 
+	if (!local_file_read(args->args, "data_file", "data", error)) {
+		fprintf(stderr, "sluicectl: %s\n", error);
+		return CLI_FAILED;
+	}
 	if (client_open(&c, args->socket) != ST_OK)
 		return client_fail(&c);
 	enum status st =

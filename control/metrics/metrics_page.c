@@ -284,10 +284,10 @@ static void upstream_families(struct text_page *p, const struct metrics_view *vi
 static void rule_families(struct text_page *p, const struct metrics_view *view,
                           const struct summary *s)
 {
-	static const char *const results[] = {[RULE_HIT] = "hit",
-	                                      [RULE_MISS] = "miss",
-	                                      [RULE_STALE] = "stale",
-	                                      [RULE_BYPASS] = "bypass"};
+	static const char *const results[] = {
+	        [RULE_HIT] = "hit",         [RULE_MISS] = "miss",
+	        [RULE_STALE] = "stale",     [RULE_BYPASS] = "bypass",
+	        [RULE_PATTERN_HIT] = "hit", [RULE_PATTERN_STALE] = "stale"};
 	char labels[LABELS_MAX];
 
 	family_begin(p, METRIC_rule_requests);
@@ -296,14 +296,41 @@ static void rule_families(struct text_page *p, const struct metrics_view *view,
 		uint32_t rule = i / RULE_RESULTS % view->rule_count, result = i % RULE_RESULTS;
 		const struct rule_stats *rs = &s->by_core[core].rules;
 
-		if (rs->snapshot_id != view->snapshot_id)
+		if (rs->snapshot_id != view->snapshot_id ||
+		    (result >= RULE_PATTERN_HIT && !view->rules[rule].pattern))
 			continue;
 		snprintf(labels, sizeof(labels),
 		         "core=\"%u\",rule=\"%s\",match=\"%s\",result=\"%s\"", core,
-		         view->rules[rule].name, view->rules[rule].semantic ? "semantic" : "exact",
+		         view->rules[rule].name, metrics_rule_match(&view->rules[rule], result),
 		         results[result]);
 		page_sample(p, metric_infos[METRIC_rule_requests].name, labels,
 		            rs->v[rule][result]);
+	}
+}
+
+/* Rules that are patterns: are they on, and what their checks found. */
+static void pattern_families(struct text_page *p, const struct metrics_view *view)
+{
+	char labels[LABELS_MAX];
+
+	for (enum metric_id id = METRIC_rule_disabled; id <= METRIC_rule_store_hits; id++) {
+		family_begin(p, id);
+		for (uint32_t i = 0; i < view->rule_count; i++) {
+			const struct metrics_rule *r = &view->rules[i];
+			uint32_t count = id == METRIC_rule_checks ? PATTERN_RESULTS : 1;
+			int at = snprintf(labels, sizeof(labels), "rule=\"%s\"", r->name);
+
+			for (uint32_t k = 0; k < count && r->pattern; k++) {
+				uint64_t value = id == METRIC_rule_disabled ? r->state.off
+				                 : id == METRIC_rule_checks ? r->state.checks[k]
+				                                            : r->state.store_hits;
+
+				if (id == METRIC_rule_checks)
+					snprintf(labels + at, sizeof(labels) - (size_t)at,
+					         ",result=\"%s\"", pattern_result_name(k));
+				page_sample(p, metric_infos[id].name, labels, value);
+			}
+		}
 	}
 }
 
@@ -348,6 +375,7 @@ void metrics_page(struct text_page *p, const struct metrics_view *view, const st
 	burst_family(p, s);
 	duration_family(p, s);
 	rule_families(p, view, s);
+	pattern_families(p, view);
 	warm_families(p, &view->tiers);
 	tier_families(p, view);
 	upstream_families(p, view);

@@ -24,8 +24,9 @@ void metrics_view_free(struct metrics_view *v)
 	memset(v, 0, sizeof(*v));
 }
 
-static enum status rules_read(const struct snapshot *s, struct metrics_view *out)
+static enum status rules_read(const struct control *ctl, struct metrics_view *out)
 {
+	const struct snapshot *s = ctl->snapshot;
 	const struct snap_rule *rules;
 
 	if (s == NULL || s->rules.rule_count == 0)
@@ -42,6 +43,9 @@ static enum status rules_read(const struct snapshot *s, struct metrics_view *out
 		memcpy(out->rules[i].name, snapshot_text(s, name->off, name->len).ptr,
 		       min_size(name->len, sizeof(out->rules[i].name) - 1));
 		out->rules[i].semantic = rules[i].semantic != 0;
+		out->rules[i].pattern = (rules[i].flags & RULE_PATTERN) != 0;
+		if (out->rules[i].pattern && ctl->fetcher)
+			pattern_state(ctl->fetcher, out->rules[i].name, &out->rules[i].state);
 	}
 	return ST_OK;
 }
@@ -104,7 +108,7 @@ enum status metrics_view_read(const struct control *ctl, struct metrics_view *ou
 		out->cores = chan_server_cores(ctl->chan);
 		out->down_blocks_free = chan_server_down_blocks_free(ctl->chan);
 	}
-	if (rules_read(ctl->snapshot, out) != ST_OK)
+	if (rules_read(ctl, out) != ST_OK)
 		return ST_NOMEM;
 	if (count == 0)
 		return ST_OK;

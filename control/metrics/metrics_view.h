@@ -11,6 +11,7 @@
 #include "control/clock_watch.h"
 #include "control/control.h"
 #include "control/fetch.h"
+#include "control/pattern.h"
 #include "control/upstream/upstream.h"
 #include "control/warm.h"
 
@@ -30,7 +31,21 @@ void metrics_tiers_read(const struct control *ctl, struct metrics_tiers *out);
 struct metrics_rule {
 	char name[65];
 	bool semantic;
+	bool pattern;
+	struct pattern_state state; /* of a pattern */
 };
+
+/* The level at which a request of the rule was matched, or would have been: "exact", "semantic",
+ * "pattern". */
+static inline const char *metrics_rule_match(const struct metrics_rule *rule,
+                                             enum rule_result result)
+{
+	bool own = result == RULE_HIT || result == RULE_STALE;
+
+	if (rule->pattern && !own)
+		return "pattern";
+	return rule->semantic ? "semantic" : "exact";
+}
 
 /* One reading. The texts of rows belong to it. */
 struct metrics_view {

@@ -58,7 +58,7 @@ struct body_piece {
 	struct body_piece *next;
 	const void *ptr;
 	uint32_t len;
-	uint32_t block;
+	uint32_t block; /* CHAN_NO_BLOCK: the bytes lie behind the piece itself */
 	uint16_t core;
 	uint8_t frame_len;
 	char frame[13]; /* chunk size line */

@@ -8,6 +8,8 @@
 #include "dataplane/dpdk/iface.h"
 #include "dataplane/dpdk/nic_dpdk.h"
 
+#include <net/if.h>
+
 enum {
 	DPDK_MAX_PORTS = 8,
 	DPDK_MAX_CORES = 64,
@@ -19,6 +21,7 @@ struct dpdk_port {
 	const struct config_port *cfg; /* during dpdk_start only */
 	char device[32];               /* DPDK's name of it */
 	struct iface iface;            /* of the kernel's interface, where it has one */
+	char watched[IF_NAMESIZE];     /* its name when it was last there; dpdk_watch */
 	uint16_t id;
 	uint16_t mtu;
 	unsigned first_core;

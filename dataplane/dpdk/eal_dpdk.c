@@ -2,6 +2,7 @@
 #include "dataplane/dpdk/eal_dpdk.h"
 
 #include <bpf/libbpf.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 
 #include "dataplane/dpdk/dpdk_int.h"
 #include "dataplane/dpdk/rte.h"
+#include "lib/log.h"
 
 enum status dpdk_fail(struct dpdk *d, enum status st, const char *fmt, ...)
 {
@@ -186,6 +188,40 @@ void dpdk_stop(struct dpdk *d)
 	if (d->eal)
 		rte_eal_cleanup();
 	free(d);
+}
+
+void dpdk_warn_shared(const struct config *cfg)
+{
+	char name[IF_NAMESIZE];
+
+	for (unsigned i = 0; i < cfg->listeners_count; i++)
+		if (iface_has_address(cfg->listeners[i].address, name))
+			log_warn("ports",
+			         "listener %s is an address of this host (%s) too: its ARP, "
+			         "neighbor discovery and ICMP are the dataplane's now; take one "
+			         "that "
+			         "the kernel does not have",
+			         cfg->listeners[i].address, name);
+}
+
+void dpdk_watch(struct dpdk *d)
+{
+	for (unsigned p = 0; p < d->port_count; p++) {
+		struct dpdk_port *port = &d->ports[p];
+		char name[IF_NAMESIZE];
+
+		if (port->iface.index == 0)
+			continue;
+		if (if_indextoname((unsigned)port->iface.index, name) != NULL) {
+			memcpy(port->watched, name, sizeof(name));
+		} else if (errno == ENXIO && port->watched[0] != '\0') {
+			log_error("ports",
+			          "interface %s was taken away: nothing comes by it any more; "
+			          "restart when there is one of that name again",
+			          port->watched);
+			port->watched[0] = '\0';
+		}
+	}
 }
 
 unsigned dpdk_core_count(const struct dpdk *d)

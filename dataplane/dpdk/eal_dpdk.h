@@ -19,6 +19,13 @@ enum status dpdk_start(const struct config *cfg, struct dpdk **out, char *err, s
 /* Stops the ports, takes the XDP programs off, ends the EAL. The core threads have ended before. */
 void dpdk_stop(struct dpdk *d);
 
+/* Says in the log which listeners' addresses the kernel has as well. */
+void dpdk_warn_shared(const struct config *cfg);
+
+/* Now and then, while it runs: says in the log when the kernel's interface under a port was taken
+ * away, which the driver does not notice, and which does not heal when one of that name comes. */
+void dpdk_watch(struct dpdk *d);
+
 /* Cores count through the ports in the configuration's order. */
 unsigned dpdk_core_count(const struct dpdk *d);
 unsigned dpdk_core_cpu(const struct dpdk *d, unsigned core_index);

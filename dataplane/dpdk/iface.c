@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "dataplane/dpdk/iface.h"
 
+#include <arpa/inet.h>
+#include <ifaddrs.h>
 #include <linux/ethtool.h>
 #include <linux/sockios.h>
 #include <net/if.h>
@@ -56,4 +58,32 @@ enum status iface_read(const char *name, struct iface *out)
 out_close:
 	close(fd);
 	return st;
+}
+
+static bool address_is(const struct sockaddr *sa, int family, const void *raw)
+{
+	if (sa == NULL || sa->sa_family != family)
+		return false;
+	if (family == AF_INET)
+		return memcmp(&((const struct sockaddr_in *)(const void *)sa)->sin_addr, raw, 4) ==
+		       0;
+	return memcmp(&((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr, raw, 16) == 0;
+}
+
+bool iface_has_address(const char *address, char name[static IF_NAMESIZE])
+{
+	int family = strchr(address, ':') != NULL ? AF_INET6 : AF_INET;
+	struct ifaddrs *list = NULL;
+	unsigned char raw[16];
+	bool found = false;
+
+	if (inet_pton(family, address, raw) != 1 || getifaddrs(&list) != 0)
+		return false;
+	for (const struct ifaddrs *a = list; a != NULL && !found; a = a->ifa_next) {
+		found = address_is(a->ifa_addr, family, raw);
+		if (found)
+			snprintf(name, IF_NAMESIZE, "%s", a->ifa_name);
+	}
+	freeifaddrs(list);
+	return found;
 }

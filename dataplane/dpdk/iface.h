@@ -8,6 +8,8 @@
 #include "lib/base.h"
 #include "lib/status.h"
 
+#include <net/if.h>
+
 struct iface {
 	int index;
 	uint32_t mtu;
@@ -19,5 +21,9 @@ struct iface {
 
 /* ST_NOTFOUND when there is no such interface in this network namespace. */
 enum status iface_read(const char *name, struct iface *out);
+
+/* Is the address (in text, IPv4 or IPv6) one of the kernel's in this network namespace? name gets
+ * the interface that has it. */
+bool iface_has_address(const char *address, char name[static IF_NAMESIZE]);
 
 #endif

@@ -66,30 +66,14 @@ bool req_key_ready(struct core *core, struct req *req)
 	return false;
 }
 
-/* application/json, or a type whose syntax is JSON (RFC 6839 3.1); parameters may follow. */
-static bool type_is_json(const struct http_fields *fs)
-{
-	uint32_t count;
-	struct span type = http_field_get(fs, HDR_CONTENT_TYPE, &count);
-	const char *end = count == 1 ? memchr(type.ptr, ';', type.len) : NULL;
-
-	if (count != 1 || http_fields_have(fs, HDR_CONTENT_ENCODING))
-		return false;
-	if (end != NULL)
-		type = span_trim(span_of(type.ptr, (size_t)(end - type.ptr)));
-	if (span_eq_nocase(type, SPAN_LIT("application/json")))
-		return true;
-	return type.len > 5 &&
-	       span_eq_nocase(span_of(type.ptr + type.len - 5, 5), SPAN_LIT("+json"));
-}
-
 /* The body as it lies behind the head, or nothing. */
 static struct span body_of(struct core *core, const struct req *req)
 {
 	size_t body = body_bytes(core, req), head = core->http->head_len;
 	struct span in = tcp_rx(req->conn);
 
-	if (body == 0 || tcp_rx_len(req->conn) < head + body || !type_is_json(&core->http->fields))
+	if (body == 0 || tcp_rx_len(req->conn) < head + body ||
+	    !key_body_is_json(&core->http->fields))
 		return span_of(NULL, 0);
 	if (in.len < head + body)
 		in = tcp_rx_whole(core->tcp, req->conn, head + body);
@@ -98,42 +82,55 @@ static struct span body_of(struct core *core, const struct req *req)
 	return span_of(in.ptr + head, body);
 }
 
-static NOINLINE enum key_status key_by_rule(struct core *core, const struct req *req,
-                                            const struct snap_rule *rule, struct key_input *in,
-                                            struct cache_key *out)
+/* Security: the origin sees the port that the client named, and may put it into the links of its
+ * answer. So an answer to "host:1234" is none for "host". */
+static struct span host_of(const struct http_request *h)
 {
-	in->route = req->route;
-	in->fields = &core->http->fields;
-	in->method = core->http->method;
-	in->params = core->turn->match.params;
-	in->param_count = core->turn->match.param_count;
-	in->seed = core->hash_seed;
-	if (body_counts(req)) {
-		in->body = body_of(core, req);
-		if (in->body.ptr == NULL)
-			return KEY_BYPASS;
-	}
-	return key_program_run(core->snap, &rule->key, in, core->turn->key_text, out);
+	return h->host_port == HTTP_PORT ? h->host : req_authority(h);
 }
 
-/* Security: the origin sees the port that the client named, and may put it into the links of its
- * answer. So an answer to "host:1234" is none for "host".
- *
- * The key of a method that changes things is for what control makes void of its target
+void req_key_input(const struct core *core, const struct req *req, struct key_input *in)
+{
+	const struct http_request *h = core->http;
+
+	*in = (struct key_input){
+	        .route = req->route,
+	        .fields = &h->fields,
+	        .host = host_of(h),
+	        .path = h->path,
+	        .query = h->query,
+	        .method = h->method,
+	        .params = core->turn->match.params,
+	        .param_count = core->turn->match.param_count,
+	        .seed = core->hash_seed,
+	};
+}
+
+static NOINLINE enum key_status key_by_rule(struct core *core, const struct req *req,
+                                            const struct snap_rule *rule, struct cache_key *out)
+{
+	struct key_input in;
+
+	req_key_input(core, req, &in);
+	if (body_counts(req)) {
+		in.body = body_of(core, req);
+		if (in.body.ptr == NULL)
+			return KEY_BYPASS;
+	}
+	return key_program_run(core->snap, &rule->key, &in, core->turn->key_text, out);
+}
+
+/* The key of a method that changes things is for what control makes void of its target
  * (RFC 9111 4.4): never the rule's, which is that of another route. */
 enum key_status req_key(struct core *core, const struct req *req, struct cache_key *out)
 {
 	const struct http_request *h = core->http;
 	const struct snap_rule *rule = key_rule(core->snap, req->route);
-	struct span host = h->host_port == HTTP_PORT ? h->host : req_authority(h);
 
-	if (unlikely(rule != NULL) && (http_method_safe(h->method) || body_counts(req))) {
-		struct key_input in = {.host = host, .path = h->path, .query = h->query};
-
-		return key_by_rule(core, req, rule, &in, out);
-	}
-	return cache_key_default(core->turn->key_text, host, h->path, h->query, core->hash_seed,
-	                         out)
+	if (unlikely(rule != NULL) && (http_method_safe(h->method) || body_counts(req)))
+		return key_by_rule(core, req, rule, out);
+	return cache_key_default(core->turn->key_text, host_of(h), h->path, h->query,
+	                         core->hash_seed, out)
 	               ? KEY_OK
 	               : KEY_TOO_LONG;
 }
@@ -150,5 +147,6 @@ void req_rules_begin(struct core *core)
 	for (uint32_t i = 0; i < RULE_STATS_MAX; i++)
 		for (uint32_t k = 0; k < RULE_RESULTS; k++)
 			__atomic_store_n(&s->v[i][k], 0, __ATOMIC_RELAXED);
+	memset(core->check_in, 0, sizeof(core->check_in[0]) * RULES_MAX);
 	__atomic_store_n(&s->snapshot_id, core->snap->id, __ATOMIC_RELEASE);
 }

@@ -16,13 +16,22 @@ static NOINLINE enum req_next serve_asked(struct core *core, struct req *req,
 	return reply_asked(core, req, o, &a);
 }
 
+static NOINLINE void rule_served(struct core *core, struct req *req)
+{
+	if (unlikely(req->pattern))
+		pattern_hit(core, req);
+	else
+		req_rule_count(core, req, req->stale ? RULE_STALE : RULE_HIT);
+}
+
 static enum req_next serve(struct core *core, struct req *req, const struct object *o)
 {
 	counter_inc(core->ctr, CTR_cache_hit);
 	if (unlikely(core->found.where != HOT_OWN))
 		counter_inc(core->ctr,
 		            core->found.where == HOT_L0 ? CTR_cache_hit_l0 : CTR_cache_hit_remote);
-	req_rule_count(core, req, req->stale ? RULE_STALE : RULE_HIT);
+	if (unlikely(req->route->rule != 0))
+		rule_served(core, req);
 	if (unlikely(req->asks))
 		return serve_asked(core, req, o);
 	tcp_rx_consume(core->tcp, req->conn, req_bytes(core, req));
@@ -155,9 +164,15 @@ static NOINLINE const struct object *behind(struct core *core, struct req *req,
 static enum req_next forward(struct core *core, struct req *req)
 {
 	count_rule_once(core, req, RULE_MISS);
+	/* What is shared is not found by the request's key alone, when control fails. */
+	if (unlikely(req->pattern))
+		req->on_error = req->pattern = false;
 	/* Control's stores may have it. */
 	if (unlikely(req->cache.only_if_cached) && (core->chan.epoch == 0 || !req->cache.lookup))
 		return only_cached(core, req);
+	/* What is not for sharing, or too large, is not fetched whole for a part of it. */
+	if (unlikely(req->cache.range) && req->pass)
+		req->cache.store = false;
 	if (unlikely(req->asks) && !asked_keep(&req->asked, &core->http->fields)) {
 		/* Too much to keep: the origin answers it, and what it says is passed on. */
 		req->cache.lookup = false;
@@ -168,6 +183,13 @@ static enum req_next forward(struct core *core, struct req *req)
 	return REQ_NEXT;
 }
 
+static bool may_share(const struct core *core, const struct req *req)
+{
+	const struct snap_rule *rule = key_rule(core->snap, req->route);
+
+	return unlikely(rule != NULL) && unlikely(rule->flags & RULE_PATTERN) && !req->pass;
+}
+
 static enum req_next lookup(struct core *core, struct req *req)
 {
 	const struct object *o = hot_view_get(core->view, &core->turn->key, &core->found);
@@ -176,6 +198,8 @@ static enum req_next lookup(struct core *core, struct req *req)
 	req->fwd = SPAN_LIT("uri-miss");
 	if (likely(o != NULL) && unlikely(o->flags & (OBJECT_VARY | OBJECT_PASS)))
 		o = behind(core, req, o);
+	if (unlikely(o == NULL || !object_is_fresh(o, core->wall_ms)) && may_share(core, req))
+		o = pattern_instead(core, req, o);
 	if (o == NULL) {
 		count_once(core, req, CTR_cache_miss);
 		return forward(core, req);

@@ -127,12 +127,12 @@ static char *put_fields(char *at, bool whole, const struct http_fields *fs)
 	return at;
 }
 
-static uint16_t request_flags(const struct req *req, const struct http_request *h, bool refresh)
+static uint16_t request_flags(const struct req *req, const struct http_request *h, uint16_t refresh)
 {
-	uint16_t flags = 0;
+	uint16_t flags = refresh;
 
 	if (unlikely(refresh))
-		flags = CHAN_REQ_REFRESH | CHAN_REQ_STORE | CHAN_REQ_COLLAPSE;
+		flags |= CHAN_REQ_STORE | CHAN_REQ_COLLAPSE;
 	if (unlikely(req->purge))
 		flags |= CHAN_REQ_PURGE;
 	if (h->framing.kind == HTTP_BODY_CHUNKED)
@@ -157,8 +157,10 @@ static bool may_invalidate(const struct req *req)
 }
 
 /* Writes the head into the block; returns its length. Lines gain at most the space behind each
- * colon, for which the limits leave room. refresh: the whole answer to GET, whatever was asked. */
-static uint32_t head_write(struct core *core, struct req *req, unsigned char *block, bool refresh)
+ * colon, for which the limits leave room. refresh: the whole answer to GET, whatever was asked: its
+ * flags, else 0. */
+static uint32_t head_write(struct core *core, struct req *req, unsigned char *block,
+                           uint16_t refresh)
 {
 	const struct http_request *h = core->http;
 	struct chan_request *cr = (struct chan_request *)(void *)block;
@@ -207,7 +209,7 @@ static uint32_t head_write(struct core *core, struct req *req, unsigned char *bl
 	}
 	cr->target_len = (uint32_t)(at - mark);
 	mark = at;
-	at = put_fields(at, req->cache.store || refresh, &h->fields);
+	at = put_fields(at, req->cache.store || refresh != 0, &h->fields);
 	cr->fields_len = (uint32_t)(at - mark);
 	return (uint32_t)(at - (char *)block);
 }
@@ -252,7 +254,7 @@ static size_t head_most(const struct http_request *h)
 	return REQUEST_FIXED_BYTES + h->head_len + 2 * h->fields.count;
 }
 
-bool miss_refresh(struct core *core, struct req *req)
+bool miss_refresh(struct core *core, struct req *req, uint16_t flags)
 {
 	struct core_chan *ch = &core->chan;
 	struct chan_msg *m;
@@ -266,7 +268,7 @@ bool miss_refresh(struct core *core, struct req *req)
 	m->flags = CHAN_F_END;
 	m->ticket = (struct chan_ticket){.epoch = ch->epoch, .core = (uint16_t)core->index};
 	m->block = chan_block_get(&ch->up);
-	m->len = head_write(core, req, chan_block_at(&ch->up, m->block), true);
+	m->len = head_write(core, req, chan_block_at(&ch->up, m->block), flags);
 	ch->up_blocks[m->block] = (struct up_block){.slot = UINT32_MAX, .state = UP_SENT};
 	chan_push(&ch->port);
 	counter_inc(core->ctr, CTR_chan_tx);
@@ -303,7 +305,7 @@ enum req_next miss_submit(struct core *core, struct req *req)
 	req->slot = slot_get(ch);
 	ch->misses[req->slot] = (struct miss){.req = req, .next_free = ch->miss_count};
 	req->head_block = chan_block_get(&ch->up);
-	len = head_write(core, req, chan_block_at(&ch->up, req->head_block), false);
+	len = head_write(core, req, chan_block_at(&ch->up, req->head_block), 0);
 	miss_send(core, req, len, has_body);
 	ch->misses[req->slot].head_len = len;
 

@@ -114,7 +114,8 @@ static void fill_begin(struct core *core, struct req *req, const struct object *
 	uint64_t capacity =
 	        o->body_len != UINT64_MAX ? o->body_len : core->snap->limits.object_bytes;
 
-	if (unlikely(!hash128_eq(o->hash, req->key_hash)) && !fill_key_variant(core, req, o)) {
+	if (unlikely(!hash128_eq(o->hash, req->key_hash)) && !fill_key_variant(core, req, o) &&
+	    !pattern_key_is(core, req, o)) {
 		counter_inc(core->ctr, CTR_cache_fill_key);
 		return;
 	}

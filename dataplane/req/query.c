@@ -93,8 +93,8 @@ static uint32_t cache_rows(struct core *core, const struct chan_msg *q, unsigned
 		struct object row = *o;
 		row.fields_len = 0;
 		row.tag_count = 0;
-		row.pad = hot_uses(core->hot, *cursor);
-		row.mark = 0;
+		row.text = NULL;
+		row.spare = (uint16_t)hot_uses(core->hot, *cursor);
 		row.etag_len = 0;
 		row.last_modified_len = 0;
 		memcpy(at + len, &row, sizeof(row));
@@ -132,7 +132,7 @@ static uint32_t cache_get(struct core *core, const struct chan_msg *q, unsigned 
 	if (o == NULL || object_head_bytes(o) > core->chan.up.block_bytes)
 		return 0;
 	*found = 1;
-	memcpy(at, o, object_head_bytes(o));
+	object_head_write(at, o);
 	return (uint32_t)object_head_bytes(o);
 }
 

@@ -38,7 +38,7 @@ void refresh_ask(struct core *core, struct req *req, const struct object *o)
 		counter_inc(core->ctr, CTR_cache_refresh_again);
 		return;
 	}
-	if (r == NULL || !miss_refresh(core, req)) {
+	if (r == NULL || !miss_refresh(core, req, CHAN_REQ_REFRESH)) {
 		counter_inc(core->ctr, CTR_cache_refresh_full);
 		return;
 	}

@@ -84,17 +84,15 @@ static NOINLINE char *put_stale(char *at, const struct req *req, uint64_t past_m
 char *reply_put_hit(const struct core *core, const struct req *req, char *at,
                     const struct object *o)
 {
-	uint64_t expires_ms = object_expires_ms(o); /* once: its owner may end it meanwhile */
-
 	at = http_put(at, SPAN_LIT("Age: "));
 	at = http_put_u64(at, object_age_s(o, core->wall_ms));
 	at = http_put(at, SPAN_LIT("\r\n"));
 	at = http_put(at, span_of(core->cache_name, core->cache_name_len));
 	at = http_put(at, SPAN_LIT("; hit; ttl="));
-	if (likely(core->wall_ms < expires_ms))
-		at = http_put_u64(at, (expires_ms - core->wall_ms) / 1000);
+	if (likely(object_is_fresh(o, core->wall_ms)))
+		at = http_put_u64(at, (o->expires_ms - core->wall_ms) / 1000);
 	else
-		at = put_stale(at, req, core->wall_ms - expires_ms);
+		at = put_stale(at, req, core->wall_ms - o->expires_ms);
 	return http_put(at, SPAN_LIT("\r\n"));
 }
 
@@ -102,10 +100,11 @@ enum req_next reply_done(struct core *core, struct req *req)
 {
 	req->answered = true;
 	req->head_sent = true;
-	if (req->stage != REQ_ANSWER)
-		core->hits++; /* its time is taken at the end of the round, with one look at the
-		                 clock */
-	else
+	/* Of a hit the time is taken at the end of the round, with one look at the clock. What is
+	 * refused before it is looked up, or gets no place in the channel, is neither. */
+	if (likely(req->stage == REQ_LOOKUP))
+		core->hits++;
+	else if (req->stage == REQ_ANSWER)
 		hist_add(&core->stats->miss, core->now_ns - req->start_ns);
 	return REQ_DONE;
 }

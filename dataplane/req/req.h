@@ -86,6 +86,8 @@ struct req {
 	bool partial : 1;   /* of control's answer the client gets part */
 	bool continued : 1; /* 100 was sent */
 	bool purge : 1;     /* the method is PURGE */
+	bool pattern : 1;   /* its answer is shared by what it depends on */
+	bool fronted : 1;   /* it may be answered so: front_hash is set */
 	uint8_t stale : 2;  /* enum req_stale */
 	struct http_parser parser;
 	uint32_t slot;        /* in core->chan.misses, or UINT32_MAX */
@@ -107,6 +109,7 @@ struct req {
 	const struct snap_route *route; /* of core->snap, within one req_burst only */
 	uint32_t route_index;
 	struct hash128 key_hash;
+	struct hash128 front_hash; /* of the front of its shared answer's key (cache/read_set.h) */
 	struct req *park_next;
 	struct req *park_prev;
 	struct byte_range part; /* first: bytes still to be left out; len: then to be sent */
@@ -167,6 +170,8 @@ bool req_key_ready(struct core *core, struct req *req);
 /* Does the key say whose answer it is, so that Authorization keeps it from nobody (RFC 9111 3.5)?
  * The route has a rule. */
 bool req_key_says_who(const struct core *core, const struct req *req);
+/* What the programs of its route's rule see of it. */
+void req_key_input(const struct core *core, const struct req *req, struct key_input *in);
 /* Bytes of the request that a hit takes from TCP. */
 size_t req_bytes(const struct core *core, const struct req *req);
 /* Counts for the route's rule, if it has one. */
@@ -185,6 +190,13 @@ void req_rules_begin(struct core *core);
 
 /* variant.c: what the request being run gets of a key with variants (RFC 9111 4.1), or NULL. */
 const struct object *variant_get(struct core *core, const struct object *list);
+/* pattern.c: answers that are shared by what they depend on (cache/read_set.h). Instead of o, which
+ * is not fresh or NULL, what the request gets so; or o. core->found goes with it. */
+const struct object *pattern_instead(struct core *core, struct req *req, const struct object *o);
+/* The client gets such an answer: now and then control is asked to check it. */
+void pattern_hit(struct core *core, struct req *req);
+/* Is o's key one of an answer that this request, which control has, may get so? */
+bool pattern_key_is(const struct core *core, const struct req *req, const struct object *o);
 /* refresh.c: asks control to fetch anew what o, which is stale, answers; once in a while. */
 void refresh_ask(struct core *core, struct req *req, const struct object *o);
 

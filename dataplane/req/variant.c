@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * Keys with variants (RFC 9111 4.1), and what control puts into the hot table without being asked:
- * the lists of their fields, and remarks that answers to a key are not for sharing. */
+ * the lists of their fields, those of what shared answers depend on, and remarks that answers to a
+ * key are not for sharing. */
 #include "dataplane/path.h"
 
+#include "cache/read_set.h"
 #include "cache/vary.h"
 
 const struct object *variant_get(struct core *core, const struct object *list)
@@ -32,7 +34,8 @@ static bool put_sound(const struct core *core, const struct object *o)
 		return false;
 	switch (o->flags & (OBJECT_VARY | OBJECT_PASS)) {
 	case OBJECT_VARY:
-		return vary_list_read(o, &id, &names);
+		return o->flags & OBJECT_READS ? read_list_read(o, &names)
+		                               : vary_list_read(o, &id, &names);
 	case OBJECT_PASS:
 		return true;
 	default:

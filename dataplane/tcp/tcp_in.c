@@ -480,18 +480,24 @@ enum counter_id syn_text_input(struct tcp *tcp, struct conn *c, struct seg *s)
 	return verdict;
 }
 
+/* Of no connection of this core. */
+static NOINLINE enum counter_id stranger_input(struct tcp *tcp, struct seg *s,
+                                               const struct conn_key *key)
+{
+	/* Fragments have no ports, so the port's RSS may have brought them to a core that does not
+	 * have the connection: a reset would end it. */
+	if (s->pkt->flags & PKT_RX_FRAGMENTS)
+		return seg_elsewhere(tcp, s) ? CTR_rx_passed : CTR_drop_ip_fragment;
+	return listen_input(tcp, s, key);
+}
+
 static enum counter_id segment_input(struct tcp *tcp, struct seg *s, const struct conn_key *key,
                                      uint32_t hash)
 {
 	struct conn *c = conn_lookup(tcp, key, hash);
 
-	if (!c) {
-		/* Fragments have no ports, so the port's RSS may have brought them to a core that
-		 * does not have the connection: a reset would end it. */
-		if (s->pkt->flags & PKT_RX_FRAGMENTS)
-			return seg_elsewhere(tcp, s) ? CTR_rx_passed : CTR_drop_ip_fragment;
-		return listen_input(tcp, s, key);
-	}
+	if (unlikely(!c))
+		return stranger_input(tcp, s, key);
 	if (likely(predicted(c, s)))
 		return predicted_input(tcp, c, s);
 	if (c->state == TCP_SYN_SENT)

@@ -429,7 +429,8 @@ case("sie-validated", "RFC 5861 4", first(cc("max-age=1, stale-if-error=60"), ET
 for name, value in (("must-revalidate", "must-revalidate"), ("proxy-revalidate", "proxy-revalidate"), ("no-cache", "no-cache"),
                     ("s-maxage", "s-maxage=1")):
     v = f"max-age=1, stale-if-error=60, stale-while-revalidate=60, {value}"
-    case(f"stale-never-{name}", "4.2.4", first(cc(v), ETAG), Step(fail=True, expect=FAILED, code=504, wait=GONE))
+    case(f"stale-never-{name}", "4.2.4", first(cc(v), ETAG), Step(fail=True, expect=FAILED, wait=GONE))
+    case(f"disconnected-{name}", "5.2.2.2", first(cc(v), ETAG), Step(fail=True, expect=FAILED, code=504, wait=GONE))
     case(f"stale-never-503-{name}", "4.2.4", first(cc(v), ETAG), Step(status=503, expect=ANY, code=503, wait=GONE))
 case("swr", "RFC 5861 3", first(SWR), Step(FRESH, expect=STALE, wait=GONE), Step(wait=2, want={"step-was": "1"}))
 case("swr-304", "RFC 5861 3", first(SWR, ETAG), Step(FRESH, ETAG, status=304, expect=STALE, wait=GONE, asks={"if-none-match": '"a"'}),
@@ -526,14 +527,35 @@ part("if-range", "bytes=0-1", 206, b"01", 'If-Range: "a"')
 part("if-range-other", "bytes=0-1", 200, TEN, 'If-Range: "b"')
 part("if-range-date", "bytes=0-1", 206, b"01", "If-Range: " + OLD[15:])
 part("if-none-match", "bytes=0-1", 304, b"", 'If-None-Match: "a"')
-case("range-miss-is-passed-on", "RFC 9110 14", first(FRESH, "Content-Range: bytes 0-1/10", status=206, body=b"01", req=["Range: bytes=0-1"],
-                                                     asks={"range": "bytes=0-1"}, code=206), Step(expect=ORIGIN))
+PART = [FRESH, "Content-Range: bytes 0-1/10"]
+case("range-miss-is-passed-on", "RFC 9110 14", first(*PART, status=206, body=b"01", req=["Range: bytes=0-1"], asks={"range": "bytes=0-1"}, code=206),
+     Step(expect=ORIGIN), prefix="/parts")
+case("range-miss-fills", "RFC 9110 14.2", Step(FRESH, ETAG, body=TEN, req=["Range: bytes=2-3"], expect=ANY, asks={"range": None}, code=206, text=b"23",
+                                               want={"content-range": "bytes 2-3/10", "etag": '"a"'}),
+     Step(text=TEN), Step(req=["Range: bytes=-1"], code=206, text=b"9"))
+case("range-miss-beyond", "RFC 9110 14.2", Step(FRESH, body=TEN, req=["Range: bytes=10-"], expect=ANY, code=416), Step(text=TEN))
+case("range-miss-if-range", "RFC 9110 13.1.5", Step(FRESH, ETAG, body=TEN, req=["Range: bytes=2-3", 'If-Range: "b"'], expect=ANY, code=200, text=TEN),
+     Step(text=TEN))
+case("range-miss-chunked", "RFC 9110 14.2", Step(FRESH, "Transfer-Encoding: chunked", length=False, body=b"3\r\n012\r\n0\r\n\r\n", expect=ANY,
+                                                 req=["Range: bytes=1-1"], code=200, text=b"012"), Step(req=["Range: bytes=1-1"], code=206, text=b"1"))
+case("range-miss-no-store", "5.2.2.5", Step(cc("no-store"), body=TEN, req=["Range: bytes=2-3"], expect=ANY, asks={"range": None}, code=206, text=b"23"),
+     # It is known by now that the whole is of no use.
+     Step(*PART, status=206, body=b"01", req=["Range: bytes=0-1"], expect=ORIGIN, asks={"range": "bytes=0-1"}, code=206, text=b"01"))
+for name, fields in (("end", ["Range: bytes=-2"]), ("parts", ["Range: bytes=0-0,2-2"]), ("far", ["Range: bytes=1048576-"]),
+                     ("authorization", ["Range: bytes=0-1", "Authorization: Basic eDp5"])):
+    case(f"range-miss-{name}", "RFC 9110 14.2", first(*PART, status=206, body=b"01", req=fields, asks={"range": fields[0][7:]}, code=206),
+         Step(expect=ORIGIN))
+case("range-stale", "4.3.1", first(SHORT, ETAG, body=TEN),
+     Step(FRESH, ETAG, status=304, req=["Range: bytes=2-3"], expect=VALID, code=206, text=b"23", wait=GONE, asks={"if-none-match": '"a"'}),
+     Step(text=TEN))
+case("range-unasked-206", "RFC 9110 15.3.7", Step(*PART, status=206, body=b"01", req=["Range: bytes=0-1"], expect=ANY, code=206, text=b"01"),
+     Step(expect=ORIGIN))
 case("range-field-of-200", "RFC 9110 14.4", first(FRESH, "Content-Range: bytes 0-3/9", body=TEN),
      Step(want={"content-range": "bytes 0-3/9"}, text=TEN),
      Step(req=["Range: bytes=2-3"], code=206, text=b"23", want={"content-range": "bytes 2-3/10"}),
      Step(req=["Range: bytes=2-3,5-6"], code=206, want={"content-range": None}))
 case("range-206-is-not-stored", "3.3", first(FRESH, "Content-Range: bytes 0-1/10", status=206, body=b"01", req=["Range: bytes=0-1"], code=206),
-     Step(expect=ORIGIN, req=["Range: bytes=0-1"]))
+     Step(expect=ORIGIN, req=["Range: bytes=0-1"]), prefix="/parts")
 
 # --- interim answers, ETags that are made, keys -----------------------------------------------------
 
@@ -565,13 +587,18 @@ CHOICES = {"none", "heuristic-off", "max-age-letters", "max-age-trailing-letters
            "must-understand-not", "old-and-no-store", "listed-no-cache", "listed-private", "negative-off",
            "validated-set-cookie", "range-miss-is-passed-on", "range-206-is-not-stored", "range-if-none-match",
            "cond-if-match", "cond-if-unmodified", "cond-etag-unquoted", "head-is-not-stored", "head-voids",
-           "vary-encoding-other"}
+           "vary-encoding-other", "range-field-of-200", "range-unasked-206", "range-stale", "validated-digest",
+           "swr-other-credentials", "swr-same-credentials"}
+
+
+# What RFCs recommend, or a feature.
+OWN = ("cdn-", "sluice-", "surrogate-", "void-group", "disconnected-", "range-miss-", "interim-", "method-", "head-no-")
 
 
 def kind(name):
     """own: a choice, or a feature of Sluice's; must: an answer that may not be used; may: one that can."""
     _, prefix, steps = CASES[name]
-    if prefix != "/c" or name in CHOICES or name.startswith(("cdn-", "sluice-", "surrogate-", "void-group")):
+    if prefix != "/c" or name in CHOICES or name.startswith(OWN):
         return "own"
     # Directives of requests are advice (5.2.1).
     if name.startswith("asked-") or name == "swr-client-max-age":

@@ -423,6 +423,20 @@ class Admin(unittest.TestCase):
             self.lab.ctl("config", "reload")
         self.assertEqual(wrong, [])
 
+    def test_refusals_are_no_hits(self):
+        """What a core refuses is not in the times of hits, which would look better for it."""
+        def hits():
+            return self.lab.metric("http_request_duration_ms_count", result="hit")
+        self.assertTrue(wait_until(lambda: self.lab.get("/hot").hit, 5, "a hit"))
+        time.sleep(1.2)  # the page is a moment old
+        before = hits()
+        for _ in range(10):
+            self.assertEqual(self.lab.get("/hot", host="nobody.test").status, 404)
+            self.assertEqual(self.lab.get("/a b").status, 400)
+        self.assertTrue(self.lab.get("/hot").hit)
+        wait_until(lambda: hits() > before, 5, "the hit is counted")
+        self.assertEqual(hits() - before, 1)
+
     # --- drain --------------------------------------------------------------------------------
     def refused(self):
         try:
@@ -571,17 +585,19 @@ class Admin(unittest.TestCase):
         self.assertEqual(self.lab.get("/hot").body, b"hot")
 
     def test_terminate_dataplane(self):
-        """SIGTERM: what is under way is answered, then it ends with 0 and gives all back."""
+        """SIGTERM: what is under way is answered, then it ends with 0 and gives all back. A client
+        that keeps its side open after it was told the end is not waited for."""
         p = self.origin.on("/ending", slow(0.7, answer("done", 200, "Cache-Control: no-store")))
         proc = self.lab.procs["dataplane"]
         try:
-            with self.lab.client() as c:
+            with self.lab.client() as c, self.lab.client() as idle:
+                self.assertEqual(idle.ask("/hot").status, 200)
                 c.send(request(p))
                 wait_until(lambda: self.origin.count(p) == 1, 3, "asked")
                 proc.send_signal(signal.SIGTERM)
                 r = c.response()
                 self.assertEqual((r.status, r.body), (200, b"done"))
-            self.assertEqual(proc.wait(10), 0)
+                self.assertEqual(proc.wait(10), 0)
             link = self.lab.sh("ip", "-n", self.lab.srv, "link", "show", "front0").stdout
             self.assertNotIn("xdp", link)
         finally:
@@ -589,6 +605,19 @@ class Admin(unittest.TestCase):
             self.lab.start_dataplane()
             wait_until(lambda: self.lab.ctl_json("status")["dataplane"]["attached"], 5, "attached")
         self.assertEqual(self.lab.get("/hot").status, 200)
+
+    def test_signals_of_habit(self):
+        """Daemons get HUP, USR1 and USR2 for a reload or new logs: no reason to drop anybody."""
+        with self.lab.client() as c:
+            self.assertEqual(c.ask("/hot").status, 200)
+            for name in ("dataplane", "control"):
+                for sig in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+                    self.lab.procs[name].send_signal(sig)
+            wait_until(lambda: self.lab.log("dataplane").count("does nothing here") >= 3 and
+                       self.lab.log("control").count("does nothing here") >= 2, 3, "it says so")
+            self.lab.alive()
+            self.assertEqual(c.ask("/hot").status, 200)
+            self.assertEqual(c.ask("/odd/echo").status, 200)
 
     def test_terminate_control(self):
         proc = self.lab.procs["control"]

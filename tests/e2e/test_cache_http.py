@@ -21,6 +21,7 @@ RULES = {
     "stale": "stale_if_error_s: 60\n          stale_while_revalidate_s: 60",
     "weak": "etag: weak",
     "strong": "etag: strong",
+    "parts": "range_fill_bytes: 0",
 }
 ROUTES = "routes:\n" + "\n".join(f"""\
     - host: api.test

@@ -635,6 +635,7 @@ class InCluster(Case):
     CONFIG = """
 node: l3test
 run_dir: {run}
+memory: {{store_bytes: {store_bytes}}}
 admin: {{socket: {run}/admin.sock, metrics_port: 9900}}
 listeners: [{{address: 192.0.2.10}}]
 ports: [{{type: memif, device: {run}/memif.sock}}]
@@ -649,9 +650,9 @@ cache:
     timeout_ms: {timeout_ms}
 """
 
-    def write_config(self, **values):
+    def write_config(self, store_bytes=1 << 26, **values):
         with open(os.path.join(self.folder, "sluice.yaml"), "w", encoding="utf-8") as f:
-            f.write(self.CONFIG.format(run=self.folder, **values))
+            f.write(self.CONFIG.format(run=self.folder, store_bytes=store_bytes, **values))
 
     def ctl(self, *words):
         r = subprocess.run([CTL, "--socket", os.path.join(self.folder, "admin.sock"), *words],
@@ -662,10 +663,14 @@ cache:
         """The section of the configuration, the metrics, status, and what a reload says."""
         node = self.cluster.nodes[0]
         cmd = node.enter(CONTROL, "--config", os.path.join(self.folder, "sluice.yaml"))
-        self.write_config(timeout_ms=50)
+        self.write_config(timeout_ms=50, store_bytes=0)
         r = subprocess.run(cmd, capture_output=True, text=True, check=False)
         self.assertEqual(r.returncode, 1)
         self.assertIn(f"cannot read cache.l3.password_file {self.folder}/password", r.stderr)
+        self.assertIn("memory.store_bytes is 0: what the shared store has", r.stderr)
+        self.write_config(timeout_ms=50)
+        r = subprocess.run(cmd, capture_output=True, text=True, check=False)
+        self.assertNotIn("memory.store_bytes", r.stderr)
         with open(os.path.join(self.folder, "password"), "w", encoding="ascii") as f:
             f.write("secret\n")
         for n in self.cluster.nodes:

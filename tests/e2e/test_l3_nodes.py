@@ -111,6 +111,26 @@ class Nodes(unittest.TestCase):
         self.assertEqual(self.hits() - hits, 3)
         wait_until(lambda: self.b.metric("sluice_l3_hits_total") == hits + 3, 5, "the metric too")
 
+    def test_warming_asks_it_first(self):
+        """What another node fetched is warmed from there, and the rest from the origin."""
+        paths = [f"/l3/warm{i}" for i in range(6)]
+        for path in paths:
+            self.put(path, path.encode())
+        for path in paths[:4]:
+            self.assertEqual(self.a.get(path).status, 200)
+            self.stored(path)
+        with open(f"{self.b.run_dir}/list", "w", encoding="ascii") as f:
+            f.write("".join(f"http://api.test{p}\n" for p in paths))
+        report = self.b.ctl_json("cache", "warm", f"{self.b.run_dir}/list")
+        self.assertEqual(report["results"], {"shared": 4, "origin": 2})
+        self.assertEqual(report["stored"], 6)
+        for path in paths:
+            r = self.b.get(path)
+            self.assertEqual((r.status, r.body), (200, path.encode()))
+            self.assertIn("detail=L2", r["cache-status"])
+        wait_until(lambda: all(self.b.origin_hits(p) for p in paths[4:]), 5, "nginx has its log")
+        self.assertEqual([self.b.origin_hits(p) for p in paths], [0] * 4 + [1] * 2)
+
     def test_uncacheable_is_not_shared(self):
         self.put("/nostore/l3", b"mine")
         self.assertEqual(self.a.get("/nostore/l3").status, 200)

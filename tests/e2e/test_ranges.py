@@ -172,22 +172,44 @@ class Ranges(unittest.TestCase):
             self.assertEqual(f.read(), self.data)
 
     def test_miss(self):
-        """Nothing is stored: nginx answers, and its part is passed on and not stored."""
+        """Nothing is stored: a part that begins early fetches the whole, another is the origin's."""
         self.lab.put("/fresh.bin", self.data)
-        for _ in range(2):
-            status, h, body = self.lab.curl("/fresh.bin", "-r", "5-14")
-            self.assertEqual((status, body), (206, self.data[5:15]))
-            self.assertIn("fwd=uri-miss", h["cache-status"])
-            self.assertNotIn("stored", h["cache-status"])
-        status, _, _ = self.lab.curl("/fresh.bin", "-r", f"{SIZE}-")
-        self.assertEqual(status, 416)
-        self.assertEqual(self.lab.origin_hits("/fresh.bin"), 3)
-        status, _, body = self.lab.curl("/fresh.bin")
-        self.assertEqual((status, body), (200, self.data))
+        status, h, body = self.lab.curl("/fresh.bin", "-r", "-10")
+        self.assertEqual((status, body), (206, self.data[-10:]))
+        self.assertNotIn("stored", h["cache-status"])
         status, h, body = self.lab.curl("/fresh.bin", "-r", "5-14")
         self.assertEqual((status, body), (206, self.data[5:15]))
+        self.assertIn("fwd=uri-miss; stored", h["cache-status"])
+        for args, want in ((("-r", "-10"), self.data[-10:]), ((), self.data)):
+            status, h, body = self.lab.curl("/fresh.bin", *args)
+            self.assertEqual(body, want)
+            self.assertIn("; hit", h["cache-status"])
+        self.assertEqual(self.lab.origin_hits("/fresh.bin"), 2)
+
+    def test_miss_of_more_than_a_core_keeps(self):
+        """The client has its part and goes; control fetches the rest for its store."""
+        data = random.Random(6).randbytes(300000)
+        self.lab.put("/large.bin", data)
+        status, _, body = self.lab.curl("/large.bin", "-r", "5-14")
+        self.assertEqual((status, body), (206, data[5:15]))
+        wait_until(lambda: "/large.bin" in self.lab.ctl("cache", "list", "--store").stdout, 5, "stored")
+        status, h, body = self.lab.curl("/large.bin", "-r", "200000-")
+        self.assertEqual((status, body), (206, data[200000:]))
         self.assertIn("; hit", h["cache-status"])
-        self.assertEqual(self.lab.origin_hits("/fresh.bin"), 4)
+        self.assertEqual(self.lab.origin_hits("/large.bin"), 1)
+
+    def test_miss_of_more_than_is_stored(self):
+        """Asked for whole once; then it is known that its parts are better asked for."""
+        with open(self.lab.run_dir + "/www/huge.bin", "wb") as f:
+            f.truncate(80 << 20)
+        for k in range(3):
+            status, h, body = self.lab.curl("/huge.bin", "-r", "5-14")
+            self.assertEqual((status, body), (206, bytes(10)))
+            self.assertIn("detail=pass" if k else "fwd=uri-miss", h["cache-status"])
+        with open(self.lab.run_dir + "/access.log", encoding="latin1") as f:
+            said = [line.split('"')[2].split() for line in f if " /huge.bin HTTP" in line]
+        self.assertEqual([s[0] for s in said], ["200", "206", "206"])
+        self.assertLess(int(said[0][1]), 80 << 20)
 
     def test_kept_connection(self):
         """Parts and wholes on one connection, each where it belongs."""

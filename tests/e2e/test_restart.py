@@ -1,11 +1,12 @@
-"""Control is told to stop and started again, while requests come: nobody is turned away."""
+"""Control is told to stop and started again, while requests come: nobody is turned away. An interface
+is taken away under the dataplane."""
 
 import signal
 import threading
 import time
 import unittest
 
-from lab import Lab
+from lab import DOOR, DOOR6, Lab, wait_until
 
 
 class Restart(unittest.TestCase):
@@ -46,6 +47,35 @@ class Restart(unittest.TestCase):
             self.lab.curl("/big/slow", "--limit-rate", "1M", timeout=12)
         except AssertionError:
             pass  # cut by the restart, as it may be
+
+
+class Interface(unittest.TestCase):
+    def test_taken_away(self):
+        """The driver does not notice; the log does, and the processes stay for whoever asks them."""
+        lab = Lab().start(nginx=False)
+        try:
+            self.assertNotIn("address of this host", lab.log("dataplane"))
+            lab.sh("ip", "-n", lab.srv, "link", "del", "front0")
+            wait_until(lambda: "interface front0 was taken away" in lab.log("dataplane"), 5, "said")
+            self.assertEqual(lab.log("dataplane").count("taken away"), 1)
+            lab.alive()
+        finally:
+            lab.stop()
+
+
+    def test_addresses_of_the_kernel(self):
+        lab = Lab()
+        lab.start_net()
+        try:
+            lab.write_config()
+            for address in (DOOR + "/32", DOOR6 + "/128"):
+                lab.sh("ip", "-n", lab.srv, "addr", "add", address, "dev", "lo")
+            lab.start_dataplane()
+            for address in (DOOR, DOOR6):
+                self.assertIn(f"listener {address} is an address of this host (lo)",
+                              lab.log("dataplane"))
+        finally:
+            lab.stop()
 
 
 if __name__ == "__main__":

@@ -5,7 +5,9 @@ it. Keys as the operator sees them, requests of equal meaning, tenants apart, bo
 import json
 import os
 import re
+import threading
 import unittest
+from hashlib import sha256
 
 from lab import CONFIG, ROOT, Lab, wait_until
 from origin import Origin, answer
@@ -152,6 +154,26 @@ class Rules(unittest.TestCase):
             self.assertFalse(self.hits("/api/v1/risks", *fields))
             self.assertFalse(self.hits("/api/v1/risks", *fields), fields)
 
+    def test_write_through(self):
+        """The risk as its change left it, for the tenant that changed it; the cascade goes first."""
+        path = "/api/v1/risks/W1"
+        for who in (ACME, OTHER):
+            self.ask("/api/v1/risks", *who)
+            self.ask(path, *who)
+        self.origin.on(path, answer("changed", 200, f"Content-Location: {path}"))
+        try:
+            self.assertEqual(self.ask(path, *ACME, method="PUT", body=b"{}").body, b"changed")
+        finally:
+            del self.origin.scripts[path]
+        r = self.ask("/api/v1/risks/w1", *ACME)
+        self.assertEqual((r.body, r.hit), (b"changed", True))
+        r = self.ask(path, *OTHER)
+        self.assertTrue(r.hit)
+        self.assertNotEqual(r.body, b"changed")
+        self.assertFalse(self.hits("/api/v1/risks", *ACME))
+        self.lab.ctl("cache", "purge", "--tag", "risk-w1")
+        self.assertNotEqual(self.ask(path, *ACME).body, b"changed")
+
     def test_tenants(self):
         """Each gets its own answer, whoever asks first; the origin tells who asked."""
         people = [ACME, OTHER, (*ACME, "Authorization: Bearer a"), (*ACME, "Authorization: Bearer b"),
@@ -181,6 +203,45 @@ class Rules(unittest.TestCase):
         self.assertFalse(self.decide(ask, *OTHER).hit)
         self.assertFalse(self.decide({**ask, "capability": "write"}, *ACME).hit)
         self.assertFalse(self.decide({**ask, "context": {"zone": "eu", "n": "1"}}, *ACME).hit)
+
+    def decide_together(self, asks, script):
+        """At a time, while script holds the first back; the answers in the order of asks."""
+        gate, got, threads = threading.Event(), {}, []
+
+        def held(r, peer):
+            gate.wait(10)
+            script(r, peer)
+        self.origin.on("/api/v1/decisions", held)
+        self.origin.forget()
+        before = self.lab.metric("sluice_fetch_requests_total")
+        for i, ask in enumerate(asks):
+            threads.append(threading.Thread(
+                target=lambda i=i, ask=ask: got.setdefault(i, self.decide(ask, *ACME))))
+            threads[-1].start()
+        wait_until(lambda: self.lab.metric("sluice_fetch_requests_total") >= before + len(asks), 5, "all there")
+        gate.set()
+        for t in threads:
+            t.join()
+        del self.origin.scripts["/api/v1/decisions"]
+        return [got[i] for i in range(len(asks))]
+
+    def test_decisions_wait_for_each_other(self):
+        """One question to the origin for as many as mean the same; and what is for one alone is asked
+        for each, with its own body."""
+        asks = [{"resource": "/docs/1", "capability": "read", "note": n} for n in range(6)]
+        for r in self.decide_together(asks, Telling.tell):
+            self.assertEqual(r.status, 200)
+        self.assertEqual(self.origin.count("/api/v1/decisions"), 1)
+        asks = [{"resource": "/docs/2", "capability": "own", "note": "x" * n * 700} for n in range(6)]
+        answers = self.decide_together(asks, lambda r, peer: peer.send(
+            answer(r.tell(), 200, JSON, "Cache-Control: private")))
+        for ask, r in zip(asks, answers):
+            self.assertEqual(json.loads(r.body)["sha256"], sha256(json.dumps(ask).encode()).hexdigest())
+        self.assertEqual(self.origin.count("/api/v1/decisions"), 6)
+        asks = [{"resource": "/docs/3", "capability": c} for c in ("a", "b", "a", "b")]
+        for ask, r in zip(asks, self.decide_together(asks, Telling.tell)):
+            self.assertEqual(json.loads(r.body)["sha256"], sha256(json.dumps(ask).encode()).hexdigest())
+        self.assertEqual(self.origin.count("/api/v1/decisions"), 2)
 
     def test_decisions_without_a_key(self):
         for body, kind in ((b'{"resource":"a","resource":"b"}', JSON), (b"resource=a", JSON),
@@ -262,6 +323,35 @@ class Rules(unittest.TestCase):
             state["etag"] = etag
             self.assertLessEqual(abs(ttl() - want), 5, (etag, want))
         self.assertEqual(state["asked"], 9)
+
+    def test_explain(self):
+        """Rule, key and fields as a core takes them, and keys that are made of a body."""
+        def explain(*args, **kw):
+            return json.loads(self.lab.ctl("-o", "json", "cache", "explain", *args, **kw).stdout)
+        self.ask("/api/v1/risks/7", *ACME)
+        key = next(k for k in self.keys() if k.startswith("risk:id:7|"))
+        x = explain("GET", f"http://{HOST}/api/v1/risks/7", "-H", ACME[0], "-H", ACME[1])
+        self.assertEqual((x["rule"], x["key"], x["verdict"]), ("risk", key, "answered out of the cache"))
+        x = explain("GET", f"http://{HOST}/api/v1/risks/7", "-H", ACME[0])
+        self.assertNotEqual(x["key"], key)
+        ask = {"resource": "/Docs/17/", "capability": "read"}
+        self.decide(ask, *ACME)
+        key = next(k for k in self.keys() if k.startswith("dec:"))
+        for more in (("-d", json.dumps(ask)), ("--data", json.dumps(ask, indent=1), "-H", JSON),
+                     ("--data-file", self.write(json.dumps(ask)))):
+            x = explain("POST", f"http://{HOST}/api/v1/decisions", "-H", ACME[0], "-H", ACME[1], *more)
+            self.assertEqual((x.get("key"), x["verdict"]), (key, "answered out of the cache"), more)
+        for more in ((), ("-d", "resource=a"), ("-d", "{}", "-H", "Content-Type: text/plain")):
+            x = explain("POST", f"http://{HOST}/api/v1/decisions", *more)
+            self.assertRegex(x["verdict"], "^past the cache", more)
+        self.assertNotEqual(self.lab.ctl("cache", "explain", "POST", f"http://{HOST}/", "--data-file",
+                                         "/nonexistent", check=False).returncode, 0)
+
+    def write(self, text):
+        name = os.path.join(self.lab.run_dir, "body")
+        with open(name, "w", encoding="ascii") as f:
+            f.write(text)
+        return name
 
     def test_by_hand(self):
         for path in ("/api/v1/risks/7", "/api/v1/risks", "/api/v1/dashboard/matrix"):

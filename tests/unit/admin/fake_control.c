@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "control/clock_watch.h"
 #include "control/chan_link.h"
+#include "control/pattern.h"
 #include "tests/unit/admin/fake_control.h"
 
 #include "cache/object.h"
@@ -358,4 +359,19 @@ struct store *fetcher_store(struct fetcher *f)
 {
 	(void)f;
 	return NULL;
+}
+
+void pattern_state(const struct fetcher *f, const char *rule, struct pattern_state *out)
+{
+	(void)f;
+	(void)rule;
+	*out = (struct pattern_state){.why = ""};
+}
+
+void pattern_switch(struct fetcher *f, const char *rule, bool off, const char *why)
+{
+	(void)f;
+	(void)rule;
+	(void)off;
+	(void)why;
 }

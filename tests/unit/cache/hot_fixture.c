@@ -74,13 +74,39 @@ uint32_t purge_and_count(enum inval_kind kind, bool soft, const char *text)
 	return hits;
 }
 
-const struct object *put_key(const struct cache_key *key, const char *body)
+const struct object *kept(const struct object *o)
+{
+	static struct object ring[64];
+	static uint32_t next;
+
+	if (o == NULL)
+		return NULL;
+	ring[next % ARRAY_LEN(ring)] = *o;
+	return &ring[next++ % ARRAY_LEN(ring)];
+}
+
+uint32_t unit_of(const struct object *o)
+{
+	return hot_unit_of(fx.t, hot_entry_of(o));
+}
+
+bool same_place(const struct object *a, const struct object *b)
+{
+	return a != NULL && b != NULL && object_key(a).ptr == object_key(b).ptr;
+}
+
+static const struct object *put_one(const struct cache_key *key, const char *body)
 {
 	struct hot_fill f = {0};
 
 	assert_int_equal(fill_begin(&f, key, strlen(body)), ST_OK);
 	assert_int_equal(hot_fill_append(fx.t, &f, span_cstr(body)), ST_OK);
 	return hot_fill_commit(fx.t, &f);
+}
+
+const struct object *put_key(const struct cache_key *key, const char *body)
+{
+	return kept(put_one(key, body));
 }
 
 const struct object *put(const char *text, const char *body)
@@ -94,7 +120,7 @@ const struct object *get(const char *text)
 {
 	struct cache_key key = key_of(text);
 
-	return hot_get(fx.t, &key);
+	return kept(hot_get(fx.t, &key));
 }
 
 bool holds(const struct object *o, const char *body)
@@ -111,7 +137,8 @@ void put_many(const char *prefix, uint32_t n, size_t bytes)
 	body[bytes] = 0;
 	for (uint32_t i = 0; i < n; i++) {
 		snprintf(text, sizeof(text), "%s/%u", prefix, i);
-		assert_non_null(put(text, body));
+		struct cache_key key = key_of(text);
+		assert_non_null(put_one(&key, body));
 	}
 	free(body);
 }

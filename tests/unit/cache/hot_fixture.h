@@ -37,10 +37,15 @@ void head_make(struct head *h, const struct cache_key *key, uint64_t body_len);
 uint32_t purge(enum inval_kind kind, bool soft, const char *text);
 uint32_t purge_and_count(enum inval_kind kind, bool soft, const char *text);
 enum status fill_begin(struct hot_fill *f, const struct cache_key *key, uint64_t capacity);
+/* What these give holds until they gave 64 more, whatever the table does. */
+const struct object *kept(const struct object *o);
 const struct object *put_key(const struct cache_key *key, const char *body);
 const struct object *put(const char *text, const char *body);
 const struct object *get(const char *text);
 bool holds(const struct object *o, const char *body);
+/* The entry in the table. */
+uint32_t unit_of(const struct object *o);
+bool same_place(const struct object *a, const struct object *b);
 /* n objects of about bytes each, whose keys begin with prefix. */
 void put_many(const char *prefix, uint32_t n, size_t bytes);
 

@@ -35,12 +35,14 @@ static void check_queues(const struct hot_table *t)
 		}
 		segs += count;
 	}
-	CHECK(segs == t->seg_count);
+	CHECK(segs == t->seg_count - t->seg_first);
+	CHECK((const char *)&t->buckets[t->bucket_room] <=
+	      t->log + hot_unit_bytes(t, (uint64_t)t->seg_first * t->seg_units));
 }
 
-static uint32_t bucket_first(const struct hot_table *t, const struct object *o)
+static uint32_t bucket_first(const struct hot_table *t, const struct hot_entry *e)
 {
-	return (uint32_t)((o->hash.lo >> 32) * t->bucket_count >> 32);
+	return (uint32_t)(hot_first_bucket(t->buckets, t->bucket_count, e->hash) - t->buckets);
 }
 
 void hot_table_check(const struct hot_table *t)
@@ -57,21 +59,23 @@ void hot_table_check(const struct hot_table *t)
 
 		if (b->tag[i % HOT_SLOTS] == 0)
 			continue;
-		const struct object *o = hot_at(t, b->unit[i % HOT_SLOTS]);
-		const struct hot_seg *seg = &t->segs[hot_seg_of(t, hot_unit_of(t, o))];
-		struct cache_key key = {.hash = o->hash, .text = object_key(o)};
-		CHECK(seg->queue != HOT_FREE);
-		CHECK(hot_unit_of(t, o) % t->seg_units + o->pad <= seg->used);
-		CHECK(object_head_bytes(o) + o->body_len <= (size_t)o->pad * HOT_UNIT_BYTES);
+		const struct hot_entry *e = hot_at(t, b->unit[i % HOT_SLOTS]);
+		const struct hot_seg *seg = &t->segs[hot_seg_of(t, hot_unit_of(t, e))];
+		struct cache_key key = {.hash = {.lo = (uint64_t)e->hash << (64 - HOT_HASH_BITS),
+		                                 .hi = b->tag[i % HOT_SLOTS]},
+		                        .text = span_of(hot_entry_text(e), e->key_len)};
+		CHECK(seg->queue < HOT_FREE && !hot_is_gap(e));
+		CHECK(hot_unit_of(t, e) % t->seg_units + hot_entry_units(t, e) <= seg->used);
 		CHECK(hot_index_find(t, &key, &at) && at.b == b && at.slot == i % HOT_SLOTS);
-		if (bucket_first(t, o) != i / HOT_SLOTS)
-			over[bucket_first(t, o)]++;
+		CHECK(hot_index_find_unit(t, e, &at) && at.b == b && at.slot == i % HOT_SLOTS);
+		if (bucket_first(t, e) != i / HOT_SLOTS)
+			over[bucket_first(t, e)]++;
 		count++;
 		main_count += seg->queue == HOT_MAIN;
-		bytes += (uint64_t)o->pad * HOT_UNIT_BYTES;
+		bytes += hot_unit_bytes(t, hot_entry_units(t, e));
 	}
 	for (uint32_t i = 0; i < t->bucket_count; i++)
-		CHECK(t->buckets[i].over == over[i]);
+		CHECK(t->buckets[i].over >= over[i]);
 	CHECK(count == t->count && main_count == t->main_count && bytes == t->bytes);
 	CHECK(counter_read(t->ctr, CTR_cache_objects) == count);
 	CHECK(counter_read(t->ctr, CTR_cache_bytes) == bytes);
@@ -92,7 +96,8 @@ struct model_fill {
 };
 
 struct model_pin {
-	const struct object *o;
+	bool held;
+	struct object o;
 	uint64_t cookie;
 	uint32_t key, version, len;
 };
@@ -147,7 +152,7 @@ static void object_check(const struct object *o, uint32_t n, uint32_t version, u
 	struct cache_key key = key_make(n, buf);
 
 	CHECK(hash128_eq(o->hash, key.hash) && span_eq(object_key(o), key.text));
-	CHECK(o->body_len == len && o->initial_age_s == version && o->fields_len == n % 100);
+	CHECK(o->body_len == len && o->response_ms == 1000 + version && o->fields_len == n % 100);
 	struct span body = object_body(o);
 	for (size_t i = 0; i < body.len; i++)
 		CHECK(body.ptr[i] == body_byte(n, version, i));
@@ -181,11 +186,10 @@ static void op_begin(struct model *m, struct model_fill *f, uint32_t n, uint32_t
 	if (f->fill.obj != NULL)
 		return;
 	head.o = (struct object){.hash = key.hash,
-	                         .response_ms = 1000 + m->next_version,
+	                         .response_ms = 1000 + ++m->next_version,
 	                         .expires_ms = n % 8 == 0 ? 1000 + m->next_version + n : UINT64_MAX,
 	                         .body_len = known ? len : UINT64_MAX,
 	                         .born_seq = m->seq,
-	                         .initial_age_s = ++m->next_version,
 	                         .key_len = (uint32_t)key.text.len,
 	                         .fields_len = n % 100,
 	                         .status = 200,
@@ -199,7 +203,7 @@ static void op_begin(struct model *m, struct model_fill *f, uint32_t n, uint32_t
 	}
 	*f = (struct model_fill){.key = n, .version = m->next_version, .len = len};
 	f->patterns = m->patterns;
-	uint64_t room = MAX_OBJECT - object_head_bytes(&head.o);
+	uint64_t room = MAX_OBJECT - sizeof(struct hot_entry) - object_text_bytes(&head.o);
 	uint64_t capacity = known ? len : room;
 	enum status st = hot_fill_begin(m->t, &f->fill, &head.o, capacity);
 	CHECK(st == (len > room && known ? ST_TOOBIG : ST_OK));
@@ -304,16 +308,17 @@ static void op_pin(struct model *m, struct model_pin *p, uint32_t n)
 	char buf[32];
 	struct cache_key key = key_make(n, buf);
 
-	if (p->o != NULL) {
-		object_check(p->o, p->key, p->version, p->len);
+	if (p->held) {
+		object_check(&p->o, p->key, p->version, p->len);
 		hot_unpin(m->t, p->cookie);
-		p->o = NULL;
+		p->held = false;
 		return;
 	}
 	const struct object *o = hot_get(m->t, &key);
 	if (o == NULL)
 		return;
-	*p = (struct model_pin){.o = o,
+	*p = (struct model_pin){.held = true,
+	                        .o = *o,
 	                        .cookie = hot_pin(m->t, o),
 	                        .key = n,
 	                        .version = m->keys[n].version,
@@ -389,7 +394,7 @@ void hot_model_run(const uint8_t *data, size_t len, struct hot_model_stats *out)
 	for (uint32_t i = 0; i < FILLS; i++)
 		hot_fill_abort(m->t, &m->fills[i].fill);
 	for (uint32_t i = 0; i < PINS; i++)
-		if (m->pins[i].o != NULL)
+		if (m->pins[i].held)
 			op_pin(m, &m->pins[i], 0);
 	for (uint32_t s = 0; s < m->t->seg_count; s++)
 		CHECK(m->t->segs[s].pins == 0);

@@ -25,18 +25,17 @@ struct snapshot *rules_snapshot(const char *path, const char *rule, const char *
 	return s;
 }
 
-enum key_status rules_run(const struct snapshot *s, const struct rule_program *program,
-                          const struct rules_request *request, char buf[CACHE_KEY_MAX],
-                          struct cache_key *out)
+bool rules_input(const struct snapshot *s, const struct rules_request *request,
+                 struct rules_input *out)
 {
 	const char *query = strchr(request->target, '?');
-	struct http_fields fields;
-	struct route_match match;
-	char lines[4096];
+	struct key_input *in = &out->in;
 	size_t pos = 0;
-	int len = snprintf(lines, sizeof(lines), "%s\r\n", request->fields ? request->fields : "");
-	struct key_input in = {
-	        .fields = &fields,
+	int len = snprintf(out->lines, sizeof(out->lines), "%s\r\n",
+	                   request->fields ? request->fields : "");
+
+	*in = (struct key_input){
+	        .fields = &out->fields,
 	        .host = span_cstr(request->host),
 	        .path = span_of(request->target, query ? (size_t)(query - request->target)
 	                                               : strlen(request->target)),
@@ -46,15 +45,25 @@ enum key_status rules_run(const struct snapshot *s, const struct rule_program *p
 	        .seed = request->seed,
 	        .wild = request->wild,
 	};
-
-	if (http1_scan_fields(lines, (size_t)len, &pos, &fields) != HTTP_SCAN_DONE)
+	if (http1_scan_fields(out->lines, (size_t)len, &pos, &out->fields) != HTTP_SCAN_DONE)
 		abort();
-	if (snapshot_route(s, in.host, in.path, in.method, &match) != ROUTE_FOUND)
+	if (snapshot_route(s, in->host, in->path, in->method, &out->match) != ROUTE_FOUND)
+		return false;
+	in->route = out->match.route;
+	in->params = out->match.params;
+	in->param_count = out->match.param_count;
+	return true;
+}
+
+enum key_status rules_run(const struct snapshot *s, const struct rule_program *program,
+                          const struct rules_request *request, char buf[CACHE_KEY_MAX],
+                          struct cache_key *out)
+{
+	struct rules_input made;
+
+	if (!rules_input(s, request, &made))
 		return KEY_BYPASS;
-	in.route = match.route;
-	in.params = match.params;
-	in.param_count = match.param_count;
-	return key_program_run(s, program, &in, buf, out);
+	return key_program_run(s, program, &made.in, buf, out);
 }
 
 enum key_status rules_key(const struct snapshot *s, const struct rules_request *request,

@@ -21,6 +21,17 @@ struct rules_request {
 	bool wild;
 };
 
+/* What the programs see of a request; in lies in it. */
+struct rules_input {
+	struct key_input in;
+	struct http_fields fields;
+	struct route_match match;
+	char lines[4096];
+};
+/* False: the only route does not take it. */
+bool rules_input(const struct snapshot *s, const struct rules_request *request,
+                 struct rules_input *out);
+
 /* The key of a request that the only route takes. */
 enum key_status rules_key(const struct snapshot *s, const struct rules_request *request,
                           char buf[CACHE_KEY_MAX], struct cache_key *out);

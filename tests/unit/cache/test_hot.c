@@ -28,9 +28,9 @@ static void test_create(void **state)
 		if (t == NULL)
 			continue;
 		/* All of it lies within the memory that was asked for. */
-		const char *end = t->log + (size_t)t->seg_count * t->seg_units * HOT_UNIT_BYTES;
+		const char *end = t->log + hot_unit_bytes(t, (uint64_t)t->seg_count * t->seg_units);
 		assert_true(end <= (char *)t->shm.base + rows[i].memory);
-		assert_true((size_t)t->seg_units * HOT_UNIT_BYTES >=
+		assert_true(hot_unit_bytes(t, t->seg_units) >=
 		            min_u64(rows[i].max_object, rows[i].memory / 20));
 		assert_true(t->seg_count >= HOT_SEGS_MIN);
 		hot_destroy(t);
@@ -123,7 +123,7 @@ static void test_hash_compared(void **state)
 
 	(void)state;
 	setup(MIB, 4096);
-	b.hash.hi ^= 1ull << 40;
+	b.hash.lo ^= 1ull << 63;
 	put_key(&a, "one");
 	assert_null(hot_get(fx.t, &b));
 	teardown();
@@ -159,6 +159,65 @@ static void test_bucket_overflow(void **state)
 	teardown();
 }
 
+static uint32_t found_of(const char *prefix, uint32_t n)
+{
+	uint32_t found = 0;
+	char text[64];
+
+	for (uint32_t i = 0; i < n; i++) {
+		snprintf(text, sizeof(text), "%s/%u", prefix, i);
+		found += get(text) != NULL;
+	}
+	return found;
+}
+
+/* The index grows with the entries, and takes segments for that: while there are free ones, and
+ * when the log is full of larger objects. */
+static void test_growth(void **state)
+{
+	uint32_t buckets, n = 3000;
+
+	(void)state;
+	for (uint32_t full = 0; full < 2; full++) {
+		uint32_t found = 0;
+
+		setup(MIB, 4096);
+		buckets = fx.t->bucket_count;
+		if (full)
+			put_many("large", 2000, 2000);
+		assert_int_equal(fx.t->seg_first, 0);
+		assert_int_equal(fx.t->bucket_count, buckets);
+		for (uint32_t i = 1; i <= 10; i++) {
+			char prefix[8];
+
+			snprintf(prefix, sizeof(prefix), "s%u", i);
+			put_many(prefix, n / 10, 10);
+			hot_table_check(fx.t);
+			found += found_of(prefix, n / 10);
+		}
+		assert_true(fx.t->seg_first > 0);
+		if (!full) {
+			print_message("%u of %u have no slot\n", n - hot_count(fx.t), n);
+			assert_int_equal(hot_count(fx.t) + counter_read(&fx.ctr, CTR_cache_evict),
+			                 n);
+			assert_in_range(hot_count(fx.t), n / 200 * 199, n);
+			assert_in_range(found, n / 200 * 199, n);
+		}
+		teardown();
+	}
+}
+
+/* It never takes more than a part of the log, however small the entries. */
+static void test_growth_ends(void **state)
+{
+	(void)state;
+	setup(MIB, 4096);
+	put_many("s", 60000, 1);
+	assert_in_range(fx.t->seg_first, 1, fx.t->seg_count / HOT_LOG_LEAST);
+	assert_true(hot_count(fx.t) > 5000);
+	teardown();
+}
+
 /* A head that another process wrote and that does not hold together. */
 static void test_bad_head(void **state)
 {
@@ -187,7 +246,7 @@ static void test_bad_head(void **state)
 static void test_limits(void **state)
 {
 	struct cache_key key = key_of("a/1");
-	size_t head = sizeof(struct object) + key.text.len;
+	size_t head = sizeof(struct hot_entry) + key.text.len;
 	struct hot_fill f = {0};
 	char big[4096] = {0};
 
@@ -233,12 +292,12 @@ static void test_unknown_length(void **state)
 	assert_null(get("a/1")); /* not before it is complete */
 	assert_int_equal(hot_fill_append(fx.t, &f, SPAN_LIT("hel")), ST_OK);
 	assert_int_equal(hot_fill_append(fx.t, &f, SPAN_LIT("lo")), ST_OK);
-	const struct object *o = hot_fill_commit(fx.t, &f);
+	const struct object *o = kept(hot_fill_commit(fx.t, &f));
 	assert_true(holds(o, "hello"));
 	assert_int_equal(o->flags & OBJECT_CHUNKED, 0);
-	assert_int_equal(counter_read(&fx.ctr, CTR_cache_bytes), 112);
+	assert_int_equal(counter_read(&fx.ctr, CTR_cache_bytes), 44);
 	/* The next entry follows at once. */
-	assert_ptr_equal(put("a/2", "x"), (const char *)o + 112);
+	assert_ptr_equal(object_key(put("a/2", "x")).ptr, object_key(o).ptr + 44);
 
 	/* Not the last of its segment: the room is lost until eviction, nothing else. */
 	assert_int_equal(hot_fill_begin(fx.t, &f, &h.o, 4000), ST_OK);
@@ -259,12 +318,12 @@ static void test_abort(void **state)
 	setup(MIB, 4096);
 	put("a/1", "old");
 	assert_int_equal(fill_begin(&f, &key, 100), ST_OK);
-	const struct object *where = f.obj;
+	const char *where = hot_entry_text(f.obj);
 	hot_fill_abort(fx.t, &f);
 	assert_null(f.obj);
 	hot_fill_abort(fx.t, &f);
 	assert_true(holds(get("a/1"), "old"));
-	assert_ptr_equal(put("a/2", "x"), where);
+	assert_ptr_equal(object_key(put("a/2", "x")).ptr, where);
 	teardown();
 }
 
@@ -298,12 +357,16 @@ static void test_walk(void **state)
 	setup(MIB, 4096);
 	assert_null(hot_next(fx.t, &cursor));
 	put_many("w", 300, 10);
+	assert_non_null(get("w/7"));
+	for (uint32_t i = 0; i < 5; i++)
+		assert_non_null(get("w/8"));
 	cursor = 0;
 	while ((o = hot_next(fx.t, &cursor)) != NULL) {
 		char text[32] = {0};
 
 		memcpy(text, object_key(o).ptr, o->key_len);
 		uint32_t i = (uint32_t)strtoul(text + 2, NULL, 10);
+		assert_int_equal(hot_uses(fx.t, cursor), i == 7 ? 1 : i == 8 ? HOT_FREQ_MAX : 0);
 		assert_false(seen[i]);
 		seen[i] = true;
 		n++;
@@ -348,7 +411,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_create),         cmocka_unit_test(test_large),
 	        cmocka_unit_test(test_put_get),        cmocka_unit_test(test_collision),
-	        cmocka_unit_test(test_hash_compared),  cmocka_unit_test(test_bucket_overflow),
+	        cmocka_unit_test(test_hash_compared),  cmocka_unit_test(test_growth),
+	        cmocka_unit_test(test_growth_ends),    cmocka_unit_test(test_bucket_overflow),
 	        cmocka_unit_test(test_limits),         cmocka_unit_test(test_bad_head),
 	        cmocka_unit_test(test_unknown_length), cmocka_unit_test(test_abort),
 	        cmocka_unit_test(test_two_fills),      cmocka_unit_test(test_walk),

@@ -37,7 +37,7 @@ static void test_pin_evicted(void **state)
 	(void)state;
 	setup(MIB, 4096);
 	const struct object *o = put("a/1", "old");
-	struct hot_seg *seg = &fx.t->segs[hot_seg_of(fx.t, hot_unit_of(fx.t, o))];
+	struct hot_seg *seg = &fx.t->segs[hot_seg_of(fx.t, unit_of(o))];
 	for (uint32_t i = 0; seg->queue != HOT_FREE; i++)
 		put_many("x", 1, 100 + i % 400);
 	assert_null(hot_get(fx.t, &key));
@@ -77,7 +77,7 @@ static void test_full(void **state)
 		                 ST_OK);
 	}
 	for (uint32_t i = 0; i < n; i++) {
-		const char *body = object_body(fills[i].obj).ptr;
+		const char *body = (const char *)fills[i].obj + hot_entry_head_bytes(fills[i].obj);
 
 		assert_int_equal(body[0], (char)i);
 		assert_int_equal(body[3799], (char)i);
@@ -120,7 +120,7 @@ static void test_scan_resistance(void **state)
 
 static uint8_t queue_of(const struct object *o)
 {
-	return fx.t->segs[hot_seg_of(fx.t, hot_unit_of(fx.t, o))].queue;
+	return fx.t->segs[hot_seg_of(fx.t, unit_of(o))].queue;
 }
 
 /* What left the small queue lately comes back into the main queue. */
@@ -267,7 +267,7 @@ static void test_main_rounds(void **state)
 	/* Entries of the size that the index is made for. */
 	static const char long_body[] = "some body of the entry, and some more of it, and some "
 	                                "more of it, so that there are slots for all";
-	const struct object *was = NULL;
+	const struct hot_entry *was = NULL;
 	uint32_t moves = 0;
 	char text[32];
 
@@ -284,7 +284,7 @@ static void test_main_rounds(void **state)
 		get(text);
 		if (!hot_index_find(fx.t, &key, &at))
 			break;
-		const struct object *o = hot_at(fx.t, at.b->unit[at.slot]);
+		const struct hot_entry *o = hot_at(fx.t, at.b->unit[at.slot]);
 		if (was != NULL && o != was && moves++ == 0)
 			at.b->freq[at.slot] = HOT_FREQ_MAX;
 		was = o;

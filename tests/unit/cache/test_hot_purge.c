@@ -25,7 +25,7 @@ static const struct object *put_with(const char *text, uint16_t flags, const cha
 	}
 	assert_int_equal(hot_fill_begin(fx.t, &f, &h.o, 1), ST_OK);
 	assert_int_equal(hot_fill_append(fx.t, &f, SPAN_LIT("x")), ST_OK);
-	return hot_fill_commit(fx.t, &f);
+	return kept(hot_fill_commit(fx.t, &f));
 }
 
 static bool fresh(const char *text)
@@ -303,14 +303,14 @@ static void test_marks_wrap(void **state)
 {
 	(void)state;
 	setup(MIB, 4096);
-	fx.t->marks.now[0] = fx.t->sweep.covered[0] = HOT_MARK_TAGGED - 1;
-	fx.t->marks.now[1] = fx.t->sweep.covered[1] = UINT32_MAX;
+	fx.t->marks.now[0] = fx.t->sweep.covered[0] = HOT_MARK_TAGGED - HOT_MARK_UNIT;
+	fx.t->marks.now[1] = fx.t->sweep.covered[1] = UINT32_MAX - HOT_MARK_UNIT + 1;
 	put_with("a/1", 0, NULL);
 	put_with("a/2", 0, "t");
 	purge(INVAL_TAG, false, "t");
 	purge(INVAL_PATTERN, false, "a/1");
 	assert_int_equal(fx.t->marks.now[0], 0);
-	assert_int_equal(fx.t->marks.now[1], HOT_MARK_TAGGED | 1);
+	assert_int_equal(fx.t->marks.now[1], HOT_MARK_TAGGED | HOT_MARK_UNIT);
 	assert_null(get("a/1"));
 	assert_null(get("a/2"));
 	assert_true(hot_sweep(fx.t, 1 << 20));

@@ -231,7 +231,7 @@ static void test_large(void **state)
 	(void)state;
 	share_setup(CORES);
 	struct cache_key key = key_owned(2, 0, buf);
-	const struct object *o = put_at(0, &key, bytes, NO_LIMIT);
+	const struct object *o = kept(put_at(0, &key, bytes, NO_LIMIT));
 	assert_int_equal(hot_count(hot_view_own(sh.v[0])), 1);
 	assert_int_equal(hot_count(hot_view_l0(sh.v[0])), 0);
 	assert_int_equal(where(0, &key, bytes), HOT_NOWHERE);
@@ -373,7 +373,7 @@ static void test_pin(void **state)
 		struct cache_key key = key_owned(rows[i].owner, 0, buf);
 		put_at(rows[i].where == HOT_L0 ? rows[i].reader : rows[i].owner, &key,
 		       rows[i].bytes, NO_LIMIT);
-		const struct object *o = hot_view_get(sh.v[rows[i].reader], &key, &found);
+		const struct object *o = kept(hot_view_get(sh.v[rows[i].reader], &key, &found));
 		assert_int_equal(found.where, rows[i].where);
 		uint64_t cookie = hot_view_pin(sh.v[rows[i].reader], o, &found);
 		assert_int_equal(cookie >> 63, 0);

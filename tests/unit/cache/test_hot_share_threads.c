@@ -51,7 +51,8 @@ struct purges {
 };
 
 struct pinned {
-	const struct object *o;
+	bool taken;
+	struct object o;
 	uint64_t cookie, version;
 	uint32_t key;
 };
@@ -187,11 +188,11 @@ static void purge_publish(struct core *c, uint32_t key)
 
 static void unpin(struct core *c, struct pinned *p)
 {
-	if (p->o == NULL)
+	if (!p->taken)
 		return;
-	object_check(p->o, p->key, p->version);
+	object_check(&p->o, p->key, p->version);
 	hot_view_unpin(c->v, p->cookie);
-	p->o = NULL;
+	p->taken = false;
 }
 
 static bool look_up(struct core *c, uint32_t key)
@@ -212,7 +213,7 @@ static bool look_up(struct core *c, uint32_t key)
 	object_check(o, key, o->response_ms);
 	if (below(c, 8) == 0) {
 		unpin(c, p);
-		*p = (struct pinned){o, hot_view_pin(c->v, o, &found), o->response_ms, key};
+		*p = (struct pinned){true, *o, hot_view_pin(c->v, o, &found), o->response_ms, key};
 		c->pinned++;
 	}
 	hot_view_done(c->v, &found);

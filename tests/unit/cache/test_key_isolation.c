@@ -5,6 +5,7 @@
  * out here in another way: as the list of what each value says, with its length in front.
  *
  * Requests: 10^6, or as many as the first argument says. */
+#include "cache/read_set.h"
 #include "tests/unit/cache/rules_fixture.h"
 
 #include <setjmp.h>
@@ -216,6 +217,45 @@ static void fields_of(const struct made *m, char *out, size_t cap)
 	field(out, cap, m->has_cookie, (const char *[]){"Cookie", m->cookie});
 }
 
+/* --- what is shared by a pattern --- */
+
+enum { READS_ID = 1, READS_Q = 2, READS_SEV = 4, READS_LANG = 8, READS_TENANT = 16 };
+
+static const struct {
+	const char *names;
+	unsigned reads;
+} lists[] = {
+        {"", 0},
+        {"path.id", READS_ID},
+        {"query.q", READS_Q},
+        {"query.q,query.sev", READS_Q | READS_SEV},
+        {"header.x-lang,query.sev", READS_LANG | READS_SEV},
+        {"header.x-lang,path.id,query.q,query.sev", READS_LANG | READS_ID | READS_Q | READS_SEV},
+        {"path.id,tenant", READS_ID | READS_TENANT},
+};
+
+/* Whose it is, and of the rest only what the list names. */
+static struct hash128 meaning_shared(const struct made *m, unsigned list)
+{
+	unsigned reads = lists[list].reads;
+	struct text t = {.len = 0};
+
+	put(&t, &list, sizeof(list));
+	value(&t, m->has_tenant, m->tenant, strlen(m->tenant));
+	value(&t, m->has_policy, m->policy, strlen(m->policy));
+	value(&t, m->has_auth, m->auth, strlen(m->auth));
+	value(&t, m->has_cookie, m->cookie, strlen(m->cookie));
+	if (reads & READS_ID)
+		uri(&t, true, m->id);
+	if (reads & READS_Q)
+		uri(&t, m->has_q, m->q);
+	if (reads & READS_SEV)
+		uri(&t, m->has_sev, m->sev);
+	if (reads & READS_LANG)
+		value(&t, m->has_lang, m->lang, strlen(m->lang));
+	return hash128(t.bytes, t.len, 99);
+}
+
 static struct entry *slot_of(struct entry *table, size_t mask, struct hash128 key)
 {
 	size_t i = key.lo & mask;
@@ -270,9 +310,58 @@ static void test_no_answer_crosses(void **state)
 	free(s);
 }
 
+/* No answer crosses by a pattern either, nor answers for values that it was not made for. */
+static void test_no_shared_answer_crosses(void **state)
+{
+	struct config_error err;
+	struct snapshot *s = rules_snapshot("/r/{id}", "match: pattern, reads: [origin]", "", &err);
+	size_t slots = pow2_ceil(2 * requests), hits = 0;
+	struct entry *table = calloc(slots, sizeof(*table));
+	uint64_t seed = 0x2545f4914f6cdd1dull;
+
+	(void)state;
+	assert_non_null(s);
+	assert_non_null(table);
+	for (uint64_t i = 0; i < requests; i++) {
+		unsigned list = (unsigned)(next_random(&seed) % ARRAY_LEN(lists));
+		char target[128], fields[512], front_text[CACHE_KEY_MAX], text[CACHE_KEY_MAX];
+		struct rules_request req = {.method = HTTP_GET,
+		                            .host = "h",
+		                            .target = target,
+		                            .fields = fields,
+		                            .seed = 5};
+		struct cache_key front, key;
+		struct rules_input in;
+		struct entry *e;
+		struct made m;
+
+		make(&seed, &m);
+		target_of(&m, target, sizeof(target));
+		fields_of(&m, fields, sizeof(fields));
+		if (!rules_input(s, &req, &in) ||
+		    read_set_front(s, &in.in, front_text, &front) != KEY_OK ||
+		    read_set_key(s, &in.in, front.text, span_cstr(lists[list].names), text, &key) !=
+		            KEY_OK)
+			fail_msg("no key: %s %s", target, fields);
+		e = slot_of(table, slots - 1, key.hash);
+		if ((e->key.lo | e->key.hi) == 0)
+			*e = (struct entry){key.hash, meaning_shared(&m, list)};
+		else if (hash128_eq(e->meaning, meaning_shared(&m, list)))
+			hits++;
+		else
+			fail_msg("request %llu crosses: %s\n%s%.*s", (unsigned long long)i, target,
+			         fields, (int)key.text.len, key.text.ptr);
+	}
+	assert_true(hits > requests / 20);
+	print_message("%llu requests, %zu hits\n", (unsigned long long)requests, hits);
+	free(table);
+	free(s);
+}
+
 int main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_no_answer_crosses)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_no_answer_crosses),
+	                                   cmocka_unit_test(test_no_shared_answer_crosses)};
 
 	if (argc > 1)
 		requests = strtoull(argv[1], NULL, 10);

@@ -180,13 +180,50 @@ static void test_empty_body(void **state)
 	assert_int_equal(range_resolve(&s.o, &fs, out, &count), RANGE_NONE);
 }
 
+static void test_begins(void **state)
+{
+	static const struct {
+		const char *line;
+		bool known;
+		uint64_t first;
+	} rows[] = {
+	        {R "0-" N, true, 0},
+	        {R "0-0" N, true, 0},
+	        {R "7-9" N, true, 7},
+	        {"Range: Bytes= 7-9 " N, true, 7},
+	        {R "18446744073709551615-" N, true, UINT64_MAX},
+	        {R "99999999999999999999-" N, true, UINT64_MAX},
+	        {R "-5" N, false, 0},
+	        {R "9-7" N, false, 0},
+	        {R "7" N, false, 0},
+	        {R "-" N, false, 0},
+	        {R "" N, false, 0},
+	        {R "0-1,3-4" N, false, 0},
+	        {R "0-1," N, false, 0},
+	        {R "0-1x" N, false, 0},
+	        {R "0-1" N R "0-1" N, false, 0},
+	        {"Range: lines=0-1" N, false, 0},
+	        {"", false, 0},
+	};
+	struct http_fields fs;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		uint64_t first = 0;
+
+		fields_scan(rows[i].line, &fs);
+		if (range_begins(&fs, &first) != rows[i].known ||
+		    (rows[i].known && first != rows[i].first))
+			fail_msg("row %zu: %s", i, rows[i].line);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_ranges),
-	        cmocka_unit_test(test_weak_date),
-	        cmocka_unit_test(test_weak_etag),
-	        cmocka_unit_test(test_empty_body),
+	        cmocka_unit_test(test_ranges),    cmocka_unit_test(test_weak_date),
+	        cmocka_unit_test(test_weak_etag), cmocka_unit_test(test_empty_body),
+	        cmocka_unit_test(test_begins),
 	};
 
 	http1_init(NULL);

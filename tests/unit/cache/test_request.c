@@ -84,6 +84,28 @@ static void test_request_demands(void **state)
 	cache_request_policy(HTTP_GET, &fs, &rule, &out);
 	assert_int_equal(out.stale_error_s, 11);
 	assert_true(out.range && out.lookup && !out.store);
+	struct cache_rule fills = rule;
+	fills.range_fill_bytes = 2;
+	static const struct {
+		const char *lines;
+		bool store;
+	} ranges[] = {
+	        {"Range: bytes=1-5\r\n", true},
+	        {"Range: bytes=2-5\r\n", false},
+	        {"Range: bytes=-5\r\n", false},
+	        {"Range: bytes=0-1, 3-4\r\n", false},
+	        {"Range: bytes=0-\r\nCache-Control: max-age=5\r\n", true},
+	        {"Range: bytes=0-\r\nCache-Control: no-store\r\n", false},
+	        {"Range: bytes=0-\r\nAuthorization: Basic eDp5\r\n", false},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(ranges); i++) {
+		fields_scan(ranges[i].lines, &fs);
+		cache_request_policy(HTTP_GET, &fs, &fills, &out);
+		if (out.store != ranges[i].store || !out.lookup || !out.range)
+			fail_msg("range %zu: %s", i, ranges[i].lines);
+		cache_request_policy(HTTP_HEAD, &fs, &fills, &out);
+		assert_false(out.store);
+	}
 
 	fields_scan("", &fs);
 	cache_request_policy(HTTP_GET, &fs, &rule, &out);

@@ -236,6 +236,57 @@ static void a_soft_purge_makes_stale(void **state)
 	}
 }
 
+/* How young a held entry may go elsewhere, after each kind of purge that hits it, or does not. */
+static void as_young_as_judged(void **state)
+{
+	static const struct {
+		enum inval_kind kind;
+		const char *text;
+		bool soft;
+		bool live;
+	} rows[] = {
+	        {INVAL_KEY, "b", false, true},     {INVAL_KEY, "b", true, true},
+	        {INVAL_PATTERN, "b*", true, true}, {INVAL_KEY, "a", false, false},
+	        {INVAL_KEY, "a", true, false},     {INVAL_PATTERN, "a*", false, false},
+	        {INVAL_PATTERN, "*", true, false}, {INVAL_ALL, "", false, false},
+	        {INVAL_ALL, "", true, false},
+	};
+	bool stale;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		put("a", SPAN_LIT("x"));
+		struct store_entry *e = store_get(st, SPAN_LIT("a"), &stale);
+
+		assert_int_equal(store_live_seq(st, e), store_seq(st));
+		purge(rows[i].kind, rows[i].text, rows[i].soft);
+		assert_int_equal(store_live_seq(st, e), rows[i].live ? store_seq(st) : 0);
+		/* Nor when another took its place. */
+		put("a", SPAN_LIT("y"));
+		assert_int_equal(store_live_seq(st, e), 0);
+		store_drop(e);
+	}
+}
+
+/* A purge that comes late, with the number of its own time, spares what is younger. */
+static void a_late_purge(void **state)
+{
+	struct about young = {.key = "a", .born_seq = 90}, old = {.key = "b", .born_seq = 20};
+	struct inval_purge p = {.seq = 50, .kind = INVAL_KEY};
+
+	(void)state;
+	store_drop(put_about(&young, SPAN_LIT("x")));
+	store_drop(put_about(&old, SPAN_LIT("x")));
+	p.text = SPAN_LIT("a");
+	assert_int_equal(store_purge(st, &p), 0);
+	p.text = SPAN_LIT("b");
+	assert_int_equal(store_purge(st, &p), 1);
+	assert_true(has("a") && !has("b"));
+	p = (struct inval_purge){.seq = 60, .kind = INVAL_ALL};
+	store_purge(st, &p);
+	assert_true(has("a"));
+}
+
 static void refreshes_the_head(void **state)
 {
 	struct about a = {.key = "a", .born_seq = store_seq(st)};
@@ -473,6 +524,61 @@ static void sweeps_what_is_of_no_use(void **state)
 	assert_false(store_sweep(st, 1000, NOW_MS + STORE_WALK_MS));
 }
 
+/* A mark is taken once, or lost once: with the entry, its freshness, or its place. */
+static void marks_are_taken_or_lost(void **state)
+{
+	static const char *const keys[] = {"taken",   "purged", "replaced",
+	                                   "expired", "soft",   "stays"};
+	struct store_entry *e;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		const struct about a = {.key = keys[i],
+		                        .expires_ms = NOW_MS + (i == 3 ? 1000 : 600000),
+		                        .etag = true};
+
+		e = put_about(&a, SPAN_LIT(""));
+		assert_int_equal(store_mark_take(e), 0);
+		store_mark(e, 2);
+		store_drop(e);
+	}
+	assert_int_equal(counts().marked[2], 6);
+	bool stale;
+
+	e = store_peek(st, SPAN_LIT("taken"), &stale);
+	assert_int_equal(store_mark_take(e), 2);
+	assert_int_equal(store_mark_take(e), 0);
+	store_drop(e);
+	assert_int_equal(counts().marked[2], 5);
+	purge(INVAL_KEY, "taken", false); /* without a mark: nothing is lost */
+	assert_int_equal(counts().marks_lost[2], 0);
+	purge(INVAL_KEY, "purged", false);
+	put("replaced", SPAN_LIT("new"));
+	assert_int_equal(counts().marks_lost[2], 2);
+	purge(INVAL_KEY, "soft", true);
+	while (store_sweep(st, 10000, NOW_MS + 2000))
+		;
+	assert_int_equal(counts().marks_lost[2], 4);
+	assert_int_equal(counts().marked[2], 1);
+	/* One whose place was taken meanwhile. */
+	const struct about a = {.key = "held", .born_seq = store_seq(st)};
+
+	e = put_about(&a, SPAN_LIT(""));
+	put("held", SPAN_LIT("new"));
+	store_mark(e, 3);
+	store_drop(e);
+	assert_int_equal(counts().marked[3], 0);
+	assert_int_equal(counts().marks_lost[3], 1);
+	/* A new mark in the place of an old one. */
+	e = store_peek(st, SPAN_LIT("stays"), &stale);
+	store_mark(e, 1);
+	store_drop(e);
+	assert_int_equal(counts().marked[1], 1);
+	assert_int_equal(counts().marked[2], 0);
+	assert_int_equal(counts().marks_lost[2], 5);
+	assert_int_equal(counts().marks_lost[0], 0);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -483,6 +589,8 @@ int main(void)
 	        T(fills),
 	        T(a_purge_voids_older_fills),
 	        T(a_soft_purge_makes_stale),
+	        T(as_young_as_judged),
+	        T(a_late_purge),
 	        T(refreshes_the_head),
 	        T(variants_hang_on_their_list),
 	        T(variants_are_bounded),
@@ -491,6 +599,7 @@ int main(void)
 	        T(full_of_held_entries),
 	        T(walks_each_once),
 	        T(sweeps_what_is_of_no_use),
+	        T(marks_are_taken_or_lost),
 	};
 
 	return cmocka_run_group_tests_name("store", tests, NULL, NULL);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * The hot tables of two cores, the node's store and an origin whose answers change, with purges and
- * fills in random order: whatever is under way, nobody is served what was purged before he asked,
- * nor another key's answer. */
+ * fills in random order, and with changes that are written through: whatever is under way, nobody
+ * is served what was purged or changed before he asked, nor another key's answer. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,6 +20,7 @@
 #define KEYS    256u
 #define TAGS    16u
 #define FETCHES 64u
+#define CHANGES 16u /* some of them of one key */
 #define QUEUE   256u
 #define WALL_MS 1000000u
 
@@ -54,6 +55,14 @@ struct core {
 	struct answer filling;
 };
 
+/* A change under way: the origin makes it some time after it was asked, and answers later still. */
+struct change {
+	bool used, made;
+	uint32_t key;
+	uint64_t born;
+	uint32_t version;
+};
+
 struct fetch {
 	bool used, answered;
 	uint32_t key, core;
@@ -68,9 +77,10 @@ static struct world {
 	uint32_t versions[KEYS];
 	uint32_t tags[KEYS];
 	struct fetch fetches[FETCHES];
+	struct change changes[CHANGES];
 	uint64_t seq;
 	unsigned rnd;
-	uint64_t hot_hits, store_hits, origin, refused, purges, stale;
+	uint64_t hot_hits, store_hits, origin, refused, purges, stale, written, overlapped;
 } w;
 
 static uint32_t some(uint32_t below)
@@ -196,7 +206,8 @@ static void ask(uint32_t core, uint32_t key)
 
 		check(e->head, body, key, stale, &w.floors);
 		memcpy(&version, body.ptr, sizeof(version));
-		answer_make(&a, key, version, e->head->born_seq);
+		answer_make(&a, key, version,
+		            max_u64(e->head->born_seq, store_live_seq(w.store, e)));
 		store_drop(e);
 		w.store_hits += !stale;
 		if (!stale) {
@@ -277,35 +288,102 @@ static void purge_make(struct inval_purge *p, char text[24])
 	}
 }
 
+/* In every tier from here on; text: of p. */
+static void purge_order(struct inval_purge *p, const char text[24])
+{
+	p->seq = w.seq += 1 + some(2);
+	store_purge(w.store, p);
+	for (uint32_t c = 0; c < CORES; c++) {
+		struct message *m = post(&w.cores[c]);
+
+		m->is_purge = true;
+		m->p = *p;
+		memcpy(m->text, text, sizeof(m->text));
+		m->p.text = span_of(m->text, p->text.len);
+		m->floors = malloc(sizeof(*m->floors));
+		assert_non_null(m->floors);
+		*m->floors = w.floors;
+	}
+}
+
+static bool queue_is_full(void)
+{
+	for (uint32_t c = 0; c < CORES; c++)
+		if (w.cores[c].count == QUEUE)
+			return true;
+	return false;
+}
+
 static void purge(void)
 {
 	struct inval_purge p;
 	char text[24] = "";
 
-	for (uint32_t c = 0; c < CORES; c++)
-		if (w.cores[c].count == QUEUE)
-			return;
+	if (queue_is_full())
+		return;
 	purge_make(&p, text);
-	p.seq = w.seq += 1 + some(2);
 	for (uint32_t k = 0; k < KEYS; k++) {
 		if (!hits(&p, k))
 			continue;
 		w.versions[k]++;
 		(p.soft ? w.floors.soft : w.floors.hard)[k] = w.versions[k];
 	}
-	store_purge(w.store, &p);
-	for (uint32_t c = 0; c < CORES; c++) {
-		struct message *m = post(&w.cores[c]);
-
-		m->is_purge = true;
-		m->p = p;
-		memcpy(m->text, text, sizeof(text));
-		m->p.text = span_of(m->text, p.text.len);
-		m->floors = malloc(sizeof(*m->floors));
-		assert_non_null(m->floors);
-		*m->floors = w.floors;
-	}
+	purge_order(&p, text);
 	w.purges++;
+}
+
+static void change_begin(uint32_t key)
+{
+	for (uint32_t i = 0; i < CHANGES; i++) {
+		struct change *c = &w.changes[i];
+
+		if (c->used)
+			continue;
+		*c = (struct change){.used = true, .key = key, .born = w.seq};
+		return;
+	}
+}
+
+/* The answer to a change, as control/fetch_write.c takes it: is something younger known of the key?
+ * Then the change's own purge, then the store. From now on nobody gets what was before it. */
+static void change_answered(struct change *c)
+{
+	struct inval_purge p = {.kind = INVAL_KEY};
+	struct store_entry *e;
+	struct answer a;
+	char text[24] = "";
+	bool live, stale;
+
+	c->used = false;
+	answer_make(&a, c->key, c->version, c->born);
+	live = store_is_live(w.store, &a.o);
+	p.text = key_text(c->key, text);
+	w.floors.hard[c->key] = max_u32(w.floors.hard[c->key], c->version);
+	purge_order(&p, text);
+	w.overlapped += !live;
+	e = live ? store_peek(w.store, p.text, &stale) : NULL;
+	if (e != NULL)
+		store_drop(e);
+	if (!live || e != NULL)
+		return;
+	answer_make(&a, c->key, c->version, w.seq);
+	a.o.hash = (struct hash128){0};
+	e = store_put(w.store, &a.o, answer_body(&a));
+	assert_non_null(e);
+	store_drop(e);
+	w.written++;
+}
+
+static void change_step(struct change *c)
+{
+	if (!c->used || queue_is_full())
+		return;
+	if (c->made) {
+		change_answered(c);
+		return;
+	}
+	c->made = true;
+	c->version = ++w.versions[c->key];
 }
 
 static void fill_end(struct core *c)
@@ -371,7 +449,11 @@ static void step(void)
 	uint32_t op = some(1000);
 	struct core *c = &w.cores[some(CORES)];
 
-	if (op < 500)
+	if (op < 20)
+		change_begin(some(2) ? some(KEYS) : some(4));
+	else if (op < 40)
+		change_step(&w.changes[some(CHANGES)]);
+	else if (op < 500)
 		ask(some(CORES), some(2) ? some(KEYS) : some(KEYS / 16));
 	else if (op < 700)
 		fetch_step(&w.fetches[some(FETCHES)]);
@@ -394,14 +476,16 @@ static void test_model(void **state)
 			step();
 		print_message(
 		        "seed %u: %lu hot hits, %lu of the store, %lu of the origin, %lu fills "
-		        "void, %lu stale, %lu purges\n",
+		        "void, %lu stale, %lu purges, %lu written, %lu overlapped\n",
 		        seed, (unsigned long)w.hot_hits, (unsigned long)w.store_hits,
 		        (unsigned long)w.origin, (unsigned long)w.refused, (unsigned long)w.stale,
-		        (unsigned long)w.purges);
+		        (unsigned long)w.purges, (unsigned long)w.written,
+		        (unsigned long)w.overlapped);
 		/* Each kind of event came often, or the run proves little. */
 		assert_true(w.hot_hits > STEPS / 50 && w.store_hits > STEPS / 100);
 		assert_true(w.origin > STEPS / 100 && w.refused > 100);
 		assert_true(w.stale > 100 && w.purges > STEPS / 100);
+		assert_true(w.written > STEPS / 500 && w.overlapped > 100);
 		world_end();
 	}
 }

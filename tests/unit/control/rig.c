@@ -419,6 +419,7 @@ static void config_make(struct rig *r, const struct rig_options *o)
 	if (config_load(r->conf, &r->ctl.config, &err) != ST_OK ||
 	    snapshot_build(r->ctl.config, &r->ctl.snapshot, &err) != ST_OK)
 		fail_msg("%s", err.text);
+	r->ctl.first = r->ctl.config;
 }
 
 struct rig *rig_new(const char *extra)
@@ -470,7 +471,9 @@ void rig_free(struct rig *r)
 	upstreams_destroy(ctl->upstreams);
 	loop_destroy(ctl->loop);
 	free(ctl->snapshot);
-	config_free(ctl->config);
+	if (ctl->config != ctl->first)
+		config_free(ctl->config);
+	config_free(ctl->first);
 	rig_dataplane_kill(r);
 	origin_stop(r->origin);
 	unlink(r->path);

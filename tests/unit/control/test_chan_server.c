@@ -462,6 +462,15 @@ static void reload(void **state)
 	RIG_UNTIL(r, l.calls == 2);
 	assert_int_equal(l.st, ST_OK);
 	assert_string_equal(l.text, "restart needed for: listeners");
+
+	/* As long as it differs from what the processes began with, and no longer. */
+	control_reload(&r->ctl, reload_note, &l);
+	RIG_UNTIL(r, l.calls == 3);
+	assert_string_equal(l.text, "restart needed for: listeners");
+	conf_write(r, "fourth", "192.0.2.1", "");
+	control_reload(&r->ctl, reload_note, &l);
+	RIG_UNTIL(r, l.calls == 4);
+	assert_string_equal(l.text, "");
 }
 
 static void reload_refused(void **state)

@@ -202,6 +202,160 @@ static void share_a_failure(void **state)
 	rig_free(r);
 }
 
+static uint64_t stored(struct rig *r)
+{
+	struct store_counts counts;
+
+	store_counts(fetcher_store(r->ctl.fetcher), &counts);
+	return counts.entries;
+}
+
+/* Everybody left in the middle: what may be stored and is nearly here comes to its end, the rest of
+ * a longer one is not fetched. */
+static void all_of_them_leave(void **state)
+{
+	const struct rig_options o = {"", ", cache: {range_fill_bytes: 5000}", 4u << 20};
+	static const struct {
+		const char *path;
+		bool stored;
+	} rows[] = {{"/storehalf/9000", true}, {"/storehalf/11000", false}};
+	struct rig *r = rig_new_with(&o);
+	struct fetcher_counts counts;
+
+	(void)state;
+	rig_attach(r);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		uint32_t before = rig_requests(r);
+		struct ask *a;
+
+		origin_stall(r->origin, true);
+		a = ask_key(r, 0, rows[i].path);
+		RIG_UNTIL(r, a->got > 4000);
+		rig_cancel(r, 0, a);
+		wait_active(r, 0);
+		origin_stall(r->origin, false);
+		if (rows[i].stored)
+			RIG_UNTIL(r, stored(r) == 1);
+		a = ask_key(r, 1, rows[i].path);
+		RIG_UNTIL(r, a->done);
+		assert_int_equal(a->tier, rows[i].stored ? CHAN_F_STORE : 0);
+		assert_int_equal(rig_requests(r), before + (rows[i].stored ? 1 : 2));
+	}
+	fetcher_counts(r->ctl.fetcher, &counts);
+	assert_int_equal(counts.finished_alone, 1);
+	RIG_UNTIL(r, chan_server_down_blocks_free(r->ctl.chan) == r->geo.down_blocks);
+	rig_free(r);
+}
+
+/* --- requests whose key is made of their body --- */
+
+static struct ask *ask_body(struct rig *r, uint32_t core, uint64_t len)
+{
+	return rig_ask(r, &(struct rig_req){.method = "POST",
+	                                    .path = "/echo",
+	                                    .key = "k",
+	                                    .core = core,
+	                                    .body_len = len,
+	                                    .raw_body = true});
+}
+
+/* What the origin tells: the body's length and sum. */
+static void echoes(const struct ask *a, const char *body)
+{
+	char want[64];
+	unsigned long long sum = 0;
+
+	for (const char *at = body; *at != '\0'; at++)
+		sum = sum * 31 + (unsigned char)*at;
+	snprintf(want, sizeof(want), "%zu %llu", strlen(body), sum);
+	assert_int_equal(a->fail, 0);
+	assert_memory_equal(a->start, want, strlen(want));
+}
+
+static struct rig *keyed_rig(void)
+{
+	const struct rig_options o = {"",
+	                              ", path: /echo, cache: {rule: r}}]\nrules: [{name: r, key: "
+	                              "\"k:{body.a}\", ttl_s: 60",
+	                              16 << 20};
+	struct rig *r = rig_new_with(&o);
+
+	rig_attach(r);
+	origin_gate(r->origin, false);
+	return r;
+}
+
+/* Of three that mean the same the first one's body reaches the origin, however their pieces come.
+ */
+static void bodies_share(void **state)
+{
+	struct rig *r = keyed_rig();
+	struct ask *a[3];
+
+	(void)state;
+	a[0] = ask_body(r, 0, 6);
+	assert_true(rig_body(r, 0, a[0], "abc", 3, false));
+	a[1] = ask_body(r, 1, 5);
+	assert_true(rig_body(r, 1, a[1], "xx", 2, false));
+	a[2] = ask_body(r, 1, 4);
+	assert_true(rig_body(r, 1, a[2], "yyyy", 4, true));
+	wait_active(r, 3);
+	assert_true(rig_body(r, 0, a[0], "def", 3, true));
+	origin_gate(r->origin, true);
+	for (uint32_t i = 0; i < 3; i++) {
+		RIG_UNTIL(r, a[i]->done);
+		echoes(a[i], "abcdef");
+		assert_int_equal(a[i]->flags_shared, i > 0);
+	}
+	assert_int_equal(rig_requests(r), 1);
+	wait_active(r, 0);
+	rig_free(r);
+}
+
+/* The first one leaves before its body is whole: the others go on without it, one for both. */
+static void bodies_outlive_the_first(void **state)
+{
+	struct rig *r = keyed_rig();
+	struct ask *a[3];
+
+	(void)state;
+	a[0] = ask_body(r, 0, 6);
+	assert_true(rig_body(r, 0, a[0], "abc", 3, false));
+	a[1] = ask_body(r, 1, 5);
+	assert_true(rig_body(r, 1, a[1], "xx", 2, false));
+	a[2] = ask_body(r, 1, 4);
+	assert_true(rig_body(r, 1, a[2], "yyyy", 4, true));
+	wait_active(r, 3);
+	rig_cancel(r, 0, a[0]);
+	wait_active(r, 2);
+	assert_true(rig_body(r, 1, a[1], "xxx", 3, true));
+	origin_gate(r->origin, true);
+	RIG_UNTIL(r, a[1]->done && a[2]->done);
+	echoes(a[1], "xxxxx");
+	echoes(a[2], "xxxxx");
+	wait_active(r, 0);
+	rig_free(r);
+}
+
+/* More than was said is refused, and harms nobody else. */
+static void bodies_too_long(void **state)
+{
+	struct rig *r = keyed_rig();
+	struct ask *a = ask_body(r, 0, 6), *b;
+
+	(void)state;
+	b = ask_body(r, 1, 2);
+	wait_active(r, 2);
+	assert_true(rig_body(r, 1, b, "xxxx", 4, true));
+	RIG_UNTIL(r, b->done);
+	assert_int_equal(b->fail, 502);
+	assert_true(rig_body(r, 0, a, "abcdef", 6, true));
+	origin_gate(r->origin, true);
+	RIG_UNTIL(r, a->done);
+	echoes(a, "abcdef");
+	rig_free(r);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
@@ -210,9 +364,13 @@ int main(void)
 	        T(not_for_sharing),
 	        T(joins_in_the_middle),
 	        T(first_one_leaves),
+	        cmocka_unit_test(all_of_them_leave),
 	        T(not_across_a_purge),
 	        T(kept_apart),
 	        cmocka_unit_test(share_a_failure),
+	        cmocka_unit_test(bodies_share),
+	        cmocka_unit_test(bodies_outlive_the_first),
+	        cmocka_unit_test(bodies_too_long),
 	};
 
 	return cmocka_run_group_tests_name("share", tests, NULL, NULL);

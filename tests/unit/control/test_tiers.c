@@ -255,7 +255,6 @@ static void head_requests_update(void **state)
 	a = rig_ask(r, &head);
 	RIG_UNTIL(r, a->done);
 	assert_int_equal(counts_of(r).head_freshened, 1);
-	/* What the cores have goes; it says what was said before. */
 	RIG_UNTIL(r, r->core[0].purges == 1 && r->core[1].purges == 1);
 	a = rig_ask(r, &(struct rig_req){.path = "/cc/90/max-age=0", .key = "k"});
 	RIG_UNTIL(r, a->done);

@@ -127,24 +127,26 @@ static void test_list(void **state)
 	size_t len = strlen(text);
 	struct span body, line;
 	const char *wrong;
+	uint64_t count;
 
 	(void)state;
 	len += warm_list_end(span_of(text, len), 2, text + len);
-	assert_null(warm_list_check(span_of(text, len), &body));
+	assert_null(warm_list_check(span_of(text, len), &body, &count));
+	assert_int_equal(count, 2);
 	assert_true(warm_line_next(&body, &line));
 	assert_true(span_eq(line, SPAN_LIT("GET http://a/")));
 	/* Cut anywhere, or with any byte changed, it is none. */
 	for (size_t i = 0; i < len; i++) {
-		wrong = warm_list_check(span_of(text, i), &body);
+		wrong = warm_list_check(span_of(text, i), &body, &count);
 		assert_non_null(wrong);
 		text[i] ^= 1;
-		assert_non_null(warm_list_check(span_of(text, len), &body));
+		assert_non_null(warm_list_check(span_of(text, len), &body, &count));
 		text[i] ^= 1;
 	}
 	/* One without requests is whole too. */
 	len = (size_t)sprintf(text, "%s", WARM_LIST_HEAD);
 	len += warm_list_end(span_of(text, len), 0, text + len);
-	assert_null(warm_list_check(span_of(text, len), &body));
+	assert_null(warm_list_check(span_of(text, len), &body, &count));
 	assert_int_equal(body.len, 0);
 }
 

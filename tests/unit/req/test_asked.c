@@ -280,8 +280,11 @@ static void test_origin(void **state)
 	         "If-None-Match: \"e1\"\r\n", 200, "ETag: \"e1\"\r\n"},
 	};
 
+	static const struct fx_config cfg = {.routes = "    - path: /*\n      upstream: origin\n"
+	                                               "      cache: {range_fill_bytes: 0}\n"};
+
 	(void)state;
-	up(NULL);
+	up(&cfg);
 	attach();
 	for (size_t i = 0; i < ARRAY_LEN(asked); i++) {
 		struct web *w = ask(get(asked[i].lines));
@@ -297,6 +300,46 @@ static void test_origin(void **state)
 		got_body(w, asked[i].status, SPAN_LIT("01234"));
 	}
 	assert_int_equal(ctr(CTR_cache_partial), 0);
+	down();
+}
+
+/* A part of what is not stored: the whole is asked for, and stored. */
+static void test_fill(void **state)
+{
+	static const char *const passed[] = {"Range: bytes=1048576-\r\n", "Range: bytes=-4\r\n",
+	                                     "Range: bytes=0-1,4-5\r\n",
+	                                     "Range: bytes=0-4\r\nAuthorization: Basic eDp5\r\n"};
+	struct rig_answer a;
+	struct web *w;
+
+	(void)state;
+	up(NULL);
+	attach();
+	for (size_t i = 0; i < ARRAY_LEN(passed); i++) {
+		w = ask(get(passed[i]));
+		next_request();
+		assert_non_null(memmem(fx.req.fields.ptr, fx.req.fields.len, "Range: b", 8));
+		a = answer_to(206, "Content-Range: bytes 0-4/10\r\n", SPAN_LIT("01234"));
+		reply_with(&a);
+		got_body(w, 206, SPAN_LIT("01234"));
+	}
+	w = ask(get("Range: bytes=5-9\r\nIf-Range: \"e1\"\r\n"));
+	next_request();
+	assert_null(memmem(fx.req.fields.ptr, fx.req.fields.len, "Range", 5));
+	assert_int_equal(fx.req.cr.flags & (CHAN_REQ_STORE | CHAN_REQ_COLLAPSE),
+	                 CHAN_REQ_STORE | CHAN_REQ_COLLAPSE);
+	a = answer_to(200, FIELDS, body());
+	a.lifetime_ms = 3600 * 1000;
+	a.flags = CHAN_F_FILL;
+	reply_with(&a);
+	run_ms(20);
+	got(w, 206);
+	body_is(span_of(body().ptr + 5, 5));
+	assert_true(has_line("Content-Range: bytes 5-9/20000"));
+	say(w, get(""));
+	run_ms(20);
+	got_body(w, 200, body());
+	assert_int_equal(ctr(CTR_cache_hit), 1);
 	down();
 }
 
@@ -464,10 +507,15 @@ static void test_parts_and_gone(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_hits),           cmocka_unit_test(test_from_store),
-	        cmocka_unit_test(test_part_cancels),   cmocka_unit_test(test_part_breaks),
-	        cmocka_unit_test(test_origin),         cmocka_unit_test(test_too_long),
-	        cmocka_unit_test(test_several),        cmocka_unit_test(test_head_from_store),
+	        cmocka_unit_test(test_hits),
+	        cmocka_unit_test(test_from_store),
+	        cmocka_unit_test(test_part_cancels),
+	        cmocka_unit_test(test_part_breaks),
+	        cmocka_unit_test(test_origin),
+	        cmocka_unit_test(test_fill),
+	        cmocka_unit_test(test_too_long),
+	        cmocka_unit_test(test_several),
+	        cmocka_unit_test(test_head_from_store),
 	        cmocka_unit_test(test_parts_and_gone),
 	};
 

@@ -306,6 +306,50 @@ static void test_leftovers(void **state)
 	down();
 }
 
+/* Puts so many orders into the ring before a request arrives; the last is the purge of its key. */
+static void link_orders(void *arg, struct rig *rig, bool to_server, const void *frame, uint32_t len)
+{
+	uint32_t *orders = arg;
+
+	for (; to_server && memmem(frame, len, "GET ", 4) != NULL && *orders > 0; --*orders) {
+		struct chan_msg m = purge_msg(INVAL_ALL, "", 0);
+
+		m.ticket.epoch++; /* of another life of control: void, and without a block */
+		*chan_slot(&rig->control) = *orders > 1 ? m : purge_msg(INVAL_KEY, "h/a", 0);
+		chan_push(&rig->control);
+		chan_flush(&rig->control);
+	}
+	rig_deliver(rig, to_server, frame, len);
+}
+
+/* A core sees both in one round: the order came first, however many there are. */
+static void test_before_requests(void **state)
+{
+	static const uint32_t rows[] = {1, 2, 300};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		uint32_t orders = rows[i];
+		struct web *w;
+
+		up(NULL);
+		attach();
+		assert_int_equal(rig_hot_put(&fx.rig, "h/a", "", SPAN_LIT("old")), ST_OK);
+		got_body(ask("GET /a HTTP/1.1\r\nHost: h\r\n\r\n"), 200, SPAN_LIT("old"));
+		w = open_web();
+		fx.rig.link = link_orders;
+		fx.rig.link_arg = &orders;
+		say(w, "GET /a HTTP/1.1\r\nHost: h\r\n\r\n");
+		assert_int_equal(orders, 0);
+		got_nothing(w);
+		next_request();
+		reply("", SPAN_LIT("new"));
+		got_body(w, 200, SPAN_LIT("new"));
+		fx.rig.link = NULL;
+		down();
+	}
+}
+
 /* The last block is left for requests: the question is refused, not the client. */
 static void test_no_block(void **state)
 {
@@ -330,10 +374,15 @@ static void test_no_block(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_info),       cmocka_unit_test(test_conns),
-	        cmocka_unit_test(test_cache),      cmocka_unit_test(test_purge),
-	        cmocka_unit_test(test_no_block),   cmocka_unit_test(test_bad_purge),
-	        cmocka_unit_test(test_count_full), cmocka_unit_test(test_leftovers),
+	        cmocka_unit_test(test_info),
+	        cmocka_unit_test(test_conns),
+	        cmocka_unit_test(test_cache),
+	        cmocka_unit_test(test_purge),
+	        cmocka_unit_test(test_no_block),
+	        cmocka_unit_test(test_bad_purge),
+	        cmocka_unit_test(test_count_full),
+	        cmocka_unit_test(test_leftovers),
+	        cmocka_unit_test(test_before_requests),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
