@@ -33,6 +33,8 @@ enum object_flag {
 	OBJECT_AUTHORIZED = 1 << 8,   /* answer to a request with Authorization (RFC 9111 3.5) */
 	OBJECT_TARGETED = 1 << 9,   /* its lifetime came from a field that is not kept (RFC 9213) */
 	OBJECT_ETAG_MADE = 1 << 10, /* its ETag is ours: the origin does not know it */
+	OBJECT_CODED = 1 << 11,     /* in a content coding of ours: no parts of it are given */
+	OBJECT_PLAIN = 1 << 12,     /* was not smaller in a coding: goes out as it is */
 	OBJECT_READS = 1 << 13,     /* with OBJECT_VARY: the list says what answers depend on */
 };
 

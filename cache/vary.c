@@ -61,12 +61,24 @@ static enum vary_kind line_add(struct names *n, struct span line)
 	return VARY_LIST;
 }
 
+static size_t names_put(const struct names *n, char buf[VARY_NAMES_MAX])
+{
+	size_t len = 0;
+
+	for (uint32_t i = 0; i < n->count; i++) {
+		if (i > 0)
+			buf[len++] = ',';
+		memcpy(buf + len, n->name[i].ptr, n->name[i].len);
+		len += n->name[i].len;
+	}
+	return len;
+}
+
 enum vary_kind vary_of(const struct http_fields *response, char buf[VARY_NAMES_MAX],
                        struct span *names)
 {
 	char text[VARY_NAMES_MAX];
 	struct names n = {.buf = text};
-	size_t len = 0;
 
 	*names = span_of(buf, 0);
 	if (!http_fields_have(response, HDR_VARY))
@@ -74,14 +86,47 @@ enum vary_kind vary_of(const struct http_fields *response, char buf[VARY_NAMES_M
 	for (uint32_t i = 0; i < response->count; i++)
 		if (response->f[i].id == HDR_VARY && line_add(&n, response->f[i].value) == VARY_ANY)
 			return VARY_ANY;
-	for (uint32_t i = 0; i < n.count; i++) {
-		if (i > 0)
-			buf[len++] = ',';
-		memcpy(buf + len, n.name[i].ptr, n.name[i].len);
-		len += n.name[i].len;
-	}
-	names->len = len;
+	names->len = names_put(&n, buf);
 	return n.count > 0 ? VARY_LIST : VARY_NONE;
+}
+
+/* "names=offers" */
+static struct span names_only(struct span names)
+{
+	const char *offers = names.len > 0 ? memchr(names.ptr, '=', names.len) : NULL;
+
+	return offers != NULL ? span_of(names.ptr, (size_t)(offers - names.ptr)) : names;
+}
+
+bool vary_offer(struct span names, const struct codings *offers, char buf[VARY_NAMES_MAX],
+                struct span *out)
+{
+	char text[VARY_NAMES_MAX];
+	char codings_text[CODINGS_TEXT_MAX];
+	struct names n = {.buf = text};
+	struct span codings = codings_write(offers, codings_text);
+	size_t len;
+
+	if (codings.len == 0 || !names_add(&n, SPAN_LIT("accept-encoding")) ||
+	    line_add(&n, names) == VARY_ANY)
+		return false;
+	len = names_put(&n, buf);
+	if (len + 1 + codings.len > VARY_NAMES_MAX)
+		return false;
+	buf[len++] = '=';
+	memcpy(buf + len, codings.ptr, codings.len);
+	*out = span_of(buf, len + codings.len);
+	return true;
+}
+
+void vary_offers(struct span names, struct codings *out)
+{
+	size_t len = names_only(names).len;
+
+	*out = (struct codings){0};
+	if (len < names.len &&
+	    !codings_read(span_of(names.ptr + len + 1, names.len - len - 1), out))
+		out->count = 0;
 }
 
 size_t vary_list_write(void *mem, size_t cap, const struct cache_key *key, uint64_t id,
@@ -111,6 +156,8 @@ size_t vary_list_write(void *mem, size_t cap, const struct cache_key *key, uint6
 bool vary_list_read(const struct object *o, uint64_t *id, struct span *names)
 {
 	struct span fields = object_fields(o);
+	struct codings offers;
+	struct span only;
 
 	if ((o->flags & (OBJECT_VARY | OBJECT_READS)) != OBJECT_VARY || fields.len <= sizeof(*id) ||
 	    fields.len > sizeof(*id) + VARY_NAMES_MAX)
@@ -119,10 +166,14 @@ bool vary_list_read(const struct object *o, uint64_t *id, struct span *names)
 	*names = span_of(fields.ptr + sizeof(*id), fields.len - sizeof(*id));
 	if (*id == 0)
 		return false;
-	for (size_t i = 0; i < names->len; i++) {
-		char c = names->ptr[i];
+	only = names_only(*names);
+	vary_offers(*names, &offers);
+	if (only.len == 0 || (only.len < names->len && offers.count == 0))
+		return false;
+	for (size_t i = 0; i < only.len; i++) {
+		char c = only.ptr[i];
 
-		if (c == ',' ? i == 0 || i + 1 == names->len || names->ptr[i - 1] == ','
+		if (c == ',' ? i == 0 || i + 1 == only.len || only.ptr[i - 1] == ','
 		             : !is_name_char(c))
 			return false;
 	}
@@ -192,11 +243,11 @@ static void put_list(struct text *t, struct span v)
 	}
 }
 
-/* --- Accept-Encoding (RFC 9110 12.5.3) --- */
+/* --- Accept-Encoding of answers that their origin codes (RFC 9110 12.5.3) --- */
 
-static const char *const codings[] = {"br", "deflate", "gzip", "zstd"};
+static const char *const known_codings[] = {"br", "deflate", "gzip", "zstd"};
 
-struct codings {
+struct coding_set {
 	uint32_t known; /* bit of each that is accepted */
 	bool other;     /* something else is said: the text decides */
 };
@@ -214,7 +265,7 @@ static bool weight_is_zero(struct span params)
 	return true;
 }
 
-static void coding_read(struct codings *c, struct span member)
+static void set_member(struct coding_set *c, struct span member)
 {
 	const char *semi = member.len > 0 ? memchr(member.ptr, ';', member.len) : NULL;
 	size_t len = semi != NULL ? (size_t)(semi - member.ptr) : member.len;
@@ -225,8 +276,8 @@ static void coding_read(struct codings *c, struct span member)
 		return;
 	if (span_eq_nocase(name, SPAN_LIT("x-gzip"))) /* the same (8.4.1.3) */
 		name = SPAN_LIT("gzip");
-	for (uint32_t i = 0; i < ARRAY_LEN(codings); i++) {
-		if (!span_eq_nocase(name, span_cstr(codings[i])))
+	for (uint32_t i = 0; i < ARRAY_LEN(known_codings); i++) {
+		if (!span_eq_nocase(name, span_cstr(known_codings[i])))
 			continue;
 		if (!refused)
 			c->known |= 1u << i;
@@ -238,13 +289,13 @@ static void coding_read(struct codings *c, struct span member)
 	c->other = true;
 }
 
-static void codings_read(struct codings *c, struct span line)
+static void set_read(struct coding_set *c, struct span line)
 {
 	for (size_t i = 0; i < line.len;) {
 		const char *comma = memchr(line.ptr + i, ',', line.len - i);
 		size_t end = comma != NULL ? (size_t)(comma - line.ptr) : line.len;
 
-		coding_read(c, span_of(line.ptr + i, end - i));
+		set_member(c, span_of(line.ptr + i, end - i));
 		i = end + 1;
 	}
 }
@@ -257,18 +308,18 @@ static bool is_field(const struct http_field *f, enum http_hdr id, struct span n
 /* All lines say codings that are known: their set, in fixed order. */
 static bool put_codings(struct text *t, const struct http_fields *fs)
 {
-	struct codings c = {0};
+	struct coding_set c = {0};
 
 	for (uint32_t i = 0; i < fs->count; i++)
 		if (fs->f[i].id == HDR_ACCEPT_ENCODING)
-			codings_read(&c, fs->f[i].value);
+			set_read(&c, fs->f[i].value);
 	if (c.other)
 		return false;
 	put(t, SPAN_LIT("="));
-	for (uint32_t i = 0; i < ARRAY_LEN(codings); i++) {
+	for (uint32_t i = 0; i < ARRAY_LEN(known_codings); i++) {
 		if (!(c.known & 1u << i))
 			continue;
-		put(t, span_cstr(codings[i]));
+		put(t, span_cstr(known_codings[i]));
 		put(t, SPAN_LIT(","));
 	}
 	return true;
@@ -312,32 +363,71 @@ static void put_id(struct text *t, uint64_t id)
 	put(t, span_of(hex, sizeof(hex)));
 }
 
+static bool text_key(const struct text *t, const char *buf, uint64_t seed, struct cache_key *out)
+{
+	if (t->full)
+		return false;
+	out->text = span_of(buf, (size_t)(t->at - buf));
+	out->hash = hash128(out->text.ptr, out->text.len, seed);
+	return true;
+}
+
+static void put_names(struct text *t, struct span names, bool offers,
+                      const struct http_fields *request)
+{
+	static const char sep = VARY_SEP;
+
+	for (size_t i = 0; i < names.len;) {
+		const char *comma = memchr(names.ptr + i, ',', names.len - i);
+		size_t end = comma != NULL ? (size_t)(comma - names.ptr) : names.len;
+		struct span name = span_of(names.ptr + i, end - i);
+
+		i = end + 1;
+		if (offers && span_eq(name, SPAN_LIT("accept-encoding")))
+			continue;
+		put(t, span_of(&sep, 1));
+		put_field(t, name, request);
+	}
+}
+
 bool vary_key(char buf[CACHE_KEY_MAX], const struct cache_key *primary, const struct object *list,
               const struct http_fields *request, uint64_t seed, struct cache_key *out)
 {
 	struct text t = {.at = buf, .end = buf + CACHE_KEY_MAX};
 	static const char sep = VARY_SEP;
+	struct codings offers;
 	struct span names;
 	uint64_t id;
 
 	if (!vary_list_read(list, &id, &names))
 		return false;
+	vary_offers(names, &offers);
 	put(&t, primary->text);
 	put(&t, span_of(&sep, 1));
 	put_id(&t, id);
-	for (size_t i = 0; i < names.len;) {
-		const char *comma = memchr(names.ptr + i, ',', names.len - i);
-		size_t end = comma != NULL ? (size_t)(comma - names.ptr) : names.len;
-
-		put(&t, span_of(&sep, 1));
-		put_field(&t, span_of(names.ptr + i, end - i), request);
-		i = end + 1;
+	if (offers.count > 0) {
+		put(&t, SPAN_LIT("="));
+		put(&t, coding_name(coding_choose(&offers, request)));
 	}
-	if (t.full)
+	put_names(&t, names_only(names), offers.count > 0, request);
+	return text_key(&t, buf, seed, out);
+}
+
+bool vary_key_coded(struct span text, enum coding c, uint64_t seed, char buf[CACHE_KEY_MAX],
+                    struct cache_key *out)
+{
+	struct text t = {.at = buf, .end = buf + CACHE_KEY_MAX};
+	size_t begin = vary_primary(text).len + 1 + ID_DIGITS;
+	const char *rest;
+
+	if (text.len <= begin || text.ptr[begin] != '=')
 		return false;
-	out->text = span_of(buf, (size_t)(t.at - buf));
-	out->hash = hash128(out->text.ptr, out->text.len, seed);
-	return true;
+	rest = memchr(text.ptr + begin, VARY_SEP, text.len - begin);
+	put(&t, span_of(text.ptr, begin + 1));
+	put(&t, coding_name(c));
+	if (rest != NULL)
+		put(&t, span_of(rest, (size_t)(text.ptr + text.len - rest)));
+	return text_key(&t, buf, seed, out);
 }
 
 struct span vary_primary(struct span key_text)

@@ -1,83 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * Tickets, and which of them share a fetch. */
+ * Tickets, and the life of a fetch. */
 #include "control/fetch_internal.h"
 
 #include "lib/clock.h"
-#include "lib/hash.h"
 
 #include <stdlib.h>
-
-/* --- fetches that may be joined --- */
-
-static struct fetch **bucket_of(struct fetcher *fr, uint64_t hash)
-{
-	return &fr->buckets[hash % FETCH_BUCKETS];
-}
-
-void fetch_offer(struct fetch *f)
-{
-	struct fetch **head;
-
-	f->key_hash = hash64(f->key.ptr, f->key.len, f->f->key_seed);
-	head = bucket_of(f->f, f->key_hash);
-	f->hash_next = *head;
-	if (f->hash_next != NULL)
-		f->hash_next->hash_prev = &f->hash_next;
-	f->hash_prev = head;
-	*head = f;
-}
-
-void fetch_unjoin(struct fetch *f)
-{
-	if (f->hash_prev == NULL)
-		return;
-	*f->hash_prev = f->hash_next;
-	if (f->hash_next != NULL)
-		f->hash_next->hash_prev = f->hash_prev;
-	f->hash_prev = NULL;
-	f->hash_next = NULL;
-}
-
-bool fetch_rekey(struct fetch *f, struct span text)
-{
-	bool offered = f->hash_prev != NULL;
-	char *copy = malloc(text.len + 1);
-
-	if (copy == NULL)
-		return false;
-	memcpy(copy, text.ptr, text.len);
-	fetch_unjoin(f);
-	free(f->variant);
-	f->variant = copy;
-	f->key = span_of(copy, text.len);
-	if (offered)
-		fetch_offer(f);
-	return true;
-}
-
-static bool rule_eq(const struct cache_rule *a, const struct cache_rule *b)
-{
-	return a->mode == b->mode && a->ttl_ms == b->ttl_ms &&
-	       a->negative_ttl_ms == b->negative_ttl_ms &&
-	       a->heuristic_max_s == b->heuristic_max_s && a->stale_while_s == b->stale_while_s &&
-	       a->stale_error_s == b->stale_error_s && a->pass_ms == b->pass_ms &&
-	       a->ttl_jitter_pct == b->ttl_jitter_pct && a->heuristic_pct == b->heuristic_pct &&
-	       a->make_etag == b->make_etag && a->range_fill_bytes == b->range_fill_bytes;
-}
-
-/* Equal in key text and in what chose the origin: a core with another configuration must not get an
- * answer that its own would not have asked for. */
-struct fetch *fetch_find(struct fetcher *fr, struct span key, const struct plan_choice *plan)
-{
-	uint64_t hash = hash64(key.ptr, key.len, fr->key_seed);
-
-	for (struct fetch *it = *bucket_of(fr, hash); it != NULL; it = it->hash_next)
-		if (it->key_hash == hash && it->plan.upstream == plan->upstream &&
-		    rule_eq(&it->plan.rule, &plan->rule) && span_eq(it->key, key))
-			return it;
-	return NULL;
-}
 
 /* --- life of a fetch --- */
 
@@ -109,7 +37,7 @@ void fetch_hold(struct fetch *f)
 
 void fetch_drop(struct fetch *f)
 {
-	if (--f->holds > 0 || f->waiter_count > 0)
+	if (--f->holds > 0 || f->waiter_count > 0 || f->parked != NULL)
 		return;
 	/* Nobody waits: an origin that still sends is not listened to. */
 	fetch_unjoin(f);
@@ -117,6 +45,7 @@ void fetch_drop(struct fetch *f)
 	fetch_l3_cancel(f);
 	exchange_cancel(&f->x);
 	fetch_fill_abort(f);
+	fetch_code_free(f);
 	fetch_stream_free(f);
 	if (f->entry != NULL)
 		store_drop(f->entry);
@@ -127,6 +56,7 @@ void fetch_drop(struct fetch *f)
 	if (f->all_next != NULL)
 		f->all_next->all_prev = f->all_prev;
 	free(f->variant);
+	free(f->base_text);
 	free(f->effects);
 	free(f->req);
 	free(f);
@@ -179,6 +109,17 @@ static struct waiter **slot_of(struct fetcher *f, const struct chan_ticket *t)
 	return &f->slots[t->core][t->slot];
 }
 
+static void waiter_unpark(struct waiter *w)
+{
+	*w->prev_next = w->next;
+	if (w->next != NULL)
+		w->next->prev_next = w->prev_next;
+	w->next = NULL;
+	w->prev_next = NULL;
+	w->fetch = NULL;
+	w->parked = false;
+}
+
 void waiter_leave(struct waiter *w)
 {
 	struct fetch *f = w->fetch;
@@ -186,6 +127,11 @@ void waiter_leave(struct waiter *w)
 	if (f == NULL)
 		return;
 	fetch_hold(f);
+	if (w->parked) {
+		waiter_unpark(w);
+		fetch_drop(f);
+		return;
+	}
 	for (uint32_t i = w->cursor; i != f->chunk_first + f->chunk_count; i++)
 		fetch_chunk(f, i)->wanted--;
 	waiter_unlink(w);
@@ -222,6 +168,8 @@ void fetch_refuse(struct fetch *f, uint16_t code)
 	f->ended = true;
 	while (f->waiters != NULL)
 		waiter_refuse(f->waiters, code);
+	while (f->parked != NULL)
+		waiter_refuse(f->parked, code);
 	fetch_background_end(f);
 	fetch_drop(f);
 }

@@ -112,6 +112,22 @@ struct fetcher_counts {
 	uint64_t refreshes;       /* background requests to an origin */
 	uint64_t refresh_joined;  /* that another request for the key made needless */
 	uint64_t refresh_failed;
+	uint64_t coded_br; /* answers compressed for clients */
+	uint64_t coded_zstd;
+	uint64_t coded_gzip;
+	uint64_t coded_in_bytes;  /* of bodies, before */
+	uint64_t coded_out_bytes; /* and after */
+	uint64_t coded_hits;      /* requests answered with a coded form out of the store */
+	uint64_t coded_parked;    /* that waited for the end of another coding's fetch */
+	uint64_t coded_failed;    /* broken off for want of memory */
+	uint64_t plain_type;      /* not compressed: the media type is not listed */
+	uint64_t plain_small;
+	uint64_t plain_large;
+	uint64_t plain_coded;     /* has a coding already */
+	uint64_t plain_forbidden; /* no-transform */
+	uint64_t plain_status;
+	uint64_t plain_busy;     /* limits.coders */
+	uint64_t plain_useless;  /* was not smaller */
 	uint64_t finished_alone; /* fetched to their end for the store although the clients left */
 	uint64_t passes;         /* remarks that a key's answers are not for sharing */
 	uint64_t lists;          /* lists of variants, and of what answers depend on, made anew */

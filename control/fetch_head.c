@@ -17,7 +17,11 @@ struct work {
 	struct response_out out;
 	struct cache_key key;
 	uint32_t cap;
-	char key_text[CACHE_KEY_MAX];
+	char key_text[CACHE_KEY_MAX];   /* of the answer as it came */
+	char coded_text[CACHE_KEY_MAX]; /* and in its coding */
+	bool may_code;
+	struct span names; /* of the list: out.vary_names, or with codings in names_buf */
+	char names_buf[VARY_NAMES_MAX];
 	uint64_t list[LIST_BYTES / 8 + 1];
 	size_t list_len;
 	bool pattern; /* key is that of shared */
@@ -57,7 +61,7 @@ static bool list_make(struct fetch *f, struct work *k)
 	struct store_entry *e = store_peek(f->f->store, r->key, &stale);
 
 	if (e != NULL && !stale && vary_list_read(e->head, &id, &names) &&
-	    span_eq(names, k->out.vary_names) && e->head_len <= sizeof(k->list)) {
+	    span_eq(names, k->names) && e->head_len <= sizeof(k->list)) {
 		memcpy(k->list, e->head, e->head_len);
 		k->list_len = e->head_len;
 		store_drop(e);
@@ -67,7 +71,7 @@ static bool list_make(struct fetch *f, struct work *k)
 		store_drop(e);
 	while (id == 0)
 		random_bytes(&id, sizeof(id));
-	k->list_len = vary_list_write(k->list, sizeof(k->list), &primary, id, k->out.vary_names);
+	k->list_len = vary_list_write(k->list, sizeof(k->list), &primary, id, k->names);
 	if (k->list_len == 0)
 		return false;
 	struct object *o = (struct object *)(void *)k->list;
@@ -80,13 +84,33 @@ static bool list_make(struct fetch *f, struct work *k)
 	return true;
 }
 
-/* The key of this answer among the variants. */
+/* The key of this answer among the variants: of the answer itself, not of a coded form. */
 static bool variant_key(struct fetch *f, struct work *k)
 {
+	const struct object *list = (const struct object *)(void *)k->list;
+	char text[CACHE_KEY_MAX];
+	struct cache_key asked;
+
 	if (f->f->store == NULL || f->req->key.len == 0 || !list_make(f, k))
 		return false;
-	return request_variant(f->f, f->req, (const struct object *)(void *)k->list, k->key_text,
-	                       &k->key);
+	if (!k->may_code)
+		return request_variant(f->f, f->req, list, k->key_text, &k->key);
+	return request_variant(f->f, f->req, list, text, &asked) &&
+	       vary_key_coded(asked.text, CODING_IDENTITY, link_hash_seed(fetch_chan(f)),
+	                      k->key_text, &k->key);
+}
+
+/* What chooses among the answers to this key. What is not for a store needs no list. */
+static bool list_names(struct fetch *f, struct work *k)
+{
+	k->names = k->out.vary_names;
+	if (k->out.vary == VARY_ANY)
+		return false;
+	if (!k->may_code)
+		return k->out.vary == VARY_LIST;
+	if (k->out.vary == VARY_NONE && !k->out.storable && !k->out.partial)
+		return false;
+	return vary_offer(k->out.vary_names, &f->plan.offers, k->names_buf, &k->names);
 }
 
 bool fetch_same_variant(struct fetch *f, const struct waiter *w)
@@ -151,16 +175,20 @@ static enum status write_head(struct fetch *f, struct work *k, void *buf)
 {
 	enum status st = write_shared(f, k, buf);
 
+	k->may_code = false;
 	if (st == ST_OK) {
 		weak_etag(f, k, buf);
 		return ST_OK;
 	}
 	st = response_object(&k->in, buf, k->cap, &k->out);
-
-	if (st == ST_OK && k->out.vary == VARY_LIST && variant_key(f, k)) {
+	k->may_code = st == ST_OK && fetch_may_code(f, &k->in);
+	if (st == ST_OK && list_names(f, k) && variant_key(f, k))
 		k->in.key = &k->key;
+	else if (k->out.storable || k->out.partial) /* a store could not tell the forms apart */
+		k->may_code = false;
+	k->in.coding_varies = k->may_code;
+	if (st == ST_OK && (k->in.key != NULL || k->may_code))
 		st = response_object(&k->in, buf, k->cap, &k->out);
-	}
 	if (st == ST_OK)
 		weak_etag(f, k, buf);
 	return st;
@@ -282,6 +310,8 @@ static void share(struct fetch *f, const struct response_out *out, stays_fn *sta
 	if (!out->shared || !small) {
 		fetch_unjoin(f);
 		fetch_split(f, NULL);
+		if (!out->shared)
+			fetch_unpark(f, false);
 		return;
 	}
 	f->retain = f->hash_prev != NULL;
@@ -292,6 +322,35 @@ static void share(struct fetch *f, const struct response_out *out, stays_fn *sta
 	fetch_split(f, stays);
 }
 
+/* What the waiters get is the answer in a coding, under that coding's key where there is a list;
+ * the store gets both. False: they get it as it came. */
+static bool code_head(struct fetch *f, struct work *k, void *buf)
+{
+	const struct request *r = f->req;
+	struct cache_key key = {{r->wire.key_lo, r->wire.key_hi}, r->key};
+	struct object *head = (struct object *)(void *)k->head;
+	struct fetch_coding how = {.head = head};
+	uint32_t len;
+
+	if (!k->may_code || f->coding == CODING_IDENTITY ||
+	    (k->in.key != NULL &&
+	     !vary_key_coded(k->key.text, f->coding, link_hash_seed(fetch_chan(f)), k->coded_text,
+	                     &key)))
+		return false;
+	len = response_code_head(buf, f->coding, &key, head, min_u32(k->cap, sizeof(k->head)));
+	if (len == 0)
+		return false;
+	how.store = k->in.key != NULL && f->fill != NULL && !k->out.partial &&
+	            f->plan.rule.make_etag != CACHE_ETAG_STRONG;
+	how.held = k->out.body_len <= FETCH_HOLD_BYTES;
+	if (!k->out.no_body && !fetch_code_begin(f, &how))
+		return false;
+	memcpy(buf, head, len);
+	k->out.len = len;
+	k->key = key;
+	return true;
+}
+
 static void head_take(struct fetch *f, const struct exchange_head *h, struct work *k,
                       uint32_t block)
 {
@@ -300,6 +359,9 @@ static void head_take(struct fetch *f, const struct exchange_head *h, struct wor
 	struct object *written = fetch_write_head(f, h);
 	stays_fn *stays;
 
+	store_head(f, k, buf);
+	if (!code_head(f, k, buf))
+		f->coding = CODING_IDENTITY;
 	f->head_block = block;
 	f->head_len = k->out.len;
 	f->head_end = k->out.no_body || k->out.body_len == 0;
@@ -315,7 +377,6 @@ static void head_take(struct fetch *f, const struct exchange_head *h, struct wor
 		fetch_put_set(f, k->list, k->list_len);
 	else
 		pass_set(f, k);
-	store_head(f, k, buf);
 	fetch_warm_head(f, h, &k->out);
 	share(f, &k->out, stays);
 }

@@ -2,7 +2,8 @@
  *
  * State shared by the files of the fetcher. For these files only:
  *
- *   fetch.c           tickets, which of them share a fetch, life of a fetch
+ *   fetch.c           tickets, life of a fetch
+ *   fetch_join.c      which tickets share a fetch
  *   fetch_route.c     where a request's answer comes from: the store, the shared store, the origin
  *   fetch_kept.c      bodies of requests that wait for another's fetch
  *   fetch_stream.c    what the origin sends
@@ -10,6 +11,8 @@
  *   fetch_validate.c  stale answers: 304, failures, refreshing in the background
  *   fetch_store.c     answers out of the store, fills into it
  *   fetch_l3.c        the shared store
+ *   fetch_code.c      compression: codes what comes from an origin or out of the store
+ *   fetch_coded.c     coded forms beside the answer that they are made of: found, freshened, void
  *   fetch_purge.c     purges
  *   fetch_warm.c      answers that are fetched ahead of clients
  *   fetch_write.c     write-through: answers to unsafe requests that are stored for GET
@@ -19,7 +22,12 @@
  *
  *   fetch ---- exchange (upstream/pool.h), or an entry of the store
  *     | chunks: runs of body bytes in blocks, each with how many waiters still need it
- *     +-- waiter -- waiter -- ...   one a ticket, each with its own place in the chunks */
+ *     +-- waiter -- waiter -- ...   one a ticket, each with its own place in the chunks
+ *     +-- parked -- parked -- ...   want the same answer in another coding: routed anew at its end
+ *
+ * Where Sluice codes answers (routes[].compress) the store has the answer as the origin sent it,
+ * under its base key, and beside it its coded forms (OBJECT_CODED), each under a key that differs
+ * in the coding alone (vary_key_coded). The origin and the shared store only know the former. */
 #ifndef CONTROL_FETCH_INTERNAL_H
 #define CONTROL_FETCH_INTERNAL_H
 
@@ -27,16 +35,20 @@
 #include "cache/policy.h"
 #include "cache/store.h"
 #include "control/chan_link.h"
+#include "control/coder.h"
 #include "control/fetch.h"
 #include "control/pattern.h"
 #include "control/request.h"
 #include "control/response.h"
 #include "control/rule_effects.h"
 
-#define FETCH_SHARE_BYTES  (1u << 20)  /* a body is kept that long for tickets that come late */
-#define FETCH_GATHER_BYTES 512u        /* shorter runs are copied together */
+#define FETCH_SHARE_BYTES  (1u << 20) /* a body is kept that long for tickets that come late */
+#define FETCH_GATHER_BYTES 512u       /* shorter runs are copied together */
+#define FETCH_HEAD_MAX     16384u     /* a core copies a head into a buffer of that size */
+#define FETCH_HOLD_BYTES   65536u     /* bodies up to that are coded before their head is sent */
+#define FETCH_CODE_BYTES   65536u /* coded out of the store in a round of the loop, all together */
+#define FETCH_SLICE_BYTES  16384u /* and at a time */
 #define FETCH_KEPT_BYTES   (16u << 20) /* bodies of requests that wait; others do not wait */
-#define FETCH_HEAD_MAX     16384u      /* a core copies a head into a buffer of that size */
 #define FETCH_BUCKETS      4096u
 #define FETCH_SLOTS        65536u /* a ticket's slot is 16 bits */
 
@@ -50,6 +62,8 @@ struct plan {
 struct plan_choice {
 	struct upstream *upstream;
 	struct cache_rule rule;
+	struct codings offers; /* none: answers go out as they come */
+	uint8_t levels[CODING_COUNT];
 };
 
 struct chunk {
@@ -80,9 +94,24 @@ struct waiter {
 	enum http_method method;
 	uint32_t cursor; /* index of its next chunk */
 	uint16_t fail_code;
+	uint8_t coding; /* enum coding that its request gets, where its route offers some */
+	bool parked;
 	bool leader;
 	bool joined;
 	bool head_sent;
+};
+
+/* A body on its way through a coding. */
+struct fetch_coder {
+	struct coder *coder;  /* NULL: it is through */
+	struct coder_out out; /* not in blocks yet */
+	struct store_fill *fill;
+	struct fetch *fetch;
+	struct loop_timer timer; /* runs while something is kept back in the coder */
+	bool timed;
+	bool kept_back;
+	uint64_t in_bytes;
+	uint64_t out_bytes;
 };
 
 struct fetch {
@@ -106,6 +135,17 @@ struct fetch {
 	uint64_t key_hash;
 	struct fetch *hash_next;
 	struct fetch **hash_prev; /* NULL when it may not */
+	/* Likewise by the key of the answer as the origin sends it, where that has coded forms */
+	struct span base; /* in base_text; len 0: it has none */
+	char *base_text;
+	uint64_t base_hash;
+	struct fetch *base_next;
+	struct fetch **base_prev;
+	struct waiter *parked;
+	enum coding coding;        /* that its waiters get */
+	struct fetch_coder *coder; /* NULL: bytes go out as they come */
+	bool held;                 /* the head waits for the length of the coded body */
+	bool plain;                /* its coding was of no use */
 	/* The store */
 	struct store_entry *entry; /* that is to be validated, or that is sent */
 	bool sending;              /* the answer is the entry */
@@ -173,6 +213,9 @@ struct fetcher {
 	uint32_t dry_count;
 	uint64_t key_seed;
 	struct fetch *buckets[FETCH_BUCKETS];
+	struct fetch *bases[FETCH_BUCKETS];
+	uint32_t coders;      /* at work */
+	uint32_t code_budget; /* bytes that may still be coded out of the store in this round */
 	struct plan *plan_next;
 	struct plan *plan_now;
 	struct plan *plan_before;
@@ -195,13 +238,6 @@ void fetch_drop(struct fetch *f);
 void fetch_exchange_end(struct fetch *f);
 /* A background fetch has ended, well or not; the caller holds f besides. */
 void fetch_background_end(struct fetch *f);
-/* Into the table of those that may be joined, under its key; out of it. */
-void fetch_offer(struct fetch *f);
-void fetch_unjoin(struct fetch *f);
-/* One that may be joined, or NULL. */
-struct fetch *fetch_find(struct fetcher *fr, struct span key, const struct plan_choice *plan);
-/* The key becomes a variant's (text is copied); false: no memory, and the key is as it was. */
-bool fetch_rekey(struct fetch *f, struct span text);
 void fetch_join(struct fetch *f, struct waiter *w);
 /* w is f's ticket from now on; it takes part from the first chunk. */
 void fetch_add(struct fetch *f, struct waiter *w);
@@ -216,10 +252,30 @@ void fetch_ticket_code(struct fetcher *f, const struct chan_ticket *t, uint16_t 
 void waiter_leave(struct waiter *w);
 void waiter_end(struct waiter *w);
 
+/* fetch_join.c */
+/* Into the table of those that may be joined, under its key; out of it. */
+void fetch_offer(struct fetch *f);
+void fetch_unjoin(struct fetch *f);
+/* One that asks for the key and may be joined, or NULL. */
+struct fetch *fetch_find(struct fetcher *fr, struct span key, const struct plan_choice *plan);
+/* One that codes this entry and so makes the key, or NULL. */
+struct fetch *fetch_find_coding(struct fetcher *fr, struct span key, const struct store_entry *e);
+/* One with this base key that may be joined, or NULL. */
+struct fetch *fetch_find_base(struct fetcher *fr, struct span base, const struct plan_choice *plan);
+/* The key becomes a variant's (text is copied), and the base key what it says; false: no memory,
+ * and they are as they were. */
+bool fetch_rekey(struct fetch *f, struct span text);
+/* w is on no fetch: it is routed anew when f has ended. */
+void fetch_park(struct fetch *f, struct waiter *w);
+/* f may not be joined any more: routes its parked tickets anew. */
+void fetch_unpark(struct fetch *f, bool share);
+
 /* fetch_route.c */
 /* w is on no fetch. share: it may wait for another request. */
 void fetch_route(struct waiter *w, const struct plan_choice *plan, bool share);
 bool request_may_share(const struct request *r);
+/* Does the list offer no codings, or those that the route offers now? */
+bool fetch_list_fits(const struct object *list, const struct plan_choice *plan);
 /* RFC 9111 5.2.1.5: nothing of its answer may be stored. */
 bool request_no_store(const struct request *r);
 /* Begins the origin's request, with the validators of the entry if there is one. */
@@ -256,6 +312,14 @@ void kept_upload_lost(struct waiter *w);
 /* fetch_stream.c */
 extern const struct exchange_ops fetch_exchange_ops;
 void fetch_flow(struct fetch *f);
+/* Copies bytes, less than a block, into blocks of f's own; false when there is none for them. */
+bool fetch_gather(struct fetch *f, struct span bytes);
+/* No more goes into the block that takes short runs. */
+void fetch_gather_close(struct fetch *f);
+/* Blocks and chunks are no longer kept for tickets that come late. */
+void fetch_retain_end(struct fetch *f);
+/* The rest of the body does not come. */
+void fetch_broken_off(struct fetch *f);
 void fetch_trim(struct fetch *f);
 void fetch_stream_free(struct fetch *f);
 bool fetch_over_threshold(const struct fetch *f);
@@ -290,6 +354,8 @@ void fetch_answer(struct waiter *w, const struct plan_choice *plan, struct store
                   uint8_t tier, uint16_t code);
 /* All tickets of f get the entry (its hold is taken over). */
 void fetch_answer_all(struct fetch *f, struct store_entry *e, uint8_t tier, uint16_t code);
+/* The answer out of the store begins anew, since its coding was of no use; no byte was sent. */
+void fetch_source_restart(struct fetch *f);
 /* f waits for blocks, or does not any more. */
 void fetch_dry_add(struct fetch *f);
 void fetch_dry_remove(struct fetch *f);
@@ -323,6 +389,46 @@ void fetch_l3_put(struct fetch *f, const struct store_entry *e);
 /* asked_ms: as in struct l3_item. */
 void fetch_l3_give(struct fetcher *fr, const struct store_entry *e, uint64_t asked_ms);
 
+/* fetch_code.c */
+/* The body goes through f->coding, and into the store under head when store is set; head_held: at
+ * most FETCH_HOLD_BYTES come, the head waits. False: as many are at work as may be, or no memory;
+ * nothing is changed. */
+struct fetch_coding {
+	const struct object *head;
+	bool store;
+	bool held;
+};
+bool fetch_code_begin(struct fetch *f, const struct fetch_coding *how);
+void fetch_code_free(struct fetch *f);
+/* The origin's bytes, the end of a receive, and of the body. False: it cannot go on. */
+bool fetch_code_body(struct fetch *f, struct span bytes);
+void fetch_code_more(struct fetch *f);
+void fetch_code_end(struct fetch *f);
+/* Goes on with what waits for blocks, and out of f's entry. True: there was something to do. */
+bool fetch_code_run(struct fetch *f);
+/* Is there something that waits for blocks? */
+bool fetch_code_waits(const struct fetch *f);
+
+/* fetch_coded.c */
+/* May the answer h of f's request be coded for clients? Counts why not. */
+bool fetch_may_code(const struct fetch *f, const struct response_in *in);
+/* The head for f's entry in f's coding under that coding's key, in buf; 0: the entry is sent as it
+ * is. Begins the coding where there is something to code. */
+uint32_t fetch_coded_head(struct fetch *f, bool head_only, void *buf, uint32_t cap);
+/* A coded form of e's answer that is as old as it, held, or NULL. */
+struct store_entry *fetch_coded_find(struct fetcher *fr, const struct store_entry *e,
+                                     enum coding c);
+/* What was coded was not smaller: the answer under f's base goes out as it is from now on. */
+void fetch_coded_plain(struct fetch *f);
+/* A 304 made fresh of e: so its coded forms are as well. */
+void fetch_coded_freshen(struct fetcher *fr, const struct object *e,
+                         const struct store_entry *fresh);
+/* The answer under that base key is another one, or gone: its coded forms go from all tiers, but
+ * for one that is just being made. */
+void fetch_coded_void(struct fetcher *fr, struct span base, enum coding but);
+/* Copies of coded forms in the cores that are older than seq are void. */
+void fetch_coded_replace(struct fetch *f, struct span base, uint64_t seq);
+
 /* fetch_purge.c */
 void fetch_purge_key(struct fetcher *f, struct span key);
 /* RFC 9111 4.4, RFC 9875 3: an unsafe request makes void what is stored of its target, of those
@@ -350,6 +456,8 @@ void fetch_pump(struct fetch *f);
 void fetch_interim(struct fetch *f, const struct http_response_head *h);
 
 /* plan.c */
+/* What the route of r says of compression; false: nothing, or its configuration is gone. */
+bool plan_codes(const struct fetcher *f, const struct chan_request *cr, struct response_codes *out);
 /* False: no such configuration, route or upstream. */
 bool plan_choose(struct fetcher *f, const struct chan_request *cr, struct plan_choice *out);
 /* The snapshot of a configuration that is still kept, or NULL. */

@@ -24,7 +24,12 @@ static bool may_ask(const struct fetch *f)
 
 bool fetch_l3_ask(struct fetch *f)
 {
-	struct l3_ask ask = {.key = f->key, .fn = answer, .arg = f};
+	/* It has answers as their origin sent them, not their coded forms. */
+	struct l3_ask ask = {
+	        .key = f->base.len > 0 ? f->base : f->key,
+	        .fn = answer,
+	        .arg = f,
+	};
 
 	if (!may_ask(f))
 		return false;
@@ -69,6 +74,7 @@ static void on_list(struct fetch *f, struct store_entry *list)
 	char text[CACHE_KEY_MAX];
 	struct cache_key key;
 	bool known = span_eq(object_key(list->head), f->req->key) &&
+	             fetch_list_fits(list->head, &f->plan) &&
 	             request_variant(f->f, f->req, list->head, text, &key) &&
 	             fetch_rekey(f, key.text);
 
@@ -95,6 +101,7 @@ static void on_entry(struct fetch *f, struct store_entry *e)
 		return;
 	}
 	f->f->counts.l3_hits++;
+	fetch_coded_void(f->f, object_key(e->head), CODING_IDENTITY);
 	fetch_warm_kept(f, e, WARM_shared);
 	fetch_refreshed(f, e);
 	fetch_unjoin(f);
@@ -108,6 +115,7 @@ static void on_entry(struct fetch *f, struct store_entry *e)
 		fetch_answer_all(f, e, CHAN_F_L3, 0);
 	else
 		store_drop(e);
+	fetch_unpark(f, true);
 	fetch_background_end(f);
 }
 

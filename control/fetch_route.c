@@ -19,8 +19,12 @@ struct found {
 	bool pass;                 /* a remark: do not wait for others */
 	bool unkeyed;              /* its variant has no key */
 	bool variant;
+	enum coding coding; /* that the request gets, if the answer may be coded */
+	struct span base;   /* key of the answer of which its key is a coded form; len 0: of none */
+	struct store_entry *base_entry; /* held; NULL: entry is it, or there is none */
 	bool pattern; /* key and entry are of an answer that other keys' requests may have */
 	char text[CACHE_KEY_MAX];
+	char base_text[CACHE_KEY_MAX];
 };
 
 void request_fields(const struct request *r, struct http_fields *out)
@@ -60,6 +64,44 @@ bool request_may_share(const struct request *r)
 	       (r->keyed_body || (!r->has_body && r->method == HTTP_GET));
 }
 
+/* The answer itself, and the form of it that is asked for, as long as it is as old. */
+static void look_coded(struct fetcher *fr, struct found *out)
+{
+	struct store_entry *form = out->entry;
+	struct store_entry *answer;
+	struct cache_key base;
+	bool soft = false;
+
+	if (!vary_key_coded(out->key.text, CODING_IDENTITY, 0, out->base_text, &base))
+		return;
+	out->base = base.text;
+	if (out->coding == CODING_IDENTITY)
+		return;
+	answer = store_get(fr->store, base.text, &soft);
+	if (answer == NULL)
+		return; /* the form has its own lifetime */
+	out->soft |= soft;
+	if (form != NULL && form->head->response_ms == answer->head->response_ms) {
+		out->base_entry = answer;
+		return;
+	}
+	if (form != NULL)
+		store_drop(form);
+	out->entry = answer;
+}
+
+bool fetch_list_fits(const struct object *list, const struct plan_choice *plan)
+{
+	struct codings offers;
+	struct span names;
+	uint64_t id;
+
+	if (!vary_list_read(list, &id, &names))
+		return false;
+	vary_offers(names, &offers);
+	return offers.count == 0 || memcmp(&offers, &plan->offers, sizeof(offers)) == 0;
+}
+
 bool request_no_store(const struct request *r)
 {
 	struct http_fields fields;
@@ -70,21 +112,37 @@ bool request_no_store(const struct request *r)
 	return cc.no_store;
 }
 
-static void look_variant(struct fetcher *fr, const struct request *r, struct found *out)
+static void look_variant(struct fetcher *fr, const struct request *r,
+                         const struct plan_choice *plan, struct found *out)
 {
 	struct store_entry *list = out->entry;
 	bool soft = false;
 
 	out->entry = NULL;
+	if (!fetch_list_fits(list->head, plan)) {
+		store_drop(list);
+		return;
+	}
 	out->variant = request_variant(fr, r, list->head, out->text, &out->key);
 	store_drop(list);
 	if (out->variant) {
 		out->entry = store_get(fr->store, out->key.text, &soft);
 		out->soft |= soft;
+		look_coded(fr, out);
 	} else {
 		out->key = request_key(r);
 		out->unkeyed = true;
 	}
+}
+
+static enum coding request_coding(const struct request *r, const struct plan_choice *plan)
+{
+	struct http_fields fields;
+
+	if (plan->offers.count == 0)
+		return CODING_IDENTITY;
+	request_fields(r, &fields);
+	return coding_choose(&plan->offers, &fields);
 }
 
 /* Without a fresh answer of its own it may have one by what that depends on. */
@@ -110,6 +168,10 @@ static void look_pattern(struct fetcher *fr, const struct request *r, struct fou
 	if (out->entry == NULL || (e != NULL && object_is_fresh(e->head, now_ms) && !soft)) {
 		if (out->entry != NULL)
 			store_drop(out->entry);
+		if (out->base_entry != NULL)
+			store_drop(out->base_entry);
+		out->base_entry = NULL;
+		out->base = span_of(NULL, 0);
 		out->entry = e;
 		out->soft = soft;
 		memcpy(out->text, k->key.text.ptr, k->key.text.len);
@@ -135,7 +197,8 @@ static bool takes_pass(struct found *out)
 }
 
 /* A look at the store; may be done again for a request. */
-static void look_up(struct fetcher *fr, const struct request *r, struct found *out)
+static void look_up(struct fetcher *fr, const struct request *r, const struct plan_choice *plan,
+                    struct found *out)
 {
 	out->key = request_key(r);
 	out->entry = NULL;
@@ -143,12 +206,15 @@ static void look_up(struct fetcher *fr, const struct request *r, struct found *o
 	out->pass = false;
 	out->unkeyed = false;
 	out->variant = false;
+	out->coding = request_coding(r, plan);
+	out->base = span_of(NULL, 0);
+	out->base_entry = NULL;
 	out->pattern = false;
 	if (fr->store == NULL || !request_may_look(r))
 		return;
 	out->entry = store_get(fr->store, r->key, &out->soft);
 	if (out->entry != NULL && (out->entry->head->flags & OBJECT_VARY))
-		look_variant(fr, r, out);
+		look_variant(fr, r, plan, out);
 	if (!takes_pass(out))
 		look_pattern(fr, r, out);
 }
@@ -163,6 +229,16 @@ static enum cache_use found_use(const struct found *fd, const struct cache_reque
 		return use;
 	return o->stale_while_s > 0 && !(o->flags & OBJECT_REVALIDATE) ? CACHE_USE_REFRESH
 	                                                               : CACHE_USE_NOT;
+}
+
+static void found_drop(struct found *fd)
+{
+	if (fd->entry != NULL)
+		store_drop(fd->entry);
+	if (fd->base_entry != NULL)
+		store_drop(fd->base_entry);
+	fd->entry = NULL;
+	fd->base_entry = NULL;
 }
 
 /* May this request's answer be put together with a stored one by a 304? */
@@ -192,8 +268,13 @@ static bool serialise(struct fetch *f)
 {
 	struct request_style style = fetch_style(f->f, f->plan.upstream);
 
+	style.plain = f->plan.offers.count > 0;
+	style.whole = f->coding != CODING_IDENTITY;
+
 	f->validating = false;
-	if (f->entry != NULL && !f->pattern && may_validate(f->req)) {
+	/* A coded form has not the origin's ETag, and a 304 would say nothing of it. */
+	if (f->entry != NULL && !f->pattern && may_validate(f->req) &&
+	    !(f->entry->head->flags & OBJECT_CODED)) {
 		if (!(f->entry->head->flags & OBJECT_ETAG_MADE))
 			style.etag = object_etag(f->entry->head);
 		style.last_modified = object_last_modified(f->entry->head);
@@ -259,6 +340,7 @@ static struct fetch *fetch_begin(struct fetcher *fr, struct request *r,
 	if (f == NULL)
 		return NULL;
 	f->req = r;
+	f->coding = fd->coding;
 	f->upload_left = r->has_body ? r->wire.body_len : 0;
 	f->pattern = fd->pattern;
 	if (!effects_make(f) || !take_key(f, fd)) {
@@ -266,7 +348,10 @@ static struct fetch *fetch_begin(struct fetcher *fr, struct request *r,
 		fetch_drop(f);
 		return NULL;
 	}
-	if (fd->entry != NULL && may_validate(r)) {
+	if (fd->base_entry != NULL && may_validate(r)) {
+		f->entry = fd->base_entry;
+		fd->base_entry = NULL;
+	} else if (fd->entry != NULL && may_validate(r)) {
 		f->entry = fd->entry;
 		fd->entry = NULL;
 	}
@@ -289,6 +374,17 @@ static void forget_credentials(struct request *r, const struct store_entry *e)
 		return;
 	r->wire.flags &= (uint16_t)~CHAN_REQ_AUTHORIZED;
 	r->anonymous = true;
+}
+
+/* Of what nobody waits for the answer itself is fetched: its coded forms follow when they are asked
+ * for. Is it on its way already? */
+static bool behind_running(struct fetcher *fr, const struct plan_choice *plan, struct found *fd)
+{
+	if (fd->base.len > 0)
+		fd->key.text = fd->base;
+	fd->coding = CODING_IDENTITY;
+	return fetch_find(fr, fd->key.text, plan) != NULL ||
+	       (fd->base.len > 0 && fetch_find_base(fr, fd->base, plan) != NULL);
 }
 
 /* A fetch that nobody waits for; NULL: no memory, and r is gone. */
@@ -322,7 +418,7 @@ static void refresh_behind(struct fetcher *fr, struct request *r, const struct p
 	struct fetch *f;
 
 	forget_credentials(r, fd->entry);
-	if (fetch_find(fr, fd->key.text, plan) != NULL) {
+	if (behind_running(fr, plan, fd)) {
 		fr->counts.refresh_joined++;
 		free(r);
 		return;
@@ -347,7 +443,7 @@ static void answer_found(struct waiter *w, const struct plan_choice *plan, struc
 	fr->counts.store_hits++;
 	fr->counts.store_stale += use != CACHE_USE_FRESH;
 	if (use == CACHE_USE_FRESH)
-		fetch_warm_asked(fr, fd->entry);
+		fetch_warm_asked(fr, fd->base_entry != NULL ? fd->base_entry : fd->entry);
 	if (use == CACHE_USE_REFRESH && may_validate(r)) {
 		w->req = NULL;
 		store_hold(fd->entry);
@@ -364,11 +460,13 @@ void fetch_route(struct waiter *w, const struct plan_choice *plan, bool share)
 	struct fetcher *fr = w->f;
 	enum cache_use use = CACHE_USE_NOT;
 	struct fetch *other = NULL;
+	struct fetch *form = NULL;
 	struct fetch *f = NULL;
 	struct found fd;
 
-	look_up(fr, w->req, &fd);
-	warm_note_asked(fr->ctl->warm, fd.key.text);
+	look_up(fr, w->req, plan, &fd);
+	w->coding = (uint8_t)fd.coding;
+	warm_note_asked(fr->ctl->warm, fd.base.len > 0 ? fd.base : fd.key.text);
 	if (fd.entry != NULL)
 		use = found_use(&fd, &w->asks);
 	/* Who wants a stored answer only does not wait for an origin (RFC 9111 5.2.1.7). */
@@ -376,12 +474,18 @@ void fetch_route(struct waiter *w, const struct plan_choice *plan, bool share)
 	        request_may_share(w->req);
 	if (use == CACHE_USE_NOT && share)
 		other = fetch_find(fr, fd.key.text, plan);
-	if (other != NULL && !kept_begin(w))
+	if (use == CACHE_USE_NOT && share && other == NULL && fd.base.len > 0)
+		form = fetch_find_base(fr, fd.base, plan);
+	if ((other != NULL || form != NULL) && !kept_begin(w)) {
 		other = NULL;
+		form = NULL;
+	}
 	if (use != CACHE_USE_NOT) {
 		answer_found(w, plan, &fd, use);
 	} else if (other != NULL) {
 		fetch_join(other, w);
+	} else if (form != NULL) {
+		fetch_park(form, w);
 	} else {
 		f = fetch_begin(fr, w->req, plan, &fd);
 		if (f == NULL)
@@ -400,28 +504,38 @@ void fetch_route(struct waiter *w, const struct plan_choice *plan, bool share)
 		kept_push(f, kept);
 		fetch_drop(f);
 	}
-	if (fd.entry != NULL)
-		store_drop(fd.entry);
+	found_drop(&fd);
 }
 
 /* The copies in the cores are older than what the store has: they go, and the next requests are
  * answered from here. */
-static void refresh_fresh(struct fetcher *fr, struct found *fd)
+static void entry_renew(struct fetcher *fr, const struct store_entry *of, uint64_t seq)
 {
-	size_t len = fd->entry->head_len;
-	struct object *head = malloc(len);
+	struct object *head = malloc(of->head_len);
 	struct store_entry *e;
 
 	if (head == NULL)
 		return;
-	memcpy(head, fd->entry->head, len);
-	head->born_seq = link_purge_next(fr->ctl->chan);
-	e = store_refresh(fr->store, fd->entry, head);
+	memcpy(head, of->head, of->head_len);
+	head->born_seq = seq;
+	e = store_refresh(fr->store, of, head);
 	if (e != NULL) {
-		chan_server_replace(fr->ctl->chan, object_key(e->head), head->born_seq);
+		chan_server_replace(fr->ctl->chan, object_key(e->head), seq);
 		store_drop(e);
 	}
 	free(head);
+}
+
+static void refresh_fresh(struct fetcher *fr, struct found *fd)
+{
+	uint64_t seq = link_purge_next(fr->ctl->chan);
+
+	if (fd->base_entry != NULL)
+		entry_renew(fr, fd->base_entry, seq);
+	entry_renew(fr, fd->entry, seq);
+	/* A form that the store has not: what is made of the answer next is younger. */
+	if ((fd->entry->head->flags & OBJECT_CODED) == 0 && fd->base.len > 0)
+		chan_server_replace(fr->ctl->chan, fd->key.text, seq);
 }
 
 void fetch_refresh(struct fetcher *fr, struct request *r, const struct plan_choice *plan)
@@ -434,20 +548,19 @@ void fetch_refresh(struct fetcher *fr, struct request *r, const struct plan_choi
 		free(r);
 		return;
 	}
-	look_up(fr, r, &fd);
+	look_up(fr, r, plan, &fd);
 	if (fd.entry != NULL && found_use(&fd, &asks) == CACHE_USE_FRESH) {
-		fetch_warm_asked(fr, fd.entry);
+		fetch_warm_asked(fr, fd.base_entry != NULL ? fd.base_entry : fd.entry);
 		refresh_fresh(fr, &fd);
 		free(r);
 	} else {
 		refresh_behind(fr, r, plan, &fd);
 	}
-	if (fd.entry != NULL)
-		store_drop(fd.entry);
+	found_drop(&fd);
 }
 
 /* Why it is not fetched; WARM_RESULTS: nothing speaks against it. */
-static enum warm_result warm_needless(struct fetcher *fr, const struct found *fd,
+static enum warm_result warm_needless(struct fetcher *fr, struct found *fd,
                                       const struct plan_choice *plan)
 {
 	const struct cache_request asks = {.lookup = true, .max_age_s = UINT32_MAX};
@@ -458,7 +571,7 @@ static enum warm_result warm_needless(struct fetcher *fr, const struct found *fd
 		return WARM_forbidden;
 	if (fd->unkeyed)
 		return WARM_vary;
-	return fetch_find(fr, fd->key.text, plan) != NULL ? WARM_joined : WARM_RESULTS;
+	return behind_running(fr, plan, fd) ? WARM_joined : WARM_RESULTS;
 }
 
 void fetch_warm_route(struct fetcher *fr, struct request *r, const struct plan_choice *plan,
@@ -467,7 +580,7 @@ void fetch_warm_route(struct fetcher *fr, struct request *r, const struct plan_c
 	struct fetch *f = NULL;
 	struct found fd;
 
-	look_up(fr, r, &fd);
+	look_up(fr, r, plan, &fd);
 	w->result = warm_needless(fr, &fd, plan);
 	if (w->result == WARM_RESULTS) {
 		w->result = WARM_failed;
@@ -482,6 +595,5 @@ void fetch_warm_route(struct fetcher *fr, struct request *r, const struct plan_c
 	} else {
 		w->done(w);
 	}
-	if (fd.entry != NULL)
-		store_drop(fd.entry);
+	found_drop(&fd);
 }

@@ -116,7 +116,7 @@ static bool waiter_push(struct waiter *w)
 		waiter_end(w);
 		return true;
 	}
-	if (f->head_block == CHAN_NO_BLOCK)
+	if (f->head_block == CHAN_NO_BLOCK || f->held)
 		return true;
 	if (!w->head_sent && !send_head(w))
 		return false;

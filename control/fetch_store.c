@@ -82,17 +82,22 @@ static void write_head(struct fetch *f, uint32_t block)
 {
 	const struct store_entry *e = f->entry;
 	struct object *o = (struct object *)(void *)down_at(fetch_down(f), block);
+	bool head_only = all_head_requests(f);
 
-	memcpy(o, e->head, e->head_len);
-	o->hash = hash128(object_key(o).ptr, o->key_len, link_hash_seed(fetch_chan(f)));
+	f->head_block = block;
+	f->head_len = fetch_coded_head(f, head_only, o, fetch_head_cap(f));
+	if (f->head_len == 0) {
+		memcpy(o, e->head, e->head_len);
+		f->head_len = e->head_len;
+		o->hash = hash128(object_key(o).ptr, o->key_len, link_hash_seed(fetch_chan(f)));
+	}
+	f->f->counts.coded_hits += (e->head->flags & OBJECT_CODED) != 0;
 	o->born_seq = max_u64(o->born_seq, store_live_seq(f->f->store, e));
 	/* Used although it is stale: for this time only. */
 	if (f->code >= 400)
 		o->expires_ms = min_u64(o->expires_ms, clock_wall_ns() / NS_PER_MS);
-	f->head_block = block;
-	f->head_len = e->head_len;
-	f->head_end = e->body_len == 0 || (o->flags & OBJECT_NO_BODY) || all_head_requests(f);
-	f->gather_off = (uint32_t)align_up(e->head_len, 8);
+	f->head_end = e->body_len == 0 || (o->flags & OBJECT_NO_BODY) || head_only;
+	f->gather_off = (uint32_t)align_up(f->head_len, 8);
 	f->shared = f->code < 400 && (o->flags & OBJECT_STORABLE) != 0;
 	put_list(f, o);
 }
@@ -137,11 +142,37 @@ static bool copy_body(struct fetch *f)
 	return f->ended || f->sent_off != before;
 }
 
+/* The rest of the head's block takes the beginning of the body, or all of it. */
+static void source_first(struct fetch *f)
+{
+	bool room = f->gather_off < fetch_down(f)->slab.block_bytes;
+
+	f->ended = f->head_end;
+	if (f->coder != NULL && room) {
+		f->gather_block = f->head_block;
+		down_ref(fetch_down(f), f->head_block);
+	} else if (f->coder == NULL && !f->head_end && room) {
+		copy_run(f, f->head_block, f->gather_off);
+	}
+}
+
+void fetch_source_restart(struct fetch *f)
+{
+	fetch_gather_close(f);
+	write_head(f, f->head_block);
+	source_first(f);
+	if (!f->ended)
+		copy_body(f);
+	fetch_pump(f);
+}
+
 /* Goes on with an answer out of the store; the caller holds f. True: there was something to do. */
 static bool source_run(struct fetch *f)
 {
 	bool did = false;
 
+	if (!f->sending)
+		return f->coder != NULL && fetch_code_run(f);
 	if (f->waiter_count == 0 || f->ended)
 		return false;
 	if (f->head_block == CHAN_NO_BLOCK) {
@@ -160,11 +191,10 @@ static bool source_run(struct fetch *f)
 		}
 		write_head(f, block);
 		did = true;
-		f->ended = f->head_end;
-		/* The rest of the head's block takes the beginning of the body, or all of it. */
-		if (!f->head_end && f->gather_off < fetch_down(f)->slab.block_bytes)
-			copy_run(f, block, f->gather_off);
+		source_first(f);
 	}
+	if (f->coder != NULL)
+		return fetch_code_run(f) || did;
 	if (!f->ended)
 		did |= copy_body(f);
 	fetch_pump(f);
@@ -175,6 +205,7 @@ uint32_t fetcher_poll(struct fetcher *fr)
 {
 	uint32_t did = 0;
 
+	fr->code_budget = FETCH_CODE_BYTES;
 	/* Once around: who still finds no block stands at the end again. */
 	for (uint32_t n = fr->dry_count; n > 0 && fr->dry != NULL; n--) {
 		struct fetch *f = fr->dry;
@@ -191,9 +222,15 @@ uint32_t fetcher_poll(struct fetcher *fr)
 
 static void source_start(struct fetch *f, struct store_entry *e, uint8_t tier, uint16_t code)
 {
+	struct store_entry *coded = NULL;
+
+	if (f->coding != CODING_IDENTITY && (e->head->flags & OBJECT_CODED) == 0)
+		coded = fetch_coded_find(f->f, e, f->coding);
+	if (coded != NULL)
+		store_drop(e);
 	if (f->entry != NULL)
 		store_drop(f->entry);
-	f->entry = e;
+	f->entry = coded != NULL ? coded : e;
 	f->sending = true;
 	f->retain = false;
 	f->tier = tier;
@@ -202,16 +239,45 @@ static void source_start(struct fetch *f, struct store_entry *e, uint8_t tier, u
 	source_run(f);
 }
 
+/* e is just being coded as w wants it, for somebody else: w gets the same, or what the store has of
+ * it in the end. */
+static bool join_coding(struct waiter *w, const struct store_entry *e, uint16_t code)
+{
+	char text[CACHE_KEY_MAX];
+	struct cache_key key;
+	struct fetch *f;
+
+	if (w->coding == CODING_IDENTITY || (e->head->flags & OBJECT_CODED) ||
+	    !vary_key_coded(object_key(e->head), (enum coding)w->coding, 0, text, &key))
+		return false;
+	f = fetch_find_coding(w->f, key.text, e);
+	if (f == NULL || f->code != code)
+		return false;
+	if (f->retain)
+		fetch_join(f, w);
+	else if (w->req != NULL && f->coder != NULL && f->coder->fill != NULL)
+		fetch_park(f, w);
+	else
+		return false;
+	return true;
+}
+
 void fetch_answer(struct waiter *w, const struct plan_choice *plan, struct store_entry *e,
                   uint8_t tier, uint16_t code)
 {
-	struct fetch *f = fetch_new(w->f, plan);
+	struct fetch *f;
 
+	if (join_coding(w, e, code)) {
+		store_drop(e);
+		return;
+	}
+	f = fetch_new(w->f, plan);
 	if (f == NULL) {
 		store_drop(e);
 		waiter_refuse(w, 503);
 		return;
 	}
+	f->coding = (enum coding)w->coding;
 	fetch_add(f, w);
 	source_start(f, e, tier, code);
 	fetch_drop(f);
@@ -315,6 +381,7 @@ void fetch_fill_commit(struct fetch *f)
 		return;
 	}
 	e = fetch_tagged(f, e, f->plan.rule.make_etag);
+	fetch_coded_void(f->f, object_key(e->head), f->coding);
 	fetch_warm_kept(f, e, WARM_origin);
 	fetch_l3_put(f, e);
 	fetch_refreshed(f, e);

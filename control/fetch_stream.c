@@ -23,7 +23,7 @@ static void owner_freed(struct down_owner *o)
 	if (f == NULL) {
 		if (o->live == 0)
 			free(o);
-	} else if (f->sending) {
+	} else if (f->sending || fetch_code_waits(f)) {
 		if (!f->ended)
 			fetch_dry_add(f); /* goes on in the next round */
 	} else if (f->x.paused) {
@@ -45,7 +45,7 @@ bool fetch_over_threshold(const struct fetch *f)
 	       f->owner->live >= link_threshold(fetch_chan(f), window_blocks(f));
 }
 
-static void gather_close(struct fetch *f)
+void fetch_gather_close(struct fetch *f)
 {
 	if (f->gather_block == CHAN_NO_BLOCK)
 		return;
@@ -53,7 +53,7 @@ static void gather_close(struct fetch *f)
 	f->gather_block = CHAN_NO_BLOCK;
 }
 
-static void retain_end(struct fetch *f)
+void fetch_retain_end(struct fetch *f)
 {
 	f->retain = false;
 	fetch_unjoin(f);
@@ -68,11 +68,11 @@ void fetch_flow(struct fetch *f)
 	if (f->ended)
 		return;
 	if (f->retain && (fetch_over_threshold(f) || f->body_bytes > FETCH_SHARE_BYTES))
-		retain_end(f);
+		fetch_retain_end(f);
 	over = fetch_over_threshold(f);
 	if (over)
-		gather_close(f);
-	over = over && fetch_over_threshold(f);
+		fetch_gather_close(f);
+	over = (over && fetch_over_threshold(f)) || fetch_code_waits(f);
 	if (over && !f->x.paused)
 		f->f->counts.paused++;
 	exchange_pause(&f->x, over);
@@ -100,7 +100,7 @@ void fetch_stream_free(struct fetch *f)
 	f->ended = true; /* what comes free below resumes nothing */
 	for (; f->chunk_count > 0; f->chunk_count--, f->chunk_first++)
 		down_unref(fetch_down(f), fetch_chunk(f, f->chunk_first)->block);
-	gather_close(f);
+	fetch_gather_close(f);
 	if (f->head_block != CHAN_NO_BLOCK)
 		down_unref(fetch_down(f), f->head_block);
 	f->head_block = CHAN_NO_BLOCK;
@@ -195,14 +195,14 @@ static struct chunk *gather_last(struct fetch *f)
 }
 
 /* Copies a short run behind the ones before it; false when there is no block for it. */
-static bool gather(struct fetch *f, struct span bytes)
+bool fetch_gather(struct fetch *f, struct span bytes)
 {
 	struct down_slab *down = fetch_down(f);
 	uint32_t len = (uint32_t)bytes.len;
 	struct chunk *last;
 
 	if (f->gather_block != CHAN_NO_BLOCK && f->gather_off + len > down->slab.block_bytes)
-		gather_close(f);
+		fetch_gather_close(f);
 	if (f->gather_block == CHAN_NO_BLOCK) {
 		f->gather_block = down_get(down);
 		f->gather_off = 0;
@@ -220,14 +220,17 @@ static bool gather(struct fetch *f, struct span bytes)
 }
 
 /* The rest does not come. */
-static void broken_off(struct fetch *f)
+void fetch_broken_off(struct fetch *f)
 {
 	f->ended = true;
 	f->aborted = true;
+	f->held = false;
 	f->f->counts.aborted++;
 	fetch_unjoin(f);
 	fetch_fill_abort(f);
+	fetch_code_free(f);
 	fetch_pump(f);
+	fetch_unpark(f, true);
 	fetch_background_end(f);
 }
 
@@ -240,13 +243,16 @@ static void on_body(struct exchange *x, uint32_t block, struct span bytes)
 		return; /* not sent to anybody */
 	f->body_bytes += bytes.len;
 	fetch_fill_append(f, bytes);
-	if (bytes.len < FETCH_GATHER_BYTES && gather(f, bytes))
+	if (f->coder != NULL) {
+		if (fetch_code_body(f, bytes))
+			return;
+	} else if ((bytes.len < FETCH_GATHER_BYTES && fetch_gather(f, bytes)) ||
+	           fetch_chunk_add(f, block, off, (uint32_t)bytes.len)) {
 		return;
-	if (fetch_chunk_add(f, block, off, (uint32_t)bytes.len))
-		return;
+	}
 	fetch_hold(f);
 	exchange_cancel(x);
-	broken_off(f);
+	fetch_broken_off(f);
 	fetch_drop(f);
 }
 
@@ -255,6 +261,8 @@ static void on_more(struct exchange *x)
 	struct fetch *f = fetch_of(x);
 
 	fetch_hold(f);
+	if (f->coder != NULL)
+		fetch_code_more(f);
 	fetch_pump(f);
 	fetch_flow(f);
 	fetch_drop(f);
@@ -269,11 +277,15 @@ static void on_end(struct exchange *x)
 	fetch_hold(f);
 	if (f->holds_exchange) {
 		fetch_exchange_end(f);
+	} else if (f->coder != NULL) {
+		fetch_fill_commit(f);
+		fetch_code_end(f);
 	} else {
 		f->ended = true;
 		fetch_unjoin(f);
 		fetch_fill_commit(f);
 		fetch_pump(f);
+		fetch_unpark(f, true);
 		fetch_background_end(f);
 	}
 	fetch_drop(f);
@@ -303,7 +315,7 @@ static void on_fail(struct exchange *x, enum exchange_fail why)
 	if (f->holds_exchange) {
 		fetch_exchange_end(f);
 	} else if (f->head_block != CHAN_NO_BLOCK) {
-		broken_off(f);
+		fetch_broken_off(f);
 	} else {
 		f->f->counts.refresh_failed += f->background;
 		fetch_unjoin(f);

@@ -11,8 +11,10 @@
 void fetch_refreshed(struct fetch *f, const struct store_entry *e)
 {
 	/* It was born with that number: older copies are void by it, this one is not. */
-	if (f->purge_seq != 0)
-		chan_server_replace(fetch_chan(f), object_key(e->head), f->purge_seq);
+	if (f->purge_seq == 0)
+		return;
+	chan_server_replace(fetch_chan(f), object_key(e->head), f->purge_seq);
+	fetch_coded_replace(f, object_key(e->head), f->purge_seq);
 }
 
 /* The answer is used up: the exchange ends by itself, and its connection can be used again. */
@@ -25,11 +27,13 @@ static void leave_exchange(struct fetch *f)
 static void answer_fresh(struct fetch *f, struct store_entry *e)
 {
 	f->f->counts.validated++;
+	fetch_coded_freshen(f->f, f->entry->head, e);
 	fetch_warm_kept(f, e, WARM_confirmed);
 	fetch_l3_put(f, e);
 	fetch_refreshed(f, e);
 	leave_exchange(f);
 	fetch_unjoin(f);
+	fetch_unpark(f, true);
 	if (f->waiter_count > 0)
 		fetch_answer_all(f, e, CHAN_F_STORE, 304);
 	else
@@ -50,6 +54,12 @@ static void ask_again(struct fetch *f)
 	fetch_origin(f);
 }
 
+static void purge_all_forms(struct fetcher *fr, struct span key)
+{
+	fetch_purge_key(fr, key);
+	fetch_coded_void(fr, key, CODING_IDENTITY);
+}
+
 static void head_304(struct fetch *f, const struct exchange_head *h)
 {
 	struct store_entry *fresh = NULL;
@@ -58,12 +68,13 @@ static void head_304(struct fetch *f, const struct exchange_head *h)
 	void *buf = malloc(FETCH_HEAD_MAX);
 
 	fetch_response_in(f, h, &in);
+	in.coding_varies = f->base.len > 0;
 	if (buf != NULL &&
 	    response_freshen(f->entry->head, &in, buf, fetch_head_cap(f), &out) == ST_OK) {
 		if (out.storable)
 			fresh = store_refresh(f->f->store, f->entry, buf);
 		else /* by what the 304 says it may not be kept: no-store, a cookie */
-			fetch_purge_key(f->f, object_key(f->entry->head));
+			purge_all_forms(f->f, object_key(f->entry->head));
 	}
 	free(buf);
 	if (fresh != NULL)
@@ -72,11 +83,25 @@ static void head_304(struct fetch *f, const struct exchange_head *h)
 		ask_again(f);
 }
 
-bool fetch_stale_answers(struct fetch *f, uint16_t code)
+static void stale_answers(struct fetch *f, struct waiter *first, uint16_t code)
 {
 	uint64_t now_ms = clock_wall_ns() / NS_PER_MS;
-	struct store_entry *present;
 	struct waiter *next;
+
+	for (struct waiter *w = first; w != NULL; w = next) {
+		next = w->next;
+		if (!cache_use_on_error(f->entry->head, &w->asks, now_ms))
+			continue;
+		f->f->counts.stale_errors++;
+		waiter_leave(w);
+		store_hold(f->entry);
+		fetch_answer(w, &f->plan, f->entry, CHAN_F_STORE, code);
+	}
+}
+
+bool fetch_stale_answers(struct fetch *f, uint16_t code)
+{
+	struct store_entry *present;
 	bool soft;
 
 	if (f->entry == NULL || f->sending)
@@ -86,16 +111,9 @@ bool fetch_stale_answers(struct fetch *f, uint16_t code)
 	if (present == NULL)
 		return false;
 	store_drop(present);
-	for (struct waiter *w = f->waiters; w != NULL; w = next) {
-		next = w->next;
-		if (!cache_use_on_error(f->entry->head, &w->asks, now_ms))
-			continue;
-		f->f->counts.stale_errors++;
-		waiter_leave(w);
-		store_hold(f->entry);
-		fetch_answer(w, &f->plan, f->entry, CHAN_F_STORE, code);
-	}
-	return f->waiter_count == 0;
+	stale_answers(f, f->waiters, code);
+	stale_answers(f, f->parked, code);
+	return f->waiter_count == 0 && f->parked == NULL;
 }
 
 bool fetch_head_validates(struct fetch *f, const struct exchange_head *h)
@@ -110,7 +128,7 @@ bool fetch_head_validates(struct fetch *f, const struct exchange_head *h)
 	}
 	if (!cache_status_fails(status))
 		return false;
-	if (f->background && f->waiter_count == 0) {
+	if (f->background && f->waiter_count == 0 && f->parked == NULL) {
 		/* What is stored stays, for as long as it may. */
 		f->f->counts.refresh_failed++;
 		exchange_cancel(&f->x);
@@ -135,6 +153,7 @@ static void head_freshens(struct fetch *f, const struct exchange_head *h,
 	void *buf = malloc(FETCH_HEAD_MAX);
 
 	fetch_response_in(f, h, &in);
+	in.coding_varies = f->base.len > 0;
 	/* The cores may have it too, and fresh by what was said before. */
 	in.born_seq = link_purge_next(fetch_chan(f));
 	if (buf != NULL &&
@@ -145,7 +164,9 @@ static void head_freshens(struct fetch *f, const struct exchange_head *h,
 	if (fresh == NULL)
 		return;
 	f->f->counts.head_freshened++;
+	fetch_coded_freshen(f->f, e->head, fresh);
 	chan_server_replace(fetch_chan(f), object_key(fresh->head), in.born_seq);
+	fetch_coded_replace(f, object_key(fresh->head), in.born_seq);
 	store_drop(fresh);
 }
 
@@ -157,7 +178,7 @@ void fetch_head_compare(struct fetch *f, const struct exchange_head *h)
 	if (f->req->method != HTTP_HEAD || f->f->store == NULL || f->key.len == 0 ||
 	    f->req->conditional || request_no_store(f->req))
 		return;
-	e = store_peek(f->f->store, f->key, &soft);
+	e = store_peek(f->f->store, f->base.len > 0 ? f->base : f->key, &soft);
 	if (e == NULL)
 		return;
 	enum cache_head says = CACHE_HEAD_NOTHING;
@@ -167,6 +188,6 @@ void fetch_head_compare(struct fetch *f, const struct exchange_head *h)
 	if (says == CACHE_HEAD_FRESHENS)
 		head_freshens(f, h, e);
 	else if (says == CACHE_HEAD_INVALIDATES)
-		fetch_purge_key(f->f, object_key(e->head));
+		purge_all_forms(f->f, object_key(e->head));
 	store_drop(e);
 }

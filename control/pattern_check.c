@@ -285,6 +285,8 @@ static void turn_begin(struct check *c)
 	bool filler = c->turn == TURN_FILLER || c->turn == TURN_FILLER_AGAIN;
 	struct request_style style = fetch_style(c->p->f, c->plan.upstream);
 
+	style.plain = c->plan.offers.count > 0;
+
 	if (c->x.request != NULL)
 		request_bytes_unref(c->x.request);
 	c->body_len = 0;

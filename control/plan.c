@@ -13,6 +13,11 @@
 
 #include <stdlib.h>
 
+static_assert((int)CODING_BR == CONFIG_CODING_BR && (int)CODING_ZSTD == CONFIG_CODING_ZSTD &&
+                      (int)CODING_GZIP == CONFIG_CODING_GZIP &&
+                      (int)CODING_COUNT == CONFIG_CODING_COUNT,
+              "the same order");
+
 static void plan_free(struct plan *p)
 {
 	if (p == NULL)
@@ -100,7 +105,29 @@ static bool plan_read(const struct plan *p, const struct chan_request *cr, struc
 		return false;
 	out->upstream = p->ups[cr->upstream];
 	cache_rule_of(r, &out->rule);
+	out->offers = (struct codings){0};
+	while (out->offers.count < CODINGS_MAX && r->codings[out->offers.count] != 0) {
+		out->offers.at[out->offers.count] = r->codings[out->offers.count];
+		out->offers.count++;
+	}
+	memcpy(out->levels, r->levels, sizeof(out->levels));
 	return true;
+}
+
+bool plan_codes(const struct fetcher *f, const struct chan_request *cr, struct response_codes *out)
+{
+	const struct snapshot *s = plan_snapshot(f, cr->snapshot_id);
+	const struct snap_route *r;
+
+	if (s == NULL || cr->route >= s->route_count)
+		return false;
+	r = (const struct snap_route *)(const void *)((const char *)s + s->routes_off) + cr->route;
+	*out = (struct response_codes){
+	        .types = snapshot_text(s, r->types_off, r->types_len),
+	        .min_bytes = r->code_min_bytes,
+	        .max_bytes = r->code_max_bytes,
+	};
+	return r->codings[0] != CONFIG_CODING_NONE;
 }
 
 const struct snapshot *plan_snapshot(const struct fetcher *f, uint64_t id)

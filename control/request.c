@@ -249,13 +249,31 @@ static void put_framing(struct writer *w, const struct request *r)
 	put_line(w, SPAN_LIT("Content-Length"), span_cstr(text));
 }
 
+/* Would a part perhaps not fit to the one that the client has (RFC 9110 13.1.5)? */
+static bool part_doubtful(const struct http_fields *fs)
+{
+	uint32_t count;
+	struct span v = http_field_get(fs, HDR_IF_RANGE, &count);
+
+	return count > 0 && (v.len == 0 || v.ptr[0] != '"');
+}
+
+static bool style_drops(const struct request_style *style, const struct http_fields *fs,
+                        enum http_hdr id)
+{
+	if ((style->etag.len > 0 || style->last_modified.len > 0) && field_conditional(id))
+		return true;
+	if (style->plain && id == HDR_ACCEPT_ENCODING)
+		return true;
+	return style->whole && (id == HDR_RANGE || id == HDR_IF_RANGE) && part_doubtful(fs);
+}
+
 static void put_head(struct writer *w, const struct request *r, const struct request_style *style)
 {
 	struct span host = style->host_header != NULL ? span_cstr(style->host_header)
 	                   : r->host.len > 0          ? r->host
 	                                              : span_cstr(style->address);
 	struct http_fields fs;
-	bool ours = style->etag.len + style->last_modified.len > 0;
 	bool has_id = false;
 	char text[64];
 	size_t pos = 0;
@@ -268,7 +286,7 @@ static void put_head(struct writer *w, const struct request *r, const struct req
 	put_line(w, SPAN_LIT("Host"), host);
 	for (uint32_t i = 0; i < fs.count; i++) {
 		has_id |= fs.f[i].id == HDR_X_REQUEST_ID;
-		if (field_drops(fs.f[i].id) || (ours && field_conditional(fs.f[i].id)) ||
+		if (field_drops(fs.f[i].id) || style_drops(style, &fs, fs.f[i].id) ||
 		    (r->anonymous && fs.f[i].id == HDR_AUTHORIZATION))
 			continue;
 		if (!put_hops(w, r, &fs.f[i]))
@@ -279,6 +297,8 @@ static void put_head(struct writer *w, const struct request *r, const struct req
 		put_line(w, SPAN_LIT("If-None-Match"), style->etag);
 	if (style->last_modified.len > 0)
 		put_line(w, SPAN_LIT("If-Modified-Since"), style->last_modified);
+	if (style->plain)
+		put_line(w, SPAN_LIT("Accept-Encoding"), SPAN_LIT("identity"));
 	put(w, SPAN_LIT("Via: 1."));
 	put(w, r->wire.minor == 0 ? SPAN_LIT("0 ") : SPAN_LIT("1 "));
 	put(w, span_cstr(style->node));

@@ -50,6 +50,9 @@ struct request_style {
 	 * are put in. */
 	struct span etag;          /* as the origin sent it */
 	struct span last_modified; /* likewise */
+	bool plain; /* the origin shall send it without a coding: Sluice codes it for clients */
+	bool whole; /* with an If-Range that is no strong ETag, the whole: the client's part may be
+	               of a coded form, which has the same date */
 };
 
 /* The head for the origin (RFC 9112 3, RFC 9110 7.6). NULL: no memory. */

@@ -37,6 +37,38 @@ void response_put_date(struct writer *w, uint64_t wall_ms)
 	put_line(w, SPAN_LIT("Date"), span_of(date, sizeof(date)));
 }
 
+static bool vary_names_coding(const struct http_fields *fs)
+{
+	char buf[VARY_NAMES_MAX];
+	struct span names;
+	struct span rest;
+
+	switch (vary_of(fs, buf, &names)) {
+	case VARY_NONE:
+		return false;
+	case VARY_ANY: /* says all there is to say */
+		return true;
+	case VARY_LIST:
+		break;
+	}
+	for (rest = names; rest.len > 0;) {
+		const char *comma = memchr(rest.ptr, ',', rest.len);
+		size_t len = comma != NULL ? (size_t)(comma - rest.ptr) : rest.len;
+
+		if (span_eq(span_of(rest.ptr, len), SPAN_LIT("accept-encoding")))
+			return true;
+		len = min_size(len + 1, rest.len);
+		rest = span_of(rest.ptr + len, rest.len - len);
+	}
+	return false;
+}
+
+void response_put_vary(struct writer *w, const struct http_fields *fs)
+{
+	if (!vary_names_coding(fs))
+		put_line(w, SPAN_LIT("Vary"), SPAN_LIT("Accept-Encoding"));
+}
+
 /* What says something of the change, not of the resource. */
 static bool field_of_change(const struct http_field *f)
 {
@@ -60,6 +92,8 @@ static void put_fields(struct writer *w, const struct response_in *in, struct ob
 	}
 	if (!dated)
 		response_put_date(w, in->response_wall_ms);
+	if (in->coding_varies)
+		response_put_vary(w, fs);
 	put(w, in->head->minor == 0 ? SPAN_LIT("Via: 1.0 ") : SPAN_LIT("Via: 1.1 "));
 	put(w, span_cstr(in->node));
 	put(w, SPAN_LIT("\r\n"));

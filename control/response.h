@@ -24,6 +24,7 @@ struct response_in {
 	uint64_t former_ms;   /* as in struct cache_response_in */
 	uint64_t born_seq;    /* cache/inval.h */
 	bool stored;          /* the head for a store: without what a store must not hold */
+	bool coding_varies;   /* others get it in a coding: Vary says Accept-Encoding as well */
 	bool written;         /* the answer to an unsafe request as that to GET would be: rule and
 	                         key are those of GET. Status 200 */
 	bool authorized;      /* written: RFC 9111 3.5 applies */
@@ -65,6 +66,33 @@ enum status response_freshen(const struct object *stored, const struct response_
  * (CACHE_HEAD_FRESHENS, RFC 9111 4.3.5). */
 enum status response_freshen_head(const struct object *stored, const struct response_in *head,
                                   void *buf, uint32_t cap, struct response_out *out);
+
+/* What a route says of compression. */
+struct response_codes {
+	struct span types; /* patterns, divided by ',' */
+	uint32_t min_bytes;
+	uint32_t max_bytes;
+};
+#define RESPONSE_TYPE_MAX 128u /* a longer media type is not looked at */
+
+enum response_code {
+	RESPONSE_CODE_MAY,
+	RESPONSE_CODE_STATUS,    /* none whose bytes are an answer of its own: only 200 is */
+	RESPONSE_CODE_CODED,     /* has a coding already */
+	RESPONSE_CODE_TYPE,      /* not listed */
+	RESPONSE_CODE_SMALL,     /* below min_bytes */
+	RESPONSE_CODE_LARGE,     /* above max_bytes */
+	RESPONSE_CODE_FORBIDDEN, /* no-transform (RFC 9111 5.2.2.6) */
+};
+/* May this answer be coded for clients? */
+enum response_code response_may_code(const struct response_in *in, const struct response_codes *r);
+
+/* The head of base in a coding, under that key, into buf (aligned to 8; not where base lies): weak
+ * ETag, Content-Encoding, no digests, no Accept-Ranges (RFC 9110 8.8.1, 8.4, RFC 9530 5), body_len
+ * not known, OBJECT_CODED. CODING_IDENTITY: the same answer under that key. Its length; 0 when cap
+ * is too small. */
+uint32_t response_code_head(const struct object *base, enum coding c, const struct cache_key *key,
+                            void *buf, uint32_t cap);
 
 #define RESPONSE_ETAG_MAX 40u
 /* An ETag for an answer that has none (RFC 9110 8.8.3). Weak: of status, length, Last-Modified,

@@ -58,6 +58,9 @@ static void put_merged(struct writer *w, const struct object *stored, const stru
 			response_put_field(w, &fs->f[i], o);
 	if (!http_fields_have(fs, HDR_DATE))
 		response_put_date(w, in->response_wall_ms);
+	/* The stored Vary is replaced, and with it what was added there for the coded forms. */
+	if (in->coding_varies && updates(fs, SPAN_LIT("Vary")))
+		response_put_vary(w, fs);
 }
 
 /* The merged lines as fields, with what of the 304 is not kept but counts. False: there are more
@@ -160,8 +163,8 @@ static void judge(const struct object *stored, const struct response_in *in,
 static enum status freshen(const struct object *stored, const struct response_in *in, void *buf,
                            uint32_t cap, struct response_out *out)
 {
-	const uint16_t kept =
-	        OBJECT_NO_BODY | OBJECT_CHUNKED | OBJECT_AUTHORIZED | OBJECT_ETAG_MADE;
+	const uint16_t kept = OBJECT_NO_BODY | OBJECT_CHUNKED | OBJECT_AUTHORIZED |
+	                      OBJECT_ETAG_MADE | OBJECT_PLAIN;
 	size_t fixed = sizeof(*stored) + stored->key_len;
 	struct object o = *stored;
 	struct response_tags tags;

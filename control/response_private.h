@@ -47,6 +47,8 @@ static inline uint32_t put_line(struct writer *w, struct span name, struct span 
 bool response_field_drops(const struct http_fields *fs, const struct http_field *f);
 /* One line; o learns where its validators lie. */
 void response_put_field(struct writer *w, const struct http_field *f, struct object *o);
+/* One line more, where no Vary of fs names Accept-Encoding (RFC 9110 12.5.5). */
+void response_put_vary(struct writer *w, const struct http_fields *fs);
 /* A recipient with a clock adds it where it lacks (RFC 9110 6.6.1). */
 void response_put_date(struct writer *w, uint64_t wall_ms);
 /* Times and flags of o, for an answer that came at wall_ms. */

@@ -82,6 +82,7 @@ struct config_limits {
 	uint32_t target_bytes;        /* 4096 */
 	uint32_t fields;              /* 64, at most 100 */
 	uint64_t body_bytes;          /* 413 above; 0: no limit: 0 */
+	uint32_t coders;              /* answers compressed at a time: 32 */
 	uint32_t key_body_bytes;      /* body that a cache key is made of: 16384 */
 	uint32_t object_bytes;        /* largest object in the hot table: 65536 */
 	uint32_t store_object_bytes;  /* largest object in the node's store: 64 MiB */
@@ -233,6 +234,30 @@ struct config_cache {
 	char *rule; /* name, or NULL */
 };
 
+/* Content codings for clients; the order is that of enum coding (cache/coding.h). */
+enum config_coding {
+	CONFIG_CODING_NONE,
+	CONFIG_CODING_BR,
+	CONFIG_CODING_ZSTD,
+	CONFIG_CODING_GZIP,
+	CONFIG_CODING_COUNT
+};
+/* CONFIG_CODING_NONE: not known. */
+enum config_coding config_coding_find(const char *name);
+
+/* Which answers of a route are compressed for clients (docs/CACHE.md). */
+struct config_compress {
+	char **encodings; /* "br", "zstd", "gzip", the preferred one first; none: off */
+	unsigned encodings_count;
+	char **types; /* media types, with '*' for any run of characters */
+	unsigned types_count;
+	uint32_t min_bytes;  /* 1024 */
+	uint32_t max_bytes;  /* 16777216; of answers that state their length */
+	uint32_t br_level;   /* 4 */
+	uint32_t zstd_level; /* 3 */
+	uint32_t gzip_level; /* 6 */
+};
+
 /* Values of requests and what they mean: for the filters alias and unit of templates. */
 struct config_table {
 	char *name;
@@ -279,6 +304,7 @@ struct config_route {
 	unsigned methods_count;
 	char *upstream; /* name */
 	struct config_cache cache;
+	struct config_compress compress;
 };
 
 struct config_admin {

@@ -123,6 +123,32 @@ static enum status methods_fill(struct config_route *route)
 	return ST_OK;
 }
 
+/* What is text, in the types that are usual on the web. */
+static enum status types_fill(struct config_compress *c)
+{
+	static const char *const usual[] = {
+	        "text/*",
+	        "application/json",
+	        "application/*+json",
+	        "application/javascript",
+	        "application/xml",
+	        "application/*+xml",
+	        "application/x-ndjson",
+	        "image/svg+xml",
+	};
+
+	if (c->types_count > 0)
+		return ST_OK;
+	c->types = calloc(ARRAY_LEN(usual), sizeof(*c->types));
+	if (!c->types)
+		return ST_NOMEM;
+	c->types_count = ARRAY_LEN(usual);
+	for (size_t i = 0; i < ARRAY_LEN(usual); i++)
+		if (text_set(&c->types[i], usual[i]) != ST_OK)
+			return ST_NOMEM;
+	return ST_OK;
+}
+
 static enum status credentials_fill(struct config_identity *id)
 {
 	static const char *const usual[] = {"Authorization", "Cookie", "X-API-Key", "PF-Sig"};
@@ -183,6 +209,8 @@ enum status config_fill_defaults(const struct doc *doc, struct config *cfg)
 		st = cores_fill(&cfg->ports[i]);
 	for (unsigned i = 0; i < cfg->routes_count && st == ST_OK; i++)
 		st = methods_fill(&cfg->routes[i]);
+	for (unsigned i = 0; i < cfg->routes_count && st == ST_OK; i++)
+		st = types_fill(&cfg->routes[i].compress);
 	if (st == ST_OK)
 		defaults_fit(doc, cfg);
 	return st;

@@ -128,6 +128,7 @@ static const struct param_name names_pmtu[] = {
 #define STRUCT_upstream struct config_upstream
 #define STRUCT_route    struct config_route
 #define STRUCT_cache    struct config_cache
+#define STRUCT_compress struct config_compress
 #define STRUCT_rule     struct config_rule
 #define STRUCT_table    struct config_table
 #define STRUCT_identity struct config_identity

@@ -15,6 +15,9 @@ enum status config_check_rules(const struct doc *doc, const struct config *cfg,
                                struct config_error *err);
 enum status config_check_routes(const struct doc *doc, const struct config *cfg,
                                 struct config_error *err);
+/* routes[].compress */
+enum status config_check_compress(const struct doc *doc, const struct config *cfg,
+                                  struct config_error *err);
 /* Rules, their tables and identities, and what routes say of them. */
 enum status config_check_cache_rules(const struct doc *doc, const struct config *cfg,
                                      struct config_error *err);

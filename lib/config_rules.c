@@ -399,5 +399,7 @@ enum status config_check_rules(const struct doc *doc, const struct config *cfg,
 		st = rules_upstream(&r, i);
 	if (st == ST_OK)
 		st = config_check_routes(doc, cfg, err);
+	if (st == ST_OK)
+		st = config_check_compress(doc, cfg, err);
 	return st == ST_OK ? config_check_cache_rules(doc, cfg, err) : st;
 }

@@ -14,7 +14,7 @@
 #include "lib/status.h"
 
 #define SNAPSHOT_MAGIC      0x31504e534c53ull /* "SLSNP1" */
-#define SNAPSHOT_VERSION    4u
+#define SNAPSHOT_VERSION    5u
 #define SNAPSHOT_MAX_BYTES  (1u << 20)
 #define SNAPSHOT_MAX_PARAMS 16u
 
@@ -43,9 +43,17 @@ struct snap_route {
 	uint32_t rule_map_off; /* uint8_t[path_count of the rule]: which parameters its names are */
 	uint32_t ttl_min_ms;   /* lifetimes adapt within these (cache/policy.h) */
 	uint32_t ttl_max_ms;   /* 0: they do not */
-	uint32_t range_fill_bytes; /* cache/policy.h */
-	uint8_t write_through;     /* enum config_write_through */
-	uint8_t pad[3];            /* 0 */
+	/* routes[].compress; of no concern to the cores */
+	uint32_t types_off; /* "text/plain,text/css" */
+	uint32_t types_len;
+	uint32_t code_min_bytes;
+	uint32_t code_max_bytes;
+	uint8_t codings[CONFIG_CODING_COUNT]; /* enum config_coding, the preferred first; 0: no
+	                                         more */
+	uint8_t levels[CONFIG_CODING_COUNT];  /* by enum config_coding */
+	uint32_t range_fill_bytes;            /* cache/policy.h */
+	uint8_t write_through;                /* enum config_write_through */
+	uint8_t pad[3];                       /* 0 */
 };
 
 struct snapshot {

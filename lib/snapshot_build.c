@@ -332,6 +332,36 @@ static void route_put_cache(const struct config_cache *from, struct snap_route *
 	to->write_through = (uint8_t)from->write_through;
 }
 
+/* "text/plain,text/css" */
+static void types_put(struct builder *b, const struct config_compress *from, struct snap_route *to)
+{
+	for (unsigned i = 0; i < from->types_count; i++) {
+		uint32_t off;
+
+		if (i > 0)
+			(void)snap_put(&b->w, ",", 1, 1);
+		off = snap_put(&b->w, from->types[i], strlen(from->types[i]), 1);
+		if (i == 0)
+			to->types_off = off;
+		to->types_len += (uint32_t)strlen(from->types[i]) + (i > 0);
+	}
+}
+
+static void route_put_compress(struct builder *b, const struct config_compress *from,
+                               struct snap_route *to)
+{
+	if (from->encodings_count == 0)
+		return;
+	for (unsigned i = 0; i < from->encodings_count; i++)
+		to->codings[i] = (uint8_t)config_coding_find(from->encodings[i]);
+	to->levels[CONFIG_CODING_BR] = (uint8_t)from->br_level;
+	to->levels[CONFIG_CODING_ZSTD] = (uint8_t)from->zstd_level;
+	to->levels[CONFIG_CODING_GZIP] = (uint8_t)from->gzip_level;
+	to->code_min_bytes = from->min_bytes;
+	to->code_max_bytes = from->max_bytes;
+	types_put(b, from, to);
+}
+
 static void route_put(struct builder *b, uint32_t i)
 {
 	const struct config_route *from = &b->cfg->routes[i];
@@ -348,6 +378,7 @@ static void route_put(struct builder *b, uint32_t i)
 	to->path_off = snap_put(&b->w, from->path, to->path_len, 1);
 	to->host_len = (uint32_t)strlen(from->host);
 	to->host_off = snap_put(&b->w, from->host, to->host_len, 1);
+	route_put_compress(b, &from->compress, to);
 }
 
 /* Field by field: the padding stays zero, so that equal content has equal bytes. */

@@ -73,6 +73,27 @@ static bool head_ok(const struct snapshot *s)
 	       snapshot_range_ok(s, s->hosts_off, s->host_count, sizeof(struct snap_host));
 }
 
+/* No gaps, no coding twice; a route without codings has nothing else of them. */
+static bool compress_ok(const struct snapshot *s, const struct snap_route *r)
+{
+	uint32_t seen = 0;
+	uint32_t i = 0;
+
+	for (; i < CONFIG_CODING_COUNT && r->codings[i] != CONFIG_CODING_NONE; i++) {
+		if (r->codings[i] >= CONFIG_CODING_COUNT || (seen & 1u << r->codings[i]))
+			return false;
+		seen |= 1u << r->codings[i];
+	}
+	if (i == 0)
+		return r->types_off == 0 && r->types_len == 0;
+	for (; i < CONFIG_CODING_COUNT; i++)
+		if (r->codings[i] != CONFIG_CODING_NONE)
+			return false;
+	return r->levels[CONFIG_CODING_BR] <= 6 && r->levels[CONFIG_CODING_ZSTD] >= 1 &&
+	       r->levels[CONFIG_CODING_ZSTD] <= 7 && r->levels[CONFIG_CODING_GZIP] >= 1 &&
+	       r->levels[CONFIG_CODING_GZIP] <= 9 && text_ok(s, r->types_off, r->types_len);
+}
+
 static bool route_ok(const struct snapshot *s, const struct snap_route *r)
 {
 	return r->upstream < s->upstream_count && r->cache_mode <= CONFIG_CACHE_TTL &&
@@ -80,7 +101,7 @@ static bool route_ok(const struct snapshot *s, const struct snap_route *r)
 	       r->ttl_jitter_pct <= 90 && r->heuristic_pct <= 50 &&
 	       r->param_count <= SNAPSHOT_MAX_PARAMS && r->methods >> HTTP_METHOD_COUNT == 0 &&
 	       text_ok(s, r->path_off, r->path_len) && text_ok(s, r->host_off, r->host_len) &&
-	       text_ok(s, r->program_off, r->program_len);
+	       text_ok(s, r->program_off, r->program_len) && compress_ok(s, r);
 }
 
 static bool list_ok(const struct snap_host *h, uint32_t first, uint32_t count)

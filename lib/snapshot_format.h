@@ -53,7 +53,7 @@ struct snap_node {
 	uint32_t pad;
 };
 static_assert(sizeof(struct snap_node) == 40, "shared ABI");
-static_assert(sizeof(struct snap_route) == 84, "shared ABI");
+static_assert(sizeof(struct snap_route) == 108, "shared ABI");
 static_assert(offsetof(struct snapshot, id) == 16, "shared ABI");
 
 /* A block under construction. */

@@ -294,6 +294,8 @@ static void hot_take(void *arg, uint32_t core, enum status st, struct span bytes
 static void store_say(struct explain *x, struct control *ctl, const struct cache_key *key)
 {
 	struct store *store = fetcher_store(ctl->fetcher);
+	char base_text[CACHE_KEY_MAX];
+	struct cache_key base;
 	struct store_entry *e;
 	bool stale;
 
@@ -307,6 +309,10 @@ static void store_say(struct explain *x, struct control *ctl, const struct cache
 		bool has = vary_key(x->variant_text, key, e->head, &x->fields, 0, &variant);
 		store_drop(e);
 		e = has ? store_peek(store, variant.text, &stale) : NULL;
+		/* A coded form that is still to be made of the answer. */
+		if (has && e == NULL &&
+		    vary_key_coded(variant.text, CODING_IDENTITY, 0, base_text, &base))
+			e = store_peek(store, base.text, &stale);
 		if (has)
 			json_object_set_new(x->out, "variant", admin_json_bytes(variant.text));
 	}

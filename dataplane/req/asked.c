@@ -69,9 +69,10 @@ void asked_of(const struct object *o, enum http_method method, const struct http
 		out->kind = ASKED_NOT_MODIFIED;
 		return;
 	}
-	/* Range is for GET alone (RFC 9110 14.2), and its turn comes last (13.2.2). */
+	/* Range is for GET alone (RFC 9110 14.2), and its turn comes last (13.2.2). Of what was coded
+	 * here no part is given: coded again, its bytes may be others. */
 	if (method == HTTP_GET && http_fields_have(fields, HDR_RANGE) && o->status == 200 &&
-	    o->body_len != UINT64_MAX && !(o->flags & OBJECT_NO_BODY))
+	    o->body_len != UINT64_MAX && !(o->flags & (OBJECT_NO_BODY | OBJECT_CODED)))
 		ranges_of(o, fields, out);
 }
 

@@ -126,6 +126,22 @@ static const struct bad values[] = {
         {END, "memory: {huge_pages: }",
          "10:22: memory.huge_pages is empty; it must be one of auto"},
         {7, L7 "profile: prod", "8:14: upstreams[0].profile is 'prod'; it must be one of "},
+        {9, L9 "compress: {encodings: [deflate]}",
+         "10:28: routes[0].compress.encodings[0] 'deflate' is no coding that Sluice makes; write br, "
+         "zstd or gzip"},
+        {9, L9 "compress: {encodings: [br, gzip, br]}",
+         "10:38: routes[0].compress.encodings[2] 'br' is in the list twice; remove one"},
+        {9, L9 "compress: {types: [text]}",
+         "10:24: routes[0].compress.types[0] 'text' is no media type; write it as text/html or "
+         "text/*, in lower case and without parameters"},
+        {9, L9 "compress: {types: [text/HTML]}", "10:24: routes[0].compress.types[0] 'text/HTML' is"},
+        {9, L9 "compress: {types: [\"text/html;q=1\"]}", "10:24: routes[0].compress.types[0] 'text"},
+        {9, L9 "compress: {types: [/html]}", "10:24: routes[0].compress.types[0] '/html' is no"},
+        {9, L9 "compress: {min_bytes: 4096, max_bytes: 2048}",
+         "10:27: routes[0].compress.min_bytes is 4096, above max_bytes, which is 2048; nothing"},
+        {9, L9 "compress: {gzip_level: 10}", "10:28: routes[0].compress.gzip_level is '10'; it must"},
+        {9, L9 "compress: {encoding: [br]}",
+         "10:16: unknown key 'encoding' in routes[0].compress; did you mean 'encodings'?"},
         {9, L9 "cache: {mode: on}", "10:19: routes[0].cache.mode is 'on'; it must be one of off"},
         {END, "limits: {fields: 101}",
          "10:18: limits.fields is '101'; it must be a whole number "
