@@ -59,3 +59,58 @@ struct store_counts counts(void)
 	store_counts(st, &c);
 	return c;
 }
+
+bool put(const char *key, struct span body)
+{
+	struct about a = {.key = key, .born_seq = store_seq(st)};
+	struct store_entry *e = put_about(&a, body);
+
+	if (e == NULL)
+		return false;
+	store_drop(e);
+	return true;
+}
+
+bool has(const char *key)
+{
+	bool stale;
+	struct store_entry *e = store_peek(st, span_cstr(key), &stale);
+
+	if (e != NULL)
+		store_drop(e);
+	return e != NULL;
+}
+
+bool has_body(const char *key, const char *body)
+{
+	bool stale;
+	struct store_entry *e = store_get(st, span_cstr(key), &stale);
+	bool same = e != NULL && span_eq(span_of(e->body, e->body_len), span_cstr(body));
+
+	if (e != NULL)
+		store_drop(e);
+	return same;
+}
+
+int store_setup(void **state)
+{
+	const struct store_config cfg = {4 * MIB, MAX_OBJECT, MAX_VARIANTS};
+
+	(void)state;
+	return store_create(&st, &cfg) == ST_OK ? 0 : -1;
+}
+
+int store_teardown(void **state)
+{
+	(void)state;
+	store_destroy(st);
+	st = NULL;
+	return 0;
+}
+
+void purge(enum inval_kind kind, const char *text, bool soft)
+{
+	struct inval_purge p = {store_seq(st) + 1, kind, soft, span_cstr(text)};
+
+	store_purge(st, &p);
+}

@@ -41,5 +41,13 @@ struct store_entry *put_about(const struct about *a, struct span body);
 /* A list of variants: the store looks at its kind, and whether the fields are the same. */
 struct store_entry *try_list(const char *key, uint64_t id, const char *names);
 struct store_counts counts(void);
+/* As young as the store's last purge. False: refused. */
+bool put(const char *key, struct span body);
+bool has(const char *key);
+bool has_body(const char *key, const char *body);
+void purge(enum inval_kind kind, const char *text, bool soft); /* the next one */
+/* Of 4 MiB, for each case. */
+int store_setup(void **state);
+int store_teardown(void **state);
 
 #endif
