@@ -189,7 +189,7 @@ static void table_check(struct hot_table *t)
 	struct span names;
 
 	while ((o = hot_next(t, &cursor)) != NULL) {
-		require(object_head_valid(o, object_head_bytes(o)));
+		require(object_lengths_valid(o));
 		require(o->body_len <= 65536 && o->key_len > 0);
 		require((o->flags & OBJECT_VARY) == 0 || vary_list_read(o, &id, &names));
 	}
