@@ -71,7 +71,12 @@ static void usage_print(enum command_id cmd)
 
 static void args_print(enum command_id cmd)
 {
-	static const char *const types[] = {"string", "whole number", "true or false"};
+	static const char *const types[] = {
+	        [ARG_STRING] = "string",
+	        [ARG_UINT] = "whole number",
+	        [ARG_FLAG] = "true or false",
+	        [ARG_LINES] = "string, lines",
+	};
 	const struct command_arg *arg;
 	uint32_t i = 0;
 	uint32_t n = 0;
