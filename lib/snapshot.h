@@ -15,7 +15,7 @@
 
 #define SNAPSHOT_MAGIC      0x31504e534c53ull /* "SLSNP1" */
 #define SNAPSHOT_VERSION    5u
-#define SNAPSHOT_MAX_BYTES  (1u << 20)
+#define SNAPSHOT_MAX_BYTES  (4u << 20)
 #define SNAPSHOT_MAX_PARAMS 16u
 
 struct snap_route {

@@ -72,8 +72,10 @@ static void measure(struct report *r, char *text, uint32_t routes)
 		exit(EXIT_FAILURE);
 	}
 	at[1] = now_ns();
-	if (snapshot_build(cfg, &s, &err) != ST_OK)
-		abort();
+	if (snapshot_build(cfg, &s, &err) != ST_OK) {
+		(void)fprintf(stderr, "%s\n", err.text);
+		exit(EXIT_FAILURE);
+	}
 	at[2] = now_ns();
 	if (snapshot_check(s, s->total_bytes) != ST_OK)
 		abort();

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Builds and runs every test, one after the other; prints a line each and a count at the end.
+"""Builds and runs every test, one after the other but for unit tests, which share the CPUs; prints a
+line each and a count at the end.
 
 The order is from simple to complex: rules of the tree, builds, units, simulator, fuzzers, end to end,
 crash, quick start. A test that cannot run here is printed with its reason and counted as skipped.
@@ -50,7 +51,9 @@ class Runner:
             ok, out = False, (e.stdout or b"").decode(errors="replace") if isinstance(
                 e.stdout, bytes) else (e.stdout or "")
             out += f"\nno end within {timeout} s"
-        took = time.monotonic() - began
+        return self.result(name, ok, time.monotonic() - began, out)
+
+    def result(self, name, ok, took, out):
         print(f"{'ok  ' if ok else 'FAIL'} {name} ({took:.1f} s)", flush=True)
         if ok:
             self.passed += 1
@@ -78,7 +81,7 @@ class Runner:
                                                      env={**os.environ, **(env or {})}).returncode == 0)
 
     def meson_tests(self, folder, prefix, suite, env=None):
-        """The tests of one suite, by meson, one at a time; each counts."""
+        """The tests of one suite, by meson, as many at a time as there are CPUs; each counts."""
         listing = subprocess.run(["meson", "test", "-C", folder, "--list", "--suite", suite],
                                  check=False, cwd=ROOT, capture_output=True, text=True)
         names = [line.rsplit("/", 1)[-1].strip() for line in listing.stdout.splitlines()
@@ -88,10 +91,34 @@ class Runner:
                 self.failed.append(prefix + suite)
                 print(f"FAIL {prefix}{suite}: no tests in {folder}")
             return
+        names = [name for name in names if self.wanted(prefix + name)]
+        if self.args.list:
+            print("\n".join(prefix + name for name in names))
+        elif names:
+            self.meson_results(folder, prefix, self.meson_log(folder, suite, names, env), names)
+
+    @staticmethod
+    def meson_log(folder, suite, names, env):
+        """What meson writes of each test, a JSON object a line; none of an earlier run."""
+        log = os.path.join(folder, "meson-logs", "testlog.json")
+        if os.path.exists(log):
+            os.unlink(log)
+        # Each test has a time limit of its own there.
+        subprocess.run(["meson", "test", "-C", folder, "--no-rebuild", "--quiet", "--num-processes",
+                        str(os.cpu_count()), "--suite", suite, *names], check=False, cwd=ROOT,
+                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT,
+                       env={**os.environ, **(env or {})})
+        if not os.path.exists(log):
+            return {}
+        with open(log, encoding="utf-8", errors="replace") as f:
+            rows = [json.loads(line) for line in f]
+        return {row["name"].rsplit("/", 1)[-1].strip(): row for row in rows}
+
+    def meson_results(self, folder, prefix, rows, names):
         for name in names:
-            self.run(prefix + name, ["meson", "test", "-C", folder, "--no-rebuild",
-                                     "--print-errorlogs", "--suite", suite, name], timeout=600,
-                     env=env)
+            row = rows.get(name, {"result": f"not in the log of meson in {folder}", "duration": 0})
+            self.result(prefix + name, row["result"] == "OK", row["duration"],
+                        f"{row.get('stdout', '')}\n{row.get('stderr', '')}\n{row['result']}")
 
     def packets(self, folder, prefix):
         """The packet scripts, each folder of them a test, after the runner's own check."""
