@@ -4,6 +4,7 @@
 #include "control/fetch_internal.h"
 
 #include "lib/clock.h"
+#include "lib/log.h"
 
 #include <stdlib.h>
 
@@ -423,6 +424,23 @@ static void sweep(struct loop_timer *t)
 	               loop_now_ns(f->ctl->loop) + (more ? SWEEP_NS : SWEEP_IDLE_NS));
 }
 
+/* What routes ask for that only a node with a store has. */
+static void store_missed(const struct config *cfg)
+{
+	for (unsigned i = 0; i < cfg->routes_count; i++) {
+		const struct config_route *r = &cfg->routes[i];
+		bool compress = r->compress.encodings_count > 0;
+
+		if (!compress && r->cache.write_through == WRITE_THROUGH_OFF)
+			continue;
+		log_warn("store",
+		         "memory.store_bytes is 0: routes[%u].%s needs the node's store, and does "
+		         "nothing for answers that may be kept; give it some bytes, or take it out",
+		         i, compress ? "compress" : "cache.write_through");
+		return;
+	}
+}
+
 static enum status store_start(struct fetcher *f)
 {
 	const struct config *cfg = f->ctl->config;
@@ -433,8 +451,10 @@ static enum status store_start(struct fetcher *f)
 	};
 	enum status st;
 
-	if (cfg->memory.store_bytes == 0)
+	if (cfg->memory.store_bytes == 0) {
+		store_missed(cfg);
 		return ST_OK;
+	}
 	st = store_create(&f->store, &sc);
 	if (st != ST_OK)
 		return st;

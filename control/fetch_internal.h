@@ -157,6 +157,7 @@ struct fetch {
 	struct store_fill *fill;
 	bool written; /* the fill is what an unsafe request wrote (fetch_write.c) */
 	uint64_t write_wall_ms;
+	uint64_t write_seq; /* the last purge that was ordered before it */
 	uint8_t write_etag; /* enum cache_etag_kind of GET's route */
 	uint64_t purge_seq; /* of a refresh: makes older copies in the cores void */
 	struct fetch *dry_next;

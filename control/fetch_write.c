@@ -122,7 +122,8 @@ void fetch_write_begin(struct fetch *f, struct object *head)
 {
 	if (head == NULL)
 		return;
-	head->born_seq = link_purge_now(fetch_chan(f));
+	f->write_seq = link_purge_now(fetch_chan(f));
+	head->born_seq = f->write_seq;
 	f->write_wall_ms = clock_wall_ns() / NS_PER_MS;
 	f->written = true;
 	fetch_fill_begin(f, head);
@@ -131,12 +132,25 @@ void fetch_write_begin(struct fetch *f, struct object *head)
 
 static void later_add(struct fetch *f, const struct store_entry *e);
 
+/* What lies there came after this request's purges: it is as new, or newer. But a list of variants
+ * may outlive what voided them all. */
+static bool newer_there(const struct fetch *f)
+{
+	bool stale;
+	struct store_entry *e = store_peek(f->f->store, store_fill_key(f->fill), &stale);
+	bool newer = e != NULL &&
+	             ((e->head->flags & OBJECT_VARY) == 0 || e->head->born_seq >= f->write_seq);
+
+	if (e != NULL)
+		store_drop(e);
+	return newer;
+}
+
 void fetch_write_commit(struct fetch *f)
 {
 	struct store_fill *fill = f->fill;
 	struct store_entry *e;
-	struct store_entry *now;
-	bool stale;
+	bool newer = newer_there(f);
 
 	f->fill = NULL;
 	if (store_fill_len(fill) == 0) { /* says nothing of the resource */
@@ -144,10 +158,7 @@ void fetch_write_commit(struct fetch *f)
 		f->f->counts.writes_unfit++;
 		return;
 	}
-	/* What is there came after this request's purges: it is as new, or newer. */
-	now = store_peek(f->f->store, store_fill_key(fill), &stale);
-	if (now != NULL) {
-		store_drop(now);
+	if (newer) {
 		store_fill_abort(fill);
 		f->f->counts.writes_overlapped++;
 		return;

@@ -172,7 +172,10 @@ enum status warm_start(struct control *ctl, struct warm **out)
 		free(w);
 		return st;
 	}
-	if (cfg->on_start == CONFIG_ON && fetcher_store(ctl->fetcher) != NULL) {
+	if (cfg->on_start == CONFIG_ON && fetcher_store(ctl->fetcher) == NULL)
+		log_warn("warm", "the node has no store to warm; set memory.store_bytes, or "
+		                 "cache.warm.on_start to off");
+	else if (cfg->on_start == CONFIG_ON) {
 		start_read(w);
 		w->starting = true;
 		warm_kick(w);

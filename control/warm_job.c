@@ -326,6 +326,11 @@ static uint64_t job_step(struct warm_job *j)
 	return j->budget.active < j->budget.limits.concurrency ? j->budget.next_ns : UINT64_MAX;
 }
 
+static bool job_over(const struct warm_job *j)
+{
+	return j->waiting == 0 && j->active == NULL && !j->fetching;
+}
+
 static uint64_t job_run(struct warm_job *j)
 {
 	uint64_t now_ns = now_of(j->w);
@@ -335,7 +340,7 @@ static uint64_t job_run(struct warm_job *j)
 		return UINT64_MAX;
 	if (j->waiting > 0 && warm_budget_over(&j->budget, now_ns))
 		job_cut(j);
-	if (j->waiting == 0 && j->active == NULL && !j->fetching) {
+	if (job_over(j)) {
 		job_end(j);
 		return UINT64_MAX;
 	}
@@ -343,6 +348,9 @@ static uint64_t job_run(struct warm_job *j)
 		return now_ns + AWAY_NS;
 	for (uint32_t i = 0; i < LINES_ROUND && next_ns <= now_ns; i++)
 		next_ns = job_step(j);
+	/* What is answered at once ends in here, and nothing calls again for it. */
+	if (job_over(j))
+		return now_ns;
 	/* Its time may run out while nothing else happens. */
 	return min_u64(max_u64(next_ns, now_ns + SOON_NS),
 	               max_u64(j->budget.end_ns, now_ns + AWAY_NS));

@@ -429,6 +429,35 @@ static enum status check_route_ttl(struct cache_rules *r, const struct doc_node 
 	                     doc_path(mode, r->path));
 }
 
+static enum status path_missing(struct cache_rules *r, const struct doc_node *node,
+                                const struct config_route *route, struct span name)
+{
+	return doc_error(r->doc, node, r->err,
+	                 "%s '%.60s' reads {path.%.*s}, which this route's path does not have; add "
+	                 "it to the path, or use another rule",
+	                 doc_path(node, r->path), route->cache.rule, (int)min_size(name.len, 32),
+	                 name.ptr);
+}
+
+/* What the rule's key and its reads name of the path. */
+static enum status check_path_has(struct cache_rules *r, const struct doc_node *node,
+                                  const struct config_route *route, unsigned i)
+{
+	const struct config_rule *rule = &r->cfg->rules[i];
+	const struct template_rule *shared = &r->shared[i];
+	struct read_name read;
+
+	for (uint32_t k = 0; k < shared->path.count; k++)
+		if (!pattern_has(route->path, shared->path.names[k]))
+			return path_missing(r, node, route, shared->path.names[k]);
+	for (unsigned k = 0; k < rule->reads_count; k++)
+		if (read_name_parse(span_cstr(rule->reads[k]), &read) &&
+		    read.source == RULE_PATH_PARAM && read.name.len > 0 &&
+		    !pattern_has(route->path, read.name))
+			return path_missing(r, node, route, read.name);
+	return ST_OK;
+}
+
 static enum status check_route(struct cache_rules *r, unsigned i, const struct doc_node *item)
 {
 	const struct config_route *route = &r->cfg->routes[i];
@@ -443,16 +472,9 @@ static enum status check_route(struct cache_rules *r, unsigned i, const struct d
 	if (st != ST_OK)
 		return st;
 	shared = &r->shared[rule];
-	for (uint32_t k = 0; k < shared->path.count; k++)
-		if (!pattern_has(route->path, shared->path.names[k]))
-			return doc_error(
-			        r->doc, node, r->err,
-			        "%s '%.60s' reads {path.%.*s}, which this route's path does "
-			        "not have; add it to the path, or use another rule",
-			        doc_path(node, r->path), route->cache.rule,
-			        (int)min_size(shared->path.names[k].len, 32),
-			        shared->path.names[k].ptr);
-	st = check_route_ttl(r, cache, &r->cfg->rules[rule]);
+	st = check_path_has(r, node, route, rule);
+	if (st == ST_OK)
+		st = check_route_ttl(r, cache, &r->cfg->rules[rule]);
 	if (st == ST_OK)
 		st = check_one_upstream(r, node, i, &r->cfg->rules[rule]);
 	if (st != ST_OK || !r->cfg->rules[rule].key || !answers_kept(route, shared))

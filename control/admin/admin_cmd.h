@@ -70,6 +70,12 @@ bool admin_arg_flag(json_t *args, const char *name);
 /* Bytes that may hold anything, as a JSON string: those that are not UTF-8 are taken as Latin-1. */
 json_t *admin_json_bytes(struct span s);
 
+/* Age in seconds and what is left of the lifetime in ms (below 0: it is over), now_ms being wall
+ * time; null of a list of variants, which has neither. */
+struct object;
+json_t *admin_json_age(const struct object *o, uint64_t now_ms);
+json_t *admin_json_left(const struct object *o, uint64_t now_ms);
+
 /* Asks every core at once and ends when the last has answered. */
 struct admin_gather {
 	enum chan_query kind;

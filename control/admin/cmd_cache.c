@@ -21,10 +21,18 @@ static const char *kind_name(const struct object *o)
 	return (o->flags & OBJECT_PASS) != 0 ? "pass" : "answer";
 }
 
-static int64_t ms_left(uint64_t deadline_ms, uint64_t now_ms)
+json_t *admin_json_age(const struct object *o, uint64_t now_ms)
 {
-	return deadline_ms >= now_ms ? (int64_t)(deadline_ms - now_ms)
-	                             : -(int64_t)(now_ms - deadline_ms);
+	if (o->flags & OBJECT_VARY)
+		return json_null();
+	return json_integer((json_int_t)object_age_s(o, now_ms));
+}
+
+json_t *admin_json_left(const struct object *o, uint64_t now_ms)
+{
+	if (o->flags & OBJECT_VARY)
+		return json_null();
+	return json_integer((json_int_t)(int64_t)(o->expires_ms - now_ms));
 }
 
 /* core: CORE_STORE for the node's store. */
@@ -41,13 +49,12 @@ static json_t *object_json(const struct object *o, uint32_t core)
 
 	json_t *where = core == CORE_STORE ? json_null() : json_integer(core);
 
-	return json_pack("{s:s, s:o, s:o, s:i, s:o, s:I, s:I, s:b, s:s, s:i}", "tier",
+	return json_pack("{s:s, s:o, s:o, s:i, s:o, s:o, s:o, s:b, s:s, s:i}", "tier",
 	                 core == CORE_STORE ? "store" : "hot", "core", where, "key",
 	                 admin_json_bytes(object_key(o)), "status", (int)o->status, "body_bytes",
-	                 body, "age_s", (json_int_t)object_age_s(o, now_ms), "fresh_ms",
-	                 (json_int_t)ms_left(o->expires_ms, now_ms), "fresh",
-	                 object_is_fresh(o, now_ms), "kind", kind_name(o), "tags",
-	                 (int)o->tag_count);
+	                 body, "age_s", admin_json_age(o, now_ms), "fresh_ms",
+	                 admin_json_left(o, now_ms), "fresh", object_is_fresh(o, now_ms), "kind",
+	                 kind_name(o), "tags", (int)o->tag_count);
 }
 
 static bool rows_take(const struct admin_scan *scan, uint32_t core, struct span bytes, json_t *rows)
@@ -96,9 +103,14 @@ void cmd_cache_list(struct admin_req *req, json_t *args)
 	admin_scan_start(req, &scan, args);
 }
 
-static json_t *fields_json(struct span fields)
+/* None of a list of variants: what lies in their place is the list, which is no text. */
+static json_t *fields_json(const struct object *o)
 {
+	struct span fields = object_fields(o);
 	json_t *list = json_array();
+
+	if (o->flags & OBJECT_VARY)
+		return list;
 
 	while (fields.len > 0) {
 		const char *end = memchr(fields.ptr, '\n', fields.len);
@@ -134,7 +146,7 @@ static void get_take(void *arg, uint32_t core, enum status st, struct span bytes
 	json_t *row = object_json(o, core);
 
 	json_object_set_new(row, "etag", admin_json_bytes(object_etag(o)));
-	json_object_set_new(row, "fields", fields_json(object_fields(o)));
+	json_object_set_new(row, "fields", fields_json(o));
 	json_array_append_new(get->found, row);
 }
 
@@ -155,7 +167,7 @@ static void get_store(struct control *ctl, struct get *get)
 	if (stale)
 		json_object_set_new(row, "fresh", json_false());
 	json_object_set_new(row, "etag", admin_json_bytes(object_etag(e->head)));
-	json_object_set_new(row, "fields", fields_json(object_fields(e->head)));
+	json_object_set_new(row, "fields", fields_json(e->head));
 	json_array_append_new(get->found, row);
 	store_drop(e);
 }

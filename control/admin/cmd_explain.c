@@ -277,12 +277,12 @@ static void tier_say(struct explain *x, const char *tier, uint32_t core, const s
 	else if (use != CACHE_USE_NOT)
 		x->answered = true;
 	json_array_append_new(x->tiers,
-	                      json_pack("{s:s, s:b, s:o, s:s, s:i, s:I, s:I}", "tier", tier,
+	                      json_pack("{s:s, s:b, s:o, s:s, s:i, s:o, s:o}", "tier", tier,
 	                                "shared", x->in_shared, "core",
 	                                core == UINT32_MAX ? json_null() : json_integer(core),
 	                                "what", what, "status", (int)o->status, "age_s",
-	                                (json_int_t)object_age_s(o, now_ms), "fresh_ms",
-	                                (json_int_t)(int64_t)(o->expires_ms - now_ms)));
+	                                admin_json_age(o, now_ms), "fresh_ms",
+	                                admin_json_left(o, now_ms)));
 }
 
 static void hot_take(void *arg, uint32_t core, enum status st, struct span bytes)

@@ -64,8 +64,9 @@ static void render_purge(json_t *result, FILE *out)
 	else
 		fprintf(out, "Void from now on; entries %s as they are found\n",
 		        soft ? "become stale" : "go");
-	fprintf(out, "In effect on %s cores and in the node's store (purge %lld)\n",
+	fprintf(out, "In effect on %s core%s and in the node's store (purge %lld)\n",
 	        member_count(cores, result, "cores"),
+	        json_integer_value(json_object_get(result, "cores")) == 1 ? "" : "s",
 	        (long long)json_integer_value(json_object_get(result, "number")));
 }
 

@@ -117,7 +117,8 @@ static void tiers_print(json_t *result, FILE *out)
 		return;
 	}
 	fprintf(out,
-	        "L3: %s, circuit %s (%s of %s servers); %s of %s asked for found, %s stored; "
+	        "L3: %s, circuit %s (open at %s of %s servers); %s of %s asked for found, %s "
+	        "stored; "
 	        "refused: %s\n",
 	        member_text(shared, "backend"),
 	        json_is_true(json_object_get(shared, "open")) ? "open" : "closed",

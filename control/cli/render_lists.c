@@ -66,13 +66,21 @@ void render_drops(json_t *result, FILE *out)
 		fputs("Nothing was dropped or shed; --all lists every reason\n", out);
 }
 
-static void lifetime_cell(struct table *t, json_t *row)
+/* Age and lifetime; a list of variants has none. */
+static void age_cells(struct table *t, json_t *row, bool fresh)
 {
-	json_int_t left_ms = json_integer_value(json_object_get(row, "fresh_ms"));
-	bool fresh = json_is_true(json_object_get(row, "fresh"));
+	json_t *left = json_object_get(row, "fresh_ms");
+	json_int_t left_ms = json_integer_value(left);
 	uint64_t abs_s = (uint64_t)(left_ms < 0 ? -left_ms : left_ms) / 1000;
 	char buf[UNIT_TEXT];
 
+	if (!json_is_integer(left)) {
+		table_cell(t, "-");
+		table_cell(t, "-");
+		return;
+	}
+	table_cell(t, "%s",
+	           unit_age_s(buf, (uint64_t)json_integer_value(json_object_get(row, "age_s"))));
 	table_cell(t, fresh ? "%s" : "stale for %s", unit_age_s(buf, abs_s));
 }
 
@@ -90,14 +98,11 @@ void render_cache_list(json_t *result, FILE *out)
 
 	json_array_foreach(entries, i, row)
 	{
-		json_int_t age_s = json_integer_value(json_object_get(row, "age_s"));
-
 		table_cell(t, "%s", member_text(row, "tier"));
 		table_cell(t, "%s", member_count(buf, row, "core"));
 		table_cell(t, "%s", member_count(buf, row, "status"));
 		table_cell(t, "%s", member_bytes(buf, row, "body_bytes"));
-		table_cell(t, "%s", unit_age_s(buf, (uint64_t)age_s));
-		lifetime_cell(t, row);
+		age_cells(t, row, json_is_true(json_object_get(row, "fresh")));
 		table_cell(t, "%s", member_text(row, "key"));
 	}
 	table_print(t, out);
@@ -108,6 +113,7 @@ void render_cache_get(json_t *result, FILE *out)
 {
 	json_t *entries = json_object_get(result, "entries");
 	size_t unanswered = json_array_size(json_object_get(result, "unanswered"));
+	bool lists = false;
 	json_t *field;
 	json_t *row;
 	size_t i;
@@ -118,6 +124,10 @@ void render_cache_get(json_t *result, FILE *out)
 	{
 		json_t *fields = json_object_get(row, "fields");
 
+		if (strcmp(member_text(row, "kind"), "variants") == 0) {
+			lists = true;
+			continue;
+		}
 		if (json_is_integer(json_object_get(row, "core")))
 			fprintf(out, "\nFields, core %lld\n",
 			        (long long)json_integer_value(json_object_get(row, "core")));
@@ -130,6 +140,9 @@ void render_cache_get(json_t *result, FILE *out)
 			fputc('\n', out);
 		}
 	}
+	if (lists)
+		fputs("\nThe answers are variants of the key: `sluicectl cache list` shows them\n",
+		      out);
 	if (unanswered > 0)
 		fprintf(out, "\nCores that did not answer: %zu\n", unanswered);
 }
@@ -166,15 +179,12 @@ void render_explain(json_t *result, FILE *out)
 	json_array_foreach(tiers, i, row)
 	{
 		json_int_t left_ms = json_integer_value(json_object_get(row, "fresh_ms"));
-		json_int_t age_s = json_integer_value(json_object_get(row, "age_s"));
-		uint64_t left_s = (uint64_t)(left_ms < 0 ? -left_ms : left_ms) / 1000;
 
 		table_cell(t, "%s%s", member_text(row, "tier"),
 		           json_is_true(json_object_get(row, "shared")) ? ", shared" : "");
 		table_cell(t, "%s", member_count(buf, row, "core"));
 		table_cell(t, "%s", member_count(buf, row, "status"));
-		table_cell(t, "%s", unit_age_s(buf, (uint64_t)age_s));
-		table_cell(t, left_ms > 0 ? "%s" : "stale for %s", unit_age_s(buf, left_s));
+		age_cells(t, row, left_ms > 0);
 		table_cell(t, "%s", member_text(row, "what"));
 	}
 	table_print(t, out);

@@ -166,7 +166,23 @@ class Compress(unittest.TestCase):
                                   "Accept-Encoding: gzip")
             self.assertEqual(x["verdict"], "answered out of the cache", x)
             self.assertIn("=gzip", x["variant"])
+            self.assertEqual([(t["age_s"], t["fresh_ms"]) for t in x["tiers"] if "list" in t["what"]],
+                             [(None, None)] * 2)
             self.check(path, "gzip", text_of(4000))
+
+    def test_cache_get(self):
+        """A list of variants has no age, no lifetime and no fields; its variants do."""
+        path = self.origin.on("/z/get", answer(text_of(4000), 200, FRESH, JSON))
+        self.check(path, "gzip", text_of(4000))
+        for row in self.lab.ctl_json("cache", "get", "api.test" + path)["entries"]:
+            self.assertEqual([row[k] for k in ("kind", "age_s", "fresh_ms", "fields")],
+                             ["variants", None, None, []])
+        self.assertIn("are variants", self.lab.ctl("cache", "get", "api.test" + path).stdout)
+        key = next(e["key"] for e in self.lab.ctl_json("cache", "list", "--store")["entries"]
+                   if path in e["key"] and e["key"].endswith("=gzip"))
+        row = self.lab.ctl_json("cache", "get", key)["entries"][0]
+        self.assertEqual(row["kind"], "answer")
+        self.assertIn("Content-Encoding: gzip", row["fields"])
 
     def test_curl(self):
         body = text_of(30000, 2)

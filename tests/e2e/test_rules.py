@@ -174,6 +174,19 @@ class Rules(unittest.TestCase):
         self.lab.ctl("cache", "purge", "--tag", "risk-w1")
         self.assertNotEqual(self.ask(path, *ACME).body, b"changed")
 
+    def test_write_through_variants(self):
+        """A list of variants that the change emptied does not keep it out."""
+        path = self.origin.on("/api/v1/risks/W2", answer("old", 200, "Vary: Accept-Language"))
+        try:
+            self.assertEqual(self.ask(path, *ACME, "Accept-Language: de").body, b"old")
+            self.origin.on(path, answer("changed", 200, f"Content-Location: {path}"))
+            self.ask(path, *ACME, method="PUT", body=b"{}")
+        finally:
+            del self.origin.scripts[path]
+        for fields in ((), ("Accept-Language: de",)):
+            r = self.ask(path, *ACME, *fields)
+            self.assertEqual((r.body, r.hit), (b"changed", True))
+
     def test_tenants(self):
         """Each gets its own answer, whoever asks first; the origin tells who asked."""
         people = [ACME, OTHER, (*ACME, "Authorization: Bearer a"), (*ACME, "Authorization: Bearer b"),
