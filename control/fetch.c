@@ -136,6 +136,9 @@ void waiter_leave(struct waiter *w)
 		fetch_chunk(f, i)->wanted--;
 	waiter_unlink(w);
 	fetch_trim(f);
+	/* Out of the store nothing is coded for nobody. */
+	if (f->sending && f->waiter_count == 0)
+		fetch_unpark_soon(f);
 	fetch_drop(f);
 }
 
