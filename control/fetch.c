@@ -337,7 +337,7 @@ bool fetcher_cancel(struct fetcher *f, const struct chan_msg *m)
 	if (w == NULL)
 		return false;
 	f->counts.cancelled++;
-	if (w->fetch != NULL)
+	if (w->fetch != NULL && !w->parked)
 		finish_alone(w->fetch);
 	waiter_end(w);
 	return true;

@@ -279,6 +279,11 @@ void pattern_store_hit(struct fetcher *f, const struct request *r, const struct 
 		return;
 	}
 	state->state.store_hits++;
+	/* Asked with these, the origin would say something else than what is stored. */
+	if (r->method != HTTP_GET || r->conditional) {
+		free(k);
+		return;
+	}
 	if (state->check_in == 0)
 		state->check_in = 1 + (uint32_t)(hash64(&state->state.store_hits, 8, f->key_seed) %
 		                                 (2ull * k->rule->check_one_in - 1));
