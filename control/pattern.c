@@ -72,7 +72,9 @@ void patterns_destroy(struct patterns *p)
 
 void patterns_reset(struct patterns *p)
 {
-	/* Their routes are numbered otherwise now. */
+	/* Their routes are numbered otherwise now, and what a check finds is of the former rules.
+	 */
+	patterns_detached(p);
 	fills_forget(p);
 	for (struct pattern_rule *r = p->rules; r != NULL; r = r->next) {
 		r->state.off = false;
