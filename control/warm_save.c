@@ -184,7 +184,7 @@ static void save_next(struct warm *w, uint64_t in_ns)
 	loop_timer_set(w->ctl->loop, &w->save.timer, loop_now_ns(w->ctl->loop) + in_ns);
 }
 
-/* Changed by a reload: looked at once a second. */
+/* What a reload changes holds from the next list on. */
 static uint64_t period_ns(const struct warm *w)
 {
 	uint32_t save_s = w->ctl->config->cache.warm.save_s;
@@ -293,6 +293,18 @@ static void on_timer(struct loop_timer *t)
 		s->pages = 0;
 	}
 	walk_step(w);
+}
+
+void warm_reloaded(struct warm *w)
+{
+	struct warm_save *s;
+
+	if (w == NULL)
+		return;
+	s = &w->save;
+	pthread_mutex_lock(&s->lock);
+	s->share = w->ctl->config->cache.warm.share == CONFIG_ON;
+	pthread_mutex_unlock(&s->lock);
 }
 
 enum status warm_save_start(struct warm *w)
