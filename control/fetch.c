@@ -137,6 +137,9 @@ void waiter_leave(struct waiter *w)
 		fetch_chunk(f, i)->wanted--;
 	waiter_unlink(w);
 	fetch_trim(f);
+	/* Out of the store nothing is coded for nobody. */
+	if (f->sending && f->waiter_count == 0)
+		fetch_unpark_soon(f);
 	fetch_drop(f);
 }
 
@@ -335,7 +338,7 @@ bool fetcher_cancel(struct fetcher *f, const struct chan_msg *m)
 	if (w == NULL)
 		return false;
 	f->counts.cancelled++;
-	if (w->fetch != NULL)
+	if (w->fetch != NULL && !w->parked)
 		finish_alone(w->fetch);
 	waiter_end(w);
 	return true;

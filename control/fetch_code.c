@@ -288,8 +288,10 @@ static bool source(struct fetch *f)
 			f->held = false;
 		if (f->retain && fetch_over_threshold(f))
 			fetch_retain_end(f);
-		if (fetch_over_threshold(f))
+		if (fetch_over_threshold(f)) {
+			fetch_unpark_soon(f);
 			return did; /* a block that comes back goes on with it */
+		}
 		if (f->f->code_budget == 0) {
 			fetch_dry_add(f);
 			return did;

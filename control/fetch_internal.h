@@ -142,6 +142,7 @@ struct fetch {
 	struct fetch *base_next;
 	struct fetch **base_prev;
 	struct waiter *parked;
+	bool unparks;              /* as soon as its turn comes (fetch_unpark_soon) */
 	enum coding coding;        /* that its waiters get */
 	struct fetch_coder *coder; /* NULL: bytes go out as they come */
 	bool held;                 /* the head waits for the length of the coded body */
@@ -270,6 +271,9 @@ bool fetch_rekey(struct fetch *f, struct span text);
 void fetch_park(struct fetch *f, struct waiter *w);
 /* f may not be joined any more: routes its parked tickets anew. */
 void fetch_unpark(struct fetch *f, bool share);
+/* Its parked tickets would wait for a client that reads slowly, or for nobody: they are routed anew
+ * in this round or the next. */
+void fetch_unpark_soon(struct fetch *f);
 
 /* fetch_route.c */
 /* w is on no fetch. share: it may wait for another request. */

@@ -162,6 +162,14 @@ void fetch_park(struct fetch *f, struct waiter *w)
 	f->parked = w;
 }
 
+void fetch_unpark_soon(struct fetch *f)
+{
+	if (f->parked == NULL || f->ended)
+		return;
+	f->unparks = true;
+	fetch_dry_add(f);
+}
+
 void fetch_unpark(struct fetch *f, bool share)
 {
 	assert(f->base_prev == NULL);

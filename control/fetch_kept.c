@@ -13,7 +13,8 @@ bool kept_begin(struct waiter *w)
 	struct fetcher *fr = w->f;
 	uint64_t len = w->req->wire.body_len;
 
-	if (!w->req->has_body)
+	/* What it has already, from a fetch that it was taken off, goes with it. */
+	if (!w->req->has_body || w->kept != NULL)
 		return true;
 	if (w->req->chunked || len > fr->ctl->config->limits.key_body_bytes ||
 	    len > FETCH_KEPT_BYTES - fr->kept_bytes)
@@ -94,4 +95,5 @@ void kept_upload_lost(struct waiter *w)
 		return;
 	fetch_unjoin(f);
 	fetch_split(f, nobody_stays);
+	fetch_unpark(f, true);
 }

@@ -162,7 +162,7 @@ void fetch_l3_give(struct fetcher *fr, const struct store_entry *e, uint64_t ask
 
 	/* Another node could not check what is shared by a pattern. */
 	if (l3 == NULL || !l3_enabled(l3) || items[0].keep_ms == 0 ||
-	    read_set_front_of(object_key(e->head)).len < e->head->key_len)
+	    read_set_front_of(first).len < first.len)
 		return;
 	/* Nobody finds a variant without its list. */
 	if (first.len < e->head->key_len)

@@ -171,10 +171,16 @@ static bool source_run(struct fetch *f)
 {
 	bool did = false;
 
+	if (f->unparks) {
+		f->unparks = false;
+		fetch_unjoin(f);
+		fetch_unpark(f, true);
+		did = true;
+	}
 	if (!f->sending)
-		return f->coder != NULL && fetch_code_run(f);
+		return (f->coder != NULL && fetch_code_run(f)) || did;
 	if (f->waiter_count == 0 || f->ended)
-		return false;
+		return did;
 	if (f->head_block == CHAN_NO_BLOCK) {
 		uint32_t block;
 
@@ -187,7 +193,7 @@ static bool source_run(struct fetch *f)
 		if (block == CHAN_NO_BLOCK) {
 			f->f->counts.store_waited++;
 			fetch_dry_add(f);
-			return false;
+			return did;
 		}
 		write_head(f, block);
 		did = true;

@@ -72,7 +72,10 @@ void fetch_flow(struct fetch *f)
 	over = fetch_over_threshold(f);
 	if (over)
 		fetch_gather_close(f);
-	over = (over && fetch_over_threshold(f)) || fetch_code_waits(f);
+	over = over && fetch_over_threshold(f);
+	if (over)
+		fetch_unpark_soon(f);
+	over |= fetch_code_waits(f);
 	if (over && !f->x.paused)
 		f->f->counts.paused++;
 	exchange_pause(&f->x, over);

@@ -4,6 +4,7 @@
  * origin that fails (RFC 5861 4), and what follows when one was fetched anew in the background. */
 #include "control/fetch_internal.h"
 
+#include "cache/vary.h"
 #include "lib/clock.h"
 
 #include <stdlib.h>
@@ -83,6 +84,17 @@ static void head_304(struct fetch *f, const struct exchange_head *h)
 		ask_again(f);
 }
 
+/* A coded form whose answer is not there stands in for nobody but those who want that coding. */
+static bool form_fits(const struct store_entry *e, const struct waiter *w)
+{
+	char text[CACHE_KEY_MAX];
+	struct cache_key key;
+
+	return !(e->head->flags & OBJECT_CODED) ||
+	       (vary_key_coded(object_key(e->head), (enum coding)w->coding, 0, text, &key) &&
+	        span_eq(key.text, object_key(e->head)));
+}
+
 static void stale_answers(struct fetch *f, struct waiter *first, uint16_t code)
 {
 	uint64_t now_ms = clock_wall_ns() / NS_PER_MS;
@@ -90,7 +102,8 @@ static void stale_answers(struct fetch *f, struct waiter *first, uint16_t code)
 
 	for (struct waiter *w = first; w != NULL; w = next) {
 		next = w->next;
-		if (!cache_use_on_error(f->entry->head, &w->asks, now_ms))
+		if (!cache_use_on_error(f->entry->head, &w->asks, now_ms) ||
+		    !form_fits(f->entry, w))
 			continue;
 		f->f->counts.stale_errors++;
 		waiter_leave(w);

@@ -72,7 +72,9 @@ void patterns_destroy(struct patterns *p)
 
 void patterns_reset(struct patterns *p)
 {
-	/* Their routes are numbered otherwise now. */
+	/* Their routes are numbered otherwise now, and what a check finds is of the former rules.
+	 */
+	patterns_detached(p);
 	fills_forget(p);
 	for (struct pattern_rule *r = p->rules; r != NULL; r = r->next) {
 		r->state.off = false;
@@ -279,6 +281,11 @@ void pattern_store_hit(struct fetcher *f, const struct request *r, const struct 
 		return;
 	}
 	state->state.store_hits++;
+	/* Asked with these, the origin would say something else than what is stored. */
+	if (r->method != HTTP_GET || r->conditional) {
+		free(k);
+		return;
+	}
 	if (state->check_in == 0)
 		state->check_in = 1 + (uint32_t)(hash64(&state->state.store_hits, 8, f->key_seed) %
 		                                 (2ull * k->rule->check_one_in - 1));

@@ -21,9 +21,9 @@ struct store_entry;
 
 enum status patterns_create(struct fetcher *f, struct patterns **out);
 void patterns_destroy(struct patterns *p);
-/* The channel is gone: checks are broken off. */
+/* Checks are broken off: the channel is gone, or their configuration. */
 void patterns_detached(struct patterns *p);
-/* Another configuration: all rules are on. */
+/* Another configuration: all rules are on, and checks by the former one are broken off. */
 void patterns_reset(struct patterns *p);
 
 /* --- keys --- */

@@ -6,6 +6,7 @@
 #include "control/chan_server.h"
 #include "control/fetch.h"
 #include "control/upstream/upstream.h"
+#include "control/warm.h"
 
 #include "lib/log.h"
 
@@ -173,6 +174,7 @@ static void reload_commit(struct reload *r)
 	r->config = old_config == ctl->first ? NULL : old_config;
 	r->snapshot = old_snapshot;
 	log_set_level(ctl->config->log_level);
+	warm_reloaded(ctl->warm);
 	reload_end(r, ST_OK, text);
 }
 

@@ -23,6 +23,8 @@ struct warm;
 enum status warm_start(struct control *ctl, struct warm **out);
 /* Writes the list. After chan_server_stop, before fetcher_destroy. NULL: nothing. */
 void warm_stop(struct warm *w);
+/* The configuration is another one: cache.warm.share holds at once. NULL: nothing. */
+void warm_reloaded(struct warm *w);
 
 /* --- what clients ask for; w may be NULL --- */
 

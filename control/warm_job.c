@@ -446,6 +446,8 @@ bool warm_job_stop(struct warm *w, uint32_t id)
 	if (j == NULL)
 		return false;
 	job_cut(j);
+	/* A list that is still on its way, or that somebody still gives, is cut as well. */
+	j->budget.end_ns = 0;
 	warm_kick(w);
 	return true;
 }

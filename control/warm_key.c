@@ -210,9 +210,16 @@ static bool rule_reads(const struct snapshot *s, const struct snap_rule *rule,
 	return false;
 }
 
-/* names: divided by ','. */
+/* names: divided by ','; with codings that Sluice makes behind '=' (vary_offer). Then the answer
+ * itself is what is asked for, in no coding. */
 static bool list_names(struct span names, struct span name)
 {
+	const char *offers = names.len > 0 ? memchr(names.ptr, '=', names.len) : NULL;
+
+	if (offers != NULL && span_eq_nocase(name, SPAN_LIT("Accept-Encoding")))
+		return false;
+	if (offers != NULL)
+		names.len = (size_t)(offers - names.ptr);
 	while (names.len > 0) {
 		const char *comma = memchr(names.ptr, ',', names.len);
 		size_t len = comma != NULL ? (size_t)(comma - names.ptr) : names.len;

@@ -7,6 +7,7 @@
 
 #include "control/cache_rows.h"
 #include "control/chan_server.h"
+#include "cache/vary.h"
 #include "lib/log.h"
 
 #include <errno.h>
@@ -183,7 +184,7 @@ static void save_next(struct warm *w, uint64_t in_ns)
 	loop_timer_set(w->ctl->loop, &w->save.timer, loop_now_ns(w->ctl->loop) + in_ns);
 }
 
-/* Changed by a reload: looked at once a second. */
+/* What a reload changes holds from the next list on. */
 static uint64_t period_ns(const struct warm *w)
 {
 	uint32_t save_s = w->ctl->config->cache.warm.save_s;
@@ -207,14 +208,24 @@ static void walk_end(struct warm *w)
 	save_next(w, THREAD_NS);
 }
 
+/* Under which the note of a table's entry is: that of the answer itself, also for a form of it. */
+static struct span note_key(const struct object *o, char buf[CACHE_KEY_MAX])
+{
+	struct cache_key base;
+
+	return vary_key_coded(object_key(o), CODING_IDENTITY, 0, buf, &base) ? base.text
+	                                                                     : object_key(o);
+}
+
 /* A copy of a core's page. */
 static void page_take(struct warm *w, struct span bytes)
 {
+	char text[CACHE_KEY_MAX];
 	const struct object *o;
 
 	while (cache_row_next(&bytes, &o))
 		if ((o->flags & (OBJECT_VARY | OBJECT_PASS)) == 0)
-			(void)warm_notes_use(w->notes, object_key(o), o->spare);
+			(void)warm_notes_use(w->notes, note_key(o, text), o->spare);
 }
 
 static void on_page(void *arg, enum status st, const void *bytes, size_t len, uint64_t next)
@@ -282,6 +293,18 @@ static void on_timer(struct loop_timer *t)
 		s->pages = 0;
 	}
 	walk_step(w);
+}
+
+void warm_reloaded(struct warm *w)
+{
+	struct warm_save *s;
+
+	if (w == NULL)
+		return;
+	s = &w->save;
+	pthread_mutex_lock(&s->lock);
+	s->share = w->ctl->config->cache.warm.share == CONFIG_ON;
+	pthread_mutex_unlock(&s->lock);
 }
 
 enum status warm_save_start(struct warm *w)

@@ -469,6 +469,20 @@ class Warm(Case):
         code, report = self.peer(HOSTILE_PORT)
         self.assertIn("refused", report["trouble"])
 
+    def test_share_off(self):
+        """A reload takes the list from peers at once."""
+        path = self.paths("share", 1)[0]
+        self.assertEqual(self.lab.get(path).status, 200)
+        wait_until(lambda: path in page(self.lab, "/hot-list"), 10, "the list has it")
+        try:
+            self.lab.write_config(text=self.lab.config_text.replace("share: on", "share: off"))
+            self.lab.ctl("config", "reload")
+            self.assertNotIn("sluice hot list", page(self.lab, "/hot-list"))
+        finally:
+            self.lab.write_config()
+            self.lab.ctl("config", "reload")
+        self.assertIn(path, page(self.lab, "/hot-list"))
+
     def test_peer(self):
         """A second node starts with what the first one's clients ask for."""
         paths = self.paths("peer", 5)

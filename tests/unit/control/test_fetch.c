@@ -3,6 +3,8 @@
  * Requests from a core to a real socket and back. */
 #include "rig.h"
 
+#include "control/pattern.h"
+
 static struct ask *get(struct rig *r, const char *path)
 {
 	struct ask *a = rig_ask(r, &(struct rig_req){.path = path});
@@ -431,6 +433,40 @@ static void queue_is_bounded(void **state)
 	rig_free(r);
 }
 
+/* What is shared by a pattern is compared with answers to GET alone. */
+static void pattern_checks_get(void **state)
+{
+	const struct rig_options o = {"",
+	                              ", path: \"/fixed/{n}\", methods: [GET, HEAD], "
+	                              "cache: {rule: p}}]\nrules: [{name: p, match: pattern, "
+	                              "reads: [query.page], check_one_in: 1, ttl_s: 60",
+	                              16 << 20};
+	static const struct {
+		const char *method;
+		const char *key;
+		uint32_t requests; /* of the origin, with the checks */
+		uint32_t same;     /* checks */
+	} rows[] = {{"GET", "a", 1, 0}, {"HEAD", "b", 1, 0}, {"GET", "c", 2, 1}};
+	struct rig *r = rig_new_with(&o);
+	struct pattern_state p;
+
+	(void)state;
+	rig_attach(r);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct ask *a = rig_ask(r, &(struct rig_req){.method = rows[i].method,
+		                                             .path = "/fixed/500",
+		                                             .key = rows[i].key});
+
+		RIG_UNTIL(r, a->done);
+		assert_int_equal(a->tier, i == 0 ? 0 : CHAN_F_STORE);
+		RIG_UNTIL(r, (pattern_state(r->ctl.fetcher, "p", &p),
+		              p.checks[PATTERN_SAME] == rows[i].same));
+		assert_int_equal(p.store_hits, i);
+		assert_int_equal(rig_requests(r), rows[i].requests);
+	}
+	rig_free(r);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
@@ -455,6 +491,7 @@ int main(void)
 	        cmocka_unit_test(timeouts),
 	        cmocka_unit_test(refused),
 	        cmocka_unit_test(queue_is_bounded),
+	        cmocka_unit_test(pattern_checks_get),
 	};
 
 	return cmocka_run_group_tests_name("fetch", tests, NULL, NULL);

@@ -3,6 +3,8 @@
  * Coalescing: which requests share an origin request, and what each of them gets. */
 #include "rig.h"
 
+#include "control/purge.h"
+
 #define MANY 1000
 
 static struct ask *ask_key(struct rig *r, uint32_t core, const char *path)
@@ -337,6 +339,31 @@ static void bodies_outlive_the_first(void **state)
 	rig_free(r);
 }
 
+/* So does the second: the third one's body is as whole as it was. */
+static void bodies_outlive_the_second(void **state)
+{
+	struct rig *r = keyed_rig();
+	struct ask *a[3];
+
+	(void)state;
+	a[0] = ask_body(r, 0, 6);
+	assert_true(rig_body(r, 0, a[0], "abc", 3, false));
+	a[1] = ask_body(r, 1, 5);
+	assert_true(rig_body(r, 1, a[1], "xx", 2, false));
+	a[2] = ask_body(r, 1, 4);
+	assert_true(rig_body(r, 1, a[2], "yyyy", 4, true));
+	wait_active(r, 3);
+	rig_cancel(r, 0, a[0]);
+	wait_active(r, 2);
+	rig_cancel(r, 1, a[1]);
+	wait_active(r, 1);
+	origin_gate(r->origin, true);
+	RIG_UNTIL(r, a[2]->done);
+	echoes(a[2], "yyyy");
+	wait_active(r, 0);
+	rig_free(r);
+}
+
 /* More than was said is refused, and harms nobody else. */
 static void bodies_too_long(void **state)
 {
@@ -356,6 +383,93 @@ static void bodies_too_long(void **state)
 	rig_free(r);
 }
 
+/* --- the same answer in several codings --- */
+
+static struct rig *coding_rig(void)
+{
+	const struct rig_options o = {"", ", compress: {encodings: [br, gzip]}", 16 << 20};
+	struct rig *r = rig_new_with(&o);
+
+	rig_attach(r);
+	return r;
+}
+
+static struct ask *ask_coding(struct rig *r, uint32_t core, const char *path, const char *coding)
+{
+	char fields[64];
+
+	snprintf(fields, sizeof(fields), "Accept-Encoding: %s\r\n", coding);
+	return rig_ask(r, &(struct rig_req){.path = path,
+	                                    .key = path,
+	                                    .core = core,
+	                                    .fields = fields,
+	                                    .raw_body = true});
+}
+
+/* For whom something is compressed out of the store leaves; who waits for that goes on. */
+static void parked_outlive_the_first(void **state)
+{
+	struct rig *r = coding_rig();
+	struct fetcher_counts counts;
+	struct ask *a;
+	struct ask *b;
+
+	(void)state;
+	a = ask_coding(r, 0, "/store/4000000", "identity");
+	RIG_UNTIL(r, a->done);
+	assert_int_equal(a->got, 4000000);
+	a = ask_coding(r, 0, "/store/4000000", "gzip");
+	wait_active(r, 1);
+	b = ask_coding(r, 1, "/store/4000000", "gzip");
+	wait_active(r, 2);
+	fetcher_counts(r->ctl.fetcher, &counts);
+	assert_int_equal(counts.coded_parked, 1);
+	assert_false(a->done || b->done);
+	rig_cancel(r, 0, a);
+	RIG_UNTIL(r, b->done);
+	assert_int_equal(b->fail, 0);
+	assert_false(b->aborted);
+	assert_non_null(strstr(b->fields, "Content-Encoding: gzip"));
+	wait_active(r, 0);
+	rig_free(r);
+}
+
+/* The origin fails, and of the answer only a stale form in one coding is left. */
+static void stale_form_for_its_coding(void **state)
+{
+	static const char *path = "/cc/20000/max-age=0+stale-if-error=60";
+	static const char *codings[] = {"gzip", "br", "identity"};
+	struct rig *r = coding_rig();
+	struct purge_order base = {.kind = INVAL_KEY};
+	struct ask *a[3];
+
+	(void)state;
+	a[0] = ask_coding(r, 0, path, "gzip");
+	RIG_UNTIL(r, a[0]->done);
+	assert_non_null(strstr(a[0]->fields, "Content-Encoding: gzip"));
+	a[1] = ask_coding(r, 0, path, "identity");
+	RIG_UNTIL(r, a[1]->done);
+	assert_null(strstr(a[1]->fields, "Content-Encoding"));
+	base.text = span_cstr(a[1]->key);
+	chan_server_purge(r->ctl.chan, &base, NULL, NULL);
+	origin_fail(r->origin, 500);
+	origin_gate(r->origin, false);
+	for (uint32_t i = 0; i < 3; i++)
+		a[i] = ask_coding(r, 0, path, codings[i]);
+	wait_active(r, 3);
+	origin_gate(r->origin, true);
+	for (uint32_t i = 0; i < 3; i++)
+		RIG_UNTIL(r, a[i]->done);
+	assert_int_equal(a[0]->tier, CHAN_F_STORE);
+	assert_non_null(strstr(a[0]->fields, "Content-Encoding: gzip"));
+	for (uint32_t i = 1; i < 3; i++) {
+		assert_int_equal(a[i]->tier, 0);
+		assert_null(strstr(a[i]->fields, "Content-Encoding"));
+	}
+	wait_active(r, 0);
+	rig_free(r);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
@@ -370,7 +484,10 @@ int main(void)
 	        cmocka_unit_test(share_a_failure),
 	        cmocka_unit_test(bodies_share),
 	        cmocka_unit_test(bodies_outlive_the_first),
+	        cmocka_unit_test(bodies_outlive_the_second),
 	        cmocka_unit_test(bodies_too_long),
+	        cmocka_unit_test(parked_outlive_the_first),
+	        cmocka_unit_test(stale_form_for_its_coding),
 	};
 
 	return cmocka_run_group_tests_name("share", tests, NULL, NULL);

@@ -128,6 +128,7 @@ static void answers(void **state)
 static void is_given_what_was_fetched(void **state)
 {
 	struct rig *r = *state;
+	struct ask *a;
 
 	whole(get(r, 0, "/store/5000"), 5000);
 	assert_int_equal(l3_of(r).misses, 1);
@@ -138,6 +139,11 @@ static void is_given_what_was_fetched(void **state)
 	/* The list goes with each variant. */
 	whole(get(r, 0, "/vary/90"), 90);
 	assert_int_equal(l3_of(r).puts, 3);
+	/* Blanks in what chose it do not make it one that is shared by a pattern. */
+	a = ask(r, 1, "/vary/91", "de; q=0.5");
+	RIG_UNTIL(r, a->done);
+	whole(a, 91);
+	assert_int_equal(l3_of(r).puts, 5);
 	/* A key that is not for sharing is not asked for again. */
 	uint64_t gets = l3_of(r).gets;
 	whole(get(r, 1, "/nostore/5000"), 5000);
