@@ -124,14 +124,15 @@ static inline uint64_t hot_entry_born_seq(const struct hot_entry *e)
 	return high << 42 | (uint64_t)e->born_hi << 32 | e->born_lo;
 }
 
+/* By acquire and release: who sees a new mark sees what that look did to the lifetime. */
 static inline uint32_t hot_entry_mark(const struct hot_entry *e)
 {
-	return __atomic_load_n(&e->mark, __ATOMIC_RELAXED) & ~(HOT_MARK_UNIT - 1);
+	return __atomic_load_n(&e->mark, __ATOMIC_ACQUIRE) & ~(HOT_MARK_UNIT - 1);
 }
 
 static inline void hot_entry_mark_set(struct hot_entry *e, uint32_t mark)
 {
-	__atomic_store_n(&e->mark, mark | (e->mark & (HOT_MARK_UNIT - 1)), __ATOMIC_RELAXED);
+	__atomic_store_n(&e->mark, mark | (e->mark & (HOT_MARK_UNIT - 1)), __ATOMIC_RELEASE);
 }
 
 static inline uint64_t hot_entry_expires_ms(const struct hot_entry *e)

@@ -235,12 +235,15 @@ bool hot_is_ahead(const struct hot_table *t, const struct hot_marks *owner)
 	return __atomic_load_n(&owner->seq, __ATOMIC_ACQUIRE) >= inval_seq(t->inval);
 }
 
+/* The view may be older than the mark: then its lifetime is not that of the look that set it. */
 bool hot_is_alive(const struct hot_table *t, const struct hot_marks *owner, bool ahead,
                   const struct object *o)
 {
-	uint32_t mark = hot_entry_mark(hot_entry_of(o));
+	const struct hot_entry *e = hot_entry_of(o);
+	uint32_t mark = hot_entry_mark(e);
 
-	if (likely(ahead && mark == __atomic_load_n(&owner->now[mark >> 31], __ATOMIC_ACQUIRE)))
+	if (likely(ahead && mark == __atomic_load_n(&owner->now[mark >> 31], __ATOMIC_ACQUIRE) &&
+	           hot_entry_expires_ms(e) == o->expires_ms))
 		return true;
 	return inval_check_fill(t->inval, o) == INVAL_LIVE;
 }

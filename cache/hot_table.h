@@ -19,7 +19,9 @@
 #include "lib/status.h"
 
 struct hot_config {
-	size_t memory_bytes; /* objects and index together, at least 1 MiB */
+	/* Objects and index together, at least 1 MiB. Beyond 56 GiB ST_TOOBIG: entries have 22
+	 * bits of the hash for the index (cache/hot_entry.h). */
+	size_t memory_bytes;
 	/* Head and body of one object; larger ones are refused, and so is what is larger than a
 	 * sixteenth of the room for objects. */
 	uint32_t max_object_bytes;

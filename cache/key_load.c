@@ -28,7 +28,8 @@ static enum key_status field_load(struct run *r, struct span name, enum http_hdr
 	return KEY_OK;
 }
 
-/* RFC 6265 4.2.1; a name twice, in one field or in several, is read differently by servers. */
+/* RFC 6265 4.2.1; a name twice, in one field or in several, is read differently by servers.
+ * Security: as with other fields, the origin must get it. */
 static enum key_status cookie_load(struct run *r, struct span name)
 {
 	const struct http_fields *fs = r->in->fields;
@@ -38,7 +39,11 @@ static enum key_status cookie_load(struct run *r, struct span name)
 	for (uint32_t i = 0; i < fs->count; i++) {
 		struct span rest = fs->f[i].value;
 
-		while (fs->f[i].id == HDR_COOKIE && rest.len > 0) {
+		if (fs->f[i].id != HDR_COOKIE)
+			continue;
+		if (http_fields_have(fs, HDR_CONNECTION) && http_field_is_hop(fs, &fs->f[i]))
+			return KEY_BYPASS;
+		while (rest.len > 0) {
 			const char *end = memchr(rest.ptr, ';', rest.len);
 			size_t n = end ? (size_t)(end - rest.ptr) : rest.len;
 			struct span pair = span_trim(span_of(rest.ptr, n));

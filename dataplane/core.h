@@ -187,6 +187,7 @@ struct core {
 	char *key_buf;             /* CACHE_KEY_MAX */
 	char *pattern_buf;         /* likewise */
 	unsigned char *head_copy;  /* CORE_OUT_BYTES / 2: a head of control, before it is checked */
+	struct object kept;        /* what a look-up found, while others follow it (pattern.c) */
 
 	/* Housekeeping */
 	uint64_t next_housekeep_ns;

@@ -32,19 +32,33 @@ static const struct object *answer_get(struct core *core, const struct key_input
 	return o;
 }
 
+/* The look-ups below take the place of what the last one found, and a copy that one of them makes
+ * in L0 may take that of its bytes. */
+static uint64_t keep(struct core *core, const struct object *o)
+{
+	core->kept = *o;
+	return hot_view_pin(core->view, o, &core->found);
+}
+
 const struct object *pattern_instead(struct core *core, struct req *req, const struct object *o)
 {
 	struct hot_found before = core->found;
 	const struct object *shared;
 	struct cache_key front;
 	struct key_input in;
+	uint64_t pin = 0;
 
 	req_key_input(core, req, &in);
 	if (read_set_front(core->snap, &in, core->key_buf, &front) != KEY_OK)
 		return o;
+	if (o != NULL)
+		pin = keep(core, o);
 	req->front_hash = front.hash;
 	req->fronted = true;
 	shared = answer_get(core, &in, &front);
+	/* Nothing is stored before the request is answered: o's bytes stay. */
+	if (o != NULL)
+		hot_view_unpin(core->view, pin);
 	if (shared != NULL && (o == NULL || object_is_fresh(shared, core->wall_ms))) {
 		hot_view_done(core->view, &before);
 		req->pattern = true;
@@ -52,7 +66,7 @@ const struct object *pattern_instead(struct core *core, struct req *req, const s
 	}
 	hot_view_done(core->view, &core->found);
 	core->found = before;
-	return o;
+	return o != NULL ? &core->kept : NULL;
 }
 
 /* From 1 to twice the mean: no pattern in the requests can stay beside the checks. */

@@ -257,11 +257,12 @@ enum counter_id listen_input(struct tcp *tcp, struct seg *s, const struct conn_k
 			return syn_input(tcp, s, key);
 		if (kind == TH_ACK && cookie_expected(&tcp->cookies, tcp->now_ns))
 			return cookie_input(tcp, s, key);
-		if (kind == TH_ACK && seg_elsewhere(tcp, s))
-			return CTR_rx_passed;
 		if (kind == 0) /* RFC 9293 3.10.7.2, fourth: dropped without an answer */
 			return CTR_drop_tcp_closed;
 	}
+	/* Where nobody listens any more, connections still end in their time. */
+	if (kind == TH_ACK && (tcp->stopped || listening(tcp, key)) && seg_elsewhere(tcp, s))
+		return CTR_rx_passed;
 	reset_reply(tcp, s);
 	if (tcp->stopped && s->flags & TH_SYN)
 		return CTR_drop_tcp_syn_full;

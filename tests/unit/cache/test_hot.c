@@ -11,9 +11,11 @@ static void test_create(void **state)
 		uint32_t max_object;
 		enum status st;
 	} rows[] = {
-	        {0, 4096, ST_INVALID},    {MIB - 1, 4096, ST_INVALID}, {MIB, 255, ST_INVALID},
-	        {MIB, 256, ST_OK},        {MIB, 65536, ST_OK},         {MIB, MIB, ST_OK},
-	        {MIB, UINT32_MAX, ST_OK}, {64 * MIB, 4 * MIB, ST_OK},  {64 * MIB, 65537, ST_OK},
+	        {0, 4096, ST_INVALID},    {MIB - 1, 4096, ST_INVALID},
+	        {MIB, 255, ST_INVALID},   {MIB, 256, ST_OK},
+	        {MIB, 65536, ST_OK},      {MIB, MIB, ST_OK},
+	        {MIB, UINT32_MAX, ST_OK}, {64 * MIB, 4 * MIB, ST_OK},
+	        {64 * MIB, 65537, ST_OK}, {64ull << 30, 65536, ST_TOOBIG},
 	};
 
 	(void)state;

@@ -363,6 +363,10 @@ static void test_alive(void **state)
 	purge(INVAL_TAG, true, "t");
 	assert_true(hot_is_alive(fx.t, marks, true, o));
 	assert_false(hot_is_alive(fx.t, marks, true, tagged));
+	/* The owner looks at it after this core did: what that saw is fresh and has a new mark. */
+	assert_non_null(get("a/2"));
+	assert_false(hot_is_alive(fx.t, marks, true, tagged));
+	assert_true(hot_is_alive(fx.t, marks, true, get("a/2")));
 	purge(INVAL_PATTERN, false, "a/1");
 	assert_false(hot_is_alive(fx.t, marks, true, o));
 	teardown();

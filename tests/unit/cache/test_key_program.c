@@ -111,6 +111,7 @@ static const struct row sources[] = {
         {BARE "{cookie.s}\"", "/v1/risks/7", "Cookie: a=1; s=x y; ss=2\r\n", "x:7:x%20y"},
         {BARE "{cookie.s}\"", "/v1/risks/7", "Cookie: s=1; s=2\r\n", NULL},
         {BARE "{cookie.s}\"", "/v1/risks/7", "Cookie: s=1\r\nCookie: s=1\r\n", NULL},
+        {BARE "{cookie.s}\"", "/v1/risks/7", "Cookie: s=1\r\nConnection: cookie\r\n", NULL},
         {BARE "{cookie.s}\"", "/v1/risks/7", "", "x:7:"},
         {BARE "{tenant}:{user}:{policy}\"", "/v1/risks/7",
          "X-Tenant-Id: acme\r\nX-User-Id: u1\r\nX-Policy-Hash: ab\r\n", "x:7:acme:u1:ab"},

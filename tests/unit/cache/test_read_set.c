@@ -171,6 +171,7 @@ static const struct key_row key_rows[] = {
         {"header.x", "/v1/7/x", "X: a" N "Connection: x" N, NULL},
         {"cookie.l", "/v1/7/x", "Cookie: l=de; m=1" N, " cookie.l=de"},
         {"cookie.l", "/v1/7/x", "Cookie: l=de; l=en" N, NULL},
+        {"cookie.l", "/v1/7/x", "Cookie: l=de" N "Connection: cookie" N, NULL},
         {"host,method", "/v1/7/x", "", " host=h method=GET"},
         {"tenant,user", "/v1/7/x", "X-User-Id: u s" N, " tenant= user=u%20s"},
         {"tenant", "/v1/7/x", "X-Tenant-Id: a b=c" N, " tenant=a%20b%3Dc"},

@@ -102,7 +102,9 @@ static const struct bad values[] = {
         {2, L2 "port: 99999999999999999999", "3:11: listeners[0].port is '99999999999999999999'"},
         {END, "memory: {hot_table_bytes: 64MiB}",
          "10:27: memory.hot_table_bytes is '64MiB'; it must be a whole number from 1048576 to "
-         "1099511627776 bytes"},
+         "60129542144 bytes"},
+        {END, "memory: {hot_table_bytes: 60129542145}",
+         "10:27: memory.hot_table_bytes is '60129542145'; it must be"},
         {END, "memory:\n  channel_ring_entries: 131072",
          "11:25: memory.channel_ring_entries is '131072'; it must be a power of two from 64 to "
          "65536"},

@@ -4,6 +4,8 @@
  * is made of, in every cut. */
 #include "tests/unit/req/fixture.h"
 
+#include "cache/read_set.h"
+
 #include <stdio.h>
 
 #define BODY  SPAN_LIT("allowed")
@@ -17,10 +19,12 @@ static const struct fx_config rules = {
         .routes = "    - {path: /dec, upstream: origin, cache: {rule: dec}}\n"
                   "    - {path: \"/i/{id}\", upstream: origin, cache: {rule: item}}\n"
                   "    - {path: \"/o/{id}\", upstream: origin, cache: {rule: open}}\n"
+                  "    - {path: \"/p/{id}\", upstream: origin, cache: {rule: page}}\n"
                   "rules:\n"
                   "    - {name: dec, key: \"dec:{body.r}\", ttl_s: 60}\n"
                   "    - {name: item, key: \"item:{path.id|lower}:{query.q|1}\", ttl_s: 60}\n"
-                  "    - {name: open, key: \"o:{path.id}\", public: true, ttl_s: 60}\n",
+                  "    - {name: open, key: \"o:{path.id}\", public: true, ttl_s: 60}\n"
+                  "    - {name: page, match: pattern, reads: [origin], ttl_s: 60}\n",
 };
 
 static uint64_t count(uint32_t rule, enum rule_result what)
@@ -194,13 +198,54 @@ static void test_post_cut_short(void **state)
 	down();
 }
 
+#define PAGE  "GET /p/1?q=1 HTTP/1.1\r\nHost: h\r\n\r\n"
+#define FRONT "pattern:page|h=h|r=/p/{id}"
+
+/* A list of what shared answers depend on is no answer, though it is the last that was found. */
+static void test_list_is_no_answer(void **state)
+{
+	static union {
+		struct object o;
+		char bytes[1024];
+	} list;
+	struct cache_key front = {.text = SPAN_LIT(FRONT),
+	                          .hash = hash128(FRONT, strlen(FRONT), 42)};
+	struct web *w;
+
+	(void)state;
+	up(&rules);
+	attach();
+	w = ask(PAGE);
+	next_request();
+	struct rig_answer a = answer_to(200, "", BODY);
+	a.lifetime_ms = 1000;
+	a.flags = CHAN_F_FILL;
+	reply_with(&a);
+	got_body(w, 200, BODY);
+	assert_true(read_list_write(list.bytes, sizeof(list), &front, SPAN_LIT("query.q")) > 0);
+	assert_true(rig_put(&fx.rig, &list.o));
+	run_ms(3);
+	assert_int_equal(ctr(CTR_cache_put), 1);
+	hit(ask(PAGE));
+	run_s(2);
+	w = ask(PAGE);
+	next_request();
+	reply("", SPAN_LIT("anew"));
+	got_body(w, 200, SPAN_LIT("anew"));
+	/* What is stale may still be wanted, and is what it was. */
+	w = ask("GET /p/1?q=1 HTTP/1.1\r\nHost: h\r\nCache-Control: max-stale\r\n\r\n");
+	got_body(w, 200, BODY);
+	assert_int_equal(ctr(CTR_cache_stale_client), 1);
+	down();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_keys),           cmocka_unit_test(test_authorized),
 	        cmocka_unit_test(test_no_key),         cmocka_unit_test(test_post),
 	        cmocka_unit_test(test_post_in_two),    cmocka_unit_test(test_post_continue),
-	        cmocka_unit_test(test_post_cut_short),
+	        cmocka_unit_test(test_post_cut_short), cmocka_unit_test(test_list_is_no_answer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

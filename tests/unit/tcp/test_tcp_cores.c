@@ -146,6 +146,20 @@ static void connections_are_found(void **state)
 	cores_close();
 }
 
+/* Connections that are drained are no less of their core. */
+static void drained_are_found(void **state)
+{
+	(void)state;
+	cores_open(TCP_COOKIES_OFF);
+	wire_handshake(&wires[2], NULL, 0, 1000);
+	for (uint32_t core = 0; core < CORES; core++)
+		tcp_stop_listening(wires[core].tcp);
+	data_to(0, &wires[2], "abc");
+	assert_int_equal(wires[2].rx_len, 3);
+	assert_int_equal(count_all(CTR_tcp_rst_out), 0);
+	cores_close();
+}
+
 static void resets_are_found(void **state)
 {
 	(void)state;
@@ -268,9 +282,13 @@ static void full_queue(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(connections_are_found),    cmocka_unit_test(resets_are_found),
-	        cmocka_unit_test(strays_are_answered_once), cmocka_unit_test(cookies_are_found),
-	        cmocka_unit_test(second_syn_elsewhere),     cmocka_unit_test(full_queue),
+	        cmocka_unit_test(connections_are_found),
+	        cmocka_unit_test(resets_are_found),
+	        cmocka_unit_test(strays_are_answered_once),
+	        cmocka_unit_test(cookies_are_found),
+	        cmocka_unit_test(second_syn_elsewhere),
+	        cmocka_unit_test(drained_are_found),
+	        cmocka_unit_test(full_queue),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
