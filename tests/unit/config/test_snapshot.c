@@ -245,11 +245,11 @@ static void test_many(void **state)
 	(void)state;
 	assert_non_null(text);
 	used = (size_t)sprintf(text, HEAD);
-	for (unsigned i = 0; i < 1000; i++)
+	for (unsigned i = 0; i < 4096; i++)
 		used += (size_t)sprintf(text + used, "- {upstream: a, host: h%u.com, path: /p%u}\n",
 		                        i % 50, i);
 	s = build(text);
-	for (unsigned i = 0; i < 1000; i++) {
+	for (unsigned i = 0; i < 4096; i++) {
 		char host[32], path[32];
 
 		(void)sprintf(host, "h%u.com", i % 50);
@@ -260,14 +260,16 @@ static void test_many(void **state)
 	}
 	free(s);
 	used = (size_t)sprintf(text, HEAD);
-	for (unsigned i = 0; i < 2000; i++)
+	for (unsigned i = 0; i < 4096; i++)
 		used += (size_t)sprintf(
-		        text + used, "- {upstream: a, path: /%u/a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p}\n",
+		        text + used,
+		        "- {upstream: a, path: /%u/a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q/r/s"
+		        "/t/u/v/w/x/y/z/a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q/r/s/t}\n",
 		        i);
 	assert_int_equal(config_parse(text, used, "t", &cfg, &err), ST_OK);
 	assert_int_equal(snapshot_build(cfg, &s, &err), ST_TOOBIG);
 	assert_null(s);
-	assert_non_null(strstr(err.text, "need more than 1048576 bytes"));
+	assert_non_null(strstr(err.text, "need more than 4194304 bytes"));
 	config_free(cfg);
 	free(text);
 }
