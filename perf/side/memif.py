@@ -119,7 +119,8 @@ class Swapper:
     """testpmd as the memif's server, on the server's CPU: it swaps MAC addresses and sends back."""
 
     def __init__(self, run_dir, cpu, other_cpu, huge):
-        self.socket = os.path.join(run_dir, "swap.sock")
+        # A name of its own: the one before may have left its socket behind.
+        self.socket = os.path.join(tempfile.mkdtemp(dir=run_dir), "swap.sock")
         memory = ["--in-memory"] if huge else ["--no-huge", "-m", "256"]
         self.log_path = os.path.join(run_dir, "testpmd.log")
         self.log = open(self.log_path, "wb")
@@ -145,7 +146,7 @@ class Swapper:
             text = f.read()
         if self.p.poll() is not None:
             raise RuntimeError("testpmd ended: " + text[-1000:])
-        return "nb forwarding cores" in text
+        return "nb forwarding cores" in text and os.path.exists(self.socket)
 
     def __exit__(self, *exc):
         with contextlib.suppress(OSError):

@@ -191,14 +191,14 @@ TABLES = {
         ("get in a burst, 4 M entries, huge pages", "{4000k_huge_burst_get_ns} ns", HOT),
         ("get one by one, 1 M entries, huge pages", "{1000k_huge_single_get_ns} ns", HOT),
         ("hit ratio, Zipf 1.0, room for 1 %: hot table, S3-FIFO by object, LRU",
-         "{zipf1_1pct_hot_hit_ratio:.2f}, {zipf1_1pct_s3fifo_hit_ratio:.2f}, "
-         "{zipf1_1pct_lru_hit_ratio:.2f}", EVICT),
+         "{zipf10_1pct_hot_hit_ratio:.2f}, {zipf10_1pct_s3fifo_hit_ratio:.2f}, "
+         "{zipf10_1pct_lru_hit_ratio:.2f}", EVICT),
         ("the same, room for 10 %",
-         "{zipf1_10pct_hot_hit_ratio:.2f}, {zipf1_10pct_s3fifo_hit_ratio:.2f}, "
-         "{zipf1_10pct_lru_hit_ratio:.2f}", EVICT),
+         "{zipf10_10pct_hot_hit_ratio:.2f}, {zipf10_10pct_s3fifo_hit_ratio:.2f}, "
+         "{zipf10_10pct_lru_hit_ratio:.2f}", EVICT),
         ("with 20 % scans, room for 1 %",
-         "{zipf1_scan20_1pct_hot_hit_ratio:.2f}, {zipf1_scan20_1pct_s3fifo_hit_ratio:.2f}, "
-         "{zipf1_scan20_1pct_lru_hit_ratio:.2f}", EVICT),
+         "{scan_1pct_hot_hit_ratio:.2f}, {scan_1pct_s3fifo_hit_ratio:.2f}, "
+         "{scan_1pct_lru_hit_ratio:.2f}", EVICT),
         ("channel message, bursts of 1, 8, 32",
          "{one_way_burst1_ns}, {one_way_burst8_ns}, {one_way_burst32_ns} ns", CHAN),
         ("channel round trip, p50, p99", "{round_trip_p50_ns}, {round_trip_p99_ns} ns", CHAN),
